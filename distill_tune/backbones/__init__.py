@@ -1,0 +1,96 @@
+"""Backbones: torchvision's classification models as feature extractors with a head of our own.
+
+To give another family a small-image stem: a new file with a ``small_stem`` function, and its line
+in ``SMALL_STEMS``. Every other torchvision classification model works by its name as it is.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from torch import nn
+
+from distill_tune.backbones import alexnet, densenet, resnet
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.backbones.construction import build_classifier, family_of, known_names
+from distill_tune.errors import InputError
+from distill_tune.interfaces import Config
+
+__all__ = ["SMALL_STEMS", "Backbone", "Classifier"]
+
+SMALL_STEMS: dict[str, Callable[[nn.Module, int, int], None]] = {
+    "AlexNet": alexnet.small_stem,
+    "ResNet": resnet.small_stem,
+    "DenseNet": densenet.small_stem,
+}
+"""torchvision class -> in-place change ``(model, channels, input_size)`` for images below 64 px."""
+
+_FAMILIES = {"alexnet": "AlexNet", "resnet50": "ResNet", "densenet121": "DenseNet"}
+_SMALLEST_IMAGENET_INPUT = {"alexnet": 64}
+
+
+class Backbone(Config):
+    """Which network the classifier is; a bare name in YAML stands for ``{name: ...}``."""
+
+    name: str
+    """A torchvision classification model: ``alexnet``, ``resnet50``, ``densenet121`` or any."""
+    stem: Literal["auto", "imagenet", "small"] = "auto"
+    """``imagenet``: torchvision's own first layers; ``small``: a 3x3 stride-1 first convolution
+    without the first pooling (AlexNet, ResNets, DenseNets); ``auto``: small below 64 px."""
+    input_size: int | None = Field(default=None, ge=4, le=1024)
+    """Pixels that the network sees; images are resized to it. None: the images' own size, and
+    with the ``imagenet`` stem at least 32 (AlexNet 64)."""
+    pretrained: bool = False
+    """Start from torchvision's ImageNet weights (needs a network; voids a from-scratch claim)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, raw: Any) -> Any:
+        return {"name": raw} if isinstance(raw, str) else raw
+
+    @model_validator(mode="after")
+    def _is_known(self) -> "Backbone":
+        if self.name not in _FAMILIES and self.name not in known_names():
+            raise ValueError(
+                InputError(
+                    "name",
+                    got=self.name,
+                    expected="a classification model of torchvision, such as alexnet, resnet50 "
+                    "or densenet121",
+                    choices=known_names(),
+                )
+            )
+        return self
+
+    def build(self, *, num_classes: int, channels: int, image_size: int) -> Classifier:
+        """Return the classifier with fresh weights, drawn from torch's global random state.
+
+        Args:
+            num_classes: Number of classes, at least 2.
+            channels: 1 for grey, 3 for colour.
+            image_size: Height and width of the images that it will be given.
+
+        Raises:
+            InputError: The stem does not exist for this model, or the images are too small.
+        """
+        return build_classifier(
+            self.name,
+            stem=SMALL_STEMS if self._wants_small_stem(image_size) else None,
+            is_stem_asked=self.stem == "small",
+            input_size=self.input_size or self._input_size(image_size),
+            pretrained=self.pretrained,
+            shape=(num_classes, channels, image_size),
+        )
+
+    def _wants_small_stem(self, image_size: int) -> bool:
+        return self.stem == "small" or (
+            self.stem == "auto"
+            and not self.pretrained
+            and (self.input_size or image_size) < 64
+            and family_of(self.name) in SMALL_STEMS
+        )
+
+    def _input_size(self, image_size: int) -> int:
+        if self._wants_small_stem(image_size):
+            return image_size
+        return max(image_size, _SMALLEST_IMAGENET_INPUT.get(self.name, 32))

@@ -1,0 +1,65 @@
+"""The classifier F = head o phi: one way in for real and synthetic images alike."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """A backbone ``phi`` and a linear head.
+
+    Args:
+        body: Maps normalised images ``[n, channels, input_size, input_size]`` to features.
+        feature_dim: Length of one image's features.
+        num_classes: Number of classes.
+        resize: ``(image_size, input_size)``; equal sizes mean that nothing is resized.
+        normalisation: Mean and standard deviation per channel, for images in [0, 1].
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        *,
+        feature_dim: int,
+        num_classes: int,
+        resize: tuple[int, int],
+        normalisation: tuple[tuple[float, ...], tuple[float, ...]],
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(feature_dim, num_classes)
+        self.feature_dim = feature_dim
+        self.is_resizing = resize[0] != resize[1]
+        mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in normalisation)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.register_buffer("interpolation", interpolation_matrix(*resize), persistent=False)
+
+    def to_classifier(self, images: Tensor) -> Tensor:
+        """Resize and normalise ``[n, c, image_size, image_size]`` images in [-1, 1].
+
+        Bilinear, written as two matrix products: their backward is deterministic on CUDA, which
+        that of ``interpolate`` is not.
+        """
+        if self.is_resizing:
+            matrix = self.get_buffer("interpolation")
+            images = matrix @ images @ matrix.T
+        return ((images + 1) / 2 - self.get_buffer("mean")) / self.get_buffer("std")
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return phi, ``[n, feature_dim]``, of images in [-1, 1]."""
+        features: Tensor = self.body(self.to_classifier(images))
+        return features.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``[n, num_classes]`` of images in [-1, 1]."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+def interpolation_matrix(size_in: int, size_out: int) -> Tensor:
+    """Return ``[size_out, size_in]`` weights of antialiased bilinear resizing along one axis."""
+    identity = torch.eye(size_in).view(1, 1, size_in, size_in)
+    return F.interpolate(
+        identity, size=(size_out, size_in), mode="bilinear", antialias=True, align_corners=False
+    )[0, 0].contiguous()

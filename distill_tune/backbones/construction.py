@@ -1,0 +1,166 @@
+"""From a name of torchvision to a :class:`Classifier`: head found, channels and size adapted."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.errors import InputError, Text
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CENTRED = ((0.5,), (0.5,))
+_Stems = Mapping[str, Callable[[nn.Module, int, int], None]]
+
+
+@functools.cache
+def known_names() -> tuple[str, ...]:
+    """Return the names of torchvision's classification models."""
+    from torchvision import models
+
+    return tuple(models.list_models(module=models))
+
+
+def family_of(name: str) -> str:
+    """Return the name of a model's class, such as ``ResNet`` for ``resnet50``; builds nothing."""
+    from torchvision import models
+
+    family = inspect.signature(models.get_model_builder(name)).return_annotation
+    return str(getattr(family, "__name__", family))
+
+
+def build_classifier(  # noqa: PLR0913 - each is one decision of Backbone.build
+    name: str,
+    *,
+    stem: _Stems | None,
+    is_stem_asked: bool,
+    input_size: int,
+    pretrained: bool,
+    shape: tuple[int, int, int],
+) -> Classifier:
+    """Build a torchvision model as a classifier.
+
+    Args:
+        name: Name of the model.
+        stem: Small stems by class name, or None for torchvision's own stem.
+        is_stem_asked: Whether a family without a small stem is an error.
+        input_size: Pixels that the network sees.
+        pretrained: Whether to fetch ImageNet weights.
+        shape: ``(num_classes, channels, image_size)`` of the data.
+
+    Raises:
+        InputError: No small stem for this family, weights that cannot be fetched, or images
+            that the network cannot take.
+    """
+    num_classes, channels, image_size = shape
+    family = family_of(name)
+    if is_stem_asked and (stem is None or family not in stem):
+        raise InputError(
+            "backbones",
+            got=Text(f"{name} with stem: small"),
+            expected="stem: imagenet (or auto) for this family",
+        )
+    model = _torchvision_model(name, input_size, pretrained=pretrained)
+    if stem is not None and family in stem:
+        try:
+            stem[family](model, channels, input_size)
+        except RuntimeError as error:
+            raise _size_error(name, input_size, error) from error
+    _set_channels(model, channels)
+    _remove_head(model)
+    feature_dim = _feature_dim(model, name, channels, input_size)
+    mean, std = _IMAGENET if pretrained and channels == 3 else _CENTRED
+    return Classifier(
+        model,
+        feature_dim=feature_dim,
+        num_classes=num_classes,
+        resize=(image_size, input_size),
+        normalisation=(mean, std),
+    )
+
+
+def _torchvision_model(name: str, input_size: int, *, pretrained: bool) -> nn.Module:
+    from torchvision import models
+
+    builder = models.get_model_builder(name)
+    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+    if name in {"googlenet", "inception_v3"} and not pretrained:
+        options |= {"aux_logits": False, "init_weights": True}
+    if name.startswith("vit_") and not pretrained:
+        options["image_size"] = input_size
+    if "input_size" in inspect.signature(builder).parameters or name == "maxvit_t":
+        options["input_size"] = (input_size, input_size)
+    try:
+        model: nn.Module = builder(**options)
+    except OSError as error:
+        raise InputError(
+            "backbones",
+            got=Text(f"{name} with pretrained: true, whose weights cannot be fetched ({error})"),
+            expected="a network, the weights in torch's hub cache, or pretrained: false",
+        ) from error
+    except (ValueError, AssertionError) as error:
+        raise _size_error(name, input_size, error) from error
+    for auxiliary in ("aux1", "aux2", "AuxLogits"):
+        if hasattr(model, auxiliary):
+            setattr(model, auxiliary, None)
+            setattr(model, "aux_logits", False)  # noqa: B010 - nn.Module types it as a tensor
+    return model
+
+
+def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)
+
+
+def _set_channels(model: nn.Module, channels: int) -> None:
+    """Make the first convolution take ``channels``; pre-trained filters are summed for grey."""
+    path, first = next((p, m) for p, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    if first.in_channels == channels:
+        return
+    changed = nn.Conv2d(
+        channels,
+        first.out_channels,
+        kernel_size=first.kernel_size,  # type: ignore[arg-type]
+        stride=first.stride,  # type: ignore[arg-type]
+        padding=first.padding,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+    )
+    with torch.no_grad():
+        changed.weight.copy_(first.weight.sum(dim=1, keepdim=True).expand_as(changed.weight))
+        if first.bias is not None and changed.bias is not None:
+            changed.bias.copy_(first.bias)
+    _replace(model, path, changed)
+
+
+def _remove_head(model: nn.Module) -> None:
+    """Put the identity where the last linear layer (SqueezeNet: convolution) maps to classes."""
+    layers = [
+        path for path, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    _replace(model, layers[-1], nn.Identity())
+
+
+def _feature_dim(model: nn.Module, name: str, channels: int, input_size: int) -> int:
+    """Find the length of the features by one forward pass that leaves the model as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            features = model(torch.zeros(1, channels, input_size, input_size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise _size_error(name, input_size, error) from error
+    finally:
+        model.train(was_training)
+    return int(features.flatten(1).shape[1])
+
+
+def _size_error(name: str, input_size: int, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(
+        "backbones",
+        got=Text(f"{name} at {input_size} px, which it cannot take ({reason})"),
+        expected="an input_size that it takes, as in {name: " + name + ", input_size: 224}",
+    )

@@ -1,0 +1,140 @@
+"""The kind ``folder``: a directory with a sub-folder of image files for each class."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from distill_tune.datasets.image_files import decode_all, image_paths, printable, sub_folders
+from distill_tune.datasets.paths import absolute, not_found
+from distill_tune.datasets.pool import Pool, unknown_names
+from distill_tune.datasets.source import ImageSource, Part
+from distill_tune.errors import InputError, Text
+
+PART_NAMES: dict[str, Part] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+
+
+class Folder(ImageSource):
+    """A directory of images: ``root/<class>/...``, or ``root/train/<class>/...`` and so on.
+
+    With a ``train`` folder, ``val`` (``valid``, ``validation``) and ``test`` beside it are used
+    where they are; a missing part is drawn from train. Anything Pillow reads will do, of any size
+    and mode: it is turned upright, put on white, scaled by its shorter side and cropped.
+    """
+
+    kind: Literal["folder"]
+    """Which data set."""
+    root: str = Field(min_length=1)
+    """The directory."""
+    image_size: int = Field(default=64, ge=4, le=1024)
+    """Height and width in pixels."""
+    flip: bool = True
+    """Whether a mirrored image keeps its meaning (not for digits)."""
+
+    @property
+    def name(self) -> str:
+        return printable(self._root.name) or self.kind
+
+    def parts(self) -> frozenset[Part]:
+        return frozenset(self._part_folders())
+
+    def read(self, part: Part) -> Pool:
+        folders = self._part_folders()
+        with _permitted():
+            pool = read_classes(folders[part], self._root, self.image_size)
+            if part == "train" and "test" in folders:
+                # Found now, by the folders' names alone, and not at the end of a long search.
+                names = tuple(printable(path.name) for path in sub_folders(folders["test"]))
+                unknown_names(names, known=pool.classes, part="test", where="data.root")
+        return pool
+
+    @property
+    def _root(self) -> Path:
+        return absolute(self.root)
+
+    def _part_folders(self) -> dict[Part, Path]:
+        with _permitted():
+            if self._root.is_dir():
+                return find_parts(self._root)
+            above = self._root.parent
+            raise not_found(
+                self.root,
+                sub_folders(above) if above.is_dir() else [],
+                expected="a directory with a folder of images for each class",
+            )
+
+
+def find_parts(root: Path) -> dict[Part, Path]:
+    """Return the folder of each part; ``root`` itself is train where there are no parts.
+
+    Raises:
+        InputError: Two folders for one part, or parts without train.
+    """
+    found: dict[Part, Path] = {}
+    for path in sub_folders(root):
+        part = PART_NAMES.get(path.name.lower())
+        # A class may be called "train" (cars, planes, trains): parts hold folders of classes.
+        if part is None or not sub_folders(path):
+            continue
+        if part in found:
+            raise InputError(
+                "data.root",
+                got=Text(f"both {found[part].name!r} and {path.name!r} in {root}"),
+                expected=f"one folder for {part}",
+            )
+        found[part] = path
+    if found and "train" not in found:
+        raise InputError(
+            "data.root",
+            got=Text(f"{' and '.join(path.name for path in found.values())} in {root}"),
+            expected="a train folder with a folder for each class beside",
+        )
+    return found or {"train": root}
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise InputError(
+            "data.root", got=Text(str(error.filename)), expected="a directory one may read"
+        ) from None
+
+
+def read_classes(folder: Path, root: Path, size: int) -> Pool:
+    """Read every image of every class folder in ``folder``; paths are told relative to ``root``.
+
+    Raises:
+        InputError: There is no class folder.
+    """
+    of_class: dict[str, list[Path]] = {}
+    for path in sub_folders(folder):
+        of_class.setdefault(printable(path.name), []).extend(image_paths(path))
+    if not of_class:
+        raise InputError(
+            "data.root",
+            got=Text(f"{folder} without sub-folders"),
+            expected="a folder of images for each class",
+        )
+    classes = tuple(sorted(of_class))
+    paths = [path for name in classes for path in of_class[name]]
+    labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
+    images, reasons = decode_all(paths, size)
+    if reasons:
+        readable = np.array([number not in reasons for number in range(len(paths))])
+        images, labels = images[readable], labels[readable]
+    skipped = tuple(
+        f"{printable(paths[number].relative_to(root).as_posix())}: {reason}"
+        for number, reason in sorted(reasons.items())
+    )
+    return Pool(images, labels.astype(np.int64), classes, skipped)

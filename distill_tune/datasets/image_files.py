@@ -1,0 +1,181 @@
+"""Image files: finding them below a folder, decoding them, saying why one cannot be read."""
+
+import os
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from distill_tune.datasets.arrays import fit_image
+from distill_tune.datasets.pool import Bytes
+
+# Formats whose files are no pixels that Pillow itself could decode (PostScript starts a program).
+NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+# Image files all the same, so that a user hears of them although Pillow cannot read them.
+UNREADABLE = frozenset({".dcm", ".heic", ".heif", ".jxl", ".svg"})
+# Formats that a file without a known suffix is recognised as: those with unmistakable first bytes.
+RECOGNISED = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
+MAX_WORKERS = 8
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text that is the same on every system and can be written anywhere.
+
+    Systems differ in how they compose accents; bytes that are no UTF-8 are spelled out.
+    """
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def sub_folders(folder: Path) -> list[Path]:
+    """Return the visible folders in ``folder``, without links to itself or a folder above it.
+
+    Names with two leading underscores (``__MACOSX``) are left behind by tools and ignored.
+    """
+    above = _identities(folder)
+    return [
+        path
+        for path in _entries(folder)
+        if path.is_dir() and not path.name.startswith("__") and _identity(path) not in above
+    ]
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Return the image files below ``folder``, however deep, in an order fixed by their names.
+
+    Links are followed, each folder is entered once, hidden files and other files are ignored.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of files that turn out to be broken, and are told so.
+        return [path for path in _files(folder, _identities(folder)) if _looks_like_image(path)]
+
+
+def decode(path: Path, size: int) -> Bytes:
+    """Return one image upright, on white, scaled and cropped, as ``[3, size, size]``.
+
+    Raises:
+        Exception: Whatever Pillow raises on a file that is broken; see ``decode_all``.
+    """
+    if not path.is_file():
+        raise OSError("not a file that can be opened")
+    with Image.open(path, formats=_formats()) as image:
+        # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
+        image.draft(None, (4 * size, 4 * size))
+        ImageOps.exif_transpose(image, in_place=True)
+        square = fit_image(_flat(image), size)
+        colored = square if square.mode == "RGB" else square.convert("RGB")
+        return np.asarray(colored).transpose(2, 0, 1)
+
+
+def decode_all(paths: list[Path], size: int) -> tuple[Bytes, dict[int, str]]:
+    """Decode files in threads.
+
+    Returns:
+        Images ``[n, 3, size, size]``, and the reason for each position that could not be read,
+        whose pixels mean nothing.
+    """
+    images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
+
+    def fill(number: int) -> str | None:
+        try:
+            images[number] = decode(paths[number], size)
+        except Exception as error:  # noqa: BLE001 - a broken file may raise anything in a decoder
+            return _reason(error)
+        return None
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(_num_workers()) as workers:
+        warnings.simplefilter("ignore")  # Broken metadata; the pixels are what counts.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        reasons = list(workers.map(fill, range(len(paths))))
+    return images, {number: reason for number, reason in enumerate(reasons) if reason}
+
+
+def _num_workers() -> int:
+    return min(MAX_WORKERS, os.cpu_count() or 1)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file was left out, on one line and without repeating its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow can read"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS} pixels"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """Return an image of any mode with 8 bits and without transparency."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _eight_bits(image)
+    if image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        return white.convert("RGB")
+    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit values from 0..65535, floats from the least range that holds them."""
+    values = np.asarray(image).astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    scales = (1, 255, 65535) if image.mode == "F" else (65535,)
+    scale = next((top for top in scales if high <= top), None)
+    if scale is None or not low >= 0:
+        raise ValueError(f"values in {low:g}..{high:g}, which are neither 8 nor 16 bits")
+    return Image.fromarray(np.round(values * (255 / scale)).astype(np.uint8))
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats to try, the common ones first; the file's first bytes decide."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in NOT_PIXELS)
+
+
+def _looks_like_image(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in UNREADABLE:
+        return True
+    known = Image.registered_extensions().get(suffix)
+    if known is not None:
+        return known in _formats()
+    if not path.is_file():
+        return False
+    try:
+        Image.open(path, formats=RECOGNISED).close()
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # noqa: BLE001 - recognised, but broken: decoding will say how
+        return True
+    return True
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is visible in a folder, sorted by name."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(visible, key=lambda path: printable(path.name))
+
+
+def _files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
+    for path in _entries(folder):
+        if not path.is_dir():
+            yield path
+        elif _identity(path) not in entered:
+            entered.add(_identity(path))
+            yield from _files(path, entered)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _identities(folder: Path) -> set[tuple[int, int]]:
+    """Return ``folder`` and every folder above it, as named and as they really are."""
+    named, real = folder.absolute(), folder.resolve()
+    return {_identity(path) for path in (named, *named.parents, real, *real.parents)}

@@ -1,0 +1,64 @@
+"""A pool: the labelled images of one part of a source, before any split is drawn from it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_tune.errors import InputError, Text
+
+Bytes = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Images that can be drawn from.
+
+    Attributes:
+        images: ``[n, 1 or 3, size, size]``, in the source's own (sorted) order.
+        labels: ``[n]``, positions in ``classes``.
+        classes: Names of the classes.
+        skipped: Files left out because they could not be read, each ``path: reason``.
+    """
+
+    images: Bytes
+    labels: Labels
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+    def counts(self) -> list[int]:
+        """Return the number of images of each class."""
+        return [int(n) for n in np.bincount(self.labels, minlength=len(self.classes))]
+
+    def take(self, indices: Indices) -> "Pool":
+        """Return the pool of the images at ``indices``."""
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def labelled_as(self, classes: tuple[str, ...], *, part: str, where: str) -> "Pool":
+        """Return the pool with its labels as positions in ``classes``.
+
+        Raises:
+            InputError: The pool has a class that ``classes`` does not.
+        """
+        unknown_names(self.classes, known=classes, part=part, where=where)
+        position = {name: number for number, name in enumerate(classes)}
+        numbers = np.array([position[name] for name in self.classes], dtype=np.int64)
+        return replace(self, labels=numbers[self.labels], classes=classes)
+
+
+def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, where: str) -> None:
+    """Refuse the classes of ``part`` that the training images do not have.
+
+    Raises:
+        InputError: There is such a class; the message names them all.
+    """
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        listed = ", ".join(repr(name) for name in unknown)
+        raise InputError(
+            where,
+            got=Text(f"classes in {part} that train does not have: {listed}"),
+            expected="the classes of train: " + ", ".join(repr(name) for name in known),
+        )

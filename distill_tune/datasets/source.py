@@ -1,0 +1,183 @@
+"""What every kind of data set shares: its fields, its splits, its colour, its digest."""
+
+import hashlib
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+
+from distill_tune.datasets.arrays import is_grey, with_channels
+from distill_tune.datasets.pool import Pool
+from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
+from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import Config, ImageData, Split
+
+Part = Literal["train", "val", "test"]
+
+
+class ImageSource(Config):
+    """Where images come from and how they are split.
+
+    A kind says which parts it has (``parts``) and reads one of them (``read``). A part that the
+    source does not have is drawn from its train part.
+    """
+
+    kind: str
+    """Which data set."""
+    image_size: int | None = Field(default=None, ge=4, le=1024)
+    """Height and width in pixels; null is the data's own size."""
+    train_per_class: int | None = Field(default=None, ge=2)
+    """Training images of each class (the low-data regime); null is all there are."""
+    val_per_class: int | None = Field(default=None, ge=1)
+    """Validation images of each class; null leaves it to the source or to val_fraction."""
+    val_fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of each class drawn for validation where the source has no validation part."""
+    test_fraction: float = Field(default=0.2, ge=0, lt=1)
+    """Share of each class drawn for testing where the source has no test part."""
+    seed: int = Field(default=0, ge=0)
+    """Of the draw: the same seed gives the same splits everywhere."""
+    color: Literal["auto", "grey", "rgb"] = "auto"
+    """One channel or three; auto is grey when no image of the train part has colour."""
+    flip: bool
+    """Whether a mirrored image keeps its meaning (not for digits)."""
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction + test_fraction must stay below 1: train is the rest")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What people call the data."""
+        return self.kind
+
+    def parts(self) -> frozenset[Part]:
+        """Return the parts that the source keeps apart, ``train`` at least; opens no image."""
+        raise NotImplementedError
+
+    def read(self, part: Part) -> Pool:
+        """Return all images of one part and open nothing of the others.
+
+        Raises:
+            InputError: The part is not there or not usable.
+        """
+        raise NotImplementedError
+
+    def load(self) -> ImageData:
+        """Return the training and validation images; the test images stay unread.
+
+        Raises:
+            InputError: The source is missing, damaged, or too small for what is asked.
+        """
+        drawn = self._drawn()
+        val = drawn.pool.take(drawn.draw.val)
+        if "val" in self.parts():
+            val = self._own_part("val", drawn.pool)
+            val = val.take(
+                first_of_each(val, self.val_per_class, seed=self.seed, where=self._where)
+            )
+        train = drawn.pool.take(drawn.draw.train)
+        splits = _split(train, drawn.channels), _split(val, drawn.channels)
+        return ImageData(
+            name=self.name,
+            classes=drawn.pool.classes,
+            train=splits[0],
+            val=splits[1],
+            flip=self.flip,
+            skipped=tuple(dict.fromkeys(drawn.pool.skipped + val.skipped)),
+            digest=digest(drawn.pool.classes, *splits),
+        )
+
+    def load_test(self) -> Split:
+        """Return the test images, which nothing else reads: for the end, after the search.
+
+        Raises:
+            InputError: As ``load``; or there is no test part and ``test_fraction`` is 0.
+        """
+        drawn = self._drawn()
+        test = drawn.pool.take(drawn.draw.test)
+        if "test" in self.parts():
+            test = self._own_part("test", drawn.pool)
+        elif not self.test_fraction:
+            raise InputError(
+                "data.test_fraction",
+                got=self.test_fraction,
+                expected="more than 0, because this source has no test part of its own",
+            )
+        return _split(test, drawn.channels)
+
+    @property
+    def _where(self) -> str:
+        return "data.root" if "root" in type(self).model_fields else "data.kind"
+
+    def _drawn(self) -> "_Drawn":
+        parts = self.parts()
+        pool = self.read("train")
+        if len(pool.labels) == 0:
+            raise _no_images(pool, "train", self._where)
+        if len(pool.classes) < 2:
+            raise InputError(
+                self._where,
+                got=Text(f"one class only: {pool.classes[0]!r}"),
+                expected="two classes or more",
+            )
+        wanted = Wanted(
+            test=Share() if "test" in parts else Share(self.test_fraction),
+            val=Share() if "val" in parts else Share(self.val_fraction, self.val_per_class),
+            train_per_class=self.train_per_class,
+        )
+        chosen = draw(pool, wanted, seed=self.seed, where=self._where)
+        return _Drawn(pool, chosen, self._channels(pool, chosen))
+
+    def _channels(self, pool: Pool, chosen: Draw) -> int:
+        """Decide the colour before train_per_class cuts, which must not change validation."""
+        if self.color != "auto":
+            return 1 if self.color == "grey" else 3
+        seen = np.setdiff1d(np.arange(len(pool.labels)), chosen.test)
+        return 1 if is_grey(pool.images, seen) else 3
+
+    def _own_part(self, part: Part, train: Pool) -> Pool:
+        pool = self.read(part)
+        if len(pool.labels) == 0:
+            raise _no_images(pool, part, self._where)
+        size, train_size = pool.images.shape[-1], train.images.shape[-1]
+        if size != train_size:
+            raise InputError(
+                "data.image_size",
+                got=Text(f"{part} images of {size} pixels, train images of {train_size}"),
+                expected="a number of pixels, because the parts differ in size",
+            )
+        return pool.labelled_as(train.classes, part=part, where=self._where)
+
+
+class _Drawn(NamedTuple):
+    """The train part, what was drawn from it, and the number of channels decided on it."""
+
+    pool: Pool
+    draw: Draw
+    channels: int
+
+
+def digest(classes: tuple[str, ...], *splits: Split) -> str:
+    """Return 16 hex digits that change with any name, shape, pixel or label."""
+    state = hashlib.blake2b(digest_size=8)
+    state.update(repr(classes).encode("utf-8", "backslashreplace"))
+    for split in splits:
+        state.update(repr(tuple(split.images.shape)).encode())
+        state.update(split.images.numpy().data)
+        state.update(split.labels.numpy().astype("<i8").data)
+    return state.hexdigest()
+
+
+def _split(pool: Pool, channels: int) -> Split:
+    images = np.ascontiguousarray(with_channels(pool.images, channels))
+    return Split(torch.from_numpy(images), torch.from_numpy(pool.labels.astype(np.int64)))
+
+
+def _no_images(pool: Pool, part: Part, where: str) -> InputError:
+    got = f"no image in {part}"
+    if pool.skipped:
+        got = f"{len(pool.skipped)} files in {part}, none readable; the first: {pool.skipped[0]}"
+    return InputError(where, got=Text(got), expected="images")

@@ -1,0 +1,135 @@
+"""Who goes where: the seeded, stratified draw of test, validation and training images."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from distill_tune.datasets.pool import Indices, Labels, Pool
+from distill_tune.errors import InputError, Text
+
+MIN_TRAIN = 2
+"""Images of a class that training needs: a pair of one class is the least it compares."""
+
+
+class Share(NamedTuple):
+    """How many images of each class a split gets; the default is none.
+
+    Attributes:
+        fraction: Of the images of the class; at least one image when above 0.
+        per_class: The number itself; goes before ``fraction``.
+    """
+
+    fraction: float = 0.0
+    per_class: int | None = None
+
+    def of(self, count: int) -> int:
+        """Return the number of images out of ``count``."""
+        if self.per_class is not None:
+            return self.per_class
+        return max(1, int(count * self.fraction + 0.5)) if self.fraction > 0 else 0
+
+
+class Wanted(NamedTuple):
+    """What is drawn from a pool: shares, and the limit of training images per class."""
+
+    test: Share
+    val: Share
+    train_per_class: int | None
+
+
+class Draw(NamedTuple):
+    """Positions in the pool, ascending and disjoint."""
+
+    train: Indices
+    val: Indices
+    test: Indices
+
+
+def draw(pool: Pool, wanted: Wanted, *, seed: int, where: str) -> Draw:
+    """Draw test, then validation, then training images of every class.
+
+    Each class has an order of its own, fixed by ``seed`` and its label. Test and validation are
+    taken from the front and training from the back, so more images per class always contain the
+    fewer, and the size of one split does not move the others.
+
+    Raises:
+        InputError: A class has too few images; ``where`` is blamed when no number is.
+    """
+    _refuse_shortage(pool, wanted, where)
+    train, val, test = [], [], []
+    for label, count in enumerate(pool.counts()):
+        order = class_order(pool.labels, label, seed)
+        num_test, num_val = wanted.test.of(count), wanted.val.of(count)
+        test.append(order[:num_test])
+        val.append(order[num_test : num_test + num_val])
+        train.append(order[num_test + num_val :][::-1][: wanted.train_per_class])
+    return Draw(*(np.sort(np.concatenate(parts)) for parts in (train, val, test)))
+
+
+def first_of_each(pool: Pool, per_class: int | None, *, seed: int, where: str) -> Indices:
+    """Return the positions of ``per_class`` images of every class (all for None), ascending.
+
+    Raises:
+        InputError: A class has fewer, or none at all.
+    """
+    needed = per_class or 1
+    short = [(name, n) for name, n in zip(pool.classes, pool.counts(), strict=True) if n < needed]
+    if short:
+        expected = f"{needed} or more validation images in every class"
+        raise InputError(
+            "data.val_per_class" if per_class else where, got=_listed(short), expected=expected
+        )
+    orders = [class_order(pool.labels, label, seed) for label in range(len(pool.classes))]
+    return np.sort(np.concatenate([order[:per_class] for order in orders]))
+
+
+def class_order(labels: Labels, label: int, seed: int) -> Indices:
+    """Return the positions of one class in the order in which images are drawn."""
+    members = np.flatnonzero(labels == label).astype(np.int64)
+    return np.random.default_rng([seed, label]).permutation(members)
+
+
+def _refuse_shortage(pool: Pool, wanted: Wanted, where: str) -> None:
+    num_train = max(MIN_TRAIN, wanted.train_per_class or 0)
+    short = [
+        (name, count)
+        for name, count in zip(pool.classes, pool.counts(), strict=True)
+        if count < num_train + wanted.val.of(count) + wanted.test.of(count)
+    ]
+    if not short:
+        return
+    count = min(number for _, number in short)
+    num_test, left = wanted.test.of(count), count - wanted.val.of(count) - wanted.test.of(count)
+    advice = ""
+    if left >= MIN_TRAIN:
+        where, advice = "data.train_per_class", f"; these images allow train_per_class {left}"
+    elif wanted.val.per_class is not None and count >= MIN_TRAIN + 1 + num_test:
+        where = "data.val_per_class"
+    raise InputError(
+        where, got=_listed(short), expected=f"at least {_needed(wanted, num_train)}{advice}"
+    )
+
+
+def _needed(wanted: Wanted, num_train: int) -> str:
+    """Return the least number of images per class that would do, and what each is for."""
+    needed = num_train
+    while needed < num_train + wanted.val.of(needed) + wanted.test.of(needed):
+        needed += 1
+    shares = [
+        (num_train, "for training"),
+        (wanted.val.of(needed), "for validation"),
+        (wanted.test.of(needed), "for testing"),
+    ]
+    listed = " + ".join(f"{number} {purpose}" for number, purpose in shares if number)
+    return f"{needed} in every class: {listed}"
+
+
+def _listed(short: list[tuple[str, int]]) -> Text:
+    """Return the classes with the fewest images, in words."""
+    first = sorted(short, key=lambda item: item[1])
+    shown = ", ".join(
+        f"{count} {'image' if count == 1 else 'images'} of class {name!r}"
+        for name, count in first[:5]
+    )
+    more = f" and too few of {len(first) - 5} more classes" if len(first) > 5 else ""
+    return Text(shown + more)

@@ -1,0 +1,161 @@
+"""Stage 1: the classifier on real images; its steps serve stage 3 and the baselines too."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.augmentation import classifier_augmentation, to_float
+from distill_tune.distill.data import DeviceData
+from distill_tune.distill.evaluation import running_statistics_kept
+from distill_tune.distill.streams import seed_global, stream
+from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
+from distill_tune.errors import DivergedError
+
+Batch = tuple[Tensor, Tensor]
+
+
+def make_optimizer(
+    classifier: nn.Module, training: ClassifierTraining, lr: float
+) -> torch.optim.Optimizer:
+    """Return a fresh optimiser; fused, which on a CPU is several times faster."""
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            classifier.parameters(),
+            lr=lr,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+    return torch.optim.AdamW(
+        classifier.parameters(), lr=lr, weight_decay=training.weight_decay, fused=True
+    )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every parameter group this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def scheduled_lr(training: ClassifierTraining, lr: float, epoch: int, epochs: int) -> float:
+    """Return the learning rate of an epoch (0-based) of a stage that has ``epochs``."""
+    if training.schedule == "constant":
+        return lr
+    return lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+
+
+def num_steps(data: DeviceData, training: ClassifierTraining) -> int:
+    """Return the steps of one epoch: full batches of real images, at least one."""
+    return max(1, len(data.train.labels) // training.batch_size)
+
+
+def real_batches(
+    data: DeviceData, training: ClassifierTraining, *, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """Yield the augmented real batches of one epoch.
+
+    Args:
+        data: Where to take them from.
+        training: Batch size and augmentation.
+        seed: The trial's.
+        epoch: Counted from the start of stage 1 through stage 3, so that stage 3 without
+            synthetic images is stage 1 continued.
+    """
+    order = torch.randperm(len(data.train.labels), generator=stream(seed, "order", epoch))
+    order = order.to(data.device)
+    for step in range(num_steps(data, training)):
+        chosen = order[step * training.batch_size : (step + 1) * training.batch_size]
+        images = classifier_augmentation(
+            to_float(data.train.images[chosen]),
+            max_shift=training.shift,
+            flip=data.flip,
+            generator=stream(seed, "augmentation", epoch, step, device=data.device),
+        )
+        yield images, data.train.labels[chosen]
+
+
+def train_step(
+    classifier: Classifier,
+    optimizer: torch.optim.Optimizer,
+    real: Batch,
+    synthetic: Batch | None = None,
+    *,
+    joint: JointTraining | None = None,
+) -> Tensor:
+    """Take one optimiser step and return the loss, a scalar on the device.
+
+    ``L_F = CE(real) + (n_synthetic / B) * CE_smoothed(synthetic)``. Dropout draws from torch's
+    global random state: key it before (:func:`distill_tune.distill.streams.seed_global`).
+
+    Args:
+        classifier: In training mode afterwards.
+        optimizer: Its optimiser.
+        real: Augmented images in [-1, 1] and labels.
+        synthetic: The same of synthetic images; None or empty = real images only.
+        joint: Needed with synthetic images: label smoothing and batch-norm mode.
+    """
+    classifier.train()
+    images, labels = real
+    if synthetic is None or joint is None or len(synthetic[1]) == 0:
+        loss = F.cross_entropy(classifier(images), labels)
+    else:
+        loss = _mixture_loss(classifier, real, synthetic, joint)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def _mixture_loss(
+    classifier: Classifier, real: Batch, synthetic: Batch, joint: JointTraining
+) -> Tensor:
+    num_real, num_synthetic = len(real[1]), len(synthetic[1])
+    if joint.batch_norm == "mixed":
+        logits = classifier(torch.cat([real[0], synthetic[0]]))
+        real_logits, synthetic_logits = logits.split([num_real, num_synthetic])
+    else:
+        real_logits = classifier(real[0])
+        with running_statistics_kept(classifier):
+            synthetic_logits = classifier(synthetic[0])
+    smoothed = F.cross_entropy(
+        synthetic_logits, synthetic[1], label_smoothing=joint.label_smoothing
+    )
+    return F.cross_entropy(real_logits, real[1]) + (num_synthetic / num_real) * smoothed
+
+
+def train_epoch(  # noqa: PLR0913 - what a step needs, and which epoch of which seed it is
+    classifier: Classifier,
+    optimizer: torch.optim.Optimizer,
+    data: DeviceData,
+    training: ClassifierTraining,
+    *,
+    seed: int,
+    epoch: int,
+) -> float:
+    """Train on the real images of one epoch and return the mean loss.
+
+    Raises:
+        DivergedError: The loss is no longer finite.
+    """
+    losses = []
+    for step, batch in enumerate(real_batches(data, training, seed=seed, epoch=epoch)):
+        seed_global(seed, "dropout", epoch, step)
+        losses.append(train_step(classifier, optimizer, batch))
+    return mean_loss(losses, f"the classifier's loss in epoch {epoch + 1}")
+
+
+def mean_loss(losses: list[Tensor], what: str) -> float:
+    """Return the mean of scalars on a device: the one synchronisation of an epoch.
+
+    Raises:
+        DivergedError: It is not finite.
+    """
+    value = torch.stack(losses).mean().item()
+    if not math.isfinite(value):
+        raise DivergedError("diverged", f"{what} is {value}")
+    return value

@@ -1,0 +1,104 @@
+"""Reading a classifier: probabilities, features, accuracy; nothing here changes it for good."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.augmentation import to_float
+from distill_tune.distill.data import DeviceData
+from distill_tune.interfaces import Metrics, Split
+
+_BATCH = 250
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Put models into eval mode and restore their modes afterwards, whatever happens."""
+    modes = [model.training for model in models]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for model, mode in zip(models, modes, strict=True):
+            model.train(mode)
+
+
+def image_batches(images: Tensor) -> Iterator[Tensor]:
+    """Yield uint8 or float images as float32 in [-1, 1], some hundred at a time."""
+    for batch in images.split(_BATCH):
+        yield to_float(batch) if batch.dtype == torch.uint8 else batch
+
+
+@torch.no_grad()
+def features_and_logits(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``(features [n, d], logits [n, classes])`` in eval mode, float32.
+
+    Args:
+        classifier: Left in the mode it was in.
+        images: ``[n, channels, size, size]``, uint8, or float32 in [-1, 1].
+    """
+    with evaluating(classifier):
+        features = torch.cat([classifier.features(batch) for batch in image_batches(images)])
+        logits: Tensor = classifier.head(features)
+    return features.float(), logits.float()
+
+
+def validate(classifier: Classifier, data: DeviceData) -> Metrics:
+    """Return :func:`evaluate` on the validation split after re-estimating batch norm, in place.
+
+    An epoch of a small data set has few steps, so that running averages lag far behind the
+    weights: one ResNet-18 trained on 200 digits validated at 0.46 with them and at 0.73 without.
+    """
+    reestimate_batch_norm(classifier, data.train.images)
+    return evaluate(classifier, data.val)
+
+
+def evaluate(classifier: Classifier, split: Split) -> Metrics:
+    """Return ``accuracy`` in [0, 1] and mean cross-entropy ``loss`` over a split."""
+    _, logits = features_and_logits(classifier, split.images)
+    return {
+        "accuracy": (logits.argmax(1) == split.labels).float().mean().item(),
+        "loss": F.cross_entropy(logits, split.labels).item(),
+    }
+
+
+@torch.no_grad()
+def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
+    """Set running statistics to their plain average over batches of real images, in place.
+
+    Args:
+        classifier: Left in the mode it was in; without batch norm it is left alone.
+        images: ``[n, channels, size, size]``, uint8, at least two.
+    """
+    norms = [module for module in classifier.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    with evaluating(classifier):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        for batch in images.chunk(-(-len(images) // _BATCH)):
+            classifier(to_float(batch))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+@contextmanager
+def running_statistics_kept(classifier: nn.Module) -> Iterator[None]:
+    """Let a training-mode forward use its batch's statistics without recording them."""
+    norms = [module for module in classifier.modules() if isinstance(module, _BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

@@ -1,0 +1,214 @@
+"""The GAN's steps: stage 2 (warm-up, then with the triplet loss) and its share of stage 3."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill_tune.distill.augmentation import GanAugmentation, to_float
+from distill_tune.distill.classifier import set_lr
+from distill_tune.distill.data import DeviceData
+from distill_tune.distill.losses import (
+    discriminator_hinge,
+    generator_hinge,
+    lecam_penalty,
+    margin_and_unit,
+    mode_seeking_loss,
+    normalise,
+    triplet_loss,
+)
+from distill_tune.distill.pairing import pair
+from distill_tune.distill.state import Gan, TrialState
+from distill_tune.distill.streams import Purpose, integers, normal, stream, uniform
+from distill_tune.distill.trial_config import TrialConfig
+
+_LECAM_DECAY = 0.99
+
+
+class Latent(NamedTuple):
+    """What the generator is asked for: ``z [n, latent_dim]`` and classes ``labels [n]``."""
+
+    z: Tensor
+    labels: Tensor
+
+
+class GanLosses(NamedTuple):
+    """Scalars of one generator step, on the device, without gradient.
+
+    Attributes:
+        generator: Adversarial loss of G.
+        discriminator: Loss of D in its last step, penalty included.
+        triplet: L_dist, 0 where it has no weight.
+        active: Share of anchors whose hinge is positive.
+    """
+
+    generator: Tensor
+    discriminator: Tensor
+    triplet: Tensor
+    active: Tensor
+
+
+@dataclass(frozen=True)
+class GanTrainer:
+    """One generator step after another; the numbers depend on the trial's seed and step only."""
+
+    config: TrialConfig
+    data: DeviceData
+    state: TrialState
+
+    @property
+    def augmentation(self) -> GanAugmentation:
+        """T."""
+        gan = self.config.gan
+        return GanAugmentation(gan.shift, gan.cutout, gan.color)
+
+    def class_signal(self) -> float:
+        """Return how much of the class the networks see now, in [0, 1]."""
+        ramp = self.config.gan.class_ramp * self.config.gan.warmup_steps
+        return 1.0 if ramp == 0 else min(1.0, self.state.gan.step / ramp)
+
+    def step(self, *, lr: float, triplet_weight: float) -> GanLosses:
+        """Train D, then G once, and move the average.
+
+        Args:
+            lr: Learning rate of both.
+            triplet_weight: Lambda of now; 0 leaves the triplet loss out altogether.
+        """
+        gan = self.state.gan
+        set_lr(gan.generator_optimizer, lr)
+        set_lr(gan.discriminator_optimizer, lr)
+        gan.generator.train()
+        gan.discriminator.train()
+        is_gpu = self.data.device.type == "cuda"
+        loss = torch.zeros((), device=self.data.device)
+        for repeat in range(self.config.gan.num_discriminator_steps(is_gpu=is_gpu)):
+            loss = self._discriminator_step(repeat)
+        losses = self._generator_step(triplet_weight)
+        gan.ema.update_parameters(gan.generator)
+        gan.step += 1
+        return losses._replace(discriminator=loss)
+
+    def latent(self, purpose: Purpose, count: int, *counters: int) -> Latent:
+        """Draw ``z`` and uniform classes."""
+        generator = stream(self.config.seed, purpose, *counters, device=self.data.device)
+        z = normal((count, self.config.gan.latent_dim), generator)
+        return Latent(z, integers(self.data.num_classes, (count,), generator))
+
+    def real_batch(self, step: int, repeat: int) -> tuple[Tensor, Tensor]:
+        """Return real images in [-1, 1] and labels, every class as likely as any other."""
+        generator = stream(self.config.seed, "real", step, repeat, device=self.data.device)
+        count = self.config.gan.batch_size
+        labels = integers(self.data.num_classes, (count,), generator)
+        chosen = self.data.by_class.draw(labels, uniform((count,), generator))
+        images = to_float(self.data.train.images[chosen])
+        if self.data.flip:
+            is_mirrored = uniform((count, 1, 1, 1), generator) < 0.5
+            images = torch.where(is_mirrored, images.flip(3), images)
+        return images, labels
+
+    def _augment(self, images: Tensor, *counters: int | str) -> Tensor:
+        generator = stream(self.config.seed, "diffaugment", *counters, device=self.data.device)
+        return self.augmentation(images, generator)
+
+    def _discriminator_step(self, repeat: int) -> Tensor:
+        gan, signal = self.state.gan, self.class_signal()
+        real, labels = self.real_batch(gan.step, repeat)
+        latent = self.latent("z", self.config.gan.batch_size, gan.step, repeat)
+        with torch.no_grad():
+            fake = gan.generator(*latent, signal)
+        images = torch.cat(
+            [
+                self._augment(real, gan.step, repeat, "real"),
+                self._augment(fake, gan.step, repeat, "fake"),
+            ]
+        )
+        logits = gan.discriminator(images, torch.cat([labels, latent.labels]), signal)
+        real_logits, fake_logits = logits.chunk(2)
+        loss = discriminator_hinge(real_logits, fake_logits) + self._lecam(
+            gan, real_logits, fake_logits
+        )
+        gan.discriminator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        gan.discriminator_optimizer.step()
+        return loss.detach()
+
+    def _lecam(self, gan: Gan, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        means = torch.stack([real_logits.mean(), fake_logits.mean()]).detach()
+        gan.logit_averages.lerp_(means, 1.0 if gan.step == 0 else 1 - _LECAM_DECAY)
+        if self.config.gan.lecam == 0 or gan.step < self.config.gan.lecam_start:
+            return torch.zeros((), device=real_logits.device)
+        averages = gan.logit_averages.clone()
+        return self.config.gan.lecam * lecam_penalty(
+            real_logits, fake_logits, averages[0], averages[1]
+        )
+
+    def _generator_step(self, triplet_weight: float) -> GanLosses:
+        gan, signal = self.state.gan, self.class_signal()
+        latent = self.latent("z", self.config.gan.batch_size, gan.step, -1)
+        fake = gan.generator(*latent, signal)
+        gan.discriminator.requires_grad_(requires_grad=False)
+        logits = gan.discriminator(
+            self._augment(fake, gan.step, "generator"), latent.labels, signal
+        )
+        gan.discriminator.requires_grad_(requires_grad=True)
+        adversarial = generator_hinge(logits)
+        loss = adversarial
+        triplet = active = torch.zeros((), device=fake.device)
+        if triplet_weight > 0:
+            hinge = self.triplet_hinge(fake, latent.labels, gan.step)
+            triplet, active = hinge.mean(), (hinge.detach() > 0).float().mean()
+            loss = loss + triplet_weight * triplet
+        if self.config.gan.mode_seeking > 0:
+            loss = loss + self.config.gan.mode_seeking * self._mode_seeking(latent, fake)
+        gan.generator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        gan.generator_optimizer.step()
+        return GanLosses(adversarial.detach(), adversarial.detach(), triplet.detach(), active)
+
+    def triplet_hinge(self, fake: Tensor, labels: Tensor, step: int) -> Tensor:
+        """Return the hinge of every synthetic image; its gradient reaches ``fake`` only.
+
+        Fs is in eval mode with parameters that take no gradient, but not under ``no_grad``; in
+        float32 whatever the surroundings.
+
+        Args:
+            fake: ``[n, channels, size, size]`` in [-1, 1].
+            labels: ``[n]``.
+            step: Keys the draw of pairs.
+        """
+        sets, joint = self.state.sets, self.config.joint
+        assert sets is not None, "the triplet loss needs labelled images"
+        with torch.autocast(fake.device.type, enabled=False):
+            features = self.state.snapshot.features(fake.float())
+            anchors = normalise(features, joint.feature_norm)
+            generator = stream(self.config.seed, "pairing", step, device=fake.device)
+            pairs = pair(anchors, labels, sets, joint.pairing, generator)
+            margin, unit = margin_and_unit(
+                joint.margin,
+                scale=sets.scale,
+                feature_norm=joint.feature_norm,
+                margin_unit=joint.margin_unit,
+            )
+            hinge = triplet_loss(
+                anchors,
+                sets.features[pairs.hard],
+                sets.features[pairs.easy],
+                margin=margin,
+                unit=unit,
+            )
+        return hinge * pairs.weights
+
+    def _mode_seeking(self, latent: Latent, fake: Tensor) -> Tensor:
+        generator = stream(
+            self.config.seed, "mode-seeking", self.state.gan.step, device=fake.device
+        )
+        other_z = normal(tuple(latent.z.shape), generator)
+        others = self.state.gan.generator(other_z, latent.labels, self.class_signal())
+        return mode_seeking_loss(fake, others, latent.z, other_z)
+
+    @torch.no_grad()
+    def synthesise(self, latent: Latent) -> Tensor:
+        """Return images of the averaged generator, float32 in [-1, 1], without gradient."""
+        images: Tensor = self.state.gan.ema(*latent, self.class_signal())
+        return images

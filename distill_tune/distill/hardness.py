@@ -1,0 +1,222 @@
+"""Which training images are hard and which easy for a classifier as it is now (LABEL)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.augmentation import classifier_augmentation, to_float
+from distill_tune.distill.data import ClassPools, DeviceData
+from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.distill.losses import normalise
+from distill_tune.distill.streams import stream
+from distill_tune.distill.trial_config import JointTraining, TrialConfig
+
+_DRAWS = 4
+_TRIM = 0.02
+_LEAST_SHARE, _GREATEST_SHARE = 0.05, 0.6
+
+
+@dataclass(frozen=True)
+class HardSets:
+    """The training images by difficulty, and their features under the same classifier.
+
+    Attributes:
+        scores: ``[n]`` mean cross-entropy over augmented draws; higher is harder.
+        hard: ``[n]`` bool.
+        easy: ``[n]`` bool, disjoint from ``hard``.
+        hard_pools: Per class what a triplet's hard sample is drawn from; a class too small for
+            a set of its own has everyone's, or none.
+        easy_pools: The same of easy samples.
+        features: ``[n, d]`` float32, normalised as the loss wants them.
+        scale: s, the median over classes of the distance of a hard and an easy image.
+        num_clamped: Classes whose set the guard made larger or smaller.
+    """
+
+    scores: Tensor
+    hard: Tensor
+    easy: Tensor
+    hard_pools: ClassPools
+    easy_pools: ClassPools
+    features: Tensor
+    scale: float
+    num_clamped: int
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps; the features are recomputed from the snapshot."""
+        return {
+            "scores": self.scores,
+            "hard": self.hard,
+            "easy": self.easy,
+            "scale": self.scale,
+            "num_clamped": self.num_clamped,
+        }
+
+
+def label(classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int) -> HardSets:
+    """Return hard and easy training images of ``classifier`` (METHOD: LABEL(F)).
+
+    Args:
+        classifier: F, left as it is.
+        data: Training images.
+        config: Rule, threshold and seed.
+        moment: Which labelling of the trial this is; keys the augmentation's draws.
+    """
+    scores, probabilities = score(classifier, data, config, moment)
+    hard, easy = _apply_rule(scores, probabilities, data, config.joint)
+    num_clamped = 0
+    for members in _members(data):
+        num_clamped += _guard(members, hard, scores, config.joint)
+    easy &= ~hard
+    for members in _members(data):
+        _fill_easy(members, hard, easy, scores)
+    return assemble(
+        classifier, data, config, {"scores": scores, "hard": hard, "easy": easy}, num_clamped
+    )
+
+
+def assemble(
+    classifier: Classifier,
+    data: DeviceData,
+    config: TrialConfig,
+    sets: dict[str, Any],
+    num_clamped: int,
+) -> HardSets:
+    """Return the sets with features and pools made from the classifier they were made with."""
+    features, _ = features_and_logits(classifier, data.train.images)
+    features = normalise(features, config.joint.feature_norm)
+    hard, easy = sets["hard"], sets["easy"]
+    return HardSets(
+        scores=sets["scores"],
+        hard=hard,
+        easy=easy,
+        hard_pools=_pools(hard, data, config.joint),
+        easy_pools=_pools(easy, data, None),
+        features=features,
+        scale=sets.get("scale") or median_distance(features, hard, easy, data.train.labels),
+        num_clamped=num_clamped,
+    )
+
+
+def score(
+    classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int
+) -> tuple[Tensor, Tensor]:
+    """Return ``(scores [n], probabilities [n, classes])``, means over augmented draws.
+
+    Less saturated than one clean pass, in which most training images have a loss of 0.
+    """
+    images = to_float(data.train.images)
+    labels = data.train.labels
+    losses, probabilities = [], []
+    for draw in range(_DRAWS):
+        changed = classifier_augmentation(
+            images,
+            max_shift=config.classifier.shift,
+            flip=data.flip,
+            generator=stream(config.seed, "score", moment, draw, device=data.device),
+        )
+        _, logits = features_and_logits(classifier, changed)
+        losses.append(F.cross_entropy(logits, labels, reduction="none"))
+        probabilities.append(logits.softmax(1))
+    return torch.stack(losses).mean(0), torch.stack(probabilities).mean(0)
+
+
+def median_distance(features: Tensor, hard: Tensor, easy: Tensor, labels: Tensor) -> float:
+    """Return s: the median over classes of the median distance |phi_h - phi_e| within a class."""
+    medians = []
+    for number in labels.unique():
+        is_class = labels == number
+        pair = features[is_class & hard], features[is_class & easy]
+        if len(pair[0]) and len(pair[1]):
+            distances = torch.cdist(*pair, compute_mode="donot_use_mm_for_euclid_dist")
+            medians.append(distances.median())
+    if not medians:
+        return 1.0
+    return max(torch.stack(medians).median().item(), 1e-8)
+
+
+def turnover(before: HardSets, now: HardSets) -> float:
+    """Return 1 - Jaccard index of two hard sets: 0 = the same images, 1 = all others."""
+    both = (before.hard & now.hard).sum().item()
+    either = (before.hard | now.hard).sum().item()
+    return 1 - both / either if either else 0.0
+
+
+def _apply_rule(
+    scores: Tensor, probabilities: Tensor, data: DeviceData, joint: JointTraining
+) -> tuple[Tensor, Tensor]:
+    labels = data.train.labels
+    if joint.hard_rule == "quantile":
+        hard, easy = torch.zeros_like(labels, dtype=torch.bool), torch.zeros_like(labels).bool()
+        for members in _members(data):
+            ranked = _hardest_first(members, scores)
+            trim = int(_TRIM * len(ranked))
+            count = round(joint.hard_threshold * len(ranked))
+            hard[ranked[trim : trim + count]] = True
+            easy[ranked[len(ranked) - len(ranked) // 2 :]] = True
+        return hard, easy
+    if joint.hard_rule == "confidence":
+        true_class = probabilities.gather(1, labels[:, None]).squeeze(1)
+        hard = true_class < joint.hard_threshold
+    else:
+        hard = probabilities.argmax(1) != labels
+    return hard, ~hard
+
+
+def _members(data: DeviceData) -> list[Tensor]:
+    rows = zip(data.by_class.indices, data.by_class.counts.tolist(), strict=True)
+    return [row[:count] for row, count in rows]
+
+
+def _hardest_first(members: Tensor, scores: Tensor) -> Tensor:
+    return members[scores[members].argsort(descending=True, stable=True)]
+
+
+def _limits(size: int, joint: JointTraining) -> tuple[int, int]:
+    """Return the least and greatest number of hard images of a class of ``size`` images."""
+    return max(joint.min_hard, round(_LEAST_SHARE * size)), int(_GREATEST_SHARE * size)
+
+
+def _guard(members: Tensor, hard: Tensor, scores: Tensor, joint: JointTraining) -> int:
+    """Clamp one class's hard set by rank, in place; return 1 if it changed.
+
+    A class too small to hold the least number keeps what the rule says, and its triplets draw
+    from the hard images of all classes.
+    """
+    least, greatest = _limits(len(members), joint)
+    count = int(hard[members].sum())
+    if greatest < least or least <= count <= greatest:
+        return 0
+    ranked = _hardest_first(members, scores)
+    if count > greatest:
+        ranked = ranked[hard[ranked]]
+        hard[ranked[greatest:]] = False
+    else:
+        trim = min(int(_TRIM * len(ranked)), len(ranked) - least)
+        hard[members] = False
+        hard[ranked[trim : trim + least]] = True
+    return 1
+
+
+def _fill_easy(members: Tensor, hard: Tensor, easy: Tensor, scores: Tensor) -> None:
+    """Give a class without easy images the easier half of those that are not hard."""
+    if not easy[members].any():
+        ranked = _hardest_first(members, scores)
+        rest = ranked[~hard[ranked]]
+        easy[rest[len(rest) // 2 :]] = True
+
+
+def _pools(chosen: Tensor, data: DeviceData, joint: JointTraining | None) -> ClassPools:
+    """Return the chosen images by class; where a class has none or, with ``joint``, is too small
+    for a set of its own, everybody's.
+    """
+    everyone = chosen.nonzero().squeeze(1)
+    pools = []
+    for members in _members(data):
+        least, greatest = _limits(len(members), joint) if joint else (0, 0)
+        own = members[chosen[members]]
+        pools.append(own if len(own) and least <= greatest else everyone)
+    return ClassPools.of(pools)

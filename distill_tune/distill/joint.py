@@ -1,0 +1,229 @@
+"""Stage 3: the GAN follows the changing hard samples while the classifier learns from both."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill_tune.distill.augmentation import classifier_augmentation
+from distill_tune.distill.classifier import (
+    Batch,
+    make_optimizer,
+    mean_loss,
+    num_steps,
+    real_batches,
+    scheduled_lr,
+    set_lr,
+    train_step,
+)
+from distill_tune.distill.evaluation import validate
+from distill_tune.distill.gan_training import GanLosses, GanTrainer
+from distill_tune.distill.hardness import label, turnover
+from distill_tune.distill.monitors import (
+    Reference,
+    discriminator_gap,
+    gradient_norms,
+    is_collapsed,
+    is_warning,
+    measure,
+)
+from distill_tune.distill.state import Best, TrialState, copy_weights
+from distill_tune.distill.streams import seed_global, stream
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DivergedError
+from distill_tune.interfaces import Metrics
+
+_PLATEAU = 2
+
+
+def enter(state: TrialState, config: TrialConfig) -> None:
+    """Begin stage 3: a fresh optimiser for the classifier, and no best weights yet."""
+    lr = config.classifier.lr * config.joint.classifier_lr_factor
+    state.optimizer = make_optimizer(state.classifier, config.classifier, lr)
+    state.best = Best()
+    state.stage = "joint"
+
+
+@dataclass(frozen=True)
+class JointStage:
+    """The epochs of stage 3 over a state that has been through stages 1 and 2."""
+
+    trainer: GanTrainer
+    reference: Reference
+
+    @property
+    def state(self) -> TrialState:
+        """The trial's state."""
+        return self.trainer.state
+
+    def epochs(self) -> Iterator[Metrics]:
+        """Run the epochs that are left.
+
+        Yields:
+            After each epoch: ``val/accuracy``, ``val/loss``, losses, and the monitors' numbers;
+            after the last one also ``val/final_accuracy``.
+
+        Raises:
+            DivergedError: A loss is not finite, or the generator collapsed under policy ``stop``.
+        """
+        while self.state.joint_epoch < self.trainer.config.joint.epochs:
+            epoch = self.state.joint_epoch
+            metrics = self._refresh_if_due(epoch)
+            metrics |= self._train(epoch)
+            metrics |= self._monitor()
+            metrics |= self._validate(epoch)
+            self.state.joint_epoch = epoch + 1
+            if self.state.joint_epoch == self.trainer.config.joint.epochs:
+                metrics |= self._finish()
+            yield metrics
+
+    def ratio(self, epoch: int) -> float:
+        """Return synthetic images per real image in an epoch (0-based)."""
+        joint = self.trainer.config.joint
+        share = 1.0 if joint.ramp_epochs == 0 else min(1.0, (epoch + 1) / joint.ramp_epochs)
+        return joint.synthetic_ratio * share
+
+    def _refresh_if_due(self, epoch: int) -> Metrics:
+        if not self._is_refresh_due(epoch):
+            return {}
+        state = self.state
+        state.snapshot.load_state_dict(state.classifier.state_dict())
+        before = state.sets
+        state.sets = label(state.snapshot, self.trainer.data, self.trainer.config, epoch)
+        state.last_refresh = epoch
+        if before is None:
+            return {}
+        return {"hard/turnover": turnover(before, state.sets), "hard/scale": state.sets.scale}
+
+    def _is_refresh_due(self, epoch: int) -> bool:
+        refresh = self.trainer.config.joint.refresh
+        if epoch == 0 or refresh == "never":
+            return False
+        if refresh == "plateau":
+            last_change = max(self.state.best.epoch, self.state.last_refresh)
+            return epoch - last_change >= _PLATEAU
+        return epoch % refresh == 0
+
+    def _train(self, epoch: int) -> Metrics:
+        config, state = self.trainer.config, self.state
+        training = config.classifier
+        lr = scheduled_lr(
+            training, training.lr * config.joint.classifier_lr_factor, epoch, config.joint.epochs
+        )
+        set_lr(state.optimizer, lr)
+        whole_epoch = training.epochs + epoch
+        losses: list[Tensor] = []
+        gan_losses: list[GanLosses] = []
+        batches = real_batches(self.trainer.data, training, seed=config.seed, epoch=whole_epoch)
+        for step, real in enumerate(batches):
+            if config.joint.gan_lr > 0 and not state.is_frozen:
+                gan_losses.append(
+                    self.trainer.step(
+                        lr=config.joint.gan_lr, triplet_weight=config.joint.triplet_weight
+                    )
+                )
+            synthetic = self.synthetic_batch(epoch, step, len(real[1]))
+            seed_global(config.seed, "dropout", whole_epoch, step)
+            losses.append(
+                train_step(state.classifier, state.optimizer, real, synthetic, joint=config.joint)
+            )
+        what = f"the classifier's loss in joint epoch {epoch + 1}"
+        return {
+            "loss/classifier": mean_loss(losses, what),
+            "lr/classifier": lr,
+            "synthetic_ratio": self.ratio(epoch),
+            **gan_metrics(gan_losses, f"joint epoch {epoch + 1}"),
+        }
+
+    def synthetic_batch(self, epoch: int, step: int, num_real: int) -> Batch | None:
+        """Return fresh augmented synthetic images for one step, or None where there are none.
+
+        From the averaged generator, classes uniform, through the augmentation of real images:
+        else the classifier learns that what is not augmented is synthetic.
+        """
+        config, data = self.trainer.config, self.trainer.data
+        count = round(self.ratio(epoch) * num_real)
+        if count == 0:
+            return None
+        whole_step = epoch * num_steps(data, config.classifier) + step
+        latent = self.trainer.latent("synthetic", max(2, count), whole_step)
+        images = classifier_augmentation(
+            self.trainer.synthesise(latent),
+            max_shift=config.classifier.shift,
+            flip=data.flip,
+            generator=stream(config.seed, "synthetic-augmentation", whole_step, device=data.device),
+        )
+        return images, latent.labels
+
+    def monitor_images(self) -> Tensor:
+        """Return the averaged generator's images for the fixed ``(z, y)``."""
+        return self.trainer.synthesise(self.reference.latent)
+
+    def _monitor(self) -> Metrics:
+        sets = self.state.sets
+        assert sets is not None, "stage 3 begins with labelled images"
+        health = measure(self.trainer, self.reference, self.monitor_images(), sets)
+        self._apply_policy(is_healthy=not is_collapsed(health))
+        return {
+            **{f"synthetic/{name}": value for name, value in health.items()},
+            **{f"gan/{name}": value for name, value in gradient_norms(self.trainer).items()},
+            "gan/discriminator_gap": discriminator_gap(self.trainer),
+            "synthetic/warning": float(is_warning(health)),
+            "synthetic/collapsed": float(is_collapsed(health)),
+            "hard/share": sets.hard.float().mean().item(),
+            "hard/num_clamped": float(sets.num_clamped),
+        }
+
+    def _apply_policy(self, *, is_healthy: bool) -> None:
+        policy, state = self.trainer.config.joint.collapse_policy, self.state
+        if is_healthy:
+            if policy == "rollback":
+                state.healthy = copy_weights(state.gan.ema)
+        elif policy == "stop":
+            raise DivergedError(
+                "collapsed",
+                f"the generator's images are alike in joint epoch "
+                f"{state.joint_epoch + 1} (collapse_policy: stop)",
+            )
+        elif policy == "freeze":
+            state.is_frozen = True
+        elif policy == "rollback" and state.healthy:
+            state.gan.ema.load_state_dict(state.healthy)
+            state.gan.generator.load_state_dict(state.gan.ema.module.state_dict())
+
+    def _validate(self, epoch: int) -> Metrics:
+        result = validate(self.state.classifier, self.trainer.data)
+        self.state.best.offer(result["accuracy"], epoch + 1, self.state.classifier)
+        return {
+            **{f"val/{name}": value for name, value in result.items()},
+            "val/best_accuracy": self.state.best.accuracy,
+        }
+
+    def _finish(self) -> Metrics:
+        """Leave the best weights in the classifier, with batch-norm statistics of real images."""
+        state = self.state
+        state.classifier.load_state_dict(state.best.weights)
+        state.stage = "done"
+        final = validate(state.classifier, self.trainer.data)
+        return {"val/final_accuracy": final["accuracy"]}
+
+
+def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
+    """Return the means of some generator steps; empty without steps.
+
+    Raises:
+        DivergedError: One is not finite.
+    """
+    if not losses:
+        return {}
+    names = {
+        "generator": "loss/generator",
+        "discriminator": "loss/discriminator",
+        "triplet": "loss/triplet",
+        "active": "triplet/active_share",
+    }
+    means = torch.stack([torch.stack(step) for step in losses]).mean(0)
+    if not bool(torch.isfinite(means).all()):
+        raise DivergedError("diverged", f"a loss of the GAN is not finite in {when}")
+    return dict(zip(names.values(), means.tolist(), strict=True))

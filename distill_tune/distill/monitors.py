@@ -1,0 +1,216 @@
+"""Is the generator alive, useful, honest? Numbers per epoch on fixed ``(z, y)``, in F_ref's space.
+
+F_ref is the classifier as stage 1 left it: the classifier moves, and a trend needs a fixed ruler.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill_tune.distill.data import DeviceData
+from distill_tune.distill.evaluation import evaluating, features_and_logits
+from distill_tune.distill.gan_training import GanTrainer, Latent
+from distill_tune.distill.hardness import HardSets
+from distill_tune.distill.losses import generator_hinge
+from distill_tune.interfaces import Metrics
+
+WARNING_RATIO, COLLAPSE_RATIO = 0.5, 0.25
+_BORDER = 0.1
+_GRADIENT_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What does not change during a trial: real images as F_ref and as pixels see them.
+
+    Attributes:
+        latent: The fixed ``(z, y)``.
+        train: ``[n, d]`` features of the training images.
+        train_pixels: ``[n, pixels]`` in [-1, 1].
+        real_distance: Median distance in pixels of a validation image to its nearest training
+            image: what is usual between different images of this data.
+    """
+
+    latent: Latent
+    train: Tensor
+    train_pixels: Tensor
+    real_distance: float
+
+    @classmethod
+    def measure(cls, trainer: GanTrainer) -> "Reference":
+        """Return the fixed side of the monitors for a trial whose F_ref is trained."""
+        data = trainer.data
+        features, _ = features_and_logits(trainer.state.reference, data.train.images)
+        pixels = _pixels(data.train.images)
+        some_validation = _pixels(data.val.images[: trainer.config.joint.monitor_images])
+        latent = trainer.latent("monitor", trainer.config.joint.monitor_images)
+        return cls(latent, features, pixels, _nearest(some_validation, pixels))
+
+
+def measure(trainer: GanTrainer, reference: Reference, images: Tensor, sets: HardSets) -> Metrics:
+    """Return the health of a batch of images that stand for ``reference.latent.labels``.
+
+    Args:
+        trainer: For F_ref and the data.
+        reference: The fixed side.
+        images: ``[n, channels, size, size]`` in [-1, 1].
+        sets: Hard and easy training images of now.
+
+    Returns:
+        ``diversity`` and ``rank_ratio`` (synthetic over real hard images; below 0.5 a warning,
+        below 0.25 collapse), ``vendi``, ``pixel_diversity``, ``kid_hard``, ``kid_all``,
+        ``border_share``, ``label_agreement``, ``nearest_ratio`` (distance to the nearest
+        training image over what is usual; near 0 = copies), ``feature_norm_ratio``.
+    """
+    data = trainer.data
+    features, logits = features_and_logits(trainer.state.reference, images)
+    labels, real_labels = reference.latent.labels, data.train.labels
+    hard = reference.train[sets.hard]
+    top = logits.softmax(1).topk(2, dim=1).values
+    pixels = _pixels(images)
+    return {
+        "diversity": _ratio(
+            within_class_distance(features, labels),
+            within_class_distance(hard, real_labels[sets.hard]),
+        ),
+        "rank_ratio": _ratio(effective_rank(features), effective_rank(hard)),
+        "vendi": vendi_score(features),
+        "pixel_diversity": _ratio(
+            within_class_distance(pixels, labels),
+            within_class_distance(reference.train_pixels, real_labels),
+        ),
+        "kid_hard": kernel_distance(features, hard),
+        "kid_all": kernel_distance(features, reference.train),
+        "border_share": ((top[:, 0] - top[:, 1]) < _BORDER).float().mean().item(),
+        "label_agreement": (logits.argmax(1) == labels).float().mean().item(),
+        "nearest_ratio": _ratio(_nearest(pixels, reference.train_pixels), reference.real_distance),
+        "feature_norm_ratio": _ratio(_mean_norm(features), _mean_norm(hard)),
+    }
+
+
+def is_collapsed(metrics: Metrics) -> bool:
+    """Return whether the images of :func:`measure` are too alike to be called diverse."""
+    return min(metrics["diversity"], metrics["rank_ratio"]) < COLLAPSE_RATIO
+
+
+def is_warning(metrics: Metrics) -> bool:
+    """Return whether diversity has fallen below half of the real hard images'."""
+    return min(metrics["diversity"], metrics["rank_ratio"]) < WARNING_RATIO
+
+
+def gradient_norms(trainer: GanTrainer) -> Metrics:
+    """Return mean gradient norms per image of L_adv and lambda L_dist at G's output."""
+    gan, joint = trainer.state.gan, trainer.config.joint
+    latent = trainer.latent("monitor", _GRADIENT_IMAGES, 1)
+    fake = trainer.synthesise(latent).requires_grad_()
+    with evaluating(gan.discriminator):
+        logits = gan.discriminator(fake, latent.labels, trainer.class_signal())
+        (adversarial,) = torch.autograd.grad(generator_hinge(logits), fake)
+    norms = {"gradient_adversarial": _mean_norm(adversarial.flatten(1)) * len(fake)}
+    if joint.triplet_weight > 0:
+        hinge = trainer.triplet_hinge(fake, latent.labels, -1).mean()
+        (triplet,) = torch.autograd.grad(hinge, fake)
+        norms["gradient_triplet"] = (
+            joint.triplet_weight * _mean_norm(triplet.flatten(1)) * len(fake)
+        )
+    return norms
+
+
+@torch.no_grad()
+def discriminator_gap(trainer: GanTrainer) -> float:
+    """Return D's mean logit on training images minus that on validation images.
+
+    A growing gap means that D memorises what it was shown.
+    """
+    discriminator = trainer.state.gan.discriminator
+    means = []
+    with evaluating(discriminator):
+        for split in _equal_parts(trainer.data):
+            images = _pixels(split[0]).view(split[0].shape)
+            logits = discriminator(images, split[1], trainer.class_signal())
+            means.append(logits.mean())
+    return (means[0] - means[1]).item()
+
+
+def within_class_distance(features: Tensor, labels: Tensor) -> float:
+    """Return the mean over classes of the mean distance of two members; 0 without pairs."""
+    means = []
+    for number in labels.unique():
+        members = features[labels == number]
+        if len(members) > 1:
+            means.append(torch.nn.functional.pdist(members).mean())
+    return torch.stack(means).mean().item() if means else 0.0
+
+
+def effective_rank(features: Tensor) -> float:
+    """Return exp of the entropy of the covariance's eigenvalues (Roy & Vetterli 2007)."""
+    if len(features) < 2:
+        return 0.0
+    variances = torch.linalg.svdvals(features - features.mean(0)).square()
+    total = variances.sum()
+    if total <= 1e-12 * features.square().sum():
+        return 0.0
+    return _exp_entropy(variances / total)
+
+
+def vendi_score(features: Tensor) -> float:
+    """Return the Vendi score with a cosine kernel (Friedman & Dieng 2023, arXiv:2210.02410).
+
+    1 = all images alike, n = all orthogonal.
+    """
+    unit = torch.nn.functional.normalize(features, dim=1)
+    return _exp_entropy(torch.linalg.svdvals(unit).square() / len(unit))
+
+
+def kernel_distance(first: Tensor, second: Tensor) -> float:
+    """Return the unbiased squared MMD with the kernel ``(x.y / d + 1)^3``: KID on these features.
+
+    Binkowski et al. 2018, arXiv:1801.01401; may be a little below 0. NaN-free: 0 with fewer than
+    two samples on a side.
+    """
+    if min(len(first), len(second)) < 2:
+        return 0.0
+    size = first.shape[1]
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a.double() @ b.double().T / size + 1) ** 3
+
+    def mean_off_diagonal(matrix: Tensor) -> Tensor:
+        n = len(matrix)
+        return (matrix.sum() - matrix.diagonal().sum()) / (n * (n - 1))
+
+    return (
+        mean_off_diagonal(kernel(first, first))
+        + mean_off_diagonal(kernel(second, second))
+        - 2 * kernel(first, second).mean()
+    ).item()
+
+
+def _exp_entropy(shares: Tensor) -> float:
+    shares = shares[shares > 1e-12]
+    return math.exp(-(shares * shares.log()).sum().item())
+
+
+def _equal_parts(data: DeviceData) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    count = min(len(data.train.labels), len(data.val.labels), 1000)
+    train, val = data.train, data.val
+    return (train.images[:count], train.labels[:count]), (val.images[:count], val.labels[:count])
+
+
+def _pixels(images: Tensor) -> Tensor:
+    values = images.flatten(1).float()
+    return values / 127.5 - 1 if images.dtype == torch.uint8 else values
+
+
+def _nearest(images: Tensor, others: Tensor) -> float:
+    return torch.cdist(images, others).min(dim=1).values.median().item()
+
+
+def _mean_norm(vectors: Tensor) -> float:
+    return torch.linalg.vector_norm(vectors, dim=1).mean().item()
+
+
+def _ratio(value: float, of: float) -> float:
+    return value / of if of > 0 else 0.0

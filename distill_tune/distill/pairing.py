@@ -1,0 +1,87 @@
+"""Which hard and which easy sample a synthetic image is compared with."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from distill_tune.distill.data import ClassPools
+from distill_tune.distill.hardness import HardSets
+from distill_tune.distill.streams import uniform
+
+Pairing = Literal["assign", "class", "any"]
+
+
+class Pairs(NamedTuple):
+    """Indices of training images for every anchor.
+
+    Attributes:
+        hard: ``[n]`` int64.
+        easy: ``[n]`` int64.
+        weights: ``[n]`` float32: 1, or 0 for an anchor whose class has no hard or easy image.
+    """
+
+    hard: Tensor
+    easy: Tensor
+    weights: Tensor
+
+
+def pair(
+    anchors: Tensor, labels: Tensor, sets: HardSets, pairing: Pairing, generator: torch.Generator
+) -> Pairs:
+    """Draw a hard and an easy sample for every anchor.
+
+    Args:
+        anchors: Features of synthetic images ``[n, d]``; only ``assign`` looks at them.
+        labels: Their classes ``[n]``.
+        sets: The current hard and easy sets.
+        pairing: ``class``: at random within the class. ``assign``: the same draw, then hard
+            samples and anchors of a class matched one to one at least total distance, which
+            makes the first term a mini-batch Wasserstein-1 distance. ``any``: at random over
+            all classes (the poster's formula read literally).
+        generator: On the device of the anchors.
+    """
+    numbers = uniform((2, len(labels)), generator)
+    if pairing == "any":
+        hard = _draw_any(sets.hard, numbers[0])
+        easy = _draw_any(sets.easy, numbers[1])
+        has_pair = torch.full_like(numbers[0], float(bool(sets.hard.any() and sets.easy.any())))
+        return Pairs(hard, easy, has_pair)
+    hard = sets.hard_pools.draw(labels, numbers[0])
+    easy = sets.easy_pools.draw(labels, numbers[1])
+    if pairing == "assign":
+        hard = assign(anchors.detach(), hard, labels, sets.features)
+    return Pairs(hard, easy, _has_pair(labels, sets.hard_pools, sets.easy_pools))
+
+
+def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> Tensor:
+    """Return ``hard`` permuted within each class so that the summed distance is least.
+
+    Args:
+        anchors: ``[n, d]`` without gradient.
+        hard: ``[n]`` indices into ``features``, drawn class by class.
+        labels: ``[n]``.
+        features: ``[num_train, d]``.
+    """
+    distances = torch.cdist(
+        anchors, features[hard], compute_mode="donot_use_mm_for_euclid_dist"
+    ).cpu()
+    numbers = labels.cpu()
+    order = torch.arange(len(labels))
+    for number in numbers.unique():
+        members = (numbers == number).nonzero().squeeze(1)
+        rows, columns = linear_sum_assignment(distances[members][:, members].numpy())
+        order[members[torch.as_tensor(rows)]] = members[torch.as_tensor(columns)]
+    return hard[order.to(hard.device)]
+
+
+def _draw_any(chosen: Tensor, numbers: Tensor) -> Tensor:
+    indices = chosen.nonzero().squeeze(1)
+    if len(indices) == 0:
+        return torch.zeros_like(numbers, dtype=torch.int64)
+    return indices[(numbers * len(indices)).long().clamp_(max=len(indices) - 1)]
+
+
+def _has_pair(labels: Tensor, hard: ClassPools, easy: ClassPools) -> Tensor:
+    return ((hard.counts[labels] > 0) & (easy.counts[labels] > 0)).float()

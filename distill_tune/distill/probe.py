@@ -1,0 +1,25 @@
+"""One look at whether a configuration and a data set fit, before anything starts."""
+
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import InputError
+from distill_tune.interfaces import ImageData
+
+
+def probe(config: TrialConfig, images: ImageData) -> None:
+    """Build the networks once.
+
+    Raises:
+        InputError: The backbone cannot take the images, or there are fewer training images than
+            a batch of two.
+    """
+    if len(images.train.labels) < 2:
+        raise InputError(
+            "data", got=f"{len(images.train.labels)} training images", expected="at least 2"
+        )
+    shape = {
+        "num_classes": images.num_classes,
+        "channels": images.channels,
+        "image_size": images.image_size,
+    }
+    config.backbone.build(**shape)
+    config.gan.build_generator(**shape)

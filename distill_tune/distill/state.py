@@ -1,0 +1,222 @@
+"""All that changes during a trial, and its way to a checkpoint and back."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.classifier import make_optimizer
+from distill_tune.distill.data import DeviceData
+from distill_tune.distill.hardness import HardSets, assemble
+from distill_tune.distill.streams import seed_global
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import ImageData, Stage
+
+StateDict = dict[str, Any]
+
+
+@dataclass
+class Gan:
+    """The generator, its moving average, the discriminator and what trains them.
+
+    Attributes:
+        generator: G.
+        ema: Moving average of G, buffers too; what the classifier learns from.
+        discriminator: D.
+        generator_optimizer: Adam, betas (0, 0.9).
+        discriminator_optimizer: The same.
+        logit_averages: ``[2]``: moving averages of D's mean logit on real and on fake (LeCam).
+        step: Generator steps taken, over all stages.
+    """
+
+    generator: nn.Module
+    ema: AveragedModel
+    discriminator: nn.Module
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    logit_averages: Tensor
+    step: int = 0
+
+    def state_dict(self) -> StateDict:
+        """Return tensors and plain data."""
+        return {
+            "generator": self.generator.state_dict(),
+            "ema": self.ema.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "logit_averages": self.logit_averages,
+            "step": self.step,
+        }
+
+    def load_state_dict(self, saved: StateDict) -> None:
+        """Take over a saved state."""
+        self.generator.load_state_dict(saved["generator"])
+        self.ema.load_state_dict(saved["ema"])
+        self.discriminator.load_state_dict(saved["discriminator"])
+        self.generator_optimizer.load_state_dict(saved["generator_optimizer"])
+        self.discriminator_optimizer.load_state_dict(saved["discriminator_optimizer"])
+        self.logit_averages.copy_(saved["logit_averages"])
+        self.step = int(saved["step"])
+
+
+@dataclass
+class Best:
+    """The classifier weights with the best validation accuracy of the current stage.
+
+    Attributes:
+        accuracy: In [0, 1]; -1 before the first epoch.
+        epoch: Epochs of the stage after which it was reached.
+        weights: State dict of the classifier; empty before the first epoch.
+    """
+
+    accuracy: float = -1.0
+    epoch: int = 0
+    weights: StateDict = field(default_factory=dict)
+
+    def offer(self, accuracy: float, epoch: int, classifier: nn.Module) -> None:
+        """Keep a copy of the weights if they are better than the best so far."""
+        if accuracy > self.accuracy:
+            self.accuracy, self.epoch, self.weights = accuracy, epoch, copy_weights(classifier)
+
+
+@dataclass
+class TrialState:
+    """All that changes; every other number follows from the configuration and the data.
+
+    Attributes:
+        classifier: F.
+        optimizer: F's, of the current stage.
+        reference: F_ref, the classifier as stage 1 left it: the fixed ruler of diagnostics.
+        snapshot: Fs, what the triplet loss sees; renewed at each refresh.
+        gan: G, D and theirs.
+        stage: Where the trial stands.
+        epoch: Epochs finished in stage 1.
+        joint_epoch: Epochs finished in stage 3.
+        best: Best weights of the current stage of the classifier.
+        sets: Hard and easy images, None before stage 2's second part.
+        last_refresh: Stage-3 epoch of the last labelling.
+        healthy: EMA weights of the last epoch without collapse (policy ``rollback``).
+        is_frozen: Whether a policy stopped the GAN's training.
+    """
+
+    classifier: Classifier
+    optimizer: torch.optim.Optimizer
+    reference: Classifier
+    snapshot: Classifier
+    gan: Gan
+    stage: Stage = "classifier"
+    epoch: int = 0
+    joint_epoch: int = 0
+    best: Best = field(default_factory=Best)
+    sets: HardSets | None = None
+    last_refresh: int = 0
+    healthy: StateDict = field(default_factory=dict)
+    is_frozen: bool = False
+
+    @classmethod
+    def fresh(cls, config: TrialConfig, data: ImageData, device: torch.device) -> "TrialState":
+        """Return the state before stage 1; a configuration always gives the same one."""
+        classifier = _build_classifier(config, data).to(device)
+        reference, snapshot = (copy.deepcopy(classifier) for _ in range(2))
+        for frozen in (reference, snapshot):
+            frozen.requires_grad_(requires_grad=False).eval()
+        optimizer = make_optimizer(classifier, config.classifier, config.classifier.lr)
+        return cls(classifier, optimizer, reference, snapshot, _build_gan(config, data, device))
+
+    def state_dict(self) -> StateDict:
+        """Return tensors and plain data only: loads with ``weights_only=True``."""
+        return {
+            "classifier": self.classifier.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "reference": self.reference.state_dict(),
+            "snapshot": self.snapshot.state_dict(),
+            "gan": self.gan.state_dict(),
+            "stage": self.stage,
+            "epoch": self.epoch,
+            "joint_epoch": self.joint_epoch,
+            "best": {
+                "accuracy": self.best.accuracy,
+                "epoch": self.best.epoch,
+                "weights": self.best.weights,
+            },
+            "sets": self.sets.state_dict() if self.sets else None,
+            "last_refresh": self.last_refresh,
+            "healthy": self.healthy,
+            "is_frozen": self.is_frozen,
+        }
+
+    def load_state_dict(self, saved: StateDict, config: TrialConfig, data: DeviceData) -> None:
+        """Take over a saved state of the same configuration and data."""
+        self.classifier.load_state_dict(saved["classifier"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.reference.load_state_dict(saved["reference"])
+        self.snapshot.load_state_dict(saved["snapshot"])
+        self.gan.load_state_dict(saved["gan"])
+        self.stage, self.epoch = saved["stage"], saved["epoch"]
+        self.joint_epoch, self.last_refresh = saved["joint_epoch"], saved["last_refresh"]
+        self.best = Best(**saved["best"])
+        self.healthy, self.is_frozen = saved["healthy"], saved["is_frozen"]
+        sets = saved["sets"]
+        self.sets = (
+            assemble(self.snapshot, data, config, sets, sets["num_clamped"]) if sets else None
+        )
+
+
+def copy_weights(model: nn.Module) -> StateDict:
+    """Return a state dict that later training does not change."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _build_classifier(config: TrialConfig, data: ImageData) -> Classifier:
+    seed_global(config.seed, "init", "classifier")
+    return config.backbone.build(
+        num_classes=data.num_classes, channels=data.channels, image_size=data.image_size
+    )
+
+
+def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Gan:
+    shape = {
+        "num_classes": data.num_classes,
+        "channels": data.channels,
+        "image_size": data.image_size,
+    }
+    seed_global(config.seed, "init", "gan")
+    generator = config.gan.build_generator(**shape).to(device)
+    discriminator = config.gan.build_discriminator(**shape).to(device)
+    ema = AveragedModel(
+        generator, multi_avg_fn=_moving_average(config.gan.ema_decay), use_buffers=True
+    )
+    ema.requires_grad_(requires_grad=False).eval()
+    return Gan(
+        generator,
+        ema,
+        discriminator,
+        _adam(generator, config.gan.lr),
+        _adam(discriminator, config.gan.lr),
+        torch.zeros(2, device=device),
+    )
+
+
+def _adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
+
+
+def _moving_average(decay: float) -> Any:
+    """Return the update ``old * decay + new * (1 - decay)``, with less decay in the first steps."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
+        count = float(num_averaged)
+        weight = 1 - min(decay, (1 + count) / (10 + count))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, weight)
+            else:
+                old.copy_(new)
+
+    return update

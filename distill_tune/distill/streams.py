@@ -1,0 +1,51 @@
+"""Random numbers: one stream per purpose, keyed by (seed, purpose, step).
+
+No stream has a memory. So a checkpoint needs only the step number, a purpose that is switched off
+changes no other, and neither the number of workers nor their order can change a result.
+"""
+
+import hashlib
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Purpose = Literal[
+    "init", "order", "augmentation", "dropout", "z", "real", "diffaugment", "pairing", "score",
+    "monitor", "synthetic", "synthetic-augmentation", "mode-seeking",
+]  # fmt: skip
+
+
+def key(seed: int, purpose: Purpose, *counters: int | str) -> int:
+    """Return the 63-bit seed of a stream."""
+    text = "/".join(map(str, (seed, purpose, *counters)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def stream(
+    seed: int, purpose: Purpose, *counters: int | str, device: torch.device | None = None
+) -> torch.Generator:
+    """Return a fresh generator for one purpose at one step, on ``device``."""
+    generator = torch.Generator(device=device or torch.device("cpu"))
+    generator.manual_seed(key(seed, purpose, *counters))
+    return generator
+
+
+def seed_global(seed: int, purpose: Purpose, *counters: int | str) -> None:
+    """Key torch's global state, from which initialisation and dropout draw."""
+    torch.manual_seed(key(seed, purpose, *counters))
+
+
+def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return standard normal numbers, float32, on the generator's device."""
+    return torch.randn(shape, generator=generator, device=generator.device)
+
+
+def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return numbers uniform in [0, 1), float32, on the generator's device."""
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def integers(high: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return int64 numbers in ``0 .. high - 1``, on the generator's device."""
+    return torch.randint(high, shape, generator=generator, device=generator.device)

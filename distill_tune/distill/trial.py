@@ -1,0 +1,216 @@
+"""A trial: the three stages in order, as a generator of reports.
+
+The loop yields, the caller decides: it knows no Ray, no files, no TensorBoard.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill_tune.distill.classifier import scheduled_lr, set_lr, train_epoch
+from distill_tune.distill.data import DeviceData
+from distill_tune.distill.evaluation import validate
+from distill_tune.distill.gan_training import GanLosses, GanTrainer
+from distill_tune.distill.hardness import label
+from distill_tune.distill.joint import JointStage, enter, gan_metrics
+from distill_tune.distill.monitors import Reference, effective_rank, within_class_distance
+from distill_tune.distill.state import Best, StateDict, TrialState
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import ImageData, Metrics, Stage
+
+_GAN_REPORTS = 20
+_WARMUP_IMAGES = 200
+
+
+class Report(NamedTuple):
+    """What a trial says of itself at a moment from which it can also be continued.
+
+    Attributes:
+        stage: Whose numbers these are.
+        step: Epochs (``classifier``, ``joint``) or generator steps (``warmup``, ``triplet``)
+            done in this stage, from 1.
+        num_steps: How many there will be.
+        metrics: Numbers of the time since the last report.
+        seconds: Wall time since the last report.
+    """
+
+    stage: Stage
+    step: int
+    num_steps: int
+    metrics: Metrics
+    seconds: float
+
+
+class Trial:
+    """One configuration on its way through the stages.
+
+    Args:
+        config: The same configuration gives the same numbers (bit for bit on a CPU with the same
+            number of threads).
+        images: Training and validation images; never the test split.
+        device: Where to compute.
+    """
+
+    def __init__(self, config: TrialConfig, images: ImageData, device: torch.device) -> None:
+        self.config = config
+        self.data = DeviceData.place(images, device)
+        self.state = TrialState.fresh(config, images, device)
+        self.trainer = GanTrainer(config, self.data, self.state)
+
+    def run(self) -> Iterator[Report]:
+        """Go on from the present state to the end, reporting after every epoch.
+
+        At each report the state may be saved; a trial that loads it continues exactly as this
+        one does.
+
+        Raises:
+            DivergedError: The trial cannot go on; its reason is named.
+        """
+        stages = {
+            "classifier": self._classifier_stage,
+            "warmup": self._warmup_stage,
+            "triplet": self._triplet_stage,
+            "joint": self._joint_stage,
+        }
+        while self.state.stage != "done":
+            yield from self._timed(stages[self.state.stage]())
+
+    @staticmethod
+    def _timed(reports: Iterator[Report]) -> Iterator[Report]:
+        started = time.perf_counter()
+        for report in reports:
+            yield report._replace(seconds=time.perf_counter() - started)
+            started = time.perf_counter()
+
+    def state_dict(self) -> StateDict:
+        """Return tensors and plain data only."""
+        return self.state.state_dict()
+
+    def load_state_dict(self, saved: StateDict) -> None:
+        """Continue from a saved state of the same configuration and data."""
+        if saved["stage"] in {"joint", "done"}:
+            enter(self.state, self.config)
+        self.state.load_state_dict(saved, self.config, self.data)
+
+    def train_classifier(self) -> Iterator[Report]:
+        """Run stage 1 alone."""
+        return self._timed(self._classifier_stage())
+
+    def warm_up(self) -> Iterator[Report]:
+        """Run the GAN's warm-up alone, which needs no classifier."""
+        return self._timed(self._warmup_stage())
+
+    def classifier_product(self) -> dict[str, Any]:
+        """Return stage 1's result, which depends on backbone, data, its fields and seed only."""
+        return {"weights": self.state.reference.state_dict(), "epoch": self.state.epoch}
+
+    def adopt_classifier(self, product: dict[str, Any]) -> None:
+        """Take stage 1's result from elsewhere instead of computing it."""
+        self.state.classifier.load_state_dict(product["weights"])
+        self.state.epoch = int(product["epoch"])
+        self._end_classifier_stage()
+
+    def warmup_product(self) -> dict[str, Any]:
+        """Return the warmed GAN, which depends on the data, the GAN's fields and seed only."""
+        return self.state.gan.state_dict()
+
+    def adopt_warmup(self, product: dict[str, Any]) -> None:
+        """Take the warmed GAN from elsewhere instead of computing it."""
+        self.state.gan.load_state_dict(product)
+
+    def sample_images(self, per_class: int) -> Tensor:
+        """Return ``per_class`` images of every class from the averaged generator, class by class.
+
+        ``[num_classes * per_class, channels, size, size]`` in [-1, 1], the same ``z`` each time.
+        """
+        latent = self.trainer.latent("monitor", self.data.num_classes * per_class, 2)
+        classes = torch.arange(self.data.num_classes, device=self.data.device)
+        return self.trainer.synthesise(latent._replace(labels=classes.repeat_interleave(per_class)))
+
+    def _classifier_stage(self) -> Iterator[Report]:
+        training, state = self.config.classifier, self.state
+        while state.epoch < training.epochs:
+            set_lr(
+                state.optimizer, scheduled_lr(training, training.lr, state.epoch, training.epochs)
+            )
+            loss = train_epoch(
+                state.classifier,
+                state.optimizer,
+                self.data,
+                training,
+                seed=self.config.seed,
+                epoch=state.epoch,
+            )
+            result = validate(state.classifier, self.data)
+            state.epoch += 1
+            state.best.offer(result["accuracy"], state.epoch, state.classifier)
+            metrics = {"loss/classifier": loss} | {f"val/{k}": v for k, v in result.items()}
+            is_last = state.epoch == training.epochs
+            if is_last:
+                metrics["val/best_accuracy"] = state.best.accuracy
+                state.classifier.load_state_dict(state.best.weights)
+                self._end_classifier_stage()
+            yield Report("classifier", state.epoch, training.epochs, metrics, 0.0)
+
+    def _end_classifier_stage(self) -> None:
+        state = self.state
+        state.reference.load_state_dict(state.classifier.state_dict())
+        state.snapshot.load_state_dict(state.classifier.state_dict())
+        state.best = Best()
+        state.stage = "warmup"
+
+    def _warmup_stage(self) -> Iterator[Report]:
+        total = self.config.gan.warmup_steps
+        yield from self._gan_stage("warmup", 0, total)
+        self.state.stage = "triplet"
+
+    def _triplet_stage(self) -> Iterator[Report]:
+        if self.state.sets is None:
+            self.state.sets = label(self.state.snapshot, self.data, self.config, 0)
+        start, total = self.config.gan.warmup_steps, self.config.gan.triplet_steps
+        yield from self._gan_stage("triplet", start, total)
+        enter(self.state, self.config)
+
+    def _gan_stage(self, stage: Stage, start: int, total: int) -> Iterator[Report]:
+        every = max(1, total // _GAN_REPORTS)
+        losses: list[GanLosses] = []
+        while self.state.gan.step < start + total:
+            done = self.state.gan.step - start
+            weight = self.config.joint.triplet_weight * (done + 1) / total
+            losses.append(
+                self.trainer.step(
+                    lr=self.config.gan.lr, triplet_weight=weight if stage == "triplet" else 0.0
+                )
+            )
+            done += 1
+            if done % every == 0 or done == total:
+                metrics = gan_metrics(losses, f"{stage} step {done}")
+                if done == total:
+                    metrics |= self._diversity()
+                yield Report(stage, done, total, metrics, 0.0)
+                losses = []
+
+    def _diversity(self) -> Metrics:
+        """Return how the generator's images vary within a class, against the real ones.
+
+        In pixels, since the warm-up knows no classifier.
+        """
+        latent = self.trainer.latent("monitor", _WARMUP_IMAGES, 3)
+        images = self.trainer.synthesise(latent).flatten(1)
+        real = self.data.train.images.flatten(1).float() / 127.5 - 1
+        distances = (
+            within_class_distance(images, latent.labels),
+            within_class_distance(real, self.data.train.labels),
+        )
+        return {
+            "synthetic/pixel_diversity": distances[0] / max(distances[1], 1e-8),
+            "synthetic/pixel_rank_ratio": effective_rank(images) / max(effective_rank(real), 1e-8),
+        }
+
+    def _joint_stage(self) -> Iterator[Report]:
+        stage = JointStage(self.trainer, Reference.measure(self.trainer))
+        for metrics in stage.epochs():
+            yield Report("joint", self.state.joint_epoch, self.config.joint.epochs, metrics, 0.0)

@@ -1,0 +1,137 @@
+"""All that one trial depends on: the same configuration gives the same numbers.
+
+Four fields are the ones searched by default (``joint.margin``, ``joint.synthetic_ratio``,
+``joint.hard_threshold``, ``joint.gan_lr``), but any field below can be, by its dotted path.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from distill_tune.backbones import Backbone
+from distill_tune.datasets import Dataset
+from distill_tune.distill.losses import FeatureNorm, MarginUnit
+from distill_tune.gans import AnyGan, Sngan
+from distill_tune.interfaces import Config
+
+Preset = Literal["safe", "poster_literal"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "safe": {},
+    "poster_literal": {
+        "hard_rule": "misclassified",
+        "pairing": "any",
+        "feature_norm": "none",
+        "batch_norm": "mixed",
+        "margin_unit": "feature",
+    },
+}
+"""Fields of ``joint`` that a preset changes; what a user names himself wins."""
+
+
+class ClassifierTraining(Config):
+    """Stage 1, and the classifier's share of stage 3."""
+
+    epochs: int = Field(default=60, ge=1)
+    """Passes over the training split in stage 1."""
+    batch_size: int = Field(default=64, ge=2)
+    """Real images per step, in stages 1 and 3."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """``sgd`` has Nesterov momentum 0.9."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Learning rate at the start of stage 1."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate falls over a stage's epochs, in stages 1 and 3 alike."""
+    weight_decay: float = Field(default=0.05, ge=0)
+    """Decoupled weight decay (AdamW), or L2 (SGD)."""
+    shift: float = Field(default=0.125, ge=0, le=0.5)
+    """Augmentation A: largest shift as a share of the image side. Mirroring is the data's."""
+
+
+class JointTraining(Config):
+    """Stage 3, hardness and the triplet loss (which stage 2 uses too)."""
+
+    epochs: int = Field(default=30, ge=1)
+    """Epochs of stage 3: what ASHA counts."""
+    margin: float = Field(default=0.3, ge=0)
+    """m of the triplet loss, in the unit of ``margin_unit``."""
+    synthetic_ratio: float = Field(default=0.5, ge=0, le=8)
+    """Synthetic images per real image in a classifier batch; 0 = none, 1 = as many as real."""
+    hard_threshold: float = Field(default=0.3, gt=0, lt=1)
+    """Where hard begins: share of each class (``quantile``) or probability of the true class
+    (``confidence``)."""
+    gan_lr: float = Field(default=5e-5, ge=0)
+    """Learning rate of the GAN's fine-tuning; 0 freezes the generator."""
+    triplet_weight: float = Field(default=0.5, ge=0)
+    """Lambda, the weight of the triplet loss beside the adversarial one; 0 = plain GAN."""
+    margin_unit: MarginUnit = "relative"
+    """``relative``: margin in units of s, the median hard-easy distance within a class;
+    ``feature``: literal, as on the poster."""
+    feature_norm: FeatureNorm = "scale"
+    """``scale``: distances in units of s; ``none``: as they are; ``l2``: on the unit sphere."""
+    pairing: Literal["assign", "class", "any"] = "assign"
+    """``assign``: hard samples matched one to one within a class; ``class``: random within a
+    class; ``any``: random over everything."""
+    hard_rule: Literal["quantile", "confidence", "misclassified"] = "quantile"
+    """What makes a training image hard."""
+    min_hard: int = Field(default=8, ge=1)
+    """A class has at least this many hard images (or 5 %, if more), and at most 60 %."""
+    refresh: int | Literal["plateau", "never"] = 2
+    """Epochs between new labels of hard and easy; ``plateau``: after two epochs without a
+    better validation accuracy."""
+    ramp_epochs: int = Field(default=5, ge=0)
+    """Epochs over which the synthetic ratio grows from 0."""
+    classifier_lr_factor: float = Field(default=0.3, gt=0)
+    """The classifier's learning rate in stage 3, as a share of stage 1's."""
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Of the synthetic images' labels."""
+    batch_norm: Literal["split", "mixed"] = "split"
+    """``split``: synthetic images pass apart and leave the running statistics alone; ``mixed``:
+    one concatenated batch."""
+    monitor_images: int = Field(default=1000, ge=20)
+    """Fixed synthetic images on which diversity and collapse are measured each epoch."""
+    collapse_policy: Literal["continue", "rollback", "freeze", "stop"] = "continue"
+    """What to do once the generator has collapsed: go on as on the poster, return to the last
+    healthy generator, freeze it, or end the trial with reason ``collapsed``."""
+
+    @model_validator(mode="after")
+    def _refresh_is_positive(self) -> "JointTraining":
+        if isinstance(self.refresh, int) and self.refresh < 1:
+            raise ValueError("expected a whole number >= 1, plateau or never")
+        return self
+
+
+class TrialTemplate(Config):
+    """The fields of a procedure, whatever the data and the backbone."""
+
+    preset: Preset = "safe"
+    """``safe``: the defaults; ``poster_literal``: misclassified, pairing any, literal margin,
+    mixed batch norm."""
+    classifier: ClassifierTraining = ClassifierTraining()
+    """Stage 1."""
+    gan: AnyGan = Sngan()
+    """Stage 2 and the GAN itself."""
+    joint: JointTraining = JointTraining()
+    """Stage 3."""
+    seed: int = Field(default=0, ge=0)
+    """Every random stream of a trial starts from it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        preset = PRESETS.get(str(raw.get("preset", "safe")), {})
+        joint = raw.get("joint", {})
+        if not preset or not isinstance(joint, dict):
+            return raw
+        return {**raw, "joint": {**preset, **joint}}
+
+
+class TrialConfig(TrialTemplate):
+    """A trial: its data, its backbone, its procedure."""
+
+    data: Dataset
+    """What is learnt."""
+    backbone: Backbone
+    """Who learns it."""

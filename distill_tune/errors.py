@@ -1,0 +1,113 @@
+"""Our exceptions: where it went wrong, what was got, what was expected."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def closest(word: object, choices: Iterable[str]) -> str | None:
+    """Return the choice most like ``word``, or None when nothing is near."""
+    matches = difflib.get_close_matches(str(word), sorted(choices), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def show(value: object) -> str:
+    """Return ``value`` as an error message shows it: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class DistillTuneError(Exception):
+    """Anything that a user can cause or has to hear of; shown without a traceback.
+
+    Attributes:
+        exit_code: What the command line exits with.
+    """
+
+    exit_code = 2
+
+
+class InputError(DistillTuneError):
+    """A value that a user gave is not usable.
+
+    The message reads ``where: got X, expected Y. Did you mean Z?``.
+
+    Args:
+        where: Dotted path of the value (``data.root``), or the name of an option.
+        got: The value itself (shown by ``repr``), or a ready text in :class:`Text`.
+        expected: What would have been right, in words.
+        choices: Names among which a near one is suggested.
+        location: ``file:line:column`` when known; added by :mod:`distill_tune.config`.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        got: object,
+        expected: str,
+        choices: Iterable[str] = (),
+        location: str = "",
+    ) -> None:
+        self.where, self.got, self.expected = where, got, expected
+        self.choices = tuple(choices)
+        self.location = location
+        super().__init__(where, got, expected)
+
+    def __str__(self) -> str:
+        got = self.got if isinstance(self.got, Text) else show(self.got)
+        suggestion = closest(self.got, self.choices)
+        end = f". Did you mean {suggestion!r}?" if suggestion else ""
+        place = f"{self.location}: " if self.location else ""
+        return f"{place}{self.where}: got {got}, expected {self.expected}{end}"
+
+    def at(self, location: str) -> "InputError":
+        """Return the same error with its place in a file."""
+        return InputError(
+            self.where,
+            got=self.got,
+            expected=self.expected,
+            choices=self.choices,
+            location=location,
+        )
+
+
+class InputErrors(DistillTuneError):
+    """Several input errors found together, one message a line."""
+
+    def __init__(self, errors: Iterable[InputError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__(*self.errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class Text(str):
+    """A description used for ``got`` as it stands, without quotation marks."""
+
+    __slots__ = ()
+
+
+class StudyError(DistillTuneError):
+    """A study directory is missing, damaged, in use, or not what the command needs."""
+
+
+class NoTrialSucceededError(DistillTuneError):
+    """The search is over and not one trial gave a value."""
+
+    exit_code = 3
+
+
+class DivergedError(DistillTuneError):
+    """A trial cannot go on; its reason goes into the study's records.
+
+    Attributes:
+        reason: One of the names in ``distill_tune.interfaces.FailureReason``.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(reason, detail)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"

@@ -1,0 +1,49 @@
+"""What every GAN kind shares: how its two networks are trained."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from distill_tune.interfaces import Config
+
+
+class GanTraining(Config):
+    """The adversarial part of stages 2 and 3; a kind adds its architecture to these fields."""
+
+    latent_dim: int = Field(default=64, ge=1)
+    """Length of ``z``."""
+    warmup_steps: int = Field(default=10_000, ge=0)
+    """Generator steps of stage 2 without the triplet loss; they depend on the data alone."""
+    triplet_steps: int = Field(default=2_000, ge=0)
+    """Generator steps of stage 2 with the triplet loss."""
+    batch_size: int = Field(default=64, ge=2)
+    """Images per discriminator step and per generator step."""
+    discriminator_steps: int | Literal["auto"] = "auto"
+    """Discriminator steps per generator step; ``auto``: 2 on a GPU, 1 on a CPU."""
+    lr: float = Field(default=2e-4, gt=0)
+    """Adam's learning rate in stage 2, betas (0, 0.9)."""
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    """Weight of the old generator in its moving average (less in the first steps)."""
+    class_ramp: float = Field(default=0.2, ge=0, le=1)
+    """Share of the warm-up over which the class signal grows from 0 to 1 (Shahbazi et al.,
+    ICLR 2022: conditioning itself causes collapse where data are few)."""
+    lecam: float = Field(default=0.3, ge=0)
+    """Weight of LeCam regularisation (Tseng et al., CVPR 2021)."""
+    lecam_start: int = Field(default=1_000, ge=0)
+    """Generator step from which LeCam regularisation acts."""
+    mode_seeking: float = Field(default=0.0, ge=0)
+    """Weight of the mode-seeking term (Mao et al., CVPR 2019): differing ``z`` must give
+    differing images."""
+    shift: float = Field(default=1 / 6, ge=0, le=0.5)
+    """Largest shift of the GAN's own augmentation, as a share of the image side."""
+    cutout: float = Field(default=0.5, ge=0, le=1)
+    """Side of the square that the GAN's own augmentation blanks, as a share of the image side."""
+    color: bool = True
+    """Whether the GAN's own augmentation changes brightness, saturation and contrast (only of
+    colour images)."""
+
+    def num_discriminator_steps(self, *, is_gpu: bool) -> int:
+        """Return the discriminator steps per generator step on this device."""
+        if self.discriminator_steps == "auto":
+            return 2 if is_gpu else 1
+        return self.discriminator_steps

@@ -1,0 +1,133 @@
+"""The contracts between the rooms: what a data set, a backbone and a GAN are. Read this first.
+
+Conventions everywhere: images at rest are uint8 NCHW in 0..255, in computation float32 NCHW in
+[-1, 1]; labels are int64; rates, ratios and accuracies lie in [0, 1]; seconds end in ``_s``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Metrics = dict[str, float]
+Stage = Literal["classifier", "warmup", "triplet", "joint", "done"]
+TrialStatus = Literal["pending", "running", "complete", "pruned", "failed"]
+FailureReason = Literal["diverged", "collapsed", "out_of_memory", "worker_lost", "error"]
+
+
+class Config(BaseModel):
+    """What every configuration is: frozen, strict, no unknown keys, each field documented."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+class Split(NamedTuple):
+    """Some images and their labels.
+
+    Attributes:
+        images: ``[n, channels, size, size]``, uint8, contiguous.
+        labels: ``[n]``, int64 in ``0 .. num_classes - 1``.
+    """
+
+    images: "Tensor"
+    labels: "Tensor"
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set without its test split, which only ``load_test`` builds.
+
+    Attributes:
+        name: For people, such as ``mnist5k``.
+        classes: Names of the classes; their order gives the labels.
+        train: What the classifier and the GAN learn from.
+        val: What the search compares trials by.
+        flip: Whether a mirrored image keeps its meaning (not for digits).
+        skipped: Files left out because they could not be read, each ``path: reason``.
+        digest: 16 hex digits over names, images and labels of ``train`` and ``val``.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    flip: bool
+    skipped: tuple[str, ...]
+    digest: str
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return int(self.train.images.shape[-1])
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+
+class Gan(Protocol):
+    """A class-conditional GAN kind: a frozen configuration that builds its two networks."""
+
+    latent_dim: int
+    """Length of ``z``."""
+
+    def build_generator(self, *, num_classes: int, channels: int, image_size: int) -> "nn.Module":
+        """Return ``G(z [n, latent_dim], y [n], class_signal) -> [n, channels, size, size]``.
+
+        ``class_signal`` in [0, 1] scales the part of the network that depends on ``y``; the
+        output is float32 in [-1, 1].
+        """
+
+    def build_discriminator(
+        self, *, num_classes: int, channels: int, image_size: int
+    ) -> "nn.Module":
+        """Return ``D(x [n, channels, size, size], y [n], class_signal) -> logits [n]``."""
+
+
+class TrialObserver(Protocol):
+    """Who watches a trial: TensorBoard, a terminal, nobody."""
+
+    def scalars(self, stage: Stage, step: int, metrics: Metrics) -> None:
+        """Take the numbers of one epoch (or of some GAN steps) of a stage."""
+
+    def images(self, name: str, step: int, images: "Tensor") -> None:
+        """Take a batch of images ``[n, channels, size, size]``, float32 in [-1, 1]."""
+
+
+def plain(config: BaseModel) -> dict[str, Any]:
+    """Return a configuration as plain data: what JSON, YAML and a checkpoint can hold."""
+    return config.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and how a trial computes.
+
+    Attributes:
+        torch: The device itself.
+        num_threads: CPU threads for this trial's operations.
+    """
+
+    torch: "torch.device"
+    num_threads: int = 1
+
+
+StudyPath = Path | str

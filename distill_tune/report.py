@@ -1,0 +1,174 @@
+"""What the records say, as tables for the terminal: status, trials, the best of each backbone."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from distill_tune.status import StageInfo, StatusInfo, status_info, status_json
+from distill_tune.tables import flat
+from distill_tune.trials import StudyState, TrialRecord, best, by_value
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = [
+    "StageInfo",
+    "StatusInfo",
+    "best_table",
+    "duration",
+    "final_summary",
+    "status_info",
+    "status_json",
+    "status_table",
+    "trials_table",
+]
+
+_STYLES = {
+    "complete": "green",
+    "finished": "green",
+    "running": "cyan",
+    "pruned": "yellow",
+    "interrupted": "yellow",
+    "time_budget": "yellow",
+    "failed": "red",
+}
+
+
+def status_table(info: StatusInfo) -> "RenderableType":
+    """Return a status as the terminal shows it: a heading, trials, the best, stages, warnings."""
+    from rich.console import Group
+    from rich.filesize import decimal
+    from rich.text import Text
+
+    heading = Text.assemble(
+        (info.study, "bold"), " ", (info.state, _STYLES.get(info.state, "")), f"  {info.root}\n"
+    )
+    heading.append(f"{duration(info.elapsed_s)} of search, {decimal(info.disk_bytes)} on disk")
+    parts: list[RenderableType] = [heading]
+    if info.counts:
+        parts += [_counts_table(info.counts), best_table(info.best)]
+    if info.stages:
+        parts.append(_stages_table(info.stages))
+    parts += [Text(f"warning: {text}", style="yellow") for text in info.warnings]
+    return Group(*parts)
+
+
+def _counts_table(counts: dict[str, dict[str, int]]) -> "Table":
+    outcomes = list(dict.fromkeys(name for count in counts.values() for name in count))
+    table = _table("trials", "backbone", *outcomes)
+    for backbone, count in counts.items():
+        table.add_row(backbone, *(str(count.get(outcome, 0)) for outcome in outcomes))
+    return table
+
+
+def _stages_table(stages: Iterable[StageInfo]) -> "Table":
+    table = _table("shared stages", "stage", "time", "")
+    for stage in stages:
+        table.add_row(stage.name, duration(stage.seconds), "found ready" if stage.cached else "")
+    return table
+
+
+def best_table(winners: Mapping[str, TrialRecord | None]) -> "Table":
+    """Return a table of each backbone's winner; one that is not complete says so."""
+    table = _table("best", "backbone", "trial", "value", "epochs", "params")
+    found = {backbone: trial for backbone, trial in winners.items() if trial is not None}
+    names = _short_names(found.values())
+    for backbone, trial in found.items():
+        flag = {"complete": "", "running": " (so far)"}.get(trial.status, f" ({trial.status})")
+        table.add_row(backbone, f"{trial.number}{flag}", *_cells(trial, names))
+    return table
+
+
+def trials_table(
+    state: StudyState, *, backbone: str | None = None, sort_by_value: bool = False
+) -> "Table":
+    """Return a table of trials that reads well at 80 columns.
+
+    Args:
+        state: The study.
+        backbone: Only this one's trials; None for all, with a column that tells them apart.
+        sort_by_value: Best first, instead of by number.
+    """
+    trials = [t for t in state.trials.values() if backbone in {None, t.backbone}]
+    several = len({trial.backbone for trial in trials}) > 1
+    names = _short_names(trials)
+    columns = ["#", *(["backbone"] if several else []), "state", "value", "epochs", "params"]
+    table = _table("trials" if backbone is None else f"trials of {backbone}", *columns)
+    for trial in by_value(trials) if sort_by_value else trials:
+        who = [str(trial.number), *([trial.backbone] if several else [])]
+        table.add_row(*who, _outcome(trial), *_cells(trial, names))
+    return table
+
+
+def final_summary(state: StudyState) -> "RenderableType":
+    """Return what a search says at its end: trials best first, then each backbone's winner."""
+    from rich.console import Group
+
+    # A table for each: one list over backbones invites comparing what was not searched alike.
+    names = state.backbones
+    tables = [trials_table(state, backbone=name, sort_by_value=True) for name in names]
+    return Group(*tables, best_table({name: best(state, name) for name in names}))
+
+
+def _outcome(trial: TrialRecord) -> "Text":
+    from rich.text import Text
+
+    reason = f" ({trial.reason})" if trial.reason else ""
+    return Text.assemble((trial.status, _STYLES.get(trial.status, "")), reason)
+
+
+def _cells(trial: TrialRecord, names: Mapping[str, str]) -> "tuple[str, str, Text]":
+    """Return value, epochs and params; floats with few digits, the rest as it stands."""
+    from rich.text import Text
+
+    value = "-" if trial.value is None else f"{trial.value:#.4g}"
+    params = flat(trial.params).items()
+    # As Text: a param such as "[a]" is no markup.
+    return value, str(trial.epochs), Text(" ".join(f"{names[k]}={_shown(v)}" for k, v in params))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:
+    """Return each param's dotted path to its shortest ending that no other param shares."""
+    paths = list(dict.fromkeys(path for trial in trials for path in flat(trial.params)))
+    return {path: _ending(path, paths) for path in paths}
+
+
+def _ending(path: str, paths: list[str]) -> str:
+    parts = path.split(".")
+    for count in range(1, len(parts)):
+        ending = ".".join(parts[-count:])
+        if sum(f".{other}".endswith(f".{ending}") for other in paths) == 1:
+            return ending
+    return path
+
+
+def duration(seconds: float) -> str:
+    """Return ``42s``, ``3m 05s`` or ``2h 07m``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def _table(title: str, *columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=f"\n{title}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for column in columns:
+        text = column in {"backbone", "state", "params", "trial", "stage", ""}
+        table.add_column(column, justify="left" if text else "right", overflow="fold")
+    return table

@@ -1,0 +1,1 @@
+"""Ray and Optuna: which trials run, where, how long. Knows no loss."""

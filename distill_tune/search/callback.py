@@ -1,0 +1,103 @@
+"""What Ray tells the driver of its trials, as events of the study."""
+
+import time
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+
+from distill_tune.search.checkpoints import delete_checkpoints
+from distill_tune.search.journal import Journal
+from distill_tune.search.sampler import SamplerPerBackbone
+from distill_tune.search.scheduler import OBJECTIVE
+from distill_tune.search.trainable import trial_name
+
+_TABLES_EVERY_S = 10.0
+
+
+class StudyCallback(tune.Callback):
+    """Keeps the study's records.
+
+    Args:
+        journal: Where events go.
+        sampler: Knows the raw values of a proposal, which its replay needs.
+        max_epochs: A trial with fewer epochs was pruned.
+    """
+
+    def __init__(
+        self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int
+    ) -> None:
+        self._journal, self._sampler, self._max_epochs = journal, sampler, max_epochs
+        self._tables_at = time.monotonic()
+
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
+        return tune.Callback, ()
+
+    def on_trial_start(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any  # noqa: ANN401, ARG002
+    ) -> None:
+        config = trial.config
+        self._journal.emit(
+            "trial_started",
+            trial=config["number"],
+            name=trial_name(config),
+            backbone=config["backbone"],
+            params=config["params"],
+            raw=self._sampler.raw(trial.trial_id),
+        )
+
+    def on_trial_result(  # noqa: PLR0913 - Ray's signature
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        result: dict[str, Any],
+        **info: Any,  # noqa: ANN401, ARG002
+    ) -> None:
+        if result.get("failure"):
+            return
+        self._journal.emit(
+            "epoch",
+            trial=trial.config["number"],
+            epoch=result["epoch"],
+            metrics={OBJECTIVE: result[OBJECTIVE], **result["metrics"]},
+        )
+        if time.monotonic() - self._tables_at > _TABLES_EVERY_S:
+            self._write_tables()
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any  # noqa: ANN401, ARG002
+    ) -> None:
+        result = trial.last_result
+        if result.get("failure"):
+            self._end(trial, "failed", result["failure"], result.get("detail", ""))
+        elif result["epoch"] < self._max_epochs:
+            detail = f"below the best third at the rung of epoch {result['epoch']}"
+            self._end(trial, "pruned", f"rung {result['epoch']}", detail)
+        else:
+            self._end(trial, "complete", "", "")
+
+    def on_trial_error(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any  # noqa: ANN401, ARG002
+    ) -> None:
+        reason, detail = _explain(trial.get_pickled_error())
+        self._end(trial, "failed", reason, detail)
+
+    def _end(self, trial: RayTrial, status: str, reason: str, detail: str) -> None:
+        number = trial.config["number"]
+        self._journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
+        self._write_tables()
+        delete_checkpoints(self._journal.directory, trial_name(trial.config))
+
+    def _write_tables(self) -> None:
+        self._journal.write_tables()
+        self._tables_at = time.monotonic()
+
+
+def _explain(error: object) -> tuple[str, str]:
+    """Return reason and last line of what ended a trial's process or its code."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else "no message"
+    lost = any(name in str(error) for name in ("ActorDied", "ActorUnavailable", "NodeDied"))
+    return ("worker_lost" if lost else "error"), last

@@ -1,0 +1,105 @@
+"""Checkpoints as Ray leaves them in a study: written whole, found again, checked, deleted.
+
+Every session of a search is a Ray experiment of its own below ``ray/``; the state of that
+experiment is not read again. What a resumed study needs is in its records and in the newest sound
+checkpoint of each trial that is not over.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import torch
+
+from distill_tune.records import StudyDirectory
+
+CHECKPOINT = "trial.pt"
+_SEAL = "trial.json"
+_CHUNK = 1 << 24
+
+
+def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint and its seal: size and CRC-32, by which damage is noticed later.
+
+    Args:
+        folder: An empty folder.
+        content: Tensors and plain data only.
+    """
+    torch.save(content, folder / CHECKPOINT)
+    (folder / _SEAL).write_text(json.dumps(_seal(folder / CHECKPOINT)))
+
+
+def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
+    """Return a checkpoint's content.
+
+    Raises:
+        ValueError: It is missing, incomplete or damaged; the message says which.
+    """
+    try:
+        expected = json.loads((folder / _SEAL).read_text())
+        found = _seal(folder / CHECKPOINT)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: {error}") from error
+    if found != expected:
+        raise ValueError(f"{folder / CHECKPOINT}: got {found}, expected {expected}")
+    content: dict[str, Any] = torch.load(
+        folder / CHECKPOINT, map_location=device, weights_only=True
+    )
+    return content
+
+
+def newest_first(root: str, trial: str) -> list[str]:
+    """Return the checkpoint folders of a trial over all sessions, newest first.
+
+    Args:
+        root: The study directory or URI.
+        trial: Its name, such as ``resnet50-0007``.
+    """
+    filesystem, path = fsspec.core.url_to_fs(root)
+    found = filesystem.glob(f"{path}/ray/session-*/{trial}/checkpoint_*")
+    return sorted(map(str, found), key=_order, reverse=True)
+
+
+def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
+    """Yield the checkpoints of a trial as local folders, newest first, one at a time.
+
+    Args:
+        root: The study directory or URI.
+        trial: Its name.
+        scratch: Where to put what lies in an object store.
+    """
+    filesystem, _ = fsspec.core.url_to_fs(root)
+    is_local = isinstance(filesystem, fsspec.implementations.local.LocalFileSystem)
+    for number, folder in enumerate(newest_first(root, trial)):
+        if is_local:
+            yield Path(folder)
+            continue
+        copy = scratch / str(number)
+        filesystem.get(f"{folder}/", f"{copy}/", recursive=True)
+        yield copy
+
+
+def delete_checkpoints(directory: StudyDirectory, trial: str) -> None:
+    """Delete what a trial that is over needs no more."""
+    filesystem, _ = fsspec.core.url_to_fs(directory.root)
+    for folder in newest_first(directory.root, trial):
+        try:
+            filesystem.rm(folder, recursive=True)
+        except FileNotFoundError:  # Ray itself deletes all but the last few, at the same time.
+            continue
+
+
+def _order(folder: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"(?:session-|checkpoint_)(\d+)", folder))
+
+
+def _seal(path: Path) -> dict[str, int]:
+    checksum = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return {"bytes": path.stat().st_size, "crc32": checksum}

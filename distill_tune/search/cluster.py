@@ -1,0 +1,108 @@
+"""Ray itself: started quietly or joined, and asked beforehand whether a trial can ever run."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distill_tune.errors import DistillTuneError, InputError, Text
+from distill_tune.study import Resources
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "60",
+}
+_NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")
+
+
+class Slots(NamedTuple):
+    """What a trial takes and how many fit at a time.
+
+    Attributes:
+        bundle: ``{"CPU": c, "GPU": g}`` per trial.
+        count: Trials at a time, at least 1.
+    """
+
+    bundle: dict[str, float]
+    count: int
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Start Ray on this machine, or join a cluster, and leave it again.
+
+    Args:
+        address: ``auto``, ``HOST:PORT`` or ``ray://...`` of a cluster; None = this machine.
+
+    Raises:
+        InputError: There is no cluster at that address.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if not os.access(Path.home(), os.W_OK):
+        # Ray keeps its token there, and fails without.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        options["include_dashboard"] = False
+    try:
+        ray.init(address=address or "local", **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            "--address",
+            got=address or Text("a machine on which Ray does not start"),
+            expected=f"a running Ray cluster ({str(error).splitlines()[0]})",
+        ) from error
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(resources: Resources) -> Slots:
+    """Return what a trial takes here and how many fit at a time.
+
+    Raises:
+        InputError: No node can ever hold a single trial (Ray would wait for one without end).
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
+    gpus = float(has_gpus) if resources.gpus == "auto" else resources.gpus
+    bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
+    count = sum(_fitting(node, bundle) for node in nodes)
+    if count == 0:
+        raise InputError(
+            "resources",
+            got=Text(f"{_words(bundle)} per trial"),
+            expected="at most what one node has: "
+            + "; ".join(_words({kind: node.get(kind, 0) for kind in bundle}) for node in nodes),
+        )
+    return Slots(bundle, min(count, resources.max_concurrent or count))
+
+
+def _fitting(node: Mapping[str, float], bundle: Mapping[str, float]) -> int:
+    return int(min(node.get(kind, 0) / amount for kind, amount in bundle.items()))
+
+
+def _words(bundle: Mapping[str, float]) -> str:
+    return ", ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
+
+
+class RayError(DistillTuneError):
+    """Ray itself failed; the study can be resumed."""
+
+    exit_code = 1

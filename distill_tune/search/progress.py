@@ -1,0 +1,143 @@
+"""What the terminal shows while a search runs: one live view, or a plain line per event."""
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from distill_tune.report import duration, trials_table
+from distill_tune.study import Study
+from distill_tune.trials import Event, StudyState, TrialRecord, best, fold
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_MOST_ROWS = 24
+
+
+class Progress:
+    """Shows a search on a console; a context manager.
+
+    Args:
+        console: A terminal gets a live view, anything else a line per event.
+        study: For totals and rungs.
+    """
+
+    def __init__(self, console: Console, study: Study) -> None:
+        self._console, self._study = console, study
+        self._state = fold([])
+        self._started = time.monotonic()
+        self._stages: dict[str, str] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._view, console=self._console, refresh_per_second=2,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def listen(self, event: Event, state: StudyState) -> None:
+        """Take an event of the study's log."""
+        self._state = state
+        line = self._line(event)
+        if line and (self._live is None or event["event"] in {"stage", "warning"}):
+            self.say(line)
+
+    def stage(self, name: str, text: str) -> None:
+        """Show how far a shared stage is; an empty text = it is done."""
+        if text:
+            self._stages[name] = text
+            if self._live is None:
+                self.say(f"{name}: {text}")
+        else:
+            self._stages.pop(name, None)
+
+    def _line(self, event: Event) -> str:
+        kind = event["event"]
+        if kind == "stage":
+            found = "found ready" if event["cached"] else f"in {duration(event['seconds'])}"
+            return f"shared stage {event['name']}: {found}"
+        if kind == "warning":
+            return f"warning: {event['text']}"
+        if kind in {"trial_started", "epoch", "trial_ended"}:
+            return self._trial_line(event, self._state.trials[event["trial"]])
+        return ""
+
+    def _trial_line(self, event: Event, trial: TrialRecord) -> str:
+        if event["event"] == "trial_started":
+            return f"{trial.name}: started  {_params(trial)}"
+        if event["event"] == "epoch":
+            accuracy = event["metrics"].get(self._study.search.metric, float("nan"))
+            epochs = f"epoch {event['epoch']}/{self._study.max_epochs}"
+            return f"{trial.name}: {epochs}  {self._study.search.metric} {accuracy:.4f}"
+        value = "" if trial.value is None else f"  best {trial.value:.4f}"
+        reason = f" ({event['reason']})" if event["reason"] else ""
+        return f"{trial.name}: {event['status']}{reason}{value}  [{self._summary()}]"
+
+    def _summary(self) -> str:
+        over = sum(t.ended_at is not None for t in self._state.trials.values())
+        parts = [f"{over}/{self._study.search.num_trials} trials"]
+        for backbone in self._state.backbones:
+            winner = best(self._state, backbone)
+            if winner is not None and winner.value is not None:
+                parts.append(f"best {winner.name} {winner.value:.4f}")
+        parts.append(duration(time.monotonic() - self._started))
+        left = self.seconds_left()
+        return ", ".join([*parts, *([f"about {duration(left)} left"] if left else [])])
+
+    def seconds_left(self) -> float | None:
+        """Return the estimated time to the end; None before the first trial is over."""
+        trials = self._state.trials.values()
+        over = [t for t in trials if t.ended_at is not None and t.started_at is not None]
+        rest = self._study.search.num_trials - len([t for t in trials if t.ended_at is not None])
+        if not over:
+            return None
+        elapsed = max(t.ended_at or 0 for t in over) - min(t.started_at or 0 for t in over)
+        return rest * elapsed / len(over)
+
+    def _view(self) -> RenderableType:
+        over = sum(t.ended_at is not None for t in self._state.trials.values())
+        head = Table.grid(padding=(0, 1), expand=True)
+        head.add_column(ratio=1)
+        head.add_column(justify="right")
+        head.add_row(
+            ProgressBar(total=self._study.search.num_trials, completed=over), self._summary()
+        )
+        stages = [Text(f"{name}: {text}", style="cyan") for name, text in self._stages.items()]
+        rows = [trials_table(_latest(self._state))] if self._state.trials else []
+        return Group(*stages, *rows, head)
+
+
+def _latest(state: StudyState) -> StudyState:
+    """Return the state with as many trials as fit: those that run, then the newest."""
+    trials = sorted(state.trials.values(), key=lambda t: (t.ended_at is None, t.number))
+    shown = sorted(trials[-_MOST_ROWS:], key=lambda t: t.number)
+    return StudyState({t.number: t for t in shown}, (), (), ())
+
+
+def _params(trial: TrialRecord) -> str:
+    values = (
+        f"{path.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{path}={value}"
+        for path, value in trial.params.items()
+    )
+    return " ".join(values)

@@ -1,0 +1,210 @@
+"""The scheduler: asynchronous successive halving, rungs per backbone, that outlives a resume."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+
+from distill_tune.errors import InputError
+
+OBJECTIVE: Final = "objective"
+"""The reported metric that trials are compared by: higher is better (mode ``max``)."""
+
+MODE: Final = "max"
+"""The only mode; a study that minimises reports the negative."""
+
+
+class RungEvent(NamedTuple):
+    """One report of a trial that had not failed, as the study's event log keeps it.
+
+    Attributes:
+        number: The trial, 0-based, unique in the study.
+        backbone: What the trial is compared within.
+        epoch: 1-based epoch of stage 3 (``training_iteration``).
+        objective: The trial's best value up to this epoch.
+    """
+
+    number: int
+    backbone: str
+    epoch: int
+    objective: float
+
+
+class Verdict(NamedTuple):
+    """What a trial had at a rung, and whether it was stopped there."""
+
+    value: float
+    stop: bool
+
+
+class Rung(NamedTuple):
+    """An epoch at which trials are compared.
+
+    Attributes:
+        epoch: 1-based.
+        verdicts: By trial number, in the order in which the trials arrived.
+    """
+
+    epoch: int
+    verdicts: dict[int, Verdict]
+
+
+class AshaPerBackbone(FIFOScheduler):
+    """Stops, at each rung, a trial that is worse than most earlier trials of its own backbone.
+
+    The rule is that of Ray's ``ASHAScheduler(brackets=1)``: at the epochs ``min_epochs *
+    reduction_factor ** k`` a trial goes on unless its objective lies below the ``1 - 1 /
+    reduction_factor`` quantile of those that came to the rung before it. Unlike Ray's, a trial is
+    judged at a rung once, at exactly that epoch: one that comes back to it, after a restore or a
+    retry, hears the same verdict, and late scores never enter lower rungs.
+
+    Ray does not save what a scheduler knows. A copy made by pickle starts empty and calls
+    ``load_events`` at its first trial, so that ``Tuner.restore`` continues with the full table.
+
+    Args:
+        min_epochs: Epochs that every trial gets; the first rung.
+        max_epochs: Epochs after which a trial is complete.
+        reduction_factor: One in so many trials passes a rung; greater than 1.
+        load_events: Gives the events so far, oldest first, when called without arguments; has to
+            be picklable. None for a study that is never resumed.
+
+    Raises:
+        InputError: When a number is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        min_epochs: int,
+        max_epochs: int,
+        reduction_factor: float,
+        load_events: Callable[[], Iterable[RungEvent]] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._rung_epochs = _rung_epochs(min_epochs, max_epochs, reduction_factor)
+        self._max_epochs = max_epochs
+        self._quantile = 1 - 1 / reduction_factor
+        self._load_events = load_events
+        self._loaded = False
+        self._tables: dict[str, dict[int, dict[int, Verdict]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_loaded": False, "_tables": {}}
+
+    @property
+    def metric(self) -> str:
+        """The name that Ray checks every result for."""
+        return OBJECTIVE
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        """False: a trial is told to stop before it starts its next epoch."""
+        return False
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **_spec: object) -> bool:
+        return metric in (None, OBJECTIVE) and mode in (None, MODE)
+
+    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:  # noqa: ARG002
+        # Ray adds all trials before the first result, and once more at every retry.
+        if not self._loaded and self._load_events is not None:
+            self.replay(self._load_events())
+        self._loaded = True
+
+    def on_trial_result(
+        self,
+        tune_controller: object,  # noqa: ARG002
+        trial: Trial,
+        result: dict[str, Any],
+    ) -> str:
+        if result.get("failure") or result["training_iteration"] >= self._max_epochs:
+            return self.STOP
+        return self.STOP if self._judge(_event(trial, result)) else self.CONTINUE
+
+    def on_trial_complete(
+        self,
+        tune_controller: object,  # noqa: ARG002
+        trial: Trial,
+        result: dict[str, Any],
+    ) -> None:
+        # Ray asks no verdict on a result that says done, yet its value counts for the others.
+        if not result.get("failure") and OBJECTIVE in result:
+            self._judge(_event(trial, result))
+
+    def debug_string(self) -> str:
+        lines = [f"ASHA per backbone, rungs at epochs {list(self._rung_epochs)}"]
+        lines += [f"{backbone}: {self._describe(backbone)}" for backbone in self._tables]
+        return "\n".join(lines)
+
+    def rungs(self, backbone: str) -> list[Rung]:
+        """Return the rungs of a backbone, lowest first, those without trials included."""
+        table = self._tables.get(backbone, {})
+        return [Rung(epoch, dict(table.get(epoch, {}))) for epoch in self._rung_epochs]
+
+    def rung_of(self, backbone: str, epoch: int) -> Rung | None:
+        """Return the highest rung that a trial at ``epoch`` has come to, None below the first."""
+        reached = [rung for rung in self.rungs(backbone) if rung.epoch <= epoch]
+        return reached[-1] if reached else None
+
+    def replay(self, events: Iterable[RungEvent]) -> None:
+        """Forget everything and judge the events again, in their order.
+
+        The events of an uninterrupted search give the table that it ended with; a report that
+        occurs twice counts the first time.
+        """
+        self._tables = {}
+        for event in events:
+            self._judge(event)
+
+    def _judge(self, event: RungEvent) -> bool:
+        """Record the event if it is the trial's first at a rung; return whether to stop."""
+        table = self._tables.setdefault(event.backbone, {rung: {} for rung in self._rung_epochs})
+        passed = [rung for epoch, rung in table.items() if epoch <= event.epoch]
+        if any(event.number in rung and rung[event.number].stop for rung in passed):
+            # Restored from the checkpoint of the very rung, it comes back an epoch later.
+            return True
+        rung = table.get(event.epoch)
+        if rung is None or event.number in rung or not math.isfinite(event.objective):
+            return False
+        stop = bool(rung) and event.objective < self._cutoff(rung)
+        rung[event.number] = Verdict(event.objective, stop)
+        return stop
+
+    def _cutoff(self, rung: dict[int, Verdict]) -> float:
+        values = [verdict.value for verdict in rung.values()]
+        return float(np.nanpercentile(values, self._quantile * 100))
+
+    def _describe(self, backbone: str) -> str:
+        rungs = [rung for rung in self.rungs(backbone) if rung.verdicts]
+        return " | ".join(
+            f"epoch {rung.epoch}: {sum(v.stop for v in rung.verdicts.values())} of "
+            f"{len(rung.verdicts)} stopped, cutoff {self._cutoff(rung.verdicts):.4g}"
+            for rung in rungs
+        )
+
+
+def _event(trial: Trial, result: dict[str, Any]) -> RungEvent:
+    config = trial.config
+    epoch, objective = result["training_iteration"], result[OBJECTIVE]
+    return RungEvent(config["number"], config["backbone"], int(epoch), float(objective))
+
+
+def _rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tuple[int, ...]:
+    """Return the epochs below ``max_epochs`` at which trials are compared, ascending."""
+    if min_epochs < 1:
+        raise InputError("search.min_epochs", got=min_epochs, expected="at least 1")
+    if max_epochs < min_epochs:
+        expected = f"at most the {max_epochs} epochs of a trial"
+        raise InputError("search.min_epochs", got=min_epochs, expected=expected)
+    if not reduction_factor > 1:
+        expected = "a number greater than 1"
+        raise InputError("search.reduction_factor", got=reduction_factor, expected=expected)
+    epochs: list[int] = []
+    exact: float = min_epochs
+    while exact < max_epochs:
+        # A fractional factor: the first whole epoch at or after the rung, as Ray has it.
+        epochs += [epoch for epoch in [math.ceil(exact)] if epoch < max_epochs]
+        exact *= reduction_factor
+    return tuple(sorted(set(epochs)))

@@ -1,0 +1,79 @@
+"""The shared stages as Ray tasks, before any trial holds the resources that they need."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+
+from distill_tune.distill.trial import Report
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import ImageData
+from distill_tune.search.cluster import Slots
+from distill_tune.search.journal import Journal
+from distill_tune.search.progress import Progress
+from distill_tune.search.stages import SharedStage, StageResult, compute_stage
+from distill_tune.search.trainable import device_of
+from distill_tune.study import Study
+
+
+def run_stages(
+    study: Study, images: ImageData, journal: Journal, progress: Progress, slots: Slots
+) -> None:
+    """Compute what trials share and the study does not hold yet: on the resources of a trial.
+
+    The classifier of every backbone and the GAN's warm-up are independent of each other and run
+    side by side.
+    """
+    wanted: list[tuple[SharedStage, TrialConfig]] = [
+        ("classifier", study.trial_config(backbone.name, {})) for backbone in study.backbones
+    ]
+    wanted.insert(0, ("warmup", wanted[0][1]))
+    shared_images = ray.put(images)
+    root = journal.directory.path()
+    cpus, gpus = slots.bundle["CPU"], slots.bundle.get("GPU", 0)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=2)(_stage)
+    running = {
+        task.remote(stage, config, shared_images, root, slots.bundle): stage
+        for stage, config in wanted
+    }
+    try:
+        while running:
+            ready, _ = ray.wait(list(running), num_returns=1, fetch_local=False)
+            for stream in ready:
+                _advance(stream, running, journal, progress)
+    except BaseException:
+        for stream in running:
+            ray.cancel(stream, force=True)
+        raise
+
+
+def _advance(
+    stream: Any,  # noqa: ANN401 - ray's ObjectRefGenerator
+    running: dict[Any, SharedStage],
+    journal: Journal,
+    progress: Progress,
+) -> None:
+    """Take the next report of one task, or notice its end."""
+    try:
+        said = ray.get(next(stream))
+    except StopIteration:
+        del running[stream]
+        return
+    if isinstance(said, StageResult):
+        progress.stage(said.name, "")
+        journal.emit("stage", **said._asdict())
+        return
+    name, report = said
+    accuracy = report.metrics.get("val/accuracy")
+    shown = "" if accuracy is None else f"  val/accuracy {accuracy:.4f}"
+    progress.stage(name, f"{report.step}/{report.num_steps}{shown}")
+
+
+def _stage(
+    stage: SharedStage,
+    config: TrialConfig,
+    images: ImageData,
+    root: str,
+    bundle: dict[str, float],
+) -> Iterator[StageResult | tuple[str, Report]]:
+    yield from compute_stage(stage, config, images, root, device_of(bundle))

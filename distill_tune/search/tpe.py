@@ -1,0 +1,146 @@
+"""The trials of one backbone in Optuna: TPE's proposals, and what truly became of them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from distill_tune.interfaces import TrialStatus
+from distill_tune.search.proposals import PastTrial, Raw, SamplerPlan
+from distill_tune.search.scheduler import MODE, OBJECTIVE
+
+_STATUS: dict[TrialState, TrialStatus] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+_NOT_RAYS = "number-"  # Ray's trial ids are hexadecimal.
+
+
+def no_dimensions(_trial: object) -> None:
+    """Propose nothing: stands for an empty space, which Ray's searcher takes for a missing one."""
+
+
+class OptunaSampler(OptunaSearch):
+    """The proposals for one backbone, and what became of them.
+
+    Optuna hears of a stopped trial as PRUNED, after its last value, of one that failed or has no
+    finite value as FAIL, and only of one that got to ``max_epochs`` as COMPLETE, with its best
+    value. A proposal follows from the plan and the trials before it alone: there is no hidden
+    state, and the same trials told anew give the same proposals.
+    """
+
+    def __init__(self, plan: SamplerPlan, backbone: str) -> None:
+        # A study is made here and tells so; experiments are none of ours.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._plan, self._backbone = plan, backbone
+        self._trial_ids: list[str] = []
+        super().__init__(
+            plan.distributions() or no_dimensions, metric=OBJECTIVE, mode=MODE, sampler=self._tpe()
+        )
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study, in memory; its n-th trial is the n-th of this backbone."""
+        return cast("optuna.Study", self._ot_study)
+
+    def raw(self, trial_id: str) -> dict[str, Raw]:
+        """Return the raw values proposed for a trial."""
+        return dict(self._frozen(trial_id).params)
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Return decoded values by dotted path."""
+        index, points = len(self._trial_ids), self._plan.points_to_evaluate
+        return self.propose(trial_id, points[index] if index < len(points) else {})
+
+    def propose(self, trial_id: str, raw: Mapping[str, Raw]) -> dict[str, Any]:
+        """Return decoded values by dotted path, with some or all of the raw ones given."""
+        self.study.sampler = self._tpe()
+        if raw:
+            self.study.enqueue_trial(dict(raw))
+        self._trial_ids.append(trial_id)
+        super().suggest(trial_id)
+        dimensions = self._plan.dimensions
+        return {path: dimensions[path].decode(value) for path, value in self.raw(trial_id).items()}
+
+    def adopt(self, past: PastTrial) -> None:
+        """Take over a trial as it stood; an unfinished one goes on under its ``trial_id``."""
+        trial_id = past.trial_id or f"{_NOT_RAYS}{past.number}"
+        self.propose(trial_id, past.raw)
+        for epoch, value in sorted(past.intermediate.items()):
+            self._report(trial_id, epoch, value)
+        if past.status == "complete" and past.value is not None and math.isfinite(past.value):
+            self._tell(trial_id, TrialState.COMPLETE, past.value)
+        elif past.status == "pruned":
+            self._tell(trial_id, TrialState.PRUNED)
+        elif past.is_over:
+            self._tell(trial_id, TrialState.FAIL)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if self._is_open(trial_id) and not _has_failed(result):
+            self._report(trial_id, result["training_iteration"], result[OBJECTIVE])
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,
+        error: bool = False,
+    ) -> None:
+        if not self._is_open(trial_id):
+            return
+        if error or not result or _has_failed(result):
+            # Without any result: it was removed before it ran.
+            self._tell(trial_id, TrialState.FAIL)
+            return
+        epoch = result["training_iteration"]
+        self._report(trial_id, epoch, result[OBJECTIVE])
+        if epoch < self._plan.max_epochs:
+            self._tell(trial_id, TrialState.PRUNED)
+        else:
+            best = max(self._frozen(trial_id).intermediate_values.values())
+            self._tell(trial_id, TrialState.COMPLETE, max(best, result[OBJECTIVE]))
+
+    def history(self) -> list[PastTrial]:
+        """Return all trials, in the order of their numbers."""
+        return [self._past(index, trial_id) for index, trial_id in enumerate(self._trial_ids)]
+
+    def _past(self, index: int, trial_id: str) -> PastTrial:
+        frozen, backbones = self._frozen(trial_id), self._plan.backbones
+        return PastTrial(
+            number=index * len(backbones) + backbones.index(self._backbone),
+            backbone=self._backbone,
+            raw=dict(frozen.params),
+            status=_STATUS.get(frozen.state, "running"),
+            value=frozen.value,
+            intermediate=dict(frozen.intermediate_values),
+            trial_id="" if trial_id.startswith(_NOT_RAYS) else trial_id,
+        )
+
+    def _tpe(self) -> optuna.samplers.TPESampler:
+        seed = self._plan.seed_of(self._backbone, len(self._trial_ids))
+        startup = self._plan.num_startup_trials
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+
+    def _frozen(self, trial_id: str) -> FrozenTrial:
+        number: int = self._ot_trials[trial_id].number
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def _is_open(self, trial_id: str) -> bool:
+        return trial_id in self._ot_trials and trial_id not in self._completed_trials
+
+    def _report(self, trial_id: str, epoch: int, value: float) -> None:
+        # An epoch comes twice after a restore; Optuna keeps the first and would warn.
+        if math.isfinite(value) and epoch not in self._frozen(trial_id).intermediate_values:
+            self._ot_trials[trial_id].report(value, epoch)
+
+    def _tell(self, trial_id: str, state: TrialState, value: float | None = None) -> None:
+        self.study.tell(self._ot_trials[trial_id], value, state=state)
+        self._completed_trials.add(trial_id)
+
+
+def _has_failed(result: dict[str, Any]) -> bool:
+    return bool(result.get("failure")) or not math.isfinite(result.get(OBJECTIVE, math.nan))

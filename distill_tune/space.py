@@ -1,0 +1,406 @@
+"""Dimensions, the grammar of a search space, and ``apply(configuration, params)``."""
+
+import math
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from distill_tune.config import describe, read_value, scalar_text, set_path
+from distill_tune.errors import InputError, InputErrors, Text
+
+RangeKind = Literal["uniform", "loguniform", "randint", "lograndint"]
+Scalar = str | int | float | bool | None
+FIXED: Final = "write one fixed value under `trial:` instead"
+KINDS: Final = ("uniform", "loguniform", "randint", "lograndint", "choice")
+_SAME_KIND: Final = MappingProxyType(
+    {"float": "uniform", "int": "randint", "categorical": "choice"}
+)
+_SAME_KEY: Final = MappingProxyType(
+    {"distribution": "type"}
+    | dict.fromkeys(("low", "lower"), "min")
+    | dict.fromkeys(("high", "upper"), "max")
+    | dict.fromkeys(("choices", "categories"), "values")
+)
+_FORMS: Final = "a range such as uniform(0.1, 0.5), or a list such as [a, b]"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``min`` to ``max``, both included.
+
+    Attributes:
+        kind: ``uniform`` and ``loguniform`` give floats, ``randint`` and ``lograndint`` integers.
+        min: The least value (the least above zero with ``or_zero``).
+        max: The greatest.
+        or_zero: For ``loguniform``: the probability under the prior of exactly 0, in (0, 1).
+
+    Raises:
+        InputError: The bounds make no range; ``where`` is the name of the field.
+    """
+
+    kind: RangeKind
+    min: float
+    max: float
+    or_zero: float | None = None
+
+    choices: ClassVar[tuple[Scalar, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _check_bound(self, "min", self.min)
+        _check_bound(self, "max", self.max)
+        if self.log and self.min <= 0:
+            raise InputError("min", got=self.min, expected=_why_not_log(self))
+        if self.min == self.max:
+            raise InputError("max", got=self.max, expected=f"max above min ({FIXED})")
+        if self.min > self.max:
+            raise InputError("min", got=self.min, expected="min below max")
+        _check_or_zero(self)
+
+    @property
+    def log(self) -> bool:
+        """Whether to draw on a log scale."""
+        return self.kind.startswith("log")
+
+    @property
+    def integer(self) -> bool:
+        """Whether the values are integers."""
+        return self.kind.endswith("randint")
+
+    @property
+    def low(self) -> float:
+        """Where to draw from; below ``min`` with ``or_zero``, by the log-mass that zero has."""
+        if self.or_zero is None:
+            return self._number(self.min)
+        return float(self.min * (self.min / self.max) ** (self.or_zero / (1 - self.or_zero)))
+
+    @property
+    def high(self) -> float:
+        """Where to draw to."""
+        return self._number(self.max)
+
+    def decode(self, raw: float) -> float:
+        """Return the value that a number drawn between ``low`` and ``high`` stands for."""
+        return 0.0 if self.or_zero is not None and raw < self.min else self._number(raw)
+
+    def probe(self) -> float:
+        """Return a value in the middle, to check the path against the configuration."""
+        if self.integer:
+            low, high = int(self.min), int(self.max)
+            return math.isqrt(low * high) if self.log else (low + high) // 2
+        middle = (
+            math.sqrt(self.min) * math.sqrt(self.max) if self.log else self.min / 2 + self.max / 2
+        )
+        return float(min(max(middle, self.min), self.max))
+
+    def examples(self) -> list[float]:
+        """Return the extreme values."""
+        ends = [self._number(self.min), self._number(self.max)]
+        return ends if self.or_zero is None else [*ends, 0.0]
+
+    def describe(self) -> str:
+        """Return the short form; with ``or_zero`` it ends in ``or 0``."""
+        low, high = (scalar_text(end).removesuffix(".0") for end in (self.min, self.max))
+        return f"{self.kind}({low}, {high})" + (" or 0" if self.or_zero is not None else "")
+
+    def plain(self) -> object:
+        """Return what YAML can hold and :func:`parse_dimension` reads back."""
+        if self.or_zero is None:
+            return self.describe()
+        return {"type": self.kind, "min": self.min, "max": self.max, "or_zero": self.or_zero}
+
+    def _number(self, value: float) -> float:
+        return int(value) if self.integer else float(value)
+
+
+Uniform = partial(Range, "uniform")
+LogUniform = partial(Range, "loguniform")
+RandInt = partial(Range, "randint")
+LogRandInt = partial(Range, "lograndint")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values.
+
+    Raises:
+        InputError: Fewer than two values, one of them twice, or not plain ones.
+    """
+
+    values: tuple[Scalar, ...]
+
+    kind: ClassVar[Literal["choice"]] = "choice"
+    low: ClassVar[None] = None
+    high: ClassVar[None] = None
+    log: ClassVar[bool] = False
+    integer: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for index, value in enumerate(self.values):
+            finite = not isinstance(value, float) or math.isfinite(value)
+            if not isinstance(value, Scalar) or not finite:
+                expected = "text, finite numbers, true or false to choose from"
+                raise InputError(f"values.{index}", got=describe(value), expected=expected)
+            if value in self.values[:index]:
+                expected = f"each value once, not {scalar_text(value)} twice"
+                raise InputError(f"values.{index}", got=describe(value), expected=expected)
+        if len(self.values) < 2:
+            met, hint = Text("an empty list"), ""
+            if self.values:
+                met, hint = Text(f"only {scalar_text(self.values[0])}"), f" ({FIXED})"
+            raise InputError("values", got=met, expected=f"two values or more{hint}")
+
+    @property
+    def choices(self) -> tuple[Scalar, ...]:
+        """The values."""
+        return self.values
+
+    def decode(self, raw: Scalar) -> Scalar:
+        """Return the value itself."""
+        return raw
+
+    def probe(self) -> Scalar:
+        """Return the first value."""
+        return self.values[0]
+
+    def examples(self) -> list[Scalar]:
+        """Return all the values."""
+        return list(self.values)
+
+    def describe(self) -> str:
+        """Return the short form."""
+        return f"choice({', '.join(scalar_text(value) for value in self.values)})"
+
+    def plain(self) -> object:
+        """Return what YAML can hold and :func:`parse_dimension` reads back."""
+        return list(self.values)
+
+
+Dimension = Range | Choice
+
+
+def _check_bound(dimension: Range, name: str, value: object) -> None:
+    wanted = int if dimension.integer else int | float
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        sort = "a whole number" if dimension.integer else "a number"
+        raise InputError(name, got=describe(value), expected=f"{sort} as {name}")
+    most = sys.maxsize if dimension.integer else sys.float_info.max
+    if not abs(value) <= most:
+        expected = f"a finite number as {name} (at most {most:g})"
+        raise InputError(name, got=Text(scalar_text(value)), expected=expected)
+
+
+def _why_not_log(dimension: Range) -> str:
+    low, high = dimension.min, dimension.max
+    if dimension.integer:
+        return "min >= 1, as a log scale has no zero (randint has)"
+    if low == 0 < high:
+        form = f"{{type: loguniform, min: {high / 1000:g}, max: {high:g}, or_zero: 0.1}}"
+        return f"min > 0, as a log scale has no zero; to search 0 as well, write {form}"
+    example = f": {10.0**low:g} rather than {low}" if -300 <= low == int(low) else ""
+    return f"min > 0; bounds are the values themselves, not exponents{example}"
+
+
+def _check_or_zero(dimension: Range) -> None:
+    share = dimension.or_zero
+    if share is None:
+        return
+    if dimension.kind != "loguniform":
+        raise InputError("or_zero", got=share, expected="no or_zero here: only loguniform needs it")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        expected = "a probability above 0 and below 1, such as 0.1"
+        raise InputError("or_zero", got=share, expected=expected)
+    if dimension.low < sys.float_info.min:
+        raise InputError("or_zero", got=share, expected="a smaller probability for so wide a range")
+
+
+def parse_dimension(where: str, raw: object) -> Dimension:
+    """Read one dimension: short form, list, or mapping; ``where`` is its path for messages.
+
+    Raises:
+        InputError: It is none of them, or makes no range.
+    """
+    names: Mapping[str, str] = {"values": ""}
+    if isinstance(raw, str):
+        given = _read_call(where, raw)
+    elif isinstance(raw, Mapping):
+        names = _canonical_keys(where, raw)
+        given = _read_mapping(where, raw, names)
+    elif isinstance(raw, list | tuple):
+        given = {"type": "choice", "values": raw}
+    else:
+        raise InputError(where, got=describe(raw), expected=f"{_FORMS} ({FIXED})")
+    try:
+        if given["type"] == "choice":
+            return Choice(tuple(given["values"]))
+        return Range(given["type"], given["min"], given["max"], given.get("or_zero"))
+    except InputError as error:
+        if isinstance(raw, str):
+            raise InputError(where, got=raw, expected=error.expected) from None
+        field, _, index = error.where.partition(".")
+        place = ".".join(part for part in (where, names.get(field, field), index) if part)
+        raise InputError(place, got=error.got, expected=error.expected) from None
+
+
+def _read_call(where: str, raw: str) -> dict[str, Any]:
+    call = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", raw, re.DOTALL)
+    if not call:
+        cut = "(" in raw and ")" not in raw
+        expected = "a closing ')'; inside {...} the text needs quotes" if cut else _FORMS
+        raise InputError(where, got=raw, expected=expected)
+    kind = _read_kind(where, call[1])
+    try:
+        values = read_value(f"[{call[2]}]")
+    except InputError as error:
+        raise InputError(where, got=raw, expected=f"values in ( ), not {error.got}") from None
+    if kind == "choice":
+        return {"type": kind, "values": values}
+    if len(values) != 2:
+        more = "; or_zero needs the form {type: ..., min: ..., max: ..., or_zero: ...}"
+        expected = f"two bounds, {kind}(min, max)" + (more if len(values) > 2 else "")
+        raise InputError(where, got=raw, expected=expected)
+    return {"type": kind, "min": values[0], "max": values[1]}
+
+
+def _read_kind(where: str, raw: object) -> str:
+    name = str(raw).strip().lower()
+    name = _SAME_KIND.get(name, name)
+    if name not in KINDS:
+        got = raw if isinstance(raw, str) else describe(raw)
+        raise InputError(where, got=got, expected=f"one of {', '.join(KINDS)}", choices=KINDS)
+    return name
+
+
+def _canonical_keys(where: str, raw: Mapping[str, object]) -> dict[str, str]:
+    """Return ``min``, ``max``, ... and how each is spelled here."""
+    names: dict[str, str] = {}
+    for key in raw:
+        name = _SAME_KEY.get(key, key)
+        if name in names:
+            met = Text(f"both {names[name]} and {key}")
+            raise InputError(f"{where}.{key}", got=met, expected=f"one, as they mean {name}")
+        names[name] = key
+    if "type" not in names:
+        expected = "a type in it, as in {type: uniform, min: 0, max: 1}"
+        if not {"min", "max", "values"} & names.keys():
+            whole = f"{where.removeprefix('space.')}.{next(iter(raw), 'x')}"
+            expected = f"a range or a list (a path is one key with dots: {whole})"
+        raise InputError(where, got=describe(raw), expected=expected)
+    return names
+
+
+def _read_mapping(where: str, raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    kind = _read_kind(f"{where}.{names['type']}", raw[names["type"]])
+    needed = ["values"] if kind == "choice" else ["max", "min"]
+    optional = ["or_zero"] if kind == "loguniform" else []
+    known = sorted([*needed, *optional, "type"])
+    for name, key in names.items():
+        # Another range's or_zero is refused with its reason by the range itself.
+        if name not in known and (name != "or_zero" or kind == "choice"):
+            expected = f"one of the keys {', '.join(known)}"
+            raise InputError(f"{where}.{key}", got=key, expected=expected, choices=known)
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputError(where, got=describe(raw), expected=f"{' and '.join(missing)} in it too")
+    if kind == "choice" and not isinstance(raw[names["values"]], list | tuple):
+        values = raw[names["values"]]
+        raise InputError(f"{where}.{names['values']}", got=describe(values), expected="a list")
+    return {name: raw[key] for name, key in names.items()} | {"type": kind}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What is searched: dotted paths of a trial's configuration, each with its dimension.
+
+    A field of this type in a pydantic model reads the mapping under ``space:``.
+    """
+
+    dimensions: Mapping[str, Dimension]
+
+    @classmethod
+    def parse(cls, raw: object) -> "SearchSpace":
+        """Read the mapping under ``space:``; nothing (null) is an empty space.
+
+        Raises:
+            InputError: One dimension is wrong; ``where`` is ``space.<path>``.
+            InputErrors: Several are.
+        """
+        if not isinstance(raw, Mapping | None):
+            expected = "a mapping (lines of 'joint.margin: uniform(0.1, 0.5)')"
+            raise InputError("space", got=describe(raw), expected=expected)
+        errors: list[InputError] = []
+        dimensions: dict[str, Dimension] = {}
+        for path, value in (raw or {}).items():
+            # The end of a short form that was cut at its comma inside {...}: said already.
+            if errors and value is None and path.endswith(")"):
+                continue
+            try:
+                _check_path(path, raw or {})
+                dimensions[path] = parse_dimension(f"space.{path}", value)
+            except InputError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0] if len(errors) == 1 else InputErrors(errors)
+        return cls(dimensions)
+
+    def plain(self) -> dict[str, object]:
+        """Return what YAML can hold and :meth:`parse` reads back."""
+        return {path: dimension.plain() for path, dimension in self.dimensions.items()}
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(cls.plain)
+        )
+
+    @classmethod
+    def _validate(cls, raw: object) -> "SearchSpace":
+        if isinstance(raw, SearchSpace):
+            return raw
+        try:
+            return cls.parse(raw)
+        except (InputError, InputErrors) as error:
+            raise ValueError(error) from None
+
+
+def _check_path(path: str, space: Mapping[str, object]) -> None:
+    parts = path.split(".")
+    if not all(part == part.strip() != "" for part in parts):
+        expected = "a dotted path such as joint.margin"
+        raise InputError(f"space.{path}", got=path, expected=expected)
+    above = [".".join(parts[:length]) for length in range(1, len(parts))]
+    taken = [name for name in above if name in space]
+    if taken:
+        met = Text(f"a path below {taken[0]}")
+        raise InputError(f"space.{path}", got=met, expected=f"{taken[0]} or this, not both")
+
+
+def apply(base: Mapping[str, Any], params: Mapping[str, object]) -> dict[str, Any]:
+    """Return a deep copy of nested plain data in which each dotted path has its value.
+
+    Mappings on the way are made when absent; tuples come back as lists.
+
+    Raises:
+        InputError: A path leads through a scalar; ``where`` is ``space.<path>``.
+    """
+    config = {key: _copy(value) for key, value in base.items()}
+    for path, value in params.items():
+        try:
+            set_path(config, path.split("."), value)
+        except InputError as error:
+            raise InputError(f"space.{path}", got=error.got, expected=error.expected) from None
+    return config
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list | tuple) else value

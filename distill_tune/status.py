@@ -1,0 +1,134 @@
+"""Where a study stands: read from its records, for a program or for the terminal to show."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from distill_tune.records import StudyDirectory
+from distill_tune.trials import StageRecord, StudyState, TrialRecord, best
+
+StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
+
+# Without a lock (object stores) an unended search that was silent for this long counts as killed.
+_SILENCE_S = 900.0
+
+
+class StageInfo(NamedTuple):
+    """A stage shared by trials, all times that it was needed together.
+
+    Attributes:
+        seconds: What computing it cost; where it was only ever found ready, finding it.
+        cached: Whether it was only ever found ready.
+    """
+
+    name: str
+    key: str
+    seconds: float
+    cached: bool
+
+
+class StatusInfo(NamedTuple):
+    """Where a study stands.
+
+    Attributes:
+        counts: Backbone to trial outcome to number of trials. While no search runs, the
+            unfinished trials count as ``interrupted`` instead of ``running``.
+        best: Backbone to its winner; None while no trial has a value.
+        elapsed_s: Seconds in which a search ran, all sessions together.
+        disk_bytes: Size of the whole study directory.
+    """
+
+    study: str
+    root: str
+    state: StudyStatus
+    counts: dict[str, dict[str, int]]
+    best: dict[str, TrialRecord | None]
+    elapsed_s: float
+    stages: tuple[StageInfo, ...]
+    disk_bytes: int
+    warnings: tuple[str, ...]
+
+
+def status_info(directory: StudyDirectory) -> StatusInfo:
+    """Read where a study stands.
+
+    Raises:
+        StudyError: There is no study.
+    """
+    directory.require()
+    state = directory.state()
+    now = time.time()
+    status = _study_status(state, directory.in_use(), now)
+    since = now - state.sessions[-1].ended_at if status == "running" and state.sessions else 0.0
+    return StatusInfo(
+        study=directory.name,
+        root=directory.root,
+        state=status,
+        counts=_counts(state, running=status == "running"),
+        best={backbone: best(state, backbone) for backbone in state.backbones},
+        elapsed_s=state.elapsed_s + since,
+        stages=_stages(state.stages),
+        disk_bytes=directory.disk_bytes(),
+        warnings=state.warnings,
+    )
+
+
+def _study_status(state: StudyState, in_use: bool | None, now: float) -> StudyStatus:
+    last = state.sessions[-1] if state.sessions else None
+    if in_use:
+        return "running"
+    if last is None:
+        return "new"
+    if last.status != "running":
+        return last.status
+    silent = in_use is not None or now - last.ended_at > _SILENCE_S
+    return "interrupted" if silent else "running"
+
+
+def _counts(state: StudyState, *, running: bool) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {backbone: {} for backbone in state.backbones}
+    for trial in state.trials.values():
+        unfinished = trial.status == "running" and not running
+        outcome = "interrupted" if unfinished else trial.status
+        counts[trial.backbone][outcome] = counts[trial.backbone].get(outcome, 0) + 1
+    return counts
+
+
+def _stages(records: Iterable[StageRecord]) -> tuple[StageInfo, ...]:
+    stages: dict[tuple[str, str], StageInfo] = {}
+    for record in records:
+        name = (record.name, record.key)
+        fresh = StageInfo(*name, record.seconds, record.cached)
+        known = stages.get(name)
+        if known is None or (known.cached and not record.cached):
+            stages[name] = fresh
+        elif not record.cached:
+            stages[name] = known._replace(seconds=known.seconds + record.seconds)
+    return tuple(stages.values())
+
+
+def status_json(info: StatusInfo) -> dict[str, Any]:
+    """Return a status as JSON can hold it; numbers that are not finite become null."""
+    plain = info._asdict() | {
+        "best": {backbone: _trial_json(trial) for backbone, trial in info.best.items()},
+        "stages": [stage._asdict() for stage in info.stages],
+        "warnings": list(info.warnings),
+    }
+    result: dict[str, Any] = _finite(plain)
+    return result
+
+
+def _trial_json(trial: TrialRecord | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    names = ("number", "name", "status", "value", "epochs", "params", "metrics", "seconds")
+    return {name: getattr(trial, name) for name in names}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,228 @@
+"""TensorBoard: the curves, the pictures and the HParams row of one trial, each written once."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from torch.utils.tensorboard import FileWriter
+from torch.utils.tensorboard.summary import custom_scalars, image, scalar
+
+from distill_tune.interfaces import Metrics, Stage
+from distill_tune.mirror import Mirror
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LAYOUT_TAG = "custom_scalars__config__"
+
+# Title of a category -> title of a chart -> patterns of the tags whose curves it shows.
+_LAYOUT = {
+    "trial": {
+        "validation accuracy": ["Multiline", [r".*/val/accuracy$"]],
+        "diversity of the synthetic images": ["Multiline", [r".*diversity"]],
+        "active share of the hinge": ["Multiline", [r".*active"]],
+        "losses": ["Multiline", [r".*/loss/"]],
+    }
+}
+
+
+class TensorBoard:
+    """Writes one trial's TensorBoard run; an observer of the trial.
+
+    A run that is opened again, after a resume, first reads back what it holds, and passes over
+    every (tag, step) that is there already: the epochs that the trial runs again are not doubled.
+    (torch's own ``purge_step`` would hide them in every stage at once, though each stage counts
+    steps of its own.) Each call has left this process when it returns: a kill loses nothing.
+
+    Args:
+        logdir: The trial's own folder; where it is a URI, ``flush`` and ``close`` send to it.
+    """
+
+    def __init__(self, logdir: str) -> None:
+        self._mirror = Mirror(logdir)
+        self._written = _Written.read(self._mirror.folder)
+        self._writer = FileWriter(str(self._mirror.folder))
+        self._add(_LAYOUT_TAG, 0, custom_scalars(_LAYOUT))
+
+    def scalars(self, stage: Stage, step: int, metrics: Metrics) -> None:
+        """Write the metrics under ``<stage>/<metric>``, at a step of the stage's own axis."""
+        for name, value in metrics.items():
+            self._add_scalar(f"{stage}/{name}", step, value)
+        self._writer.flush()
+
+    def images(self, name: str, step: int, images: "Tensor") -> None:
+        """Write a batch ``[n, channels, size, size]``, float in [-1, 1], as one grid."""
+        if len(images):
+            self._add(name, step, image(name, image_grid(images), dataformats="CHW"))
+            self._writer.flush()
+
+    def hparams(self, params: Mapping[str, Any], metrics: Metrics) -> None:
+        """Fill the trial's row of the HParams tab: at the start, then at every new value.
+
+        Args:
+            params: Param to value; those of the first call are shown, a list as JSON and None
+                as an empty cell.
+            metrics: Metric to its value so far, written under ``trial/<metric>``; the columns
+                are those of the first call, where one may be nan: a value to come.
+        """
+        tags = {f"trial/{name}": value for name, value in metrics.items()}
+        self._add(metadata.EXPERIMENT_TAG, 0, _experiment(params, tags))
+        self._add(metadata.SESSION_START_INFO_TAG, 0, _session_start(params))
+        for tag, value in tags.items():
+            step, last = self._written.last.get(tag, (-1, math.nan))
+            if math.isfinite(value) and _as_float32(value) != last:
+                self._add_scalar(tag, step + 1, value)
+        self._writer.flush()
+
+    def hparams_end(self, *, succeeded: bool) -> None:
+        """Mark the trial's row as over; the first outcome told stays, a resume included."""
+        self._add(metadata.SESSION_END_INFO_TAG, 0, _session_end(succeeded=succeeded))
+        self._writer.flush()
+
+    def flush(self) -> None:
+        """Hand what is written to the system; to the object store, if the folder lies in one."""
+        self._writer.flush()
+        self._mirror.push()
+
+    def close(self) -> None:
+        """Finish the file; nothing can be written afterwards. A second call does nothing."""
+        self._writer.close()
+        self._mirror.close()
+
+    def _add_scalar(self, tag: str, step: int, value: float) -> None:
+        self._add(tag, step, scalar(tag, value), value)
+
+    def _add(self, tag: str, step: int, summary: Any, value: float | None = None) -> None:
+        if self._written.add(tag, step, value):
+            self._writer.add_summary(summary, step)
+
+
+class _Written:
+    """What a run holds.
+
+    Attributes:
+        steps: Every (tag, step).
+        last: Tag of a scalar to its last step and value, in float32 as TensorBoard keeps it.
+    """
+
+    def __init__(self) -> None:
+        self.steps: set[tuple[str, int]] = set()
+        self.last: dict[str, tuple[int, float]] = {}
+
+    @classmethod
+    def read(cls, logdir: Path) -> "_Written":
+        """Read a run's event files; in one that was torn by a kill, up to where it is torn."""
+        written = cls()
+        for path in sorted(logdir.glob("*tfevents*")):
+            for event in LegacyEventFileLoader(str(path)).Load():
+                for value in event.summary.value:
+                    is_scalar = value.WhichOneof("value") == "simple_value"
+                    number = value.simple_value if is_scalar else None
+                    written.add(value.tag, event.step, number)
+        return written
+
+    def add(self, tag: str, step: int, value: float | None = None) -> bool:
+        """Take note of something to be written; False when it is there already."""
+        if (tag, step) in self.steps:
+            return False
+        self.steps.add((tag, step))
+        if value is not None and step >= self.last.get(tag, (step, 0.0))[0]:
+            self.last[tag] = (step, _as_float32(value))
+        return True
+
+
+def _as_float32(value: float) -> float:
+    return torch.tensor(value, dtype=torch.float32).item()
+
+
+def image_grid(images: "Tensor", *, min_pixels: int = 48, gap: int = 2) -> "Tensor":
+    """Return images as one picture, about as many columns as rows, white between them.
+
+    Args:
+        images: ``[n, channels, height, width]``, float in [-1, 1], n >= 1; nan counts as 0.
+        min_pixels: Small images are enlarged by a whole factor to at least this height.
+        gap: Pixels between the images.
+
+    Returns:
+        ``[channels, rows, columns]``, uint8, on the CPU.
+    """
+    factor = math.ceil(min_pixels / images.shape[-2])
+    scaled = (images.detach().cpu().float().nan_to_num(0.0).clamp(-1, 1) + 1) * 127.5
+    pixels = scaled.round().to(torch.uint8)
+    pixels = pixels.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    count, channels, height, width = pixels.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
+    grid = torch.full((channels, *size), 255, dtype=torch.uint8)
+    for index, one in enumerate(pixels):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        grid[:, top : top + height, left : left + width] = one
+    return grid
+
+
+def _experiment(params: Mapping[str, Any], metric_tags: Mapping[str, float]) -> Any:
+    """Return the summary that names the columns of the HParams tab.
+
+    TensorBoard reads the metrics' values from the scalars of these tags, the last step of each,
+    so the row is up to date while the trial runs.
+    """
+    # ``differs``: they are sampled, and TensorBoard shows those that differ first.
+    experiment = api_pb2.Experiment(
+        hparam_infos=[
+            api_pb2.HParamInfo(name=name, type=_column_type(_shown(value)), differs=True)
+            for name, value in params.items()
+        ],
+        metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metric_tags],
+    )
+    return _hparams_summary(metadata.EXPERIMENT_TAG, experiment=experiment)
+
+
+def _column_type(shown: bool | float | str | None) -> int:
+    kinds: dict[type, int] = {
+        bool: api_pb2.DATA_TYPE_BOOL,
+        float: api_pb2.DATA_TYPE_FLOAT64,
+        str: api_pb2.DATA_TYPE_STRING,
+    }
+    unset: int = api_pb2.DATA_TYPE_UNSET
+    return kinds.get(type(shown), unset)
+
+
+def _session_start(params: Mapping[str, Any]) -> Any:
+    info = plugin_data_pb2.SessionStartInfo()
+    for name, value in params.items():
+        shown = _shown(value)
+        if shown is None:
+            # An empty cell: text among numbers would break TensorBoard's sorting of the column.
+            continue
+        if isinstance(shown, bool):
+            info.hparams[name].bool_value = shown
+        elif isinstance(shown, float):
+            info.hparams[name].number_value = shown
+        else:
+            info.hparams[name].string_value = shown
+    return _hparams_summary(metadata.SESSION_START_INFO_TAG, session_start_info=info)
+
+
+def _session_end(*, succeeded: bool) -> Any:
+    status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
+    info = plugin_data_pb2.SessionEndInfo(status=status)
+    return _hparams_summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
+
+
+def _shown(value: Any) -> bool | float | str | None:
+    if value is None or isinstance(value, bool | str):
+        return value
+    return float(value) if isinstance(value, int | float) else json.dumps(value, default=str)
+
+
+def _hparams_summary(tag: str, **content: Any) -> Any:
+    data = plugin_data_pb2.HParamsPluginData(**content)
+    value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data))
+    return Summary(value=[value])

@@ -1,0 +1,192 @@
+"""Status, tables and the best trials, read from the records."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from distill_tune.errors import StudyError
+from distill_tune.records import StudyDirectory
+from distill_tune.report import (
+    duration,
+    final_summary,
+    status_info,
+    status_json,
+    status_table,
+    trials_table,
+)
+
+PARAMS = {
+    "joint.margin": 0.31234,
+    "joint.gan_lr": 1.23456e-05,
+    "joint.synthetic_ratio": 1.5,
+    "joint.hard_threshold": 0.2,
+    "classifier.lr": 0.001,
+    "gan.lr": 0.0002,
+    "gan.kind": "sngan[red]",
+    "joint.refresh": 2,
+}
+
+
+def trial(directory: StudyDirectory, number: int, backbone: str, *values: Any) -> None:
+    """Record a trial; the last of ``values`` is its outcome, None while it runs."""
+    *objectives, status = values
+    name = {"trial": number, "name": f"{backbone}-{number:04d}", "backbone": backbone}
+    directory.append({"event": "trial_started", **name, "params": PARAMS})
+    for epoch, value in enumerate(objectives, start=1):
+        metrics = {"objective": value, "seconds/joint": 2.0}
+        directory.append({"event": "epoch", "trial": number, "epoch": epoch, "metrics": metrics})
+    if status:
+        reason = "diverged" if status == "failed" else ""
+        end = {"trial": number, "status": status, "reason": reason, "detail": "loss is nan"}
+        directory.append({"event": "trial_ended", **end})
+
+
+def stage(directory: StudyDirectory, name: str, seconds: float, *, cached: bool) -> None:
+    event = {"event": "stage", "name": name, "key": "k", "seconds": seconds, "cached": cached}
+    directory.append({**event, "metrics": {}})
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> StudyDirectory:
+    directory = StudyDirectory(str(tmp_path / "runs/resnet"))
+    directory.write_text("study.yaml", "study: resnet\n")
+    directory.append({"event": "session_started", "command": "search", "time": time.time() - 60})
+    stage(directory, "warmup", 30.0, cached=False)
+    stage(directory, "warmup", 0.1, cached=True)
+    stage(directory, "classifier/resnet50", 0.2, cached=True)
+    trial(directory, 0, "resnet50", 0.8, 0.9, "complete")
+    trial(directory, 1, "resnet50", 0.8, 0.95, "complete")
+    trial(directory, 2, "resnet50", 0.99, "pruned")
+    trial(directory, 3, "alexnet", float("nan"), "failed")
+    trial(directory, 4, "alexnet", 0.7, None)
+    return directory
+
+
+def shown(what: RenderableType, width: int = 80) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(what)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_a_status_counts_trials_and_names_the_best(directory: StudyDirectory) -> None:
+    info = status_info(directory)
+    assert (info.study, info.state) == ("resnet", "interrupted")
+    assert info.counts == {
+        "resnet50": {"complete": 2, "pruned": 1},
+        "alexnet": {"failed": 1, "interrupted": 1},
+    }
+    winners = {name: winner and winner.number for name, winner in info.best.items()}
+    assert winners == {"resnet50": 1, "alexnet": 4}
+    assert [(s.name, s.seconds, s.cached) for s in info.stages] == [
+        ("warmup", 30.0, False),
+        ("classifier/resnet50", 0.2, True),
+    ]
+    assert 60 <= info.elapsed_s < 70
+    assert info.disk_bytes == sum(f.stat().st_size for f in Path(directory.path()).iterdir())
+
+
+def test_a_study_runs_exactly_while_its_lock_is_held(directory: StudyDirectory) -> None:
+    with directory.lock():
+        info = status_info(directory)
+        assert info.state == "running"
+        assert info.counts["alexnet"] == {"failed": 1, "running": 1}
+    assert status_info(directory).state == "interrupted"
+    directory.append({"event": "session_ended", "status": "finished"})
+    assert status_info(directory).state == "finished"
+
+
+def test_without_a_lock_a_silent_study_counts_as_interrupted(tmp_path: Path) -> None:
+    directory = StudyDirectory(f"memory://{tmp_path.name}/s")
+    directory.append({"event": "session_started", "command": "search"})
+    assert status_info(directory).state == "running"
+    long_ago = {"event": "session_started", "command": "search", "time": time.time() - 3600}
+    silent = StudyDirectory(f"memory://{tmp_path.name}/t")
+    silent.append(long_ago)
+    assert status_info(silent).state == "interrupted"
+
+
+def test_the_time_since_the_last_event_counts_while_a_search_runs(tmp_path: Path) -> None:
+    directory = StudyDirectory(str(tmp_path))
+    directory.append({"event": "session_started", "command": "search", "time": time.time() - 60})
+    assert status_info(directory).elapsed_s == 0
+    with directory.lock():
+        assert 60 <= status_info(directory).elapsed_s < 70
+
+
+def test_a_status_is_plain_json(directory: StudyDirectory) -> None:
+    plain = json.loads(json.dumps(status_json(status_info(directory)), allow_nan=False))
+    assert plain["best"]["resnet50"]["params"] == PARAMS
+    assert plain["best"]["resnet50"]["value"] == 0.95
+    assert plain["stages"][0] == {"name": "warmup", "key": "k", "seconds": 30.0, "cached": False}
+
+
+def test_a_status_without_a_study_is_a_study_error(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no study here"):
+        status_info(StudyDirectory(str(tmp_path)))
+
+
+def test_an_empty_study_has_a_status(tmp_path: Path) -> None:
+    directory = StudyDirectory(str(tmp_path))
+    directory.write_text("study.yaml", "")
+    info = status_info(directory)
+    assert (info.state, info.counts, info.best) == ("new", {}, {})
+    assert "new" in shown(status_table(info))
+    assert "value" in shown(final_summary(directory.state()))
+
+
+def test_a_status_table_says_it_all_in_eighty_columns(directory: StudyDirectory) -> None:
+    directory.append({"event": "warning", "text": "collapsed [twice]"})
+    text = shown(status_table(status_info(directory)))
+    for part in ("resnet", "interrupted", "0.9500", "found ready", "4 (so far)"):
+        assert part in text
+    assert "warning: collapsed [twice]" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_params_are_short_and_unmistakable(directory: StudyDirectory) -> None:
+    text = shown(trials_table(directory.state()), width=200)
+    assert "margin=0.312 gan_lr=1.23e-05 synthetic_ratio=1.5 hard_threshold=0.2" in text
+    assert "classifier.lr=0.001 gan.lr=0.0002 kind=sngan[red] refresh=2" in text
+    assert "failed (diverged)" in text
+
+
+def test_a_trials_table_fits_eighty_columns(directory: StudyDirectory) -> None:
+    text = shown(trials_table(directory.state()))
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(name in text for name in ("0.9900", "alexnet", "refresh=2"))
+
+
+def test_trials_are_listed_by_number_or_best_first(directory: StudyDirectory) -> None:
+    def values(text: str) -> list[str]:
+        return [word for word in text.split() if word.startswith("0.") and len(word) == 6]
+
+    state = directory.state()
+    assert values(shown(trials_table(state))) == ["0.9000", "0.9500", "0.9900", "0.7000"]
+    ordered = values(shown(trials_table(state, sort_by_value=True)))
+    assert ordered == ["0.9900", "0.9500", "0.9000", "0.7000"]
+    assert values(shown(trials_table(state, backbone="alexnet"))) == ["0.7000"]
+    summary = values(shown(final_summary(state)))
+    assert summary == ["0.9900", "0.9500", "0.9000", "0.7000", "0.9500", "0.7000"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0s"), (59.6, "1m 00s"), (185, "3m 05s"), (7620, "2h 07m")]
+)
+def test_a_duration_is_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_reading_a_study_needs_neither_torch_nor_ray() -> None:
+    code = "import distill_tune.report, sys; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    loaded = set(result.stdout.decode().split())
+    assert "distill_tune.trials" in loaded
+    assert not loaded & {"torch", "ray", "optuna", "pydantic", "rich", "fsspec", "numpy"}
