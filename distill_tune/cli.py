@@ -134,12 +134,19 @@ def train(
     config: Annotated[Path, typer.Option(metavar="FILE", help="Such as best/resnet50.yaml.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the model.")],
     assignments: Sets = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; a trial's own give its very numbers.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train one configuration through all stages and write the model."""
     with _reporting():
+        import torch
+
         from distill_tune.training import train_model
 
+        if threads is not None:
+            torch.set_num_threads(threads)
         result = train_model(config, out, assignments or [], say=_console(as_json=as_json).print)
         if as_json:
             typer.echo(json.dumps(result))

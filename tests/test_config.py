@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from distill_tune.config import (
     Document,
@@ -261,7 +261,9 @@ study: ''
 backbones: []
     1:12: backbones: got [] (a list), expected a list of at least 1
 backbones: resnet
-    1:12: backbones: got 'resnet' (text), expected a list
+    1:12: backbones: got 'resnet' (text), expected a list, such as [resnet]
+backbones: [2]
+    1:13: backbones.0: got 2 (a whole number), expected text
 backbones:\n- a\n- 2
     3:3: backbones.1: got 2 (a whole number), expected text
 crops: [[1, 2], [3]]
@@ -276,6 +278,24 @@ gpus: -1
 @pytest.mark.parametrize(("text", "expected"), table(WRONG))
 def test_a_wrong_value_is_named_with_its_place(text: str, expected: str) -> None:
     assert message(text) == f"s.yaml:{expected}"
+
+
+def test_a_kind_told_by_a_function_is_named_by_its_key() -> None:
+    def kind(raw: Any) -> object:
+        return raw.get("kind", "digits")
+
+    class Spare(Config):
+        data: Annotated[
+            Annotated[Digits, Tag("digits")] | Annotated[Folder, Tag("folder")],
+            Discriminator(kind),
+        ]
+
+    with pytest.raises(InputError) as caught:
+        parse(Spare, read("data: {seed: 1, kind: foldr}"))
+    assert str(caught.value) == (
+        "s.yaml:1:23: data.kind: got 'foldr', expected one of digits, folder. "
+        "Did you mean 'folder'?"
+    )
 
 
 def test_all_errors_come_at_once_in_the_order_of_the_file() -> None:

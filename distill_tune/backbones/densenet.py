@@ -5,7 +5,7 @@ from typing import cast
 from torch import nn
 
 
-def small_stem(model: nn.Module, channels: int, input_size: int) -> None:
+def small_stem(model: nn.Module, channels: int, input_size: int) -> None:  # noqa: ARG001
     """Give a DenseNet a 3x3 stride-1 first convolution and no first pooling, in place.
 
     The form that section 3 of the paper gives for CIFAR.

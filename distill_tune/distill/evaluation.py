@@ -60,10 +60,20 @@ def validate(classifier: Classifier, data: DeviceData) -> Metrics:
 
 
 def evaluate(classifier: Classifier, split: Split) -> Metrics:
-    """Return ``accuracy`` in [0, 1] and mean cross-entropy ``loss`` over a split."""
+    """Return how well a classifier knows a split.
+
+    Returns:
+        ``accuracy`` and ``balanced_accuracy`` (the mean over classes) in [0, 1], and ``loss``,
+        the mean cross-entropy.
+    """
     _, logits = features_and_logits(classifier, split.images)
+    is_right = logits.argmax(1) == split.labels
+    of_class = torch.bincount(split.labels, minlength=logits.shape[1]).tolist()
+    right_of_class = torch.bincount(split.labels[is_right], minlength=logits.shape[1]).tolist()
+    recalls = [right / n for right, n in zip(right_of_class, of_class, strict=True) if n]
     return {
-        "accuracy": (logits.argmax(1) == split.labels).float().mean().item(),
+        "accuracy": sum(right_of_class) / len(split.labels),
+        "balanced_accuracy": sum(recalls) / len(recalls),
         "loss": F.cross_entropy(logits, split.labels).item(),
     }
 
@@ -85,10 +95,12 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
             norm.reset_running_stats()
             norm.momentum = None
             norm.train()
-        for batch in images.chunk(-(-len(images) // _BATCH)):
-            classifier(to_float(batch))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        try:
+            for batch in images.chunk(-(-len(images) // _BATCH)):
+                classifier(to_float(batch))
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
 
 
 @contextmanager

@@ -178,7 +178,7 @@ class GanTrainer:
             step: Keys the draw of pairs.
         """
         sets, joint = self.state.sets, self.config.joint
-        assert sets is not None, "the triplet loss needs labelled images"
+        assert sets is not None, "the triplet loss needs labelled images"  # noqa: S101
         with torch.autocast(fake.device.type, enabled=False):
             features = self.state.snapshot.features(fake.float())
             anchors = normalise(features, joint.feature_norm)

@@ -210,8 +210,9 @@ def _fill_easy(members: Tensor, hard: Tensor, easy: Tensor, scores: Tensor) -> N
 
 
 def _pools(chosen: Tensor, data: DeviceData, joint: JointTraining | None) -> ClassPools:
-    """Return the chosen images by class; where a class has none or, with ``joint``, is too small
-    for a set of its own, everybody's.
+    """Return the chosen images by class.
+
+    Where a class has none or, with ``joint``, is too small for a set of its own, everybody's.
     """
     everyone = chosen.nonzero().squeeze(1)
     pools = []

@@ -162,7 +162,7 @@ class JointStage:
 
     def _monitor(self) -> Metrics:
         sets = self.state.sets
-        assert sets is not None, "stage 3 begins with labelled images"
+        assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
         health = measure(self.trainer, self.reference, self.monitor_images(), sets)
         self._apply_policy(is_healthy=not is_collapsed(health))
         return {

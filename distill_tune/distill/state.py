@@ -58,8 +58,11 @@ class Gan:
         self.generator.load_state_dict(saved["generator"])
         self.ema.load_state_dict(saved["ema"])
         self.discriminator.load_state_dict(saved["discriminator"])
-        self.generator_optimizer.load_state_dict(saved["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(saved["discriminator_optimizer"])
+        # Optimisers keep the very tensors that they are given, and change them in place.
+        self.generator_optimizer.load_state_dict(copy.deepcopy(saved["generator_optimizer"]))
+        self.discriminator_optimizer.load_state_dict(
+            copy.deepcopy(saved["discriminator_optimizer"])
+        )
         self.logit_averages.copy_(saved["logit_averages"])
         self.step = int(saved["step"])
 
@@ -153,7 +156,7 @@ class TrialState:
     def load_state_dict(self, saved: StateDict, config: TrialConfig, data: DeviceData) -> None:
         """Take over a saved state of the same configuration and data."""
         self.classifier.load_state_dict(saved["classifier"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.reference.load_state_dict(saved["reference"])
         self.snapshot.load_state_dict(saved["snapshot"])
         self.gan.load_state_dict(saved["gan"])

@@ -123,6 +123,8 @@ class TrialTemplate(Config):
             return raw
         preset = PRESETS.get(str(raw.get("preset", "safe")), {})
         joint = raw.get("joint", {})
+        if isinstance(joint, JointTraining):
+            joint = joint.model_dump(exclude_unset=True)
         if not preset or not isinstance(joint, dict):
             return raw
         return {**raw, "joint": {**preset, **joint}}

@@ -92,13 +92,14 @@ class GeneratorBlock(nn.Module):
         hidden = F.relu(self.norm1(maps, z, labels, class_signal))
         hidden = self.conv1(double(hidden))
         hidden = self.conv2(F.relu(self.norm2(hidden, z, labels, class_signal)))
-        return hidden + double(self.skip(maps))
+        result: Tensor = hidden + double(self.skip(maps))
+        return result
 
 
 class Generator(nn.Module):
     """``z [n, latent_dim]``, ``labels [n]`` -> images ``[n, channels, size, size]`` in [-1, 1]."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the architecture's free numbers
         self,
         latent_dim: int,
         num_classes: int,

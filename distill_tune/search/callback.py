@@ -24,9 +24,7 @@ class StudyCallback(tune.Callback):
         max_epochs: A trial with fewer epochs was pruned.
     """
 
-    def __init__(
-        self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int
-    ) -> None:
+    def __init__(self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int) -> None:
         self._journal, self._sampler, self._max_epochs = journal, sampler, max_epochs
         self._tables_at = time.monotonic()
 
@@ -35,7 +33,11 @@ class StudyCallback(tune.Callback):
         return tune.Callback, ()
 
     def on_trial_start(
-        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any  # noqa: ANN401, ARG002
+        self,
+        iteration: int,
+        trials: list[RayTrial],
+        trial: RayTrial,
+        **info: Any,  # noqa: ANN401, ARG002
     ) -> None:
         config = trial.config
         self._journal.emit(
@@ -67,7 +69,11 @@ class StudyCallback(tune.Callback):
             self._write_tables()
 
     def on_trial_complete(
-        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any  # noqa: ANN401, ARG002
+        self,
+        iteration: int,
+        trials: list[RayTrial],
+        trial: RayTrial,
+        **info: Any,  # noqa: ANN401, ARG002
     ) -> None:
         result = trial.last_result
         if result.get("failure"):
@@ -79,7 +85,11 @@ class StudyCallback(tune.Callback):
             self._end(trial, "complete", "", "")
 
     def on_trial_error(
-        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any  # noqa: ANN401, ARG002
+        self,
+        iteration: int,
+        trials: list[RayTrial],
+        trial: RayTrial,
+        **info: Any,  # noqa: ANN401, ARG002
     ) -> None:
         reason, detail = _explain(trial.get_pickled_error())
         self._end(trial, "failed", reason, detail)

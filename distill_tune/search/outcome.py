@@ -43,7 +43,9 @@ def outcome_view(study: Study, directory: StudyDirectory, status: str) -> "Rende
     if status != "finished":
         over = sum(trial.ended_at is not None for trial in state.trials.values())
         total = study.search.num_trials
-        parts.append(Text(f"{status.replace('_', ' ')} after {over} of {total} trials; go on with:"))
+        parts.append(
+            Text(f"{status.replace('_', ' ')} after {over} of {total} trials; go on with:")
+        )
         parts.append(Text(resume_command(directory)))
     return Group(*parts)
 
@@ -112,4 +114,6 @@ def _heading(study: Study, winner: TrialRecord) -> str:
         f"{study.search.metric} {winner.value:.4f} on the validation split, unconfirmed.\n"
         f"# Searched: {searched}.\n"
         f"# Train it: distill-tune train --config {winner.backbone}.yaml --out model/\n"
+        f"# On a CPU, with --threads {max(1, int(study.resources.cpus))}, that repeats the trial's "
+        "numbers.\n"
     )

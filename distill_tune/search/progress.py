@@ -37,7 +37,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._console.is_terminal:
             self._live = Live(
-                get_renderable=self._view, console=self._console, refresh_per_second=2,
+                get_renderable=self._view,
+                console=self._console,
+                refresh_per_second=2,
                 transient=True,
             )
             self._live.start()

@@ -1,9 +1,10 @@
 """What proposals follow from: the plan of a study, its dimensions' distributions, past trials."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -15,31 +16,39 @@ from optuna.trial import create_trial
 
 from distill_tune.errors import InputError
 from distill_tune.interfaces import TrialStatus
+from distill_tune.space import Choice, Dimension, Range
 
 Raw = bool | int | float | str | None
-"""A value as Optuna proposes it, before ``Dimension.decode``."""
-
-
-class Dimension(Protocol):
-    """What the sampler needs to know of a dimension of the search space."""
-
-    low: float
-    high: float
-    log: bool
-    integer: bool
-    choices: Sequence[Any]
-
-    def decode(self, raw: Any) -> Any:
-        """Return the value that the trial gets."""
+"""A value as Optuna proposes it, before ``decode`` of its dimension."""
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
     """Return the Optuna distribution of a dimension's raw values, both bounds included."""
-    if dimension.choices:
+    if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.choices)
     if dimension.integer:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def encode(dimension: Dimension, value: Raw) -> Raw:
+    """Return a raw value that decodes to ``value``; ``value`` itself where there is none.
+
+    Zero of a dimension with ``or_zero`` has many raw values: the middle of them is taken.
+    """
+    if isinstance(dimension, Range) and dimension.or_zero is not None and value == 0:
+        return math.sqrt(dimension.low * dimension.min)
+    return value
+
+
+def raw_point(dimensions: Mapping[str, Dimension], values: Mapping[str, Any]) -> dict[str, Raw]:
+    """Return the raw values of those ``values`` that lie in the space, by dotted path."""
+    raw = {path: encode(dimension, values.get(path)) for path, dimension in dimensions.items()}
+    return {
+        path: value
+        for path, value in raw.items()
+        if path in values and _lies_in(distribution(dimensions[path]), value)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +69,8 @@ class SamplerPlan:
     dimensions: Mapping[str, Dimension]
     num_trials: int
     max_epochs: int
-    seed: int = 0
-    num_startup_trials: int = 10
+    seed: int
+    num_startup_trials: int
     points_to_evaluate: tuple[Mapping[str, Raw], ...] = ()
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -73,7 +82,13 @@ class SamplerPlan:
         space = {path: distribution(dimension) for path, dimension in self.dimensions.items()}
         for index, point in enumerate(self.points_to_evaluate):
             for path, value in point.items():
-                _check(f"points_to_evaluate[{index}].{path}", path, value, space)
+                where = f"points_to_evaluate.{index}"
+                if path not in space:
+                    expected = "a dimension of the space"
+                    raise InputError(where, got=path, expected=expected, choices=space)
+                if not _lies_in(space[path], value):
+                    expected = f"a value of {self.dimensions[path].describe()}"
+                    raise InputError(f"{where}.{path}", got=value, expected=expected)
         return space
 
     def seed_of(self, backbone: str, index: int) -> int:
@@ -107,11 +122,10 @@ class PastTrial:
         return self.status in {"complete", "pruned", "failed"}
 
 
-def _check(where: str, path: str, value: Raw, space: Mapping[str, BaseDistribution]) -> None:
-    if path not in space:
-        raise InputError(where, got=path, expected="a dimension of the space", choices=space)
+def _lies_in(space: BaseDistribution, value: Raw) -> bool:
+    # Optuna itself takes a queued value from outside with no more than a warning.
     try:
-        # Optuna itself takes such a value with no more than a warning.
-        create_trial(params={path: value}, distributions={path: space[path]}, value=0.0)
-    except (ValueError, TypeError) as error:
-        raise InputError(where, got=value, expected=f"a value of {space[path]}") from error
+        create_trial(params={"value": value}, distributions={"value": space}, value=0.0)
+    except (ValueError, TypeError):
+        return False
+    return True

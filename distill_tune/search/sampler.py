@@ -35,6 +35,14 @@ class SamplerPerBackbone(Searcher):
         self._plan, self._load_trials = plan, load_trials
         self.set_state({"trials": [], "recorded": {}})
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"plan": self._plan, "load_trials": self._load_trials}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Ray unpickles a sampler only to restore it, but goes on when it cannot.
+        SamplerPerBackbone.__init__(self, **state)
+        self._awaits_restore = True
+
     def sampler(self, backbone: str) -> OptunaSampler:
         """Return the sampler of a backbone."""
         return self._samplers[backbone]
@@ -54,13 +62,20 @@ class SamplerPerBackbone(Searcher):
         Of the numbers that it has not proposed yet, a trial that is over is taken over, one that
         is not is proposed again with the same number and values, and a gap is filled afresh.
         """
+        self._awaits_restore = False
         for past in trials:
             if past.number >= self._next:
                 self._recorded[past.number] = dataclasses.replace(past, trial_id="")
         self._take_over()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """Return a proposal, or ``Searcher.FINISHED``; never None, on which Ray would wait."""
+        """Return a proposal, or ``Searcher.FINISHED``; never None, on which Ray would wait.
+
+        Raises:
+            StudyError: Ray failed to restore its snapshot, and now would start all over.
+        """
+        if self._awaits_restore:
+            raise StudyError("Ray's snapshot of the search is damaged and cannot be resumed from")
         self._take_over()
         number = self._next
         if number >= self._plan.num_trials:
@@ -68,7 +83,10 @@ class SamplerPerBackbone(Searcher):
         backbone = self._backbone(number)
         sampler = self._samplers[backbone]
         past = self._recorded.pop(number, None)
-        params = sampler.propose(trial_id, past.raw) if past else sampler.suggest(trial_id)
+        if past:
+            params = sampler.adopt(dataclasses.replace(past, trial_id=trial_id))
+        else:
+            params = sampler.suggest(trial_id)
         self._owners[trial_id] = sampler
         self._next += 1
         return {"backbone": backbone, "number": number, "params": params}
@@ -94,7 +112,7 @@ class SamplerPerBackbone(Searcher):
     def set_state(self, state: dict[str, Any]) -> None:
         self._samplers = {name: OptunaSampler(self._plan, name) for name in self._plan.backbones}
         self._owners: dict[str, OptunaSampler] = {}
-        self._next = 0
+        self._next, self._awaits_restore = 0, False
         self._recorded = {n: PastTrial(**past) for n, past in state["recorded"].items()}
         for past in state["trials"]:
             self._adopt(PastTrial(**past))
@@ -107,7 +125,7 @@ class SamplerPerBackbone(Searcher):
         temporary.replace(target)
 
     def restore(self, checkpoint_path: str) -> None:
-        self.set_state(_read(checkpoint_path))
+        self.set_state(pickle.loads(Path(checkpoint_path).read_bytes()))  # noqa: S301
         if self._load_trials is not None:
             self.replay(self._load_trials())
 
@@ -130,18 +148,3 @@ class SamplerPerBackbone(Searcher):
         if past.trial_id:
             self._owners[past.trial_id] = sampler
         self._next += 1
-
-
-def _read(checkpoint_path: str) -> dict[str, Any]:
-    state: dict[str, Any] = pickle.loads(Path(checkpoint_path).read_bytes())  # noqa: S301
-    return state
-
-
-def proposed(checkpoint_path: str) -> dict[str, int]:
-    """Return Ray's trial ids and the numbers in a saved sampler (``searcher-state-*.pkl``).
-
-    To compare with the trials of the same snapshot: a kill may leave one older than the other.
-    Unpickles: only for a trusted file.
-    """
-    trials = _read(checkpoint_path)["trials"]
-    return {past["trial_id"]: past["number"] for past in trials if past["trial_id"]}

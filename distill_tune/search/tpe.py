@@ -64,13 +64,18 @@ class OptunaSampler(OptunaSearch):
             self.study.enqueue_trial(dict(raw))
         self._trial_ids.append(trial_id)
         super().suggest(trial_id)
+        raw_values: dict[str, Any] = self.raw(trial_id)
         dimensions = self._plan.dimensions
-        return {path: dimensions[path].decode(value) for path, value in self.raw(trial_id).items()}
+        return {path: dimensions[path].decode(value) for path, value in raw_values.items()}
 
-    def adopt(self, past: PastTrial) -> None:
-        """Take over a trial as it stood; an unfinished one goes on under its ``trial_id``."""
+    def adopt(self, past: PastTrial) -> dict[str, Any]:
+        """Take over a trial as it stood; an unfinished one goes on under its ``trial_id``.
+
+        Returns:
+            Its decoded values by dotted path.
+        """
         trial_id = past.trial_id or f"{_NOT_RAYS}{past.number}"
-        self.propose(trial_id, past.raw)
+        params = self.propose(trial_id, past.raw)
         for epoch, value in sorted(past.intermediate.items()):
             self._report(trial_id, epoch, value)
         if past.status == "complete" and past.value is not None and math.isfinite(past.value):
@@ -79,6 +84,7 @@ class OptunaSampler(OptunaSearch):
             self._tell(trial_id, TrialState.PRUNED)
         elif past.is_over:
             self._tell(trial_id, TrialState.FAIL)
+        return params
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if self._is_open(trial_id) and not _has_failed(result):

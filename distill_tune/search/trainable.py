@@ -32,7 +32,10 @@ class DistillTrial(tune.Trainable):
     """
 
     def setup(
-        self, config: dict[str, Any], study: Study | None = None, images: ImageData | None = None,
+        self,
+        config: dict[str, Any],
+        study: Study | None = None,
+        images: ImageData | None = None,
         root: str = "",
     ) -> None:
         """Build the trial, with the shared stages that the study holds.

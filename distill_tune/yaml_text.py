@@ -1,0 +1,186 @@
+"""YAML text to plain data and back; the only module that knows PyYAML."""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import yaml
+
+from distill_tune.errors import InputError, Text, show
+
+Place = tuple[str | int, ...]
+
+_TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
+_INTEGER: Final = re.compile(r"[-+]?[0-9]{1,400}")
+_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: Final[Mapping[str, object]] = MappingProxyType(
+    dict.fromkeys(("", "~", "null", "Null", "NULL"))
+    | dict.fromkeys(("true", "True", "TRUE"), True)
+    | dict.fromkeys(("false", "False", "FALSE"), False)
+    | {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+)
+# A part of what PyYAML says, what was met, what to write instead; the first that fits is used.
+_SYNTAX: Final = (
+    (
+        "mapping values are not",
+        "a ':' out of place",
+        "one 'key: value' a line, indented alike (text with ': ' in quotes)",
+    ),
+    (r"character '\t'", "a tab", "spaces"),
+    ("cannot start any token", "a sign that text cannot begin with", "the text in quotes"),
+    ("undefined alias", "an alias (*) that nothing defines", "text that begins with * in quotes"),
+    ("find expected ':'", "a line without ':'", "'key: value'"),
+    ("end of stream", "a quotation mark that is not closed", "a second one"),
+    ("',' or ']'", "a list without a ',' or its ']'", "a list such as [1, 2]"),
+    ("',' or '}'", "a mapping without a ',' or its '}'", "a mapping such as {kind: a, seed: 0}"),
+    (
+        "<block end>",
+        "something out of place",
+        "keys of one mapping indented alike, text in one pair of quotes",
+    ),
+    ("entries are not allowed", "a list item after a key", "every '- item' on a line of its own"),
+    ("another document", "a second document ('---')", "one"),
+    ("escape character", "an unknown '\\' in double quotes", "single quotes around the text"),
+)
+
+
+def read_scalar(text: str) -> object:
+    """Return what a plain YAML scalar means: null, true, false, a number, or else the text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def scalar_text(value: object) -> str:
+    """Return a scalar as YAML writes it, text without quotation marks."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        text = float.__repr__(value)
+        return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(text, text)
+    return str(value)
+
+
+def describe(value: object) -> Text:
+    """Return ``value`` with the kind of thing it is, for an error message: ``'a' (text)``."""
+    if value is None:
+        return Text("nothing (null)")
+    if isinstance(value, Mapping):
+        return Text(f"{show(value)} (a mapping)")
+    if isinstance(value, list | tuple):
+        return Text(f"{show(list(value))} (a list)")
+    if isinstance(value, str):
+        return Text(f"{show(value)} (text)")
+    words = {bool: "a true/false value", int: "a whole number", float: "a decimal number"}
+    return Text(f"{scalar_text(value)} ({words.get(type(value), type(value).__name__)})")
+
+
+def to_yaml(value: object) -> str:
+    """Return plain data as YAML that reads back equal: block style, a short list on one line."""
+    text: str = yaml.serialize(
+        _node(value), Dumper=yaml.BaseDumper, allow_unicode=True, width=2**31
+    )
+    return text
+
+
+def _node(value: object) -> yaml.Node:
+    if isinstance(value, Mapping):
+        pairs = [(_node(str(key)), _node(item)) for key, item in value.items()]
+        return yaml.MappingNode(_MAPPING, pairs, flow_style=False)
+    if isinstance(value, list | tuple):
+        nested = any(isinstance(item, Mapping | list | tuple) for item in value)
+        short = not nested and len(str(value)) <= 80
+        return yaml.SequenceNode(_LIST, [_node(item) for item in value], flow_style=short)
+    text = scalar_text(value)
+    style = None
+    if isinstance(value, str):
+        # PyYAML loses rare line breaks in any other style.
+        breaks = len(text.splitlines()) > 1 or text[-1:].isspace()
+        looks_otherwise = not isinstance(read_scalar(text), str)
+        style = '"' if breaks else "'" if looks_otherwise else None
+    return yaml.ScalarNode(_TEXT, text, style=style)
+
+
+def read_value(text: str) -> Any:
+    """Return a short YAML text as plain data, by the rules of ``read_yaml``.
+
+    Raises:
+        InputError: It is no YAML.
+    """
+    return load(text, "text")[1]
+
+
+def mark_text(source: str, mark: yaml.Mark | None) -> str:
+    """Return ``file:line:column``, counted from 1."""
+    return f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+
+
+def load(text: str, source: str) -> tuple[yaml.Node | None, Any]:
+    """Return the tree of nodes of a YAML text and its plain data; both None for an empty text.
+
+    Raises:
+        InputError: It is no YAML, a key stands twice or is no text, a value has a tag; located.
+    """
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)
+        return node, None if node is None else _build(node, (), source)
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position].split("\n")
+        place = f"{source}:{len(before)}:{len(before[-1]) + 1}"
+        met = Text(f"the control character {error.character:#04x}")
+        raise InputError("YAML", got=met, expected="text", location=place) from None
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, source) from None
+    except RecursionError:
+        met = Text("values nested without end, or an alias (*) of what it stands in")
+        raise InputError("YAML", got=met, expected="fewer levels", location=source) from None
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> InputError:
+    problem = f"{error.context} {error.problem}"
+    known = [(met, right) for part, met, right in _SYNTAX if part in problem]
+    met, right = (known or [("something unreadable", f"valid YAML ({error.problem})")])[0]
+    # What is opened and never ends is shown where it opens, not at the end of the file.
+    unclosed = re.search(r"end of stream|stream end|find expected", problem)
+    mark = error.context_mark if unclosed and error.context_mark else error.problem_mark
+    return InputError("YAML", got=Text(met), expected=right, location=mark_text(source, mark))
+
+
+def _build(node: yaml.Node, path: Place, source: str) -> Any:
+    """Return the plain data of a node: keys are text, plain scalars are what they mean."""
+    if node.tag not in (_TEXT, _LIST, _MAPPING):
+        met, place = Text(f"the tag {node.tag!r}"), mark_text(source, node.start_mark)
+        raise InputError(dotted(path), got=met, expected="a value without one", location=place)
+    if isinstance(node, yaml.ScalarNode):
+        return read_scalar(node.value) if node.style is None else node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(item, (*path, index), source) for index, item in enumerate(node.value)]
+    marks: dict[str, yaml.Mark] = {}
+    value: dict[str, Any] = {}
+    for key, item in node.value:
+        name = _key(key, marks, path, source)
+        marks[name] = key.start_mark
+        value[name] = _build(item, (*path, name), source)
+    return value
+
+
+def _key(node: yaml.Node, earlier: Mapping[str, yaml.Mark], path: Place, source: str) -> str:
+    place = mark_text(source, node.start_mark)
+    if not isinstance(node, yaml.ScalarNode):
+        met = Text("a key that is a list or a mapping")
+        raise InputError(dotted(path), got=met, expected="text", location=place)
+    name = str(node.value)
+    if name in earlier:
+        mark = earlier[name]
+        expected = f"it once (the first is at line {mark.line + 1}, column {mark.column + 1})"
+        met = Text("this key a second time")
+        raise InputError(dotted((*path, name)), got=met, expected=expected, location=place)
+    return name
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Return a path as a message names it: ``backbones.0.stem``."""
+    return ".".join(str(part) for part in path) or "top level"

@@ -1,0 +1,26 @@
+"""What every room's tests share: one thread, and two small data sets of real images."""
+
+import pytest
+import torch
+
+from distill_tune.datasets.digits import Digits
+from distill_tune.datasets.mnist5k import Mnist5k
+from distill_tune.interfaces import ImageData
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Equal sums need an equal order of summands, and other work shares the machine."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """Return handwritten digits of 8x8 pixels: 16 of each class to learn from, 10 to validate."""
+    return Digits(kind="digits", train_per_class=16, val_per_class=10).load()
+
+
+@pytest.fixture(scope="session")
+def mnist16() -> ImageData:
+    """Return digits of MNIST at 16x16 pixels: 20 of each class to learn from, 10 to validate."""
+    return Mnist5k(kind="mnist5k", image_size=16, train_per_class=20, val_per_class=10).load()

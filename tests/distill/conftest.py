@@ -1,0 +1,42 @@
+"""A small network under the name of a large one, and states that several tests start from."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from distill_tune.backbones import Backbone
+from distill_tune.distill.trial import Trial
+from distill_tune.interfaces import ImageData
+
+from .tiny import build, packed, run_until, trial, unpacked
+
+Begin = Callable[..., Trial]
+"""Takes changes of the small configuration and returns a trial at some point of its life."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _tiny_backbone() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Backbone, "build", build)
+        yield
+
+
+@pytest.fixture(scope="package")
+def joint_state(digits: ImageData) -> bytes:
+    """Return the checkpoint of a trial that is about to begin stage 3."""
+    running = run_until(trial(digits), "triplet")
+    next(iter(running.run()), None) if running.state.stage == "triplet" else None
+    return packed(running.state_dict())
+
+
+@pytest.fixture
+def at_joint(digits: ImageData, joint_state: bytes) -> Begin:
+    """Return what loads that checkpoint into a trial with other fields."""
+
+    def begin(**changes: Any) -> Trial:
+        begun = trial(digits, **changes)
+        begun.load_state_dict(unpacked(joint_state))
+        return begun
+
+    return begin
