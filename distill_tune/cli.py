@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from distill_tune import __version__
-from distill_tune.errors import DistillTuneError
+from distill_tune.errors import DistillTuneError, InputError, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distill_tune.records import StudyDirectory
     from distill_tune.search.run import Session
     from distill_tune.study import Study
+    from distill_tune.trials import StudyState
 
 INTERRUPTED = 130
 
@@ -71,20 +72,31 @@ def search(  # noqa: PLR0913 - the options of the command line
     """Find the best configuration of every backbone of a study."""
     with _reporting():
         from distill_tune.records import StudyDirectory
-        from distill_tune.search.opening import check_same, load_images, read_study
+        from distill_tune.search.opening import (
+            check_same,
+            load_images,
+            located,
+            read_study,
+            with_absolute_root,
+        )
+        from distill_tune.search.outcome import resume_command
 
-        given = [*(assignments or [])]
-        given += [] if name is None else [f"study={name}"]
-        given += [] if num_trials is None else [f"search.num_trials={num_trials}"]
-        given += [] if time_budget is None else [f"search.time_budget_s={time_budget}"]
-        study, document = read_study(space, given)
+        options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
+        typed, document = read_study(space, assignments or [], options)
+        study = with_absolute_root(typed)
+        if not storage:
+            raise InputError("--storage", got=storage, expected="a folder or a URI")
         directory = StudyDirectory(f"{storage.rstrip('/')}/{study.study}")
         if directory.exists():
             if not resume:
-                directory.create()
+                raise StudyError(
+                    f"{directory.root}: got a study that is there already, expected "
+                    f"another --name, or --resume (the same as: {resume_command(directory)})"
+                )
             check_same(directory, study)
-        images = load_images(study, document)
-        _run(study, directory, images, address=address, as_json=as_json)
+        images = load_images(typed, document)
+        with located(document):
+            _run(study, directory, images, address=address, as_json=as_json)
 
 
 @app.command()
@@ -99,13 +111,14 @@ def resume(
     """Go on with a study that was interrupted, or give it more trials."""
     with _reporting():
         from distill_tune.records import StudyDirectory
-        from distill_tune.search.opening import load_images, stored_study, with_changes
+        from distill_tune.search.opening import load_images, located, stored_study
 
         directory = StudyDirectory(study_dir)
-        study, document = stored_study(directory)
-        study = with_changes(study, {"num_trials": num_trials, "time_budget_s": time_budget})
+        options = {"--num-trials": num_trials, "--time-budget": time_budget}
+        study, document = stored_study(directory, options)
         images = load_images(study, document)
-        _run(study, directory, images, address=address, as_json=as_json)
+        with located(document):
+            _run(study, directory, images, address=address, as_json=as_json)
 
 
 @app.command()
@@ -147,7 +160,10 @@ def train(
 
         if threads is not None:
             torch.set_num_threads(threads)
-        result = train_model(config, out, assignments or [], say=_console(as_json=as_json).print)
+        console = _console(as_json=as_json)
+        result = train_model(config, out, assignments or [], say=console.print)
+        for path in result["paths"].values():
+            console.print(f"written: {path}", markup=False, soft_wrap=True)
         if as_json:
             typer.echo(json.dumps(result))
 
@@ -161,18 +177,25 @@ def _run(
     console = _console(as_json=as_json)
     with Progress(console, study) as progress:
         session = Session(study, directory, images, progress, address, shlex.join(sys.argv))
-        state = session.run()
-    _finish(session, state.sessions[-1].status, console, as_json=as_json)
+        try:
+            state = session.run()
+        except KeyboardInterrupt:
+            _fail(session.interrupted_message(), INTERRUPTED)
+    _finish(session, state, console, as_json=as_json)
 
 
-def _finish(session: "Session", status: str, console: "Console", *, as_json: bool) -> None:
-    from distill_tune.search.outcome import outcome_json, outcome_view
+def _finish(session: "Session", state: "StudyState", console: "Console", *, as_json: bool) -> None:
+    from distill_tune.search.outcome import outcome_json, outcome_view, require_success
 
-    console.print(outcome_view(session.study, session.directory, status))
+    status = state.sessions[-1].status
+    for part in outcome_view(session.study, session.directory, status):
+        console.print(part, soft_wrap=isinstance(part, str))
     if as_json:
         typer.echo(json.dumps(outcome_json(session.study, session.directory, status)))
     if status == "interrupted":
         raise typer.Exit(INTERRUPTED)
+    if status == "finished":
+        require_success(state)
 
 
 def _console(*, as_json: bool) -> "Console":
@@ -194,8 +217,7 @@ def _reporting() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    for line in message.splitlines():
-        typer.echo(f"error: {line}" if line == message.splitlines()[0] else line, err=True)
+    typer.echo(message, err=True)
     raise typer.Exit(code)
 
 

@@ -71,7 +71,7 @@ class InputError(DistillTuneError):
         )
 
 
-class InputErrors(DistillTuneError):
+class InputErrors(DistillTuneError):  # noqa: N818 - several of them
     """Several input errors found together, one message a line."""
 
     def __init__(self, errors: Iterable[InputError]) -> None:

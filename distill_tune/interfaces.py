@@ -86,8 +86,9 @@ class ImageData:
 class Gan(Protocol):
     """A class-conditional GAN kind: a frozen configuration that builds its two networks."""
 
-    latent_dim: int
-    """Length of ``z``."""
+    @property
+    def latent_dim(self) -> int:
+        """Length of ``z``."""
 
     def build_generator(self, *, num_classes: int, channels: int, image_size: int) -> "nn.Module":
         """Return ``G(z [n, latent_dim], y [n], class_signal) -> [n, channels, size, size]``.

@@ -1,11 +1,13 @@
 """What one study is: data, backbones, procedure, space, search, resources; checked as a whole."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from distill_tune.backbones import Backbone
+from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.datasets import Dataset
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
 from distill_tune.errors import InputError, InputErrors, Text
@@ -14,9 +16,16 @@ from distill_tune.space import SearchSpace, apply
 
 _SEARCHABLE = ("classifier", "gan", "joint")
 _UNSEARCHABLE = {
-    "joint.epochs": "rungs compare trials after equal numbers of epochs",
+    "data": "all trials of a study have the same data",
+    "backbone": "list the backbones under backbones: each gets its own search",
+    "backbones": "list them under backbones: each gets its own search",
+    "seed": "a lucky seed is no better configuration; set trial.seed",
+    "preset": "set trial.preset, and search the fields that it changes",
+    "search": "it is no part of a trial",
+    "resources": "it is no part of a trial",
+    "joint.epochs": "rungs compare trials after equal numbers of epochs; set trial.joint.epochs",
     "joint.monitor_images": "it changes no result",
-    "gan.kind": "name it under trial.gan",
+    "gan.kind": "its fields depend on it; set trial.gan.kind",
 }
 HARMLESS_CHANGES = ("search.num_trials", "search.time_budget_s", "resources.")
 """What may differ between a study and its resumption: the results are the same."""
@@ -55,19 +64,18 @@ class Resources(Config):
     max_concurrent: int | None = Field(default=None, ge=1)
     """Most trials at a time; null: as many as fit."""
 
-    @model_validator(mode="after")
-    def _gpus_are_not_negative(self) -> "Resources":
-        if isinstance(self.gpus, float | int) and self.gpus < 0:
-            raise ValueError(
-                InputError("gpus", got=self.gpus, expected="a number >= 0, or auto")
-            )
-        return self
+    @field_validator("gpus")
+    @classmethod
+    def _gpus_are_some_or_a_share_of_one(cls, gpus: float | str) -> float | str:
+        if isinstance(gpus, float) and (gpus < 0 or (gpus > 1 and gpus % 1)):
+            raise ValueError("expected auto, 0, a share of one GPU such as 0.5, or a whole number")
+        return gpus
 
 
 class Study(Config):
     """A whole search, as a YAML file describes it."""
 
-    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    study: str
     """Its name, and that of its directory."""
     data: Dataset
     """What is learnt."""
@@ -76,11 +84,20 @@ class Study(Config):
     trial: TrialTemplate = TrialTemplate()
     """The procedure; unnamed fields keep their defaults."""
     space: SearchSpace
-    """What is searched: dotted paths of ``trial`` and their dimensions."""
+    """What is searched: fields of the trial by dotted path, each with its dimension."""
     search: Search = Search()
     """Sampler, scheduler, budget."""
     resources: Resources = Resources()
     """What a trial takes."""
+
+    @field_validator("study")
+    @classmethod
+    def _names_a_directory(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
+            expected = "letters, digits, '.', '_' and '-', a letter or a digit first"
+            raise ValueError(InputError("study", got=name, expected=expected, choices=[fitting]))
+        return name
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
@@ -144,55 +161,51 @@ class Study(Config):
 
     def _space_errors(self) -> Iterator[InputError]:
         base = plain(self.trial)
+        known = [path for room in _SEARCHABLE for path in _leaves(base[room], room)]
         for path, dimension in self.space.dimensions.items():
-            where = f"space.{path}"
-            reason = _UNSEARCHABLE.get(path)
-            if reason or path.split(".")[0] not in _SEARCHABLE or "." not in path:
-                why = f" ({reason})" if reason else ""
-                yield InputError(
-                    where,
-                    got=Text(f"a path that cannot be searched{why}"),
-                    expected=f"a field below {', '.join(_SEARCHABLE)}",
-                    choices=(),
-                )
-                continue
-            yield from _probe(where, base, path, dimension.examples())
+            error = _path_error(path, known) or _value_error(base, path, dimension.examples())
+            if error is not None:
+                yield error
 
 
-def _probe(where: str, base: dict[str, Any], path: str, values: list[Any]) -> Iterator[InputError]:
-    """Check that the trial takes every extreme value of a dimension."""
+def _leaves(value: object, path: str) -> Iterator[str]:
+    """Yield the dotted path of every field."""
+    if not isinstance(value, dict):
+        yield path
+        return
+    for name, inner in value.items():
+        yield from _leaves(inner, f"{path}.{name}")
+
+
+def _path_error(path: str, known: list[str]) -> InputError | None:
+    """Return what is wrong with a dimension's path, None if it can be searched."""
+    where, room = f"space.{path}", path.split(".", maxsplit=1)[0]
+    reason = _UNSEARCHABLE.get(path) or _UNSEARCHABLE.get(room)
+    if reason:
+        got = Text(f"a path that cannot be searched ({reason})")
+        return InputError(where, got=got, expected=f"a field below {', '.join(_SEARCHABLE)}")
+    if path in known:
+        return None
+    names = [name.removeprefix(f"{room}.") for name in known if name.startswith(f"{room}.")]
+    expected = f"{room} and one of its fields {', '.join(names)}"
+    if not names:
+        expected = f"a field below {', '.join(_SEARCHABLE)}, such as joint.margin"
+    return InputError(where, got=path, expected=expected, choices=known)
+
+
+def _value_error(base: dict[str, Any], path: str, values: list[Any]) -> InputError | None:
+    """Return what a trial says of the first value, of a dimension's extremes, that it refuses."""
     for value in values:
+        config = apply(base, {path: value})
         try:
-            TrialTemplate.model_validate(apply(base, {path: value}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            unknown = first["type"] == "extra_forbidden"
-            yield InputError(
-                where,
-                got=Text("an unknown field") if unknown else value,
-                expected=_field_names(base, path) if unknown else _plain_words(first["msg"]),
-                choices=(),
-            )
-            return
-        except InputError as error:
-            yield InputError(where, got=error.got, expected=error.expected)
-            return
-
-
-def _field_names(base: dict[str, Any], path: str) -> str:
-    parent = base
-    parts = path.split(".")
-    for part in parts[:-1]:
-        parent = parent.get(part, {})
-    names = ", ".join(sorted(parent)) if parent else "classifier, gan, joint"
-    near = InputError("", got=parts[-1], expected="", choices=sorted(parent))
-    suggestion = str(near).partition("Did you mean ")[2]
-    return f"one of {names}" + (f". Did you mean {suggestion}" if suggestion else "")
-
-
-def _plain_words(message: str) -> str:
-    words = message.removeprefix("Value error, expected ").removeprefix("Input should be ")
-    return f"a value that is {words}" if words.startswith(("greater", "less")) else words
+            TrialTemplate.model_validate(config)
+        except ValidationError:
+            try:
+                parse(TrialTemplate, read_yaml_text(to_yaml(config), "trial"))
+            except (InputError, InputErrors) as error:
+                first = error.errors[0] if isinstance(error, InputErrors) else error
+                return InputError(f"space.{path}", got=value, expected=first.expected)
+    return None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from distill_tune import __version__
 from distill_tune.backbones import Backbone, Classifier
-from distill_tune.config import locate_error, parse, read_yaml, to_yaml
+from distill_tune.config import Document, locate_error, parse, read_yaml, to_yaml
 from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
@@ -40,15 +40,12 @@ def train_model(
         DivergedError: The training cannot go on.
     """
     document = read_yaml(config_file)
+    _refuse_study(config_file, document)
     for assignment in assignments:
         document.set(assignment)
     config = parse(TrialConfig, document)
     _refuse_full(out)
-    try:
-        images = config.data.load()
-        probe(config, images)
-    except InputError as error:
-        raise locate_error(error, document) from error
+    images = _load_images(config, document)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trial = Trial(config, images, device)
     accuracy = 0.0
@@ -56,6 +53,17 @@ def train_model(
         say(_line(report))
         accuracy = report.metrics.get("val/final_accuracy", accuracy)
     return save_model(trial, images, out, accuracy)
+
+
+def _load_images(config: TrialConfig, document: Document) -> ImageData:
+    try:
+        images = config.data.load()
+        probe(config, images)
+    except InputError as error:
+        where = "backbone" if error.where == "backbones" else error.where
+        named = InputError(where, got=error.got, expected=error.expected, choices=error.choices)
+        raise locate_error(named, document) from error
+    return images
 
 
 def save_model(trial: Trial, images: ImageData, out: Path, accuracy: float) -> dict[str, Any]:
@@ -109,6 +117,16 @@ def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:
 
 def _plain_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+
+
+def _refuse_study(config_file: Path, document: Document) -> None:
+    if "backbones" in document.value or "space" in document.value:
+        raise InputError(
+            "--config",
+            got=Text(f"{config_file}, which describes a whole study"),
+            expected="the configuration of one trial, such as best/<backbone>.yaml in the "
+            "directory of a finished study",
+        )
 
 
 def _refuse_full(out: Path) -> None:

@@ -32,7 +32,7 @@ def family_of(name: str) -> str:
     return str(getattr(family, "__name__", family))
 
 
-def build_classifier(  # noqa: PLR0913 - each is one decision of Backbone.build
+def build_classifier(
     name: str,
     *,
     stem: _Stems | None,
@@ -88,11 +88,7 @@ def _torchvision_model(name: str, input_size: int, *, pretrained: bool) -> nn.Mo
     from torchvision import models
 
     builder = models.get_model_builder(name)
-    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
-    if name in {"googlenet", "inception_v3"} and not pretrained:
-        options |= {"aux_logits": False, "init_weights": True}
-    if name.startswith("vit_") and not pretrained:
-        options["image_size"] = input_size
+    options = _options(name, input_size, pretrained=pretrained)
     if "input_size" in inspect.signature(builder).parameters or name == "maxvit_t":
         options["input_size"] = (input_size, input_size)
     try:
@@ -110,6 +106,20 @@ def _torchvision_model(name: str, input_size: int, *, pretrained: bool) -> nn.Mo
             setattr(model, auxiliary, None)
             setattr(model, "aux_logits", False)  # noqa: B010 - nn.Module types it as a tensor
     return model
+
+
+def _options(name: str, input_size: int, *, pretrained: bool) -> dict[str, Any]:
+    """Return the keyword arguments that a family's builder takes."""
+    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+    if name.startswith(("resnet", "resnext", "wide_resnet")) and not pretrained:
+        # Every residual block begins as the identity (Goyal et al. 2017, arXiv:1706.02677,
+        # section 5.1): with few steps a deep ResNet learns much sooner.
+        options["zero_init_residual"] = True
+    if name in {"googlenet", "inception_v3"} and not pretrained:
+        options |= {"aux_logits": False, "init_weights": True}
+    if name.startswith("vit_") and not pretrained:
+        options["image_size"] = input_size
+    return options
 
 
 def _replace(model: nn.Module, path: str, module: nn.Module) -> None:

@@ -128,7 +128,7 @@ def _mixture_loss(
     return F.cross_entropy(real_logits, real[1]) + (num_synthetic / num_real) * smoothed
 
 
-def train_epoch(  # noqa: PLR0913 - what a step needs, and which epoch of which seed it is
+def train_epoch(
     classifier: Classifier,
     optimizer: torch.optim.Optimizer,
     data: DeviceData,

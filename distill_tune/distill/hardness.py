@@ -69,7 +69,7 @@ def label(classifier: Classifier, data: DeviceData, config: TrialConfig, moment:
     hard, easy = _apply_rule(scores, probabilities, data, config.joint)
     num_clamped = 0
     for members in _members(data):
-        num_clamped += _guard(members, hard, scores, config.joint)
+        num_clamped += _guard(members, hard, easy, scores, config.joint)
     easy &= ~hard
     for members in _members(data):
         _fill_easy(members, hard, easy, scores)
@@ -180,11 +180,13 @@ def _limits(size: int, joint: JointTraining) -> tuple[int, int]:
     return max(joint.min_hard, round(_LEAST_SHARE * size)), int(_GREATEST_SHARE * size)
 
 
-def _guard(members: Tensor, hard: Tensor, scores: Tensor, joint: JointTraining) -> int:
+def _guard(
+    members: Tensor, hard: Tensor, easy: Tensor, scores: Tensor, joint: JointTraining
+) -> int:
     """Clamp one class's hard set by rank, in place; return 1 if it changed.
 
     A class too small to hold the least number keeps what the rule says, and its triplets draw
-    from the hard images of all classes.
+    from the hard images of all classes. What is trimmed above a set made larger is not easy.
     """
     least, greatest = _limits(len(members), joint)
     count = int(hard[members].sum())
@@ -198,6 +200,7 @@ def _guard(members: Tensor, hard: Tensor, scores: Tensor, joint: JointTraining) 
         trim = min(int(_TRIM * len(ranked)), len(ranked) - least)
         hard[members] = False
         hard[ranked[trim : trim + least]] = True
+        easy[ranked[:trim]] = False
     return 1
 
 

@@ -189,8 +189,10 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
         "image_size": data.image_size,
     }
     seed_global(config.seed, "init", "gan")
-    generator = config.gan.build_generator(**shape).to(device)
-    discriminator = config.gan.build_discriminator(**shape).to(device)
+    generator, discriminator = (
+        build(**shape).to(device).to(memory_format=torch.channels_last)
+        for build in (config.gan.build_generator, config.gan.build_discriminator)
+    )
     ema = AveragedModel(
         generator, multi_avg_fn=_moving_average(config.gan.ema_decay), use_buffers=True
     )

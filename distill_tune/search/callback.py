@@ -34,10 +34,10 @@ class StudyCallback(tune.Callback):
 
     def on_trial_start(
         self,
-        iteration: int,
-        trials: list[RayTrial],
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
         trial: RayTrial,
-        **info: Any,  # noqa: ANN401, ARG002
+        **info: Any,  # noqa: ARG002
     ) -> None:
         config = trial.config
         self._journal.emit(
@@ -49,14 +49,16 @@ class StudyCallback(tune.Callback):
             raw=self._sampler.raw(trial.trial_id),
         )
 
-    def on_trial_result(  # noqa: PLR0913 - Ray's signature
+    def on_trial_result(
         self,
         iteration: int,  # noqa: ARG002
         trials: list[RayTrial],  # noqa: ARG002
         trial: RayTrial,
         result: dict[str, Any],
-        **info: Any,  # noqa: ANN401, ARG002
+        **info: Any,  # noqa: ARG002
     ) -> None:
+        for text in result.get("warnings", ()):
+            self._journal.emit("warning", text=text)
         if result.get("failure"):
             return
         self._journal.emit(
@@ -70,26 +72,26 @@ class StudyCallback(tune.Callback):
 
     def on_trial_complete(
         self,
-        iteration: int,
-        trials: list[RayTrial],
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
         trial: RayTrial,
-        **info: Any,  # noqa: ANN401, ARG002
+        **info: Any,  # noqa: ARG002
     ) -> None:
         result = trial.last_result
         if result.get("failure"):
             self._end(trial, "failed", result["failure"], result.get("detail", ""))
         elif result["epoch"] < self._max_epochs:
-            detail = f"below the best third at the rung of epoch {result['epoch']}"
+            detail = f"too far below the others at the rung of epoch {result['epoch']}"
             self._end(trial, "pruned", f"rung {result['epoch']}", detail)
         else:
             self._end(trial, "complete", "", "")
 
     def on_trial_error(
         self,
-        iteration: int,
-        trials: list[RayTrial],
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
         trial: RayTrial,
-        **info: Any,  # noqa: ANN401, ARG002
+        **info: Any,  # noqa: ARG002
     ) -> None:
         reason, detail = _explain(trial.get_pickled_error())
         self._end(trial, "failed", reason, detail)

@@ -60,8 +60,23 @@ def newest_first(root: str, trial: str) -> list[str]:
         trial: Its name, such as ``resnet50-0007``.
     """
     filesystem, path = fsspec.core.url_to_fs(root)
-    found = filesystem.glob(f"{path}/ray/session-*/{trial}/checkpoint_*")
-    return sorted(map(str, found), key=_order, reverse=True)
+    sessions = _folders(filesystem, f"{path}/ray", "session-")
+    found = [
+        folder
+        for session in sessions
+        for folder in _folders(filesystem, f"{session}/{trial}", "checkpoint_")
+    ]
+    return sorted(found, key=_order, reverse=True)
+
+
+def _folders(filesystem: Any, path: str, beginning: str) -> list[str]:
+    """Return the folders whose names begin so; not by a glob, as a path may hold its signs."""
+    try:
+        found = filesystem.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    folders = [entry["name"].rstrip("/") for entry in found if entry["type"] == "directory"]
+    return [name for name in folders if name.rpartition("/")[2].startswith(beginning)]
 
 
 def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
@@ -94,7 +109,8 @@ def delete_checkpoints(directory: StudyDirectory, trial: str) -> None:
 
 
 def _order(folder: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"(?:session-|checkpoint_)(\d+)", folder))
+    numbers = re.search(r"/session-(\d+)/[^/]+/checkpoint_(\d+)$", folder)
+    return tuple(map(int, numbers.groups())) if numbers else ()
 
 
 def _seal(path: Path) -> dict[str, int]:

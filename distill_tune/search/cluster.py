@@ -2,10 +2,12 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from distill_tune.errors import DistillTuneError, InputError, Text
 from distill_tune.study import Resources
@@ -20,10 +22,12 @@ _QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "60",
 }
+_PATIENCE_S = 5.0
 _NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")
 
 
-class Slots(NamedTuple):
+@dataclass(frozen=True)
+class Slots:
     """What a trial takes and how many fit at a time.
 
     Attributes:
@@ -50,6 +54,8 @@ def cluster(address: str | None) -> Iterator[None]:
     if not os.access(Path.home(), os.W_OK):
         # Ray keeps its token there, and fails without.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if address is not None:
+        _require_listener(address)
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -58,17 +64,34 @@ def cluster(address: str | None) -> Iterator[None]:
     try:
         ray.init(address=address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(
-            "--address",
-            got=address or Text("a machine on which Ray does not start"),
-            expected=f"a running Ray cluster ({str(error).splitlines()[0]})",
-        ) from error
+        reason = str(error).splitlines()[0]
+        if address is None:
+            raise RayError(f"Ray does not start on this machine: {reason}") from error
+        expected = f"a running Ray cluster ({reason})"
+        raise InputError("--address", got=address, expected=expected) from error
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Look whether anybody listens at an address: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except OSError as error:
+        raise InputError(
+            "--address",
+            got=address,
+            expected=f"the address of a running Ray cluster ({error.strerror or error})",
+        ) from error
 
 
 def slots(resources: Resources) -> Slots:
@@ -79,7 +102,8 @@ def slots(resources: Resources) -> Slots:
     """
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    every = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes = [node["Resources"] for node in every if node["Alive"]]
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
     gpus = float(has_gpus) if resources.gpus == "auto" else resources.gpus
     bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}

@@ -30,7 +30,7 @@ class Journal:
         """What the log adds up to."""
         return fold(self.events)
 
-    def emit(self, kind: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    def emit(self, kind: str, **fields: Any) -> None:
         """Append an event; it is on disk when this returns."""
         event = {"event": kind, "time": time.time(), **fields}
         self.directory.append(event)

@@ -1,19 +1,29 @@
 """From what a user typed to a study that is known to be good, before anything is created."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from distill_tune.config import Document, locate_error, parse, read_yaml, read_yaml_text, to_yaml
+from distill_tune.config import Document, locate_error, parse, read_yaml, read_yaml_text
 from distill_tune.distill.probe import probe
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.study import Study, differences
 
+Options = Mapping[str, str | float | None]
+"""Options of the command line that change a field of the study; None leaves it as it is."""
 
-def read_study(space: Path, assignments: list[str]) -> tuple[Study, Document]:
-    """Return the study of a YAML file with ``path=value`` assignments applied.
+_FIELDS = {
+    "--name": "study",
+    "--num-trials": "search.num_trials",
+    "--time-budget": "search.time_budget_s",
+}
+
+
+def read_study(space: Path, assignments: list[str], options: Options) -> tuple[Study, Document]:
+    """Return the study of a YAML file with ``path=value`` assignments, then options, applied.
 
     Raises:
         InputError, InputErrors: With the place of everything that is wrong.
@@ -21,7 +31,25 @@ def read_study(space: Path, assignments: list[str]) -> tuple[Study, Document]:
     document = read_yaml(space)
     for assignment in assignments:
         document.set(assignment)
-    return _absolute(parse(Study, document)), document
+    _set_options(document, options)
+    return parse(Study, document), document
+
+
+def stored_study(
+    directory: StudyDirectory, options: Options | None = None
+) -> tuple[Study, Document]:
+    """Return the study that a directory holds, with options applied.
+
+    Raises:
+        StudyError: There is none.
+        InputError: Its ``study.yaml`` was damaged, or an option is out of range.
+    """
+    directory.require()
+    if not directory.has(STUDY_FILE):
+        raise StudyError(f"{directory.root}: {STUDY_FILE} is missing; it cannot be resumed")
+    document = read_yaml_text(directory.read_text(STUDY_FILE), directory.path(STUDY_FILE))
+    _set_options(document, options or {})
+    return parse(Study, document), document
 
 
 def load_images(study: Study, document: Document) -> ImageData:
@@ -30,27 +58,28 @@ def load_images(study: Study, document: Document) -> ImageData:
     Raises:
         InputError: No such data, too few images, or a backbone that cannot take them.
     """
-    try:
+    with located(document):
         images = study.data.load()
-        for backbone in study.backbones:
-            probe(study.trial_config(backbone.name, {}), images)
-    except InputError as error:
-        raise locate_error(error, document) from error
+        for index, backbone in enumerate(study.backbones):
+            try:
+                probe(study.trial_config(backbone.name, {}), images)
+            except InputError as error:
+                if error.where != "backbones":
+                    raise
+                where = f"backbones.{index}"
+                raise InputError(where, got=error.got, expected=error.expected) from error
     return images
 
 
-def stored_study(directory: StudyDirectory) -> tuple[Study, Document]:
-    """Return the study that a directory holds.
-
-    Raises:
-        StudyError: There is none.
-        InputError: Its ``study.yaml`` was damaged.
-    """
-    directory.require()
-    if not directory.has(STUDY_FILE):
-        raise StudyError(f"{directory.root}: {STUDY_FILE} is missing; it cannot be resumed")
-    document = read_yaml_text(directory.read_text(STUDY_FILE), directory.path(STUDY_FILE))
-    return parse(Study, document), document
+@contextmanager
+def located(document: Document) -> Iterator[None]:
+    """Give an error that names a field of the study the field's place in the file."""
+    try:
+        yield
+    except InputError as error:
+        if error.where.partition(".")[0] not in Study.model_fields:
+            raise
+        raise locate_error(error, document) from error
 
 
 def check_same(directory: StudyDirectory, study: Study) -> None:
@@ -69,19 +98,17 @@ def check_same(directory: StudyDirectory, study: Study) -> None:
         )
 
 
-def study_text(study: Study) -> str:
-    """Return ``study.yaml``: every field, defaults included."""
-    return to_yaml(plain(study))
+def _set_options(document: Document, options: Options) -> None:
+    """Set what options say, known by the option in messages."""
+    for option, value in options.items():
+        if value is not None:
+            field = _FIELDS[option]
+            # As JSON: a name such as 2024 stays text.
+            document.set(f"{field}={json.dumps(value)}")
+            document.assigned[tuple(field.split("."))] = f"{option} {value}"
 
 
-def with_changes(study: Study, changes: Mapping[str, Any]) -> Study:
-    """Return the study with some fields of ``search`` changed; None leaves one as it is."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    raw = plain(study)
-    return Study.model_validate({**raw, "search": {**raw["search"], **given}}, strict=False)
-
-
-def _absolute(study: Study) -> Study:
+def with_absolute_root(study: Study) -> Study:
     """Return the study with its data's root absolute: it may be resumed from another folder."""
     root = getattr(study.data, "root", None)
     if root is None or "://" in str(root):

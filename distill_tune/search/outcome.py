@@ -1,9 +1,13 @@
 """What a search leaves for people and for the next command."""
 
 import shlex
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from distill_tune.config import to_yaml
+from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
 from distill_tune.records import EPOCHS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.report import final_summary
@@ -27,27 +31,35 @@ def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> No
             directory.write_text(_best_file(backbone.name), text)
 
 
-def outcome_view(study: Study, directory: StudyDirectory, status: str) -> "RenderableType":
-    """Return the last words of a search: trials, winners, what was written, what to do next."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
+def outcome_view(
+    study: Study, directory: StudyDirectory, status: str
+) -> "Iterator[RenderableType]":
+    """Yield the last words of a search: trials, winners, what was written, what to do next.
 
+    Lines that are text are to be copied, and must not be wrapped.
+    """
     state = directory.state()
-    parts: list[RenderableType] = [final_summary(state)] if state.trials else []
-    written = Table.grid(padding=(0, 2))
-    for name, path in _paths(study, directory, state).items():
-        written.add_row(name, Text(path, overflow="fold"))
-    parts += [Text("\nwritten", style="italic"), written]
-    parts += [Text("\nnext", style="italic"), Text(f"tensorboard --logdir {_board(directory)}")]
-    if status != "finished":
-        over = sum(trial.ended_at is not None for trial in state.trials.values())
-        total = study.search.num_trials
-        parts.append(
-            Text(f"{status.replace('_', ' ')} after {over} of {total} trials; go on with:")
-        )
-        parts.append(Text(resume_command(directory)))
-    return Group(*parts)
+    if state.trials:
+        yield final_summary(state)
+    paths = _paths(study, directory, state)
+    width = max(map(len, paths))
+    yield "\nwritten"
+    yield from (f"  {name:<{width}}  {escape(path)}" for name, path in paths.items())
+    num_skipped = _num_skipped(directory)
+    if num_skipped:
+        yield f"  {num_skipped} unreadable files were left out; events.jsonl lists them"
+    yield "\nnext"
+    yield f"  tensorboard --logdir {escape(_board(directory))}"
+    for backbone in study.backbones:
+        if best(state, backbone.name) is not None:
+            config = shlex.quote(directory.path(_best_file(backbone.name)))
+            yield f"  distill-tune train --config {escape(config)} --out model-{backbone.name}"
+    over, total = len(_over(state)), study.search.num_trials
+    if status == "finished":
+        yield f"\nThe study is finished: {over} of {total} trials."
+    else:
+        yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
+        yield f"  {escape(resume_command(directory))}"
 
 
 def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[str, Any]:
@@ -58,6 +70,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
         "status": status,
         "num_trials": len(state.trials),
         "metric": study.search.metric,
+        "num_files_left_out": _num_skipped(directory),
         "best": {
             backbone.name: _winner(directory, best(state, backbone.name))
             for backbone in study.backbones
@@ -71,6 +84,26 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
 def resume_command(directory: StudyDirectory) -> str:
     """Return the command that goes on with a study."""
     return f"distill-tune resume {shlex.quote(directory.root)}"
+
+
+def require_success(state: StudyState) -> None:
+    """Raise NoTrialSucceededError, with all reasons, if no trial has a value."""
+    trials = list(state.trials.values())
+    if any(trial.status in {"complete", "pruned"} for trial in trials):
+        return
+    reasons = sorted({f"{trial.reason}: {trial.detail}" for trial in trials})
+    raise NoTrialSucceededError("\n  ".join(["no trial succeeded:", *reasons]))
+
+
+def _num_skipped(directory: StudyDirectory) -> int:
+    return max(
+        (len(event["skipped"]) for event in directory.events() if event["event"] == "data"),
+        default=0,
+    )
+
+
+def _over(state: StudyState) -> list[TrialRecord]:
+    return [trial for trial in state.trials.values() if trial.ended_at is not None]
 
 
 def _winner(directory: StudyDirectory, trial: TrialRecord | None) -> dict[str, Any] | None:
@@ -91,8 +124,9 @@ def _paths(study: Study, directory: StudyDirectory, state: StudyState) -> dict[s
         "study": directory.path(STUDY_FILE),
         "trials": directory.path(TRIALS_FILE),
         "epochs": directory.path(EPOCHS_FILE),
-        "tensorboard": directory.path("tensorboard"),
     }
+    if state.trials:
+        found["tensorboard"] = directory.path("tensorboard")
     for backbone in study.backbones:
         if best(state, backbone.name) is not None:
             found[f"best {backbone.name}"] = directory.path(_best_file(backbone.name))

@@ -1,7 +1,8 @@
 """What the terminal shows while a search runs: one live view, or a plain line per event."""
 
+import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -30,11 +31,12 @@ class Progress:
     def __init__(self, console: Console, study: Study) -> None:
         self._console, self._study = console, study
         self._state = fold([])
-        self._started = time.monotonic()
+        self._started = time.time()
         self._stages: dict[str, str] = {}
+        self._first_start = math.inf
         self._live: Live | None = None
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._view,
@@ -61,6 +63,8 @@ class Progress:
     def listen(self, event: Event, state: StudyState) -> None:
         """Take an event of the study's log."""
         self._state = state
+        if event["event"] == "trial_started":
+            self._first_start = min(self._first_start, event["time"])
         line = self._line(event)
         if line and (self._live is None or event["event"] in {"stage", "warning"}):
             self.say(line)
@@ -103,19 +107,19 @@ class Progress:
             winner = best(self._state, backbone)
             if winner is not None and winner.value is not None:
                 parts.append(f"best {winner.name} {winner.value:.4f}")
-        parts.append(duration(time.monotonic() - self._started))
+        parts.append(duration(time.time() - self._started))
         left = self.seconds_left()
         return ", ".join([*parts, *([f"about {duration(left)} left"] if left else [])])
 
     def seconds_left(self) -> float | None:
-        """Return the estimated time to the end; None before the first trial is over."""
-        trials = self._state.trials.values()
-        over = [t for t in trials if t.ended_at is not None and t.started_at is not None]
-        rest = self._study.search.num_trials - len([t for t in trials if t.ended_at is not None])
-        if not over:
+        """Return the estimated time to the end; None before this session's first trial is over."""
+        ends = [t.ended_at for t in self._state.trials.values() if t.ended_at is not None]
+        # An earlier session's trials tell nothing: nobody worked between the sessions.
+        now = [end for end in ends if end >= self._first_start]
+        if not now:
             return None
-        elapsed = max(t.ended_at or 0 for t in over) - min(t.started_at or 0 for t in over)
-        return rest * elapsed / len(over)
+        rest = self._study.search.num_trials - len(ends)
+        return rest * (max(now) - self._first_start) / len(now)
 
     def _view(self) -> RenderableType:
         over = sum(t.ended_at is not None for t in self._state.trials.values())

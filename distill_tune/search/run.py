@@ -4,17 +4,17 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
-from distill_tune.errors import NoTrialSucceededError, StudyError
 from distill_tune.config import to_yaml
+from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import RayError, Slots, cluster, slots
 from distill_tune.search.journal import Journal
-from distill_tune.search.outcome import write_best
+from distill_tune.search.opening import check_same
+from distill_tune.search.outcome import resume_command, write_best
 from distill_tune.search.progress import Progress
 from distill_tune.study import Study
 from distill_tune.trials import StudyState
@@ -49,18 +49,41 @@ class Session:
 
         Raises:
             InputError: No cluster at the address, or no node that can hold a trial.
-            NoTrialSucceededError: Every trial is over and none has a value.
+            StudyError: Another search is at it, or it was begun otherwise.
         """
-        with cluster(self.address):
+        with ExitStack() as stack:
+            is_new = not self.directory.exists()
+            if not is_new:
+                # Before Ray is started: that takes seconds, and a finished study needs none.
+                stack.enter_context(self.directory.lock())
+                self._require_same()
+                if self._num_open(self.directory.state()) <= 0:
+                    return self._session(self._open(), None)
+            self.progress.say(self._introduction())
+            stack.enter_context(cluster(self.address))
             trial_slots = slots(self.study.resources)
-            with self.directory.lock():
-                journal = self._open()
-                return self._session(journal, trial_slots)
+            if is_new:
+                stack.enter_context(self.directory.lock())
+            return self._session(self._open(), trial_slots)
+
+    def interrupted_message(self) -> str:
+        """Return what to say when an interrupt came before the first trial, or after the last."""
+        if not self.directory.exists():
+            return "interrupted before anything was written"
+        return f"interrupted; go on with:\n  {resume_command(self.directory)}"
+
+    def _introduction(self) -> str:
+        data, where = self.images, self.address or "this machine"
+        return (
+            f"{self.study.study}: {len(data.train.labels)} training and {len(data.val.labels)} "
+            f"validation images of {data.num_classes} classes ({data.name}, "
+            f"{data.channels}x{data.image_size}x{data.image_size}); starting Ray on {where}"
+        )
 
     def _open(self) -> Journal:
-        """Create the study, or check that it is of the same data; keep its present terms."""
+        """Create the study, unless somebody did meanwhile; keep its present terms."""
         if self.directory.exists():
-            _check_data(self.directory, self.images)
+            self._require_same()
         else:
             self.directory.create()
         self.directory.write_text(STUDY_FILE, to_yaml(plain(self.study)))
@@ -79,12 +102,22 @@ class Session:
             )
         return journal
 
-    def _session(self, journal: Journal, trial_slots: Slots) -> StudyState:
-        _settle(journal, self.study)
+    def _require_same(self) -> None:
+        check_same(self.directory, self.study)
+        for event in self.directory.events():
+            if event["event"] == "data" and event["digest"] != self.images.digest:
+                raise StudyError(
+                    f"{self.directory.root}: got other images (digest {self.images.digest}), "
+                    f"expected those that the study began with (digest {event['digest']})"
+                )
+
+    def _session(self, journal: Journal, trial_slots: Slots | None) -> StudyState:
+        """Search, unless there are no slots because there is nothing left to do."""
         status = "failed"
         try:
-            with self._time_limit(), _terminate_as_interrupt():
-                self._search(journal, trial_slots)
+            if trial_slots is not None:
+                with self._time_limit(), _terminate_as_interrupt():
+                    self._search(journal, trial_slots)
             status = self._status(journal.state)
         except KeyboardInterrupt:
             status = self._status(journal.state)
@@ -92,24 +125,23 @@ class Session:
             journal.emit("session_ended", status=status)
             self.directory.write_tables()
         write_best(self.study, self.directory, journal.state)
-        if status == "finished":
-            _require_success(journal.state)
         return journal.state
 
     def _search(self, journal: Journal, trial_slots: Slots) -> None:
         from distill_tune.search.stage_tasks import run_stages
-        from distill_tune.search.tuning import tune_trials
+        from distill_tune.search.tuning import settle, tune_trials
 
-        if self._num_open(journal.state) == 0:
+        settle(self.study, journal)
+        if self._num_open(journal.state) <= 0:
             return
         run_stages(self.study, self.images, journal, self.progress, trial_slots)
         try:
             tune_trials(self.study, self.images, journal, trial_slots)
         except RuntimeError as error:
-            if self._num_open(journal.state):
+            if self._num_open(journal.state) > 0:
                 raise RayError(
                     f"Ray stopped the search: {str(error).splitlines()[0]}\n"
-                    f"Go on with: distill-tune resume {self.directory.root}"
+                    f"Go on with: {resume_command(self.directory)}"
                 ) from error
 
     def _num_open(self, state: StudyState) -> int:
@@ -153,46 +185,3 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _check_data(directory: StudyDirectory, images: ImageData) -> None:
-    for event in directory.events():
-        if event["event"] == "data" and event["digest"] != images.digest:
-            raise StudyError(
-                f"{directory.root}: got other images (digest {images.digest}), expected those "
-                f"that the study began with (digest {event['digest']})"
-            )
-
-
-def _settle(journal: Journal, study: Study) -> None:
-    """End the trials that a kill caught between their last report and their end.
-
-    Such a trial has no work left: it came to its last epoch, or to a rung that it did not pass.
-    """
-    from distill_tune.search.tuning import make_scheduler
-
-    scheduler = make_scheduler(study)
-    scheduler.replay(journal.rung_events())
-    for trial in journal.state.trials.values():
-        if trial.ended_at is not None or not trial.history:
-            continue
-        end = partial(journal.emit, "trial_ended", trial=trial.number, detail="found at a resume")
-        stops = [
-            rung.epoch
-            for rung in scheduler.rungs(trial.backbone)
-            if trial.number in rung.verdicts and rung.verdicts[trial.number].stop
-        ]
-        if stops:
-            end(status="pruned", reason=f"rung {stops[0]}")
-        elif max(trial.history) >= study.max_epochs:
-            end(status="complete", reason="")
-
-
-def _require_success(state: StudyState) -> None:
-    trials = list(state.trials.values())
-    if any(trial.status in {"complete", "pruned"} for trial in trials):
-        return
-    reasons = sorted({f"{trial.reason}: {trial.detail}" for trial in trials})
-    raise NoTrialSucceededError(
-        "no trial succeeded:\n" + "\n".join(f"  {reason}" for reason in reasons)
-    )

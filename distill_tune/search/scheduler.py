@@ -199,7 +199,7 @@ def _rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> t
         expected = f"at most the {max_epochs} epochs of a trial"
         raise InputError("search.min_epochs", got=min_epochs, expected=expected)
     if not reduction_factor > 1:
-        expected = "a number greater than 1"
+        expected = "a number above 1"
         raise InputError("search.reduction_factor", got=reduction_factor, expected=expected)
     epochs: list[int] = []
     exact: float = min_epochs

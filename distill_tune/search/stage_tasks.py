@@ -11,7 +11,13 @@ from distill_tune.interfaces import ImageData
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.progress import Progress
-from distill_tune.search.stages import SharedStage, StageResult, compute_stage
+from distill_tune.search.stages import (
+    SharedStage,
+    StageResult,
+    compute_stage,
+    is_shared,
+    stage_name,
+)
 from distill_tune.search.trainable import device_of
 from distill_tune.study import Study
 
@@ -22,19 +28,15 @@ def run_stages(
     """Compute what trials share and the study does not hold yet: on the resources of a trial.
 
     The classifier of every backbone and the GAN's warm-up are independent of each other and run
-    side by side.
+    side by side. One that fails is left to the trials, which then say themselves why they fail.
     """
-    wanted: list[tuple[SharedStage, TrialConfig]] = [
-        ("classifier", study.trial_config(backbone.name, {})) for backbone in study.backbones
-    ]
-    wanted.insert(0, ("warmup", wanted[0][1]))
     shared_images = ray.put(images)
     root = journal.directory.path()
     cpus, gpus = slots.bundle["CPU"], slots.bundle.get("GPU", 0)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=2)(_stage)
     running = {
-        task.remote(stage, config, shared_images, root, slots.bundle): stage
-        for stage, config in wanted
+        task.remote(stage, config, shared_images, root, slots.bundle): stage_name(stage, config)
+        for stage, config in _wanted(study)
     }
     try:
         while running:
@@ -47,9 +49,17 @@ def run_stages(
         raise
 
 
+def _wanted(study: Study) -> list[tuple[SharedStage, TrialConfig]]:
+    """Return the stages that the trials of this study share, the longest first."""
+    configs = [study.trial_config(backbone.name, {}) for backbone in study.backbones]
+    stages: list[tuple[SharedStage, TrialConfig]] = [("warmup", configs[0])]
+    stages += [("classifier", config) for config in configs]
+    return [found for found in stages if is_shared(found[0], study.space.dimensions)]
+
+
 def _advance(
-    stream: Any,  # noqa: ANN401 - ray's ObjectRefGenerator
-    running: dict[Any, SharedStage],
+    stream: Any,  # ray's ObjectRefGenerator
+    running: dict[Any, str],
     journal: Journal,
     progress: Progress,
 ) -> None:
@@ -59,6 +69,13 @@ def _advance(
     except StopIteration:
         del running[stream]
         return
+    except ray.exceptions.RayError as error:
+        name = running.pop(stream)
+        progress.stage(name, "")
+        reason = getattr(error, "cause", None) or error
+        text = f"shared stage {name} failed, and is left to the trials: {_last_line(reason)}"
+        journal.emit("warning", text=text)
+        return
     if isinstance(said, StageResult):
         progress.stage(said.name, "")
         journal.emit("stage", **said._asdict())
@@ -67,6 +84,11 @@ def _advance(
     accuracy = report.metrics.get("val/accuracy")
     shown = "" if accuracy is None else f"  val/accuracy {accuracy:.4f}"
     progress.stage(name, f"{report.step}/{report.num_steps}{shown}")
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _stage(

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -68,6 +68,23 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, device: torc
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def stage_name(stage: SharedStage, config: TrialConfig) -> str:
+    """Return what people call a stage: ``warmup``, or ``classifier/resnet50``."""
+    return f"classifier/{config.backbone.name}" if stage == "classifier" else stage
+
+
+def is_shared(stage: SharedStage, paths: Iterable[str]) -> bool:
+    """Tell whether trials that differ in these fields have a stage in common.
+
+    Args:
+        stage: Which of the two.
+        paths: Dotted paths of the searched fields.
+    """
+    room = "classifier" if stage == "classifier" else "gan"
+    free = {f"gan.{name}" for name in _WARMUP_FREE}
+    return not any(path.startswith(f"{room}.") and path not in free for path in paths)
+
+
 def file_name(stage: SharedStage, key: str) -> str:
     """Return where in a study the product of a stage is stored."""
     return f"stages/{stage}-{key}.pt"
@@ -90,7 +107,7 @@ def compute_stage(
     """
     storage = storage_at(root)
     key = stage_key(stage, config, images.digest, device)
-    name = f"classifier/{config.backbone.name}" if stage == "classifier" else "warmup"
+    name = stage_name(stage, config)
     if storage.exists(file_name(stage, key)):
         yield StageResult(name, key, 0.0, {}, cached=True)
         return

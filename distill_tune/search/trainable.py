@@ -1,8 +1,7 @@
 """The trainable: a thin adaptor of a trial to Ray. One step = one epoch of stage 3."""
 
-import sys
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,8 @@ class DistillTrial(tune.Trainable):
             images: Its data, without the test split.
             root: Its directory or URI.
         """
-        assert study is not None and images is not None, "given by tune.with_parameters"
+        if study is None or images is None:
+            raise TypeError("study and images are given by tune.with_parameters")
         self._study, self._images, self._root = study, images, root
         self._begin(config)
 
@@ -60,6 +60,7 @@ class DistillTrial(tune.Trainable):
         self._reports: Iterator[Report] = trial.run()
         self._best = float("-inf")
         self._name = trial_name(config)
+        self._warnings: list[str] = []
         self._board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
         self._hparams = {"backbone": config["backbone"], **config["params"]}
         self._board.hparams(self._hparams, {OBJECTIVE: float("nan")})
@@ -74,7 +75,7 @@ class DistillTrial(tune.Trainable):
                 try:
                     self.load_checkpoint(str(folder))
                 except ValueError as error:
-                    print(f"checkpoint passed over: {error}", file=sys.stderr)  # noqa: T201
+                    self._warnings.append(f"{self._name}: damaged checkpoint passed over: {error}")
                 else:
                     return
 
@@ -84,9 +85,16 @@ class DistillTrial(tune.Trainable):
         Returns:
             ``objective``, the best value so far, and every number of the epoch; ``done`` after
             the last epoch. A trial that cannot go on reports ``failure`` and its reason instead,
-            with a finite objective that nobody reads.
+            with a finite objective that nobody reads. ``warnings`` are for the study's records.
         """
-        seconds: Counter[str] = Counter()
+        return self._result() | {"warnings": self._told()}
+
+    def _told(self) -> list[str]:
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    def _result(self) -> dict[str, Any]:
+        seconds: defaultdict[str, float] = defaultdict(float)
         try:
             for report in self._reports:
                 seconds[f"seconds/{report.stage}"] += report.seconds

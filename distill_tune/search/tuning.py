@@ -4,11 +4,12 @@ from functools import partial
 
 from ray import tune
 
-from distill_tune.interfaces import ImageData
+from distill_tune.config import get_path
+from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
-from distill_tune.search.proposals import SamplerPlan
+from distill_tune.search.proposals import Raw, SamplerPlan, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
 from distill_tune.search.trainable import DistillTrial, trial_name
@@ -34,8 +35,38 @@ def make_sampler(study: Study) -> SamplerPerBackbone:
             max_epochs=study.max_epochs,
             seed=study.search.seed,
             num_startup_trials=study.search.num_startup_trials,
+            points_to_evaluate=(_defaults(study),),
         )
     )
+
+
+def settle(study: Study, journal: Journal) -> None:
+    """End the trials that a kill caught between their last report and their end.
+
+    Such a trial has no work left: it came to its last epoch, or to a rung that it did not pass.
+    """
+    scheduler = make_scheduler(study)
+    scheduler.replay(journal.rung_events())
+    for trial in journal.state.trials.values():
+        if trial.ended_at is not None or not trial.history:
+            continue
+        end = partial(journal.emit, "trial_ended", trial=trial.number, detail="found at a resume")
+        stops = [
+            rung.epoch
+            for rung in scheduler.rungs(trial.backbone)
+            if trial.number in rung.verdicts and rung.verdicts[trial.number].stop
+        ]
+        if stops:
+            end(status="pruned", reason=f"rung {stops[0]}")
+        elif max(trial.history) >= study.max_epochs:
+            end(status="complete", reason="")
+
+
+def _defaults(study: Study) -> dict[str, Raw]:
+    """Return the study's own values of what is searched: the first trial of every backbone."""
+    template = plain(study.trial)
+    values = {path: get_path(template, path.split(".")) for path in study.space.dimensions}
+    return raw_point(study.space.dimensions, values)
 
 
 def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots) -> None:
@@ -48,7 +79,6 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
     sampler, scheduler = make_sampler(study), make_scheduler(study)
     sampler.replay(journal.past_trials())
     scheduler.replay(journal.rung_events())
-    over = sum(trial.ended_at is not None for trial in journal.state.trials.values())
     trainable = tune.with_resources(
         tune.with_parameters(
             DistillTrial, study=study, images=images, root=journal.directory.path()
@@ -62,11 +92,11 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
             mode=MODE,
             search_alg=sampler,
             scheduler=scheduler,
-            num_samples=study.search.num_trials - over,
+            num_samples=study.search.num_trials,
             max_concurrent_trials=slots.count,
             reuse_actors=True,
-            trial_name_creator=partial(_name),
-            trial_dirname_creator=partial(_name),
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
             name=f"session-{_session_number(journal):04d}",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from distill_tune.backbones import Backbone
+from distill_tune.distill.joint import enter
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 
@@ -24,19 +25,19 @@ def _tiny_backbone() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def joint_state(digits: ImageData) -> bytes:
-    """Return the checkpoint of a trial that is about to begin stage 3."""
-    running = run_until(trial(digits), "triplet")
-    next(iter(running.run()), None) if running.state.stage == "triplet" else None
-    return packed(running.state_dict())
+    """Return the checkpoint of a trial that has been through stages 1 and 2."""
+    running = trial(digits, classifier={"epochs": 12})
+    return packed(run_until(running, "triplet").state_dict())
 
 
 @pytest.fixture
 def at_joint(digits: ImageData, joint_state: bytes) -> Begin:
-    """Return what loads that checkpoint into a trial with other fields."""
+    """Return what begins stage 3 from that checkpoint with other fields."""
 
     def begin(**changes: Any) -> Trial:
-        begun = trial(digits, **changes)
+        begun = trial(digits, classifier={"epochs": 12}, **changes)
         begun.load_state_dict(unpacked(joint_state))
+        enter(begun.state, begun.config)
         return begun
 
     return begin

@@ -1,112 +1,115 @@
-"""A real search of seconds: a driver that the tests start, kill and start again.
+"""A real search of seconds through Ray: a driver that the tests start, stop, kill and go on with.
 
-``python tiny_search.py FOLDER`` starts or resumes; it ends by writing FOLDER/summary.json.
+``python tiny_search.py FOLDER KIND SIGNAL LINES``: KIND is ``start``, ``restore`` (Ray's own),
+``records`` (a new experiment of Ray's, rebuilt from our log) or ``imitate`` (without Ray); after
+LINES lines in the log it sends itself SIGNAL. Coming to its end, it writes FOLDER/summary.json.
 """
 
 import json
 import logging
 import os
+import signal
 import sys
-import time
+import uuid
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_SCHEDULER_EVENTS": "0",
     "RAY_AUTH_MODE": "disabled",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
 import ray
 from ray import tune
-from ray.tune.experiment import Trial
 
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import OBJECTIVE, AshaPerBackbone, RungEvent
+from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone, RungEvent
+from distill_tune.space import Uniform
 
 BACKBONES = ("resnet50", "alexnet")
 NUM_TRIALS, MAX_EPOCHS = 12, 6
 DIVERGES, RAISES = 4, 5
 
 
-class Line:
-    """A float dimension that decodes to its negative."""
-
-    kind, low, high, log, integer, choices = "uniform", 0.0, 1.0, False, False, ()
-
-    def decode(self, raw: float) -> float:
-        return -raw
+def report(config: dict[str, Any], epoch: int) -> dict[str, Any]:
+    failed = config["number"] == DIVERGES and epoch == 2
+    end = {"failure": "diverged", "done": True} if failed else {}
+    return {OBJECTIVE: (1 - (config["params"]["joint.x"] - 0.3) ** 2) * (1 - 0.5**epoch), **end}
 
 
 class TinyTrainable(tune.Trainable):
-    """Objective ``(1 - (x - 0.3)^2) * (1 - 0.5^epoch)``; two numbers end badly."""
+    """Reports from a formula; two of the trials end badly."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self.number, self.x = config["number"], -config["params"]["joint.x"]
-        self.pause_s = config["pause_s"]
+        self.tried = config
 
     def step(self) -> dict[str, Any]:
-        epoch = self.iteration + 1
-        time.sleep(self.pause_s)
-        if self.number == RAISES and epoch == 1:
+        if self.tried["number"] == RAISES:
             raise ValueError("on purpose")
-        value = (1 - (self.x - 0.3) ** 2) * (1 - 0.5**epoch)
-        if self.number == DIVERGES and epoch == 2:
-            return {OBJECTIVE: value, "failure": "diverged", "done": True}
-        return {OBJECTIVE: value}
+        return report(self.tried, self.iteration + 1)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        (Path(checkpoint_dir) / "state").write_text(str(self.iteration))
+        (Path(checkpoint_dir) / "state").touch()
 
-    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
-        assert (Path(checkpoint) / "state").exists()
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        (Path(checkpoint) / "state").read_bytes()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
 
 
-class Recorder(tune.Callback):
-    """Appends what happens to FOLDER/events.jsonl."""
+class Log(tune.Callback):
+    """Appends to FOLDER/events.jsonl, and ends its own process after so many lines."""
 
-    def __init__(self, folder: Path, sampler: SamplerPerBackbone) -> None:
-        self.folder, self.sampler = folder, sampler
+    def __init__(self, folder: Path, sampler: SamplerPerBackbone, ending: tuple[str, int]) -> None:
+        self.folder, self.sampler, self.ending = folder, sampler, ending
+        self.count = 0
 
-    def write(self, event: str, trial: Trial, **more: Any) -> None:
-        line = {"event": event, "number": trial.config["number"], **more}
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A restored search gets this copy; the next one is not to be ended by it.
+        return Log, (self.folder, self.sampler, ("SIGKILL", 15))
+
+    def write(self, event: str, trial: Any, **more: Any) -> None:
         with (self.folder / "events.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(
+                json.dumps({"event": event, "number": trial.config["number"], **more}) + "\n"
+            )
+        self.count += 1
+        if self.count == self.ending[1]:
+            os.kill(os.getpid(), signal.Signals[self.ending[0]])
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        raw = self.sampler.raw(trial.trial_id)
-        self.write("start", trial, raw=raw, backbone=trial.config["backbone"])
+    def on_trial_start(self, **info: Any) -> None:  # type: ignore[override]
+        self.write("start", info["trial"], raw=self.sampler.raw(info["trial"].trial_id))
 
-    def on_trial_result(  # type: ignore[override]
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any  # noqa: ARG002
-    ) -> None:
+    def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]
+        result = info["result"]
         if not result.get("failure"):
-            self.write("epoch", trial, epoch=result["training_iteration"], value=result[OBJECTIVE])
+            epoch, value = result["training_iteration"], result[OBJECTIVE]
+            self.write("epoch", info["trial"], epoch=epoch, value=value)
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        failed = trial.last_result.get("failure")
-        whole = trial.last_result["training_iteration"] >= MAX_EPOCHS
-        self.write("end", trial, status="failed" if failed else "complete" if whole else "pruned")
+    def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
+        last = info["trial"].last_result
+        whole = last["training_iteration"] >= MAX_EPOCHS
+        status = "failed" if last.get("failure") else "complete" if whole else "pruned"
+        self.write("end", info["trial"], status=status)
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        self.write("end", trial, status="failed")
+    def on_trial_error(self, **info: Any) -> None:  # type: ignore[override]
+        self.write("end", info["trial"], status="failed")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     log = folder / "events.jsonl"
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def load_events(folder: Path) -> Iterable[RungEvent]:
@@ -116,62 +119,67 @@ def load_events(folder: Path) -> Iterable[RungEvent]:
             yield RungEvent(row["number"], backbone, row["epoch"], row["value"])
 
 
-def load_trials(folder: Path) -> Iterable[PastTrial]:
+def load_trials(folder: Path) -> list[PastTrial]:
     trials: dict[int, dict[str, Any]] = {}
     for row in read_log(folder):
         number = row["number"]
+        trial = trials.setdefault(number, {"number": number, "intermediate": {}})
         if row["event"] == "start":
-            fresh = {"backbone": row["backbone"], "raw": row["raw"], "intermediate": {}}
-            trials.setdefault(number, {"number": number, **fresh})["status"] = "running"
+            trial |= {"backbone": BACKBONES[number % 2], "raw": row["raw"], "status": "running"}
         elif row["event"] == "epoch":
-            trials[number]["intermediate"][row["epoch"]] = row["value"]
+            trial["intermediate"][row["epoch"]] = row["value"]
         else:
-            values = trials[number]["intermediate"].values()
-            trials[number] |= {"status": row["status"], "value": max(values, default=None)}
+            best = max(trial["intermediate"].values(), default=None)
+            trial |= {"status": row["status"], "value": best}
     return [PastTrial(**trial) for trial in trials.values()]
 
 
-def new_tuner(folder: Path, concurrent: int, pause_s: float) -> tuple[tune.Tuner, Any, Any]:
+def make_parts(folder: Path) -> tuple[SamplerPerBackbone, AshaPerBackbone]:
     plan = SamplerPlan(
         backbones=BACKBONES,
-        dimensions={"joint.x": Line()},  # type: ignore[dict-item]
+        dimensions={"joint.x": Uniform(0, 1)},
         num_trials=NUM_TRIALS,
         max_epochs=MAX_EPOCHS,
+        seed=0,
         num_startup_trials=2,
         points_to_evaluate=({"joint.x": 0.95},),
     )
     sampler = SamplerPerBackbone(plan, load_trials=partial(load_trials, folder))
+    sampler.replay(load_trials(folder))
     scheduler = AshaPerBackbone(
         min_epochs=1,
         max_epochs=MAX_EPOCHS,
         reduction_factor=2,
         load_events=partial(load_events, folder),
     )
-    tuner = tune.Tuner(
+    return sampler, scheduler
+
+
+def new_tuner(folder: Path, name: str, ending: tuple[str, int]) -> tune.Tuner:
+    sampler, scheduler = make_parts(folder)
+    return tune.Tuner(
         tune.with_resources(TinyTrainable, {"cpu": 1}),
-        param_space={"pause_s": pause_s},
         tune_config=tune.TuneConfig(
             search_alg=sampler,
             scheduler=scheduler,
             num_samples=NUM_TRIALS,
-            max_concurrent_trials=concurrent,
+            max_concurrent_trials=1,
             reuse_actors=True,
             metric=OBJECTIVE,
-            mode="max",
+            mode=MODE,
         ),
         run_config=tune.RunConfig(
-            name="ray",
+            name=name,
             storage_path=str(folder),
             verbose=0,
-            callbacks=[Recorder(folder, sampler)],
+            callbacks=[Log(folder, sampler, ending)],
+            # With fewer, a snapshot may know only of checkpoints that are deleted by now.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=MAX_EPOCHS),
-            failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
-    return tuner, sampler, scheduler
 
 
-def main(folder: Path, concurrent: int, pause_s: float, mode: str) -> None:
+def search(folder: Path, kind: str, ending: tuple[str, int]) -> tuple[Any, Any]:
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     ray.init(
@@ -181,28 +189,48 @@ def main(folder: Path, concurrent: int, pause_s: float, mode: str) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    resume = tune.Tuner.can_restore(str(folder / "ray"))
-    if not resume or mode == "rebuild":
-        tuner, sampler, scheduler = new_tuner(folder, concurrent, pause_s)
-    if resume:
-        tuner = tune.Tuner.restore(
-            str(folder / "ray"), trainable=tune.with_resources(TinyTrainable, {"cpu": 1})
-        )
-        config = tuner._local_tuner._tune_config
-        sampler, scheduler = config.search_alg, config.scheduler
-    results = tuner.fit()
-    summary = {
-        "num_results": len(results),
-        "num_errors": results.num_errors,
-        "trials": [(t.number, t.status, t.value, t.raw, sorted(t.intermediate.items())) for t in sampler.history()],
-        "rungs": {
-            backbone: [(rung.epoch, sorted(rung.verdicts.items())) for rung in scheduler.rungs(backbone)]
-            for backbone in BACKBONES
-        },
-    }
-    (folder / "summary.json").write_text(json.dumps(summary))
-    ray.shutdown()
+    if kind == "restore":
+        trainable = tune.with_resources(TinyTrainable, {"cpu": 1})
+        tuner = tune.Tuner.restore(str(folder / "start"), trainable)
+    else:
+        tuner = new_tuner(folder, kind, ending)
+    tuner.fit()
+    inside: Any = tuner._local_tuner
+    return inside._tune_config.search_alg, inside._tune_config.scheduler
+
+
+def imitate(folder: Path) -> tuple[SamplerPerBackbone, AshaPerBackbone]:
+    """Call what Ray calls, in Ray's order, for one trial after the other."""
+    sampler, scheduler = make_parts(folder)
+    while isinstance(config := sampler.suggest(trial_id := uuid.uuid4().hex), dict):
+        trial: Any = SimpleNamespace(config=config)
+        scheduler.on_trial_add(None, trial)
+        last: dict[str, Any] = {}
+        decision = scheduler.CONTINUE
+        while decision == scheduler.CONTINUE:
+            epoch = last.get("training_iteration", 0) + 1
+            if config["number"] == RAISES:
+                sampler.on_trial_complete(trial_id, error=True)
+                break
+            last = {"training_iteration": epoch, **report(config, epoch)}
+            if last.get("done"):
+                decision = scheduler.STOP
+            else:
+                decision = scheduler.on_trial_result(None, trial, last)
+            if decision == scheduler.STOP:
+                scheduler.on_trial_complete(None, trial, last)
+                sampler.on_trial_complete(trial_id, last)
+            else:
+                sampler.on_trial_result(trial_id, last)
+    return sampler, scheduler
+
+
+def main(folder: Path, kind: str, ending: tuple[str, int]) -> None:
+    sampler, scheduler = imitate(folder) if kind == "imitate" else search(folder, kind, ending)
+    trials = [(t.number, t.status, t.value, t.raw, t.intermediate) for t in sampler.history()]
+    rungs = {name: scheduler.rungs(name) for name in BACKBONES}
+    (folder / "summary.json").write_text(json.dumps({"trials": trials, "rungs": rungs}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), sys.argv[2], (sys.argv[3], int(sys.argv[4])))

@@ -1,0 +1,141 @@
+"""The command line as the tests use it: tiny studies, runs that are watched, stopped and read."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+import distill_tune
+
+PATIENCE_S = 300.0
+"""Other work may share the machine: nothing here waits for less before it gives up."""
+
+TRIAL = """\
+trial:
+  classifier: {epochs: 2, batch_size: 30}
+  gan: {generator_width: 8, generator_min_width: 4, discriminator_width: 4,
+        warmup_steps: 10, triplet_steps: 2, batch_size: 10}
+  joint: {epochs: 4, ramp_epochs: 1, min_hard: 2, monitor_images: 20}
+"""
+
+STUDY = f"""\
+study: tiny
+data: {{kind: digits, train_per_class: 6, val_per_class: 10}}
+backbones: [squeezenet1_1, shufflenet_v2_x0_5]
+{TRIAL}\
+space:
+  joint.margin:          uniform(0.05, 0.9)
+  joint.synthetic_ratio: uniform(0, 2)
+  joint.gan_lr:          {{type: loguniform, min: 1e-6, max: 2e-4, or_zero: 0.1}}
+search: {{num_trials: 6}}
+"""
+"""Two cheap backbones on digits of 8x8 pixels: an epoch takes about a second."""
+
+Event = dict[str, Any]
+
+
+class Run:
+    """One ``distill-tune`` command in a process and a session of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        root = str(Path(distill_tune.__file__).parents[1])
+        # One thread each: equal sums need an equal order of summands.
+        environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "distill_tune.cli", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        self.stdout = self.stderr = ""
+
+    def wait(self) -> int:
+        """Return the exit status, negative for a signal."""
+        try:
+            self.stdout, self.stderr = self.process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.stdout, self.stderr = self.process.communicate()
+            raise AssertionError(f"no end in sight: {self.output}") from None
+        return self.process.returncode
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for a condition while the command runs."""
+        until = time.monotonic() + PATIENCE_S
+        while not is_so():
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.send(signal.SIGKILL)
+                self.wait()
+                raise AssertionError(f"it never came to that: {self.output}")
+            time.sleep(0.05)
+
+    def send(self, which: signal.Signals) -> None:
+        """Send a signal to the command alone, not to what it started."""
+        self.process.send_signal(which)
+
+    @property
+    def output(self) -> str:
+        """All that it said."""
+        return f"{self.stdout}\n{self.stderr}"
+
+    def survivors(self) -> list[str]:
+        """Return the processes that this command started and that still run (Linux only)."""
+        found = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, _, rest = status.read_text().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            state, _, _, session = rest.split()[:4]
+            if int(session) == self.process.pid and state != "Z":
+                found.append(name)
+        return found
+
+
+def run(*arguments: str) -> Run:
+    """Run a command to its end, which must be a success."""
+    done = Run(*arguments)
+    assert done.wait() == 0, done.output
+    return done
+
+
+def read_events(study: Path) -> list[Event]:
+    """Return the whole lines of a study's log."""
+    path = study / "events.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def of_kind(events: list[Event], kind: str) -> list[Event]:
+    """Return the events of one kind."""
+    return [event for event in events if event["event"] == kind]
+
+
+def epochs_reported(events: list[Event]) -> list[tuple[int, int]]:
+    """Return ``(trial, epoch)`` of every report, in their order."""
+    return [(event["trial"], event["epoch"]) for event in of_kind(events, "epoch")]
+
+
+def unfinished(events: list[Event]) -> set[int]:
+    """Return the trials that were started and have not ended."""
+    started = {event["trial"] for event in of_kind(events, "trial_started")}
+    return started - {event["trial"] for event in of_kind(events, "trial_ended")}
+
+
+def scalars(board: Path) -> dict[tuple[str, int], list[float]]:
+    """Return every value written to a trial's TensorBoard run, by (tag, step)."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for path in sorted(board.glob("*tfevents*")):
+        for event in LegacyEventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                found.setdefault((value.tag, event.step), []).append(value.simple_value)
+    return found

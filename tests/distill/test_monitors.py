@@ -1,0 +1,228 @@
+"""The monitors by hand, on a generator that draws one image a class, and on real images."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from distill_tune.distill.augmentation import to_float
+from distill_tune.distill.gan_training import Latent
+from distill_tune.distill.monitors import (
+    Reference,
+    discriminator_gap,
+    effective_rank,
+    gradient_norms,
+    is_collapsed,
+    is_warning,
+    kernel_distance,
+    measure,
+    vendi_score,
+    within_class_distance,
+)
+from distill_tune.distill.state import copy_weights
+from distill_tune.distill.trial import Trial
+from distill_tune.interfaces import Metrics, Split
+
+from .conftest import Begin
+from .tiny import differences
+
+
+def health(running: Trial, images: Tensor, labels: Tensor) -> Metrics:
+    """Measure these images as if the generator had drawn them."""
+    assert running.state.sets is not None
+    reference = Reference.measure(running.trainer)
+    latent = Latent(torch.zeros(len(labels), 8), labels)
+    fixed = dataclasses.replace(reference, latent=latent)
+    return measure(running.trainer, fixed, images, running.state.sets)
+
+
+def one_a_class(running: Trial, copies: int = 10) -> tuple[Tensor, Tensor]:
+    """Return the first image of each class, again and again."""
+    train = running.data.train
+    first = torch.stack([(train.labels == n).nonzero()[0, 0] for n in range(10)])
+    chosen = first.repeat_interleave(copies)
+    return to_float(train.images[chosen]), train.labels[chosen]
+
+
+def test_the_vendi_score_is_one_for_equal_and_n_for_orthogonal_features() -> None:
+    assert vendi_score(torch.ones(7, 5)) == pytest.approx(1, abs=1e-4)
+    assert vendi_score(3 * torch.eye(6)) == pytest.approx(6, abs=1e-4)
+    two_kinds = torch.eye(2).repeat_interleave(50, dim=0)
+    assert vendi_score(two_kinds) == pytest.approx(2, abs=1e-4)
+    assert math.isfinite(vendi_score(torch.zeros(4, 3)))
+
+
+def test_the_effective_rank_counts_the_directions_of_spread() -> None:
+    corners = torch.cat([torch.eye(3), -torch.eye(3)])
+    assert effective_rank(corners) == pytest.approx(3, abs=1e-4)
+    line = torch.arange(9.0)[:, None] * torch.tensor([[1.0, 2.0]])
+    assert effective_rank(line) == pytest.approx(1, abs=1e-3)
+    assert effective_rank(torch.ones(9, 4) * 1e3) == 0
+    assert effective_rank(torch.ones(1, 4)) == 0
+    shares = torch.tensor([0.8, 0.2])
+    box = torch.cat([torch.diag(shares.sqrt()), -torch.diag(shares.sqrt())])
+    entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.2))
+    assert effective_rank(box) == pytest.approx(math.exp(entropy), abs=1e-4)
+
+
+def test_the_distance_within_a_class_is_a_mean_of_means() -> None:
+    features = torch.tensor([[0.0], [2.0], [0.0], [0.0], [6.0], [9.0]])
+    labels = torch.tensor([0, 0, 1, 1, 1, 2])
+    assert within_class_distance(features, labels) == pytest.approx((2 + 4) / 2)
+    assert within_class_distance(features, torch.arange(6)) == 0
+
+
+def test_the_kernel_distance_is_about_zero_for_equal_distributions_and_grows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, same, other = torch.randn(3, 400, 8, generator=generator)
+    assert abs(kernel_distance(one, same)) < 0.05
+    near, far = kernel_distance(one, other + 0.5), kernel_distance(one, other + 2)
+    assert 0.1 < near < far
+    assert kernel_distance(one, same) == pytest.approx(kernel_distance(same, one), abs=1e-9)
+    assert kernel_distance(one[:1], same) == 0
+
+
+def test_the_kernel_distance_by_hand() -> None:
+    one, other = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]])
+    within = (0 * 1 + 1) ** 3 + (0 * 2 + 1) ** 3
+    across = (1 + 1 + 1 + (2 + 1) ** 3) / 4
+    assert kernel_distance(one, other) == pytest.approx(within - 2 * across)
+
+
+def test_one_image_a_class_is_collapse(at_joint: Begin) -> None:
+    running = at_joint()
+    metrics = health(running, *one_a_class(running))
+    assert metrics["diversity"] == 0
+    assert metrics["pixel_diversity"] == 0
+    assert is_collapsed(metrics)
+    assert is_warning(metrics)
+    assert metrics["nearest_ratio"] < 0.01
+
+
+def test_one_image_for_all_classes_is_collapse(at_joint: Begin) -> None:
+    running = at_joint()
+    images, labels = one_a_class(running)
+    metrics = health(running, images[:1].expand_as(images), labels)
+    assert is_collapsed(metrics)
+    assert metrics["rank_ratio"] == 0
+    assert metrics["vendi"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_little_noise_on_one_image_a_class_is_still_collapse(at_joint: Begin) -> None:
+    running = at_joint()
+    images, labels = one_a_class(running)
+    metrics = health(running, images + 0.02 * torch.randn_like(images), labels)
+    assert 0 < metrics["diversity"] < 0.25
+    assert is_collapsed(metrics)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_real_images_are_no_collapse(at_joint: Begin, part: str) -> None:
+    running = at_joint()
+    split: Split = getattr(running.data, part)
+    metrics = health(running, to_float(split.images), split.labels)
+    assert not is_collapsed(metrics)
+    assert not is_warning(metrics)
+    assert metrics["diversity"] > 0.7
+    assert metrics["pixel_diversity"] == pytest.approx(1, abs=0.15)
+    assert metrics["label_agreement"] > 0.5
+    assert metrics["feature_norm_ratio"] == pytest.approx(1, abs=0.3)
+    unseen = part == "val"
+    assert metrics["nearest_ratio"] == pytest.approx(1 if unseen else 0, abs=0.02)
+    assert metrics["vendi"] > 1.5
+
+
+def test_half_of_the_diversity_is_a_warning_and_no_collapse() -> None:
+    for value, warns, collapses in ((0.51, False, False), (0.4, True, False), (0.2, True, True)):
+        for name, other in (("diversity", "rank_ratio"), ("rank_ratio", "diversity")):
+            metrics = {name: value, other: 1.0}
+            assert is_warning(metrics) is warns
+            assert is_collapsed(metrics) is collapses
+
+
+@pytest.mark.parametrize("num_hard", [0, 1])
+def test_too_few_hard_images_to_compare_with_are_no_collapse(
+    at_joint: Begin, num_hard: int
+) -> None:
+    running = at_joint()
+    assert running.state.sets is not None
+    running.state.sets.hard.zero_()
+    running.state.sets.hard[:num_hard] = True
+    split = running.data.val
+    metrics = health(running, to_float(split.images), split.labels)
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert not is_collapsed(metrics)
+
+
+def test_the_share_near_a_border_counts_near_ties(at_joint: Begin) -> None:
+    running = at_joint()
+    images, labels = to_float(running.data.val.images), running.data.val.labels
+    head = running.state.reference.head
+    with torch.no_grad():
+        head.weight.mul_(1e-6)
+        head.bias.zero_()
+    assert health(running, images, labels)["border_share"] == 1
+    with torch.no_grad():
+        head.bias[3] = 5.0
+    metrics = health(running, images, labels)
+    assert metrics["border_share"] == 0
+    assert metrics["label_agreement"] == pytest.approx(0.1)
+
+
+def test_measuring_changes_nothing(at_joint: Begin) -> None:
+    running = at_joint()
+    before = running.state.gan.state_dict()
+    kept = {name: value.clone() for name, value in before["discriminator"].items()}
+    reference = copy_weights(running.state.reference)
+    state = torch.get_rng_state()
+    running.state.gan.discriminator.train()
+    health(running, *one_a_class(running))
+    first = gradient_norms(running.trainer), discriminator_gap(running.trainer)
+    assert (gradient_norms(running.trainer), discriminator_gap(running.trainer)) == first
+    assert running.state.gan.discriminator.training
+    assert differences(kept, running.state.gan.discriminator.state_dict()) == []
+    assert differences(reference, copy_weights(running.state.reference)) == []
+    assert torch.equal(state, torch.get_rng_state())
+    for network in (running.state.gan.generator, running.state.gan.discriminator):
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_gradient_norms_scale_with_lambda_and_are_left_out_without_it(at_joint: Begin) -> None:
+    one, double = (
+        gradient_norms(at_joint(joint={"triplet_weight": weight}).trainer) for weight in (1.0, 2.0)
+    )
+    assert one["gradient_adversarial"] == double["gradient_adversarial"] > 0
+    assert 2 * one["gradient_triplet"] == pytest.approx(double["gradient_triplet"])
+    without = gradient_norms(at_joint(joint={"triplet_weight": 0.0}).trainer)
+    assert without.keys() == {"gradient_adversarial"}
+
+
+def test_the_gap_of_a_discriminator_that_knows_its_training_images(
+    at_joint: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = at_joint()
+    known = {tuple(image.flatten().tolist()) for image in to_float(running.data.train.images)}
+
+    def memorised(images: Tensor, *_: object) -> Tensor:
+        return torch.tensor([float(tuple(i.flatten().tolist()) in known) for i in images])
+
+    monkeypatch.setattr(running.state.gan.discriminator, "forward", memorised)
+    assert discriminator_gap(running.trainer) == 1
+
+
+def test_the_gap_compares_the_same_classes_even_where_the_data_are_sorted(
+    at_joint: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = at_joint()
+    train = running.data.train
+    order = train.labels.argsort()
+    train.images.copy_(train.images[order].clone())
+    train.labels.copy_(train.labels[order].clone())
+
+    def by_class(_: Tensor, labels: Tensor, *__: object) -> Tensor:
+        return labels.float()
+
+    monkeypatch.setattr(running.state.gan.discriminator, "forward", by_class)
+    assert abs(discriminator_gap(running.trainer)) < 0.25

@@ -1,0 +1,138 @@
+"""SNGAN with projection: its own promises."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import is_parametrized
+
+from distill_tune.gans import Sngan
+from distill_tune.gans.sngan import (
+    ConditionalBatchNorm,
+    Discriminator,
+    Generator,
+    double,
+    halve,
+    start_size,
+)
+from distill_tune.interfaces import Gan
+
+
+def is_a_gan(gan: Gan) -> int:
+    """Type-check that a configuration is what the method asks for."""
+    return gan.latent_dim
+
+
+def generator_of(gan: Sngan, size: int) -> Generator:
+    generator = gan.build_generator(num_classes=3, channels=1, image_size=size)
+    assert isinstance(generator, Generator)
+    return generator
+
+
+def discriminator_of(gan: Sngan, size: int) -> Discriminator:
+    discriminator = gan.build_discriminator(num_classes=3, channels=1, image_size=size)
+    assert isinstance(discriminator, Discriminator)
+    return discriminator
+
+
+def test_sngan_is_what_the_method_calls_a_gan() -> None:
+    # The protocol's latent_dim can be set, a frozen field cannot: a property there mends it.
+    assert is_a_gan(Sngan(latent_dim=7)) == 7  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "start"),
+    [
+        (8, (4, 1)),
+        (16, (4, 2)),
+        (28, (7, 2)),
+        (32, (4, 3)),
+        (48, (6, 3)),
+        (64, (4, 4)),
+        (96, (6, 4)),
+    ],
+)
+def test_the_generator_starts_small_and_doubles(size: int, start: tuple[int, int]) -> None:
+    assert start_size(size) == start
+    assert start[0] * 2 ** start[1] == size
+
+
+def test_an_odd_size_is_cropped_from_the_next_one_in_the_middle() -> None:
+    base, doublings = start_size(30)
+    assert base * 2**doublings == 32
+    generator = generator_of(Sngan(latent_dim=4, generator_width=8), 30).eval()
+    z, labels = torch.randn(2, 4), torch.zeros(2, dtype=torch.int64)
+    small = generator(z, labels)
+    generator.image_size = 32
+    assert torch.equal(generator(z, labels)[:, :, 1:31, 1:31], small)
+
+
+def test_channels_taper_as_the_resolution_doubles_but_not_below_the_least() -> None:
+    gan = Sngan(generator_width=64, generator_min_width=16)
+    widths = [block.conv2.out_channels for block in generator_of(gan, 64).blocks]  # type: ignore[union-attr]
+    assert widths == [64, 32, 16, 16]
+    narrow = generator_of(Sngan(generator_width=4, generator_min_width=16), 64)
+    assert [block.conv2.out_channels for block in narrow.blocks] == [4] * 4  # type: ignore[union-attr]
+
+
+def test_the_class_enters_every_block_and_starts_at_zero() -> None:
+    generator = generator_of(Sngan(generator_width=8), 32)
+    norms = [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm)]
+    assert len(norms) == 2 * len(generator.blocks)
+    assert all(bool((norm.from_class.weight == 0).all()) for norm in norms)
+    assert all(bool((norm.from_z.weight != 0).any()) for norm in norms)
+
+
+def test_conditional_batch_norm_by_hand() -> None:
+    norm = ConditionalBatchNorm(2, 1, 3).eval()
+    nn.init.zeros_(norm.from_z.weight)
+    with torch.no_grad():
+        norm.from_class.weight[1] = torch.tensor([1.0, 0.0, 0.0, 5.0])
+    maps = torch.ones(1, 2, 2, 2)
+    out = norm(maps, torch.zeros(1, 1), torch.tensor([1]), 0.5)
+    scaled = 1 / (1 + norm.norm.eps) ** 0.5
+    assert out[0, 0].flatten().tolist() == pytest.approx([1.5 * scaled] * 4)
+    assert out[0, 1].flatten().tolist() == pytest.approx([scaled + 2.5] * 4)
+
+
+def test_the_discriminator_has_spectral_norm_everywhere_and_no_batch_norm() -> None:
+    discriminator = discriminator_of(Sngan(discriminator_width=8), 32)
+    layers = [
+        module
+        for module in discriminator.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding)
+    ]
+    assert len(layers) > 6
+    assert all(is_parametrized(layer, "weight") for layer in layers)
+    assert not any(isinstance(module, _BatchNorm) for module in discriminator.modules())
+
+
+def test_spectral_norm_settles_at_one() -> None:
+    discriminator = discriminator_of(Sngan(discriminator_width=8), 16)
+    images, labels = torch.rand(4, 1, 16, 16), torch.arange(4) % 3
+    for _ in range(60):
+        discriminator(images, labels)
+    weight = discriminator.to_logit.weight
+    assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_reading_the_discriminator_in_eval_mode_leaves_its_power_iteration_alone() -> None:
+    discriminator = discriminator_of(Sngan(discriminator_width=8), 16)
+    images, labels = torch.rand(4, 1, 16, 16), torch.arange(4) % 3
+
+    def buffers() -> list[torch.Tensor]:
+        return [buffer.clone() for buffer in discriminator.buffers()]
+
+    before = buffers()
+    discriminator.eval()(images, labels)
+    assert all(torch.equal(a, b) for a, b in zip(before, buffers(), strict=True))
+    discriminator.train()(images, labels)
+    assert not all(torch.equal(a, b) for a, b in zip(before, buffers(), strict=True))
+
+
+def test_doubling_repeats_and_halving_averages() -> None:
+    maps = torch.arange(8.0).view(1, 2, 2, 2)
+    doubled = double(maps)
+    expected = nn.functional.interpolate(maps, scale_factor=2, mode="nearest")
+    assert torch.equal(doubled, expected)
+    assert torch.equal(halve(doubled), maps)
