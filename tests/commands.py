@@ -87,8 +87,15 @@ class Run:
         """All that it said."""
         return f"{self.stdout}\n{self.stderr}"
 
+    def wait_for_silence(self) -> None:
+        """Wait until nothing that the command started runs any more (looked at on Linux only)."""
+        until = time.monotonic() + PATIENCE_S
+        while self.survivors():
+            assert time.monotonic() < until, self.survivors()
+            time.sleep(0.2)
+
     def survivors(self) -> list[str]:
-        """Return the processes that this command started and that still run (Linux only)."""
+        """Return the processes of the command's session that run."""
         found = []
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from distill_tune.backbones.classifier import Classifier
+from distill_tune.backbones.pointwise import use_matrix_products
 from distill_tune.errors import InputError, Text
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -71,6 +72,7 @@ def build_classifier(
             raise _size_error(name, input_size, error) from error
     _set_channels(model, channels)
     _remove_head(model)
+    use_matrix_products(model)
     feature_dim = _feature_dim(model, name, channels, input_size)
     mean, std = _IMAGENET if pretrained and channels == 3 else _CENTRED
     classifier = Classifier(

@@ -209,7 +209,8 @@ def _squared_singular_values(matrix: Tensor) -> Tensor:
     """Return them from the smaller Gram matrix, in float64: much faster than an SVD."""
     matrix = matrix.double()
     gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
-    return torch.linalg.eigvalsh(gram).clamp_min(0.0)
+    values: Tensor = torch.linalg.eigvalsh(gram)
+    return values.clamp_min(0.0)
 
 
 def _exp_entropy(shares: Tensor) -> float:

@@ -132,12 +132,18 @@ class TrialState:
         return cls(classifier, optimizer, reference, snapshot, _build_gan(config, data, device))
 
     def state_dict(self) -> StateDict:
-        """Return tensors and plain data only: loads with ``weights_only=True``."""
+        """Return tensors and plain data only: loads with ``weights_only=True``.
+
+        What is equal is there once: saved, it takes its space once.
+        """
+        classifier, reference = self.classifier.state_dict(), self.reference.state_dict()
+        is_best_now = self.best.epoch > 0 and self.best.epoch == self._classifier_epoch()
+        is_snapshot_first = self.stage != "classifier" and self.last_refresh == 0
         return {
-            "classifier": self.classifier.state_dict(),
+            "classifier": classifier,
             "optimizer": self.optimizer.state_dict(),
-            "reference": self.reference.state_dict(),
-            "snapshot": self.snapshot.state_dict(),
+            "reference": reference,
+            "snapshot": reference if is_snapshot_first else self.snapshot.state_dict(),
             "gan": self.gan.state_dict(),
             "stage": self.stage,
             "epoch": self.epoch,
@@ -145,13 +151,17 @@ class TrialState:
             "best": {
                 "accuracy": self.best.accuracy,
                 "epoch": self.best.epoch,
-                "weights": self.best.weights,
+                "weights": classifier if is_best_now else self.best.weights,
             },
             "sets": self.sets.state_dict() if self.sets else None,
             "last_refresh": self.last_refresh,
             "healthy": self.healthy,
             "is_frozen": self.is_frozen,
         }
+
+    def _classifier_epoch(self) -> int:
+        """Return the epochs of the stage that ``best`` counts in."""
+        return self.epoch if self.stage == "classifier" else self.joint_epoch
 
     def load_state_dict(self, saved: StateDict, config: TrialConfig, data: DeviceData) -> None:
         """Take over a saved state of the same configuration and data."""
@@ -162,7 +172,9 @@ class TrialState:
         self.gan.load_state_dict(saved["gan"])
         self.stage, self.epoch = saved["stage"], saved["epoch"]
         self.joint_epoch, self.last_refresh = saved["joint_epoch"], saved["last_refresh"]
-        self.best = Best(**saved["best"])
+        best = saved["best"]
+        weights = {name: tensor.clone() for name, tensor in best["weights"].items()}
+        self.best = Best(best["accuracy"], best["epoch"], weights)
         self.healthy, self.is_frozen = saved["healthy"], saved["is_frozen"]
         sets = saved["sets"]
         self.sets = (

@@ -1,0 +1,61 @@
+"""1x1 convolutions as matrix products: the same function, whatever the map's size."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from distill_tune.backbones import Backbone
+from distill_tune.backbones.pointwise import (
+    CentredConv2d,
+    PointwiseConv2d,
+    use_matrix_products,
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(3, 4, 1),
+        nn.Conv2d(3, 4, 1, stride=2, bias=False),
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),
+    ],
+)
+def test_a_layer_and_its_gradients_stay_what_they_were(layer: nn.Conv2d, size: int) -> None:
+    changed = copy.deepcopy(layer)
+    use_matrix_products(changed)
+    assert type(changed) is not nn.Conv2d
+    results = []
+    for conv in (layer, changed):
+        conv.zero_grad()
+        maps = torch.linspace(-1, 1, 2 * 3 * size**2).view(2, 3, size, size).requires_grad_()
+        out = conv(maps)
+        (out**2).sum().backward()
+        results.append([out, maps.grad, *(p.grad for p in conv.parameters())])
+    for before, after in zip(*results, strict=True):
+        assert before is not None
+        torch.testing.assert_close(after, before)
+
+
+def test_grouped_dilated_and_unpadded_layers_are_left_alone() -> None:
+    layers = nn.Sequential(
+        nn.Conv2d(4, 4, 1, groups=2), nn.Conv2d(4, 4, 3, padding=2, dilation=2), nn.Conv2d(4, 4, 3)
+    )
+    use_matrix_products(layers)
+    assert {type(layer) for layer in layers} == {nn.Conv2d}
+
+
+def test_a_resnet_uses_them_and_keeps_its_state_dict() -> None:
+    from torchvision.models import resnet50
+
+    built = Backbone(name="resnet50", stem="imagenet", input_size=16).build(
+        num_classes=10, channels=3, image_size=16
+    )
+    kinds = [type(module) for module in built.body.modules()]
+    assert kinds.count(PointwiseConv2d) == 36
+    assert kinds.count(CentredConv2d) == 16
+    names = [name for name in resnet50().state_dict() if not name.startswith("fc.")]
+    assert list(built.body.state_dict()) == names
