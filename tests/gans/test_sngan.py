@@ -69,10 +69,10 @@ def test_an_odd_size_is_cropped_from_the_next_one_in_the_middle() -> None:
 
 def test_channels_taper_as_the_resolution_doubles_but_not_below_the_least() -> None:
     gan = Sngan(generator_width=64, generator_min_width=16)
-    widths = [block.conv2.out_channels for block in generator_of(gan, 64).blocks]
+    widths = [block.conv2.out_channels for block in generator_of(gan, 64).blocks]  # type: ignore[union-attr]
     assert widths == [64, 32, 16, 16]
     narrow = generator_of(Sngan(generator_width=4, generator_min_width=16), 64)
-    assert [block.conv2.out_channels for block in narrow.blocks] == [4] * 4
+    assert [block.conv2.out_channels for block in narrow.blocks] == [4] * 4  # type: ignore[union-attr]
 
 
 def test_the_class_enters_every_block_and_starts_at_zero() -> None:
