@@ -109,7 +109,7 @@ class TrialObserver(Protocol):
     def scalars(self, stage: Stage, step: int, metrics: Metrics) -> None:
         """Take the numbers of one epoch (or of some GAN steps) of a stage."""
 
-    def images(self, name: str, step: int, images: "Tensor") -> None:
+    def images(self, name: str, step: int, images: "Tensor", *, columns: int | None = None) -> None:
         """Take a batch of images ``[n, channels, size, size]``, float32 in [-1, 1]."""
 
 

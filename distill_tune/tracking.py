@@ -56,10 +56,11 @@ class TensorBoard:
             self._add_scalar(f"{stage}/{name}", step, value)
         self._writer.flush()
 
-    def images(self, name: str, step: int, images: "Tensor") -> None:
+    def images(self, name: str, step: int, images: "Tensor", *, columns: int | None = None) -> None:
         """Write a batch ``[n, channels, size, size]``, float in [-1, 1], as one grid."""
         if len(images):
-            self._add(name, step, image(name, image_grid(images), dataformats="CHW"))
+            grid = image_grid(images, columns=columns)
+            self._add(name, step, image(name, grid, dataformats="CHW"))
             self._writer.flush()
 
     def hparams(self, params: Mapping[str, Any], metrics: Metrics) -> None:
@@ -141,11 +142,14 @@ def _as_float32(value: float) -> float:
     return torch.tensor(value, dtype=torch.float32).item()
 
 
-def image_grid(images: "Tensor", *, min_pixels: int = 48, gap: int = 2) -> "Tensor":
-    """Return images as one picture, about as many columns as rows, white between them.
+def image_grid(
+    images: "Tensor", *, columns: int | None = None, min_pixels: int = 48, gap: int = 2
+) -> "Tensor":
+    """Return images as one picture, row by row, white between them.
 
     Args:
         images: ``[n, channels, height, width]``, float in [-1, 1], n >= 1; nan counts as 0.
+        columns: Images in a row; None = about as many as there are rows.
         min_pixels: Small images are enlarged by a whole factor to at least this height.
         gap: Pixels between the images.
 
@@ -157,7 +161,7 @@ def image_grid(images: "Tensor", *, min_pixels: int = 48, gap: int = 2) -> "Tens
     pixels = scaled.round().to(torch.uint8)
     pixels = pixels.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
     count, channels, height, width = pixels.shape
-    columns = math.ceil(math.sqrt(count))
+    columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
     grid = torch.full((channels, *size), 255, dtype=torch.uint8)

@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from distill_tune.cli import app
 
 from .commands import (
     STUDY,
@@ -23,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 ONE_AT_A_TIME = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
-    .replace("num_trials: 6", "num_trials: 4")
+    .replace("num_trials: 6", "num_trials: 4, num_startup_trials: 2")
     .replace("joint: {epochs: 4", "joint: {epochs: 6")
 ) + "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
 
@@ -65,13 +69,17 @@ class Broken(NamedTuple):
 
     Attributes:
         study: Its directory.
-        runs: The commands by what they were.
+        runs: The sessions by what they were.
         logs: The log as it stood after each.
+        second: What a search was told that came during the second session.
+        finished: What a search was told that came after the third.
     """
 
     study: Path
     runs: dict[str, Run]
     logs: dict[str, list[Event]]
+    second: Result
+    finished: Result
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +93,17 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
 
     note("out of time", run(*command, "--time-budget", "0.2"))
     interrupted = Run(*command, "--resume")
+    interrupted.wait_until(lambda: len(of_kind(read_events(study), "session_started")) == 2)
+    second = CliRunner().invoke(app, ["resume", str(study)])
     interrupted.wait_until(lambda: is_mid_way(study))
-    second = Run("resume", str(study))
-    second.wait()
-    runs["second"] = second
     interrupted.send(signal.SIGINT)
     interrupted.wait()
     note("interrupted", interrupted)
     note("resumed", run("resume", str(study)))
-    note("finished", run("resume", str(study)))
+    finished = CliRunner().invoke(app, ["resume", str(study)])
+    logs["finished"] = read_events(study)
     note("extended", run("resume", str(study), "--num-trials", "8"))
-    return Broken(study, runs, logs)
+    return Broken(study, runs, logs, second, finished)
 
 
 def test_a_search_out_of_time_says_so_and_how_to_go_on(broken: Broken) -> None:
@@ -122,9 +130,8 @@ def test_an_interrupted_search_exits_with_130_and_names_the_command_that_resumes
 
 
 def test_a_second_search_is_refused_while_the_first_lives(broken: Broken) -> None:
-    second = broken.runs["second"]
-    assert second.process.returncode == 2
-    assert second.stderr == f"study {broken.study} is in use by another search\n"
+    assert broken.second.exit_code == 2
+    assert broken.second.stderr == f"study {broken.study} is in use by another search\n"
     assert len(of_kind(broken.logs["interrupted"], "session_started")) == 2
 
 
@@ -167,9 +174,9 @@ def test_the_shared_stages_are_found_ready(broken: Broken) -> None:
 def test_a_finished_study_is_left_as_it_is(broken: Broken) -> None:
     new = broken.logs["finished"][len(broken.logs["resumed"]) :]
     assert [event["event"] for event in new] == ["session_started", "session_ended"]
-    lines = broken.runs["finished"].stdout.splitlines()
-    assert lines[-1] == "The study is finished: 6 of 6 trials."
-    assert not any("Ray" in line for line in lines), "nothing to start it for"
+    assert broken.finished.exit_code == 0
+    assert broken.finished.stdout.endswith("\nThe study is finished: 6 of 6 trials.\n")
+    assert "Ray" not in broken.finished.output, "there is nothing to start it for"
 
 
 def test_a_finished_study_can_be_given_more_trials(broken: Broken) -> None:
@@ -207,11 +214,10 @@ class Killed(NamedTuple):
 
 def cut_newest_checkpoint(study: Path) -> str:
     """Cut the newest checkpoint of the trial that runs; return the trial's name."""
-    newest = max(study.glob("ray/session-*/*/checkpoint_*/trial.pt"), key=lambda path: path.parts)
-    assert len(list(newest.parents[1].glob("checkpoint_*"))) == 2
-    with newest.open("r+b") as file:
-        file.truncate(newest.stat().st_size // 2)
-    return newest.parents[1].name
+    newest = max(study.glob("ray/session-*/*/checkpoint_*"), key=lambda path: path.parts)
+    content = newest / "trial.pt"
+    content.write_bytes(content.read_bytes()[:-9999] if content.exists() else b"")
+    return newest.parent.name
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +250,7 @@ def has_two_checkpoints(study: Path) -> bool:
     epochs = [epoch for trial, epoch in epochs_reported(events) if trial in running]
     names = [f"shufflenet_v2_x0_5-{trial:04d}" for trial in running]
     seals = [path for name in names for path in study.glob(f"ray/*/{name}/*/trial.json")]
-    return len(seals) == 2 and max(epochs, default=0) in {3, 4}
+    return len(seals) >= 2 and max(epochs, default=0) in {3, 4}
 
 
 def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:

@@ -11,6 +11,7 @@ from distill_tune.search.journal import Journal
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.trainable import trial_name
+from distill_tune.tracking import TensorBoard
 
 _TABLES_EVERY_S = 10.0
 
@@ -100,7 +101,11 @@ class StudyCallback(tune.Callback):
         number = trial.config["number"]
         self._journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
         self._write_tables()
-        delete_checkpoints(self._journal.directory, trial_name(trial.config))
+        name = trial_name(trial.config)
+        delete_checkpoints(self._journal.directory, name)
+        board = TensorBoard(self._journal.directory.path(f"tensorboard/{name}"))
+        board.hparams_end(succeeded=status != "failed")
+        board.close()
 
     def _write_tables(self) -> None:
         self._journal.write_tables()

@@ -1,5 +1,6 @@
 """The trainable: a thin adaptor of a trial to Ray. One step = one epoch of stage 3."""
 
+import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from distill_tune.study import Study
 from distill_tune.tracking import TensorBoard
 
 _GRID_PER_CLASS = 8
+_HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity")
 
 
 class DistillTrial(tune.Trainable):
@@ -63,7 +65,7 @@ class DistillTrial(tune.Trainable):
         self._warnings: list[str] = []
         self._board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
         self._hparams = {"backbone": config["backbone"], **config["params"]}
-        self._board.hparams(self._hparams, {OBJECTIVE: float("nan")})
+        self._board.hparams(self._hparams, dict.fromkeys(_HPARAMS_METRICS, math.nan))
         for report in shared_reports:
             self._board.scalars(report.stage, report.step, report.metrics)
         self._go_on()
@@ -111,9 +113,11 @@ class DistillTrial(tune.Trainable):
         value = report.metrics[self._study.search.metric]
         self._best = max(self._best, value)
         if self._is_grid_due(report.step):
-            self._board.images("synthetic", report.step, self._trial.sample_images(_GRID_PER_CLASS))
+            images = self._trial.sample_images(_GRID_PER_CLASS)
+            self._board.images("synthetic", report.step, images, columns=_GRID_PER_CLASS)
         self._board.flush()
-        self._board.hparams(self._hparams, {OBJECTIVE: self._best})
+        shown = {OBJECTIVE: self._best, **report.metrics}
+        self._board.hparams(self._hparams, {name: shown[name] for name in _HPARAMS_METRICS})
         return {
             OBJECTIVE: self._best,
             "epoch": report.step,
