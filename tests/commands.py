@@ -1,5 +1,6 @@
 """The command line as the tests use it: tiny studies, runs that are watched, stopped and read."""
 
+import csv
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,13 @@ space:
 search: {{num_trials: 6}}
 """
 """Two cheap backbones on digits of 8x8 pixels: an epoch takes about a second."""
+
+ONE_AT_A_TIME = (
+    STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
+    .replace("num_trials: 6", "num_trials: 4, num_startup_trials: 2")
+    .replace("joint: {epochs: 4", "joint: {epochs: 6")
+) + "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
+"""Trials in a row: whatever happens to the search, it ends with the same numbers."""
 
 Event = dict[str, Any]
 
@@ -94,17 +103,15 @@ class Run:
             assert time.monotonic() < until, self.survivors()
             time.sleep(0.2)
 
-    def survivors(self) -> list[str]:
-        """Return the processes of the command's session that run."""
-        found = []
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                name, _, rest = status.read_text().partition("(")[2].rpartition(")")
-            except OSError:
-                continue
-            state, _, _, session = rest.split()[:4]
-            if int(session) == self.process.pid and state != "Z":
-                found.append(name)
+    def survivors(self) -> dict[int, str]:
+        """Return the processes of the command's session that run: number to title."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.process.pid and state != "Z":
+                    title = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = title.decode(errors="replace")
         return found
 
 
@@ -146,3 +153,34 @@ def scalars(board: Path) -> dict[tuple[str, int], list[float]]:
             for value in event.summary.value:
                 found.setdefault((value.tag, event.step), []).append(value.simple_value)
     return found
+
+
+def rows(study: Path, name: str) -> list[dict[str, str]]:
+    """Return a table without what depends on the clock."""
+    with (study / name).open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    return [{key: row[key] for key in row if not key.startswith("seconds/")} for row in table]
+
+
+def assert_nothing_is_doubled(study: Path) -> None:
+    """Check the tables and every TensorBoard run."""
+    pairs = [(row["number"], row["epoch"]) for row in rows(study, "epochs.csv")]
+    assert len(pairs) == len(set(pairs))
+    boards = list((study / "tensorboard").iterdir())
+    assert len(boards) == len(rows(study, "trials.csv"))
+    for board in boards:
+        assert {key: len(values) for key, values in scalars(board).items() if len(values) > 1} == {}
+
+
+def write_space(folder: Path, text: str) -> list[str]:
+    """Write a space; return the command that searches it."""
+    space = folder / "tiny.yaml"
+    space.write_text(text, encoding="utf-8")
+    return ["search", "--space", str(space), "--storage", str(folder / "runs")]
+
+
+def is_mid_way(study: Path) -> bool:
+    """Whether a trial is over and another has two epochs behind it, though not all."""
+    events = read_events(study)
+    begun = {trial for trial, epoch in epochs_reported(events) if epoch >= 2}
+    return bool(of_kind(events, "trial_ended")) and bool(begun & unfinished(events))

@@ -1,13 +1,11 @@
-"""Searches that were interrupted, killed or out of time, and what goes on from there."""
+"""Searches that were interrupted or out of time, and what goes on from there."""
 
-import csv
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from distill_tune.cli import app
 
@@ -15,53 +13,18 @@ from .commands import (
     STUDY,
     Event,
     Run,
+    assert_nothing_is_doubled,
     epochs_reported,
+    is_mid_way,
     of_kind,
     read_events,
+    rows,
     run,
-    scalars,
     unfinished,
+    write_space,
 )
 
 pytestmark = pytest.mark.slow
-
-ONE_AT_A_TIME = (
-    STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
-    .replace("num_trials: 6", "num_trials: 4, num_startup_trials: 2")
-    .replace("joint: {epochs: 4", "joint: {epochs: 6")
-) + "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
-
-
-def write(folder: Path, text: str) -> list[str]:
-    """Write a space; return the command that searches it."""
-    space = folder / "tiny.yaml"
-    space.write_text(text, encoding="utf-8")
-    return ["search", "--space", str(space), "--storage", str(folder / "runs")]
-
-
-def is_mid_way(study: Path, min_ended: int = 1) -> bool:
-    """Whether so many trials are over and another has epochs behind it, though not all."""
-    events = read_events(study)
-    begun = {trial for trial, epoch in epochs_reported(events) if epoch >= 2}
-    ended = len(of_kind(events, "trial_ended"))
-    return ended >= min_ended and bool(begun & unfinished(events))
-
-
-def rows(study: Path, name: str) -> list[dict[str, str]]:
-    """Return a table without what depends on the clock."""
-    with (study / name).open(encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    return [{key: row[key] for key in row if not key.startswith("seconds/")} for row in table]
-
-
-def assert_nothing_is_doubled(study: Path) -> None:
-    """Check the tables and every TensorBoard run."""
-    pairs = [(row["number"], row["epoch"]) for row in rows(study, "epochs.csv")]
-    assert len(pairs) == len(set(pairs))
-    boards = list((study / "tensorboard").iterdir())
-    assert len(boards) == len(rows(study, "trials.csv"))
-    for board in boards:
-        assert {key: len(values) for key, values in scalars(board).items() if len(values) > 1} == {}
 
 
 class Broken(NamedTuple):
@@ -85,7 +48,7 @@ class Broken(NamedTuple):
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     root = tmp_path_factory.mktemp("broken")
-    command, study = write(root, STUDY), root / "runs/tiny"
+    command, study = write_space(root, STUDY), root / "runs/tiny"
     runs, logs = {}, {}
 
     def note(name: str, done: Run) -> None:
@@ -194,104 +157,8 @@ def test_no_row_and_no_step_is_doubled_in_the_end(broken: Broken) -> None:
     assert list(broken.study.rglob("checkpoint_*")) == []
 
 
-class Killed(NamedTuple):
-    """A study left alone, and the same one killed twice, with a damaged checkpoint.
-
-    Attributes:
-        whole: The directory of the one left alone.
-        killed: That of the other.
-        log: The other's as it stood after the second kill.
-        damaged: Trial whose newest checkpoint was cut off.
-        last: The session that brought it to its end.
-    """
-
-    whole: Path
-    killed: Path
-    log: list[Event]
-    damaged: str
-    last: Run
-
-
-def cut_newest_checkpoint(study: Path) -> str:
-    """Cut the newest checkpoint of the trial that runs; return the trial's name."""
-    newest = max(study.glob("ray/session-*/*/checkpoint_*"), key=lambda path: path.parts)
-    content = newest / "trial.pt"
-    content.write_bytes(content.read_bytes()[:-9999] if content.exists() else b"")
-    return newest.parent.name
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    root = tmp_path_factory.mktemp("whole")
-    run(*write(root, ONE_AT_A_TIME))
-    whole = root / "runs/tiny"
-
-    root = tmp_path_factory.mktemp("killed")
-    study = root / "runs/tiny"
-    first = Run(*write(root, ONE_AT_A_TIME))
-    first.wait_until(lambda: bool(of_kind(read_events(study), "data")))
-    first.send(signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
-    second = Run("resume", str(study))
-    second.wait_until(lambda: is_mid_way(study) and has_two_checkpoints(study))
-    second.send(signal.SIGKILL)
-    assert second.wait() == -signal.SIGKILL
-    for dead in (first, second):
-        dead.wait_for_silence()
-    log = read_events(study)
-    damaged = cut_newest_checkpoint(study)
-    return Killed(whole, study, log, damaged, run("resume", str(study)))
-
-
-def has_two_checkpoints(study: Path) -> bool:
-    """Whether the trial that runs has two whole checkpoints, and an epoch left to do."""
-    events = read_events(study)
-    running = unfinished(events)
-    epochs = [epoch for trial, epoch in epochs_reported(events) if trial in running]
-    names = [f"shufflenet_v2_x0_5-{trial:04d}" for trial in running]
-    seals = [path for name in names for path in study.glob(f"ray/*/{name}/*/trial.json")]
-    return len(seals) >= 2 and max(epochs, default=0) in {3, 4}
-
-
-def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
-    kinds = [event["event"] for event in killed.log]
-    assert kinds.count("session_started") == 2
-    assert "session_ended" not in kinds
-    assert killed.last.process.returncode == 0
-
-
-def test_a_damaged_checkpoint_is_passed_over_and_named(killed: Killed) -> None:
-    (warning,) = of_kind(read_events(killed.killed), "warning")
-    assert warning["text"].startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
-    assert f"warning: {warning['text']}" in killed.last.stdout.splitlines()
-
-
-def test_the_trial_of_the_damaged_checkpoint_goes_on_from_the_one_before(killed: Killed) -> None:
-    number = int(killed.damaged.rpartition("-")[2])
-    last = max(epoch for trial, epoch in epochs_reported(killed.log) if trial == number)
-    again = epochs_reported(read_events(killed.killed)[len(killed.log) :])
-    first = min(epoch for trial, epoch in again if trial == number)
-    assert 1 < first <= last
-
-
-def test_a_study_killed_twice_ends_as_one_left_alone(killed: Killed) -> None:
-    for name in ("trials.csv", "epochs.csv"):
-        assert rows(killed.killed, name) == rows(killed.whole, name)
-    winners: list[Any] = []
-    for study in (killed.whole, killed.killed):
-        (best,) = (study / "best").iterdir()
-        winners.append(best.read_text())
-    assert winners[0] == winners[1]
-
-
-def test_its_curves_are_those_of_the_other_and_nothing_is_doubled(killed: Killed) -> None:
-    assert_nothing_is_doubled(killed.killed)
-    for board in (killed.whole / "tensorboard").iterdir():
-        assert scalars(killed.killed / "tensorboard" / board.name) == scalars(board)
-
-
 def test_an_interrupt_before_anything_began_leaves_nothing(tmp_path: Path) -> None:
-    early = Run(*write(tmp_path, STUDY))
+    early = Run(*write_space(tmp_path, STUDY))
     early.wait_until(lambda: is_importing(early))
     early.send(signal.SIGINT)
     # Python itself dies of the signal where the interrupt met an import.

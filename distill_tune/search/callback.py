@@ -1,9 +1,11 @@
 """What Ray tells the driver of its trials, as events of the study."""
 
 import time
+from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.search.checkpoints import delete_checkpoints
@@ -28,6 +30,7 @@ class StudyCallback(tune.Callback):
     def __init__(self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int) -> None:
         self._journal, self._sampler, self._max_epochs = journal, sampler, max_epochs
         self._tables_at = time.monotonic()
+        self._started: set[int] = set()
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
@@ -40,7 +43,11 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
+        self._start(trial)
+
+    def _start(self, trial: RayTrial) -> None:
         config = trial.config
+        self._started.add(config["number"])
         self._journal.emit(
             "trial_started",
             trial=config["number"],
@@ -94,8 +101,21 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        reason, detail = _explain(trial.get_pickled_error())
-        self._end(trial, "failed", reason, detail)
+        if trial.config["number"] not in self._started:
+            # It failed as it was built: Ray never called it started.
+            self._start(trial)
+        self._end(trial, "failed", *_explain(trial))
+
+    def on_trial_recover(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],  # noqa: ARG002
+        trial: RayTrial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        _, detail = _explain(trial)
+        text = f"{trial_name(trial.config)} goes on from its last checkpoint: {detail}"
+        self._journal.emit("warning", text=text)
 
     def _end(self, trial: RayTrial, status: str, reason: str, detail: str) -> None:
         number = trial.config["number"]
@@ -112,9 +132,17 @@ class StudyCallback(tune.Callback):
         self._tables_at = time.monotonic()
 
 
-def _explain(error: object) -> tuple[str, str]:
+def _explain(trial: RayTrial) -> tuple[str, str]:
     """Return reason and last line of what ended a trial's process or its code."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    last = lines[-1].strip() if lines else "no message"
-    lost = any(name in str(error) for name in ("ActorDied", "ActorUnavailable", "NodeDied"))
-    return ("worker_lost" if lost else "error"), last
+    error = _last_error(trial)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    is_lost = isinstance(error, RayActorError) and not error.actor_init_failed
+    return "worker_lost" if is_lost else "error", lines[-1] if lines else "no message"
+
+
+def _last_error(trial: RayTrial) -> object:
+    """Read it where the driver keeps it: the storage has it at Ray's next snapshot only."""
+    path = trial.pickled_error_file
+    if path and Path(path).exists():
+        return cloudpickle.loads(Path(path).read_bytes())
+    return Path(trial.error_file).read_text() if trial.error_file else ""

@@ -1,0 +1,70 @@
+"""Checkpoints: found again in their order, and not believed when they are damaged."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill_tune.records import StudyDirectory
+from distill_tune.search.checkpoints import (
+    delete_checkpoints,
+    local_copies,
+    newest_first,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+CPU = torch.device("cpu")
+CONTENT = {"weights": torch.arange(4.0), "epoch": 3, "objective": 0.25}
+
+
+def saved(root: Path, session: int, number: int, trial: str = "alexnet-0001") -> Path:
+    folder = root / f"ray/session-{session:04d}/{trial}/checkpoint_{number:06d}"
+    folder.mkdir(parents=True)
+    write_checkpoint(folder, CONTENT | {"epoch": number})
+    return folder
+
+
+def test_a_checkpoint_reads_back_equal(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, CONTENT)
+    again = read_checkpoint(tmp_path, CPU)
+    assert torch.equal(again.pop("weights"), torch.arange(4.0))
+    assert again == {"epoch": 3, "objective": 0.25}
+
+
+@pytest.mark.parametrize("name", ["trial.pt", "trial.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "gone"])
+def test_damage_is_noticed(tmp_path: Path, name: str, damage: str) -> None:
+    write_checkpoint(tmp_path, CONTENT)
+    path = tmp_path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged: dict[str, bytes] = {"cut": bytes(content[: len(content) // 2])}
+    damaged |= {"empty": b"", "flipped": bytes(content)}
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(damaged[damage])
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        read_checkpoint(tmp_path, CPU)
+
+
+@pytest.mark.parametrize("name", ["runs", "runs [1]", "a*b?c"])
+def test_the_newest_comes_first_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    folders = [saved(root, 2, 0), saved(root, 1, 11), saved(root, 1, 9), saved(root, 10, 0)]
+    saved(root, 3, 5, trial="alexnet-0010")
+    expected = [folders[3], folders[0], folders[1], folders[2]]
+    assert newest_first(str(root), "alexnet-0001") == [str(folder) for folder in expected]
+    assert list(local_copies(str(root), "alexnet-0001", tmp_path)) == expected
+
+
+def test_a_trial_without_checkpoints_has_none(tmp_path: Path) -> None:
+    assert newest_first(str(tmp_path / "nothing"), "alexnet-0001") == []
+
+
+def test_only_the_checkpoints_of_the_trial_that_is_over_are_deleted(tmp_path: Path) -> None:
+    gone, kept = saved(tmp_path, 1, 0), saved(tmp_path, 1, 0, trial="alexnet-0002")
+    delete_checkpoints(StudyDirectory(str(tmp_path)), "alexnet-0001")
+    assert not gone.exists()
+    assert kept.exists()

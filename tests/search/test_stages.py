@@ -1,0 +1,91 @@
+"""Shared stages: which trials share them, and what their keys depend on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill_tune.config import parse, read_yaml_text
+from distill_tune.distill.trial import Trial
+from distill_tune.search.stages import (
+    SharedStage,
+    StageResult,
+    adopt_stages,
+    compute_stage,
+    file_name,
+    is_shared,
+    stage_key,
+    stage_name,
+)
+from distill_tune.study import Study
+from tests.commands import STUDY
+
+CPU = torch.device("cpu")
+STAGES: tuple[SharedStage, ...] = ("classifier", "warmup")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("paths", "classifier", "warmup"),
+    [
+        ([], True, True),
+        (["joint.margin", "joint.gan_lr"], True, True),
+        (["classifier.lr"], False, True),
+        (["gan.lr", "joint.margin"], True, False),
+        (["gan.triplet_steps"], True, True),
+        (["gan.triplet_steps", "gan.latent_dim", "classifier.shift"], False, False),
+    ],
+)
+def test_a_stage_is_shared_unless_one_of_its_fields_is_searched(
+    paths: list[str], classifier: bool, warmup: bool
+) -> None:
+    assert is_shared("classifier", paths) is classifier
+    assert is_shared("warmup", paths) is warmup
+
+
+def key(study: Study, stage: SharedStage, backbone: str, **params: object) -> str:
+    named = {name.replace("__", "."): value for name, value in params.items()}
+    return stage_key(stage, study.trial_config(backbone, named), "digest", CPU)
+
+
+def test_the_keys_depend_on_what_the_products_depend_on(study: Study) -> None:
+    one, other = (backbone.name for backbone in study.backbones)
+    for stage in STAGES:
+        assert key(study, stage, one) == key(study, stage, one, joint__margin=0.1)
+        assert key(study, stage, one) != key(study, stage, one, seed=1)
+    assert key(study, "classifier", one) != key(study, "classifier", other)
+    assert key(study, "warmup", one) == key(study, "warmup", other)
+    assert key(study, "classifier", one) != key(study, "classifier", one, classifier__lr=0.5)
+    assert key(study, "warmup", one) == key(study, "warmup", one, classifier__lr=0.5)
+    assert key(study, "warmup", one) != key(study, "warmup", one, gan__lr=0.5)
+    assert key(study, "warmup", one) == key(study, "warmup", one, gan__triplet_steps=9)
+
+
+def test_a_stage_is_computed_once_and_then_found(study: Study, tmp_path: Path) -> None:
+    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
+    for stage in STAGES:
+        *reports, result = compute_stage(stage, config, images, str(tmp_path), CPU)
+        assert isinstance(result, StageResult)
+        assert (result.name, result.cached) == (stage_name(stage, config), False)
+        assert len(reports) == {"classifier": 2, "warmup": 10}[stage]
+        assert (tmp_path / file_name(stage, result.key)).exists()
+        (again,) = compute_stage(stage, config, images, str(tmp_path), CPU)
+        assert isinstance(again, StageResult)
+        assert (again.cached, again.key) == (True, result.key)
+
+
+def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
+    study: Study, tmp_path: Path
+) -> None:
+    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
+    for stage in STAGES:
+        list(compute_stage(stage, config, images, str(tmp_path), CPU))
+    alone, adopting = Trial(config, images, CPU), Trial(config, images, CPU)
+    told = adopt_stages(adopting, images.digest, str(tmp_path))
+    first = [(r.stage, r.step, r.metrics) for r in alone.run()]
+    adopted = [(r.stage, r.step, r.metrics) for r in (*told, *adopting.run())]
+    assert adopted == first

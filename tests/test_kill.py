@@ -1,0 +1,152 @@
+"""Searches and workers that were killed, a damaged checkpoint, and what goes on from there."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from .commands import (
+    ONE_AT_A_TIME,
+    Event,
+    Run,
+    assert_nothing_is_doubled,
+    epochs_reported,
+    is_mid_way,
+    of_kind,
+    read_events,
+    rows,
+    run,
+    scalars,
+    unfinished,
+    write_space,
+)
+
+pytestmark = pytest.mark.slow
+
+
+class Killed(NamedTuple):
+    """A study left alone, and the same one killed twice, with a damaged checkpoint.
+
+    Attributes:
+        whole: The directory of the one left alone.
+        killed: That of the other.
+        log: The other's as it stood after the second kill.
+        damaged: Trial whose newest checkpoint was cut off.
+        last: The session that brought it to its end.
+    """
+
+    whole: Path
+    killed: Path
+    log: list[Event]
+    damaged: str
+    last: Run
+
+
+def cut_newest_checkpoint(study: Path) -> str:
+    """Cut the newest checkpoint of the trial that runs; return the trial's name."""
+    newest = max(study.glob("ray/session-*/*/checkpoint_*"), key=lambda path: path.parts)
+    content = newest / "trial.pt"
+    content.write_bytes(content.read_bytes()[:-9999] if content.exists() else b"")
+    return newest.parent.name
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    root = tmp_path_factory.mktemp("whole")
+    run(*write_space(root, ONE_AT_A_TIME))
+    whole = root / "runs/tiny"
+
+    root = tmp_path_factory.mktemp("killed")
+    study = root / "runs/tiny"
+    first = Run(*write_space(root, ONE_AT_A_TIME))
+    first.wait_until(lambda: bool(of_kind(read_events(study), "data")))
+    first.send(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    second = Run("resume", str(study))
+    second.wait_until(lambda: is_mid_way(study) and has_two_checkpoints(study))
+    second.send(signal.SIGKILL)
+    assert second.wait() == -signal.SIGKILL
+    for dead in (first, second):
+        dead.wait_for_silence()
+    log = read_events(study)
+    damaged = cut_newest_checkpoint(study)
+    return Killed(whole, study, log, damaged, run("resume", str(study)))
+
+
+def has_two_checkpoints(study: Path) -> bool:
+    """Whether the trial that runs has two whole checkpoints, and an epoch left to do."""
+    events = read_events(study)
+    running = unfinished(events)
+    epochs = [epoch for trial, epoch in epochs_reported(events) if trial in running]
+    names = [f"shufflenet_v2_x0_5-{trial:04d}" for trial in running]
+    seals = [path for name in names for path in study.glob(f"ray/*/{name}/*/trial.json")]
+    return len(seals) >= 2 and max(epochs, default=0) in {3, 4}
+
+
+def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
+    kinds = [event["event"] for event in killed.log]
+    assert kinds.count("session_started") == 2
+    assert "session_ended" not in kinds
+    assert killed.last.process.returncode == 0
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(killed: Killed) -> None:
+    (warning,) = of_kind(read_events(killed.killed), "warning")
+    assert warning["text"].startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
+    assert f"warning: {warning['text']}" in killed.last.stdout.splitlines()
+
+
+def test_the_trial_of_the_damaged_checkpoint_goes_on_from_the_one_before(killed: Killed) -> None:
+    number = int(killed.damaged.rpartition("-")[2])
+    last = max(epoch for trial, epoch in epochs_reported(killed.log) if trial == number)
+    again = epochs_reported(read_events(killed.killed)[len(killed.log) :])
+    first = min(epoch for trial, epoch in again if trial == number)
+    assert 1 < first <= last
+
+
+def test_a_study_killed_twice_ends_as_one_left_alone(killed: Killed) -> None:
+    for name in ("trials.csv", "epochs.csv"):
+        assert rows(killed.killed, name) == rows(killed.whole, name)
+    best = "best/shufflenet_v2_x0_5.yaml"
+    assert (killed.killed / best).read_text() == (killed.whole / best).read_text()
+
+
+def test_its_curves_are_those_of_the_other_and_nothing_is_doubled(killed: Killed) -> None:
+    assert_nothing_is_doubled(killed.killed)
+    for board in (killed.whole / "tensorboard").iterdir():
+        assert scalars(killed.killed / "tensorboard" / board.name) == scalars(board)
+
+
+def test_a_killed_worker_costs_no_trial(killed: Killed, tmp_path: Path) -> None:
+    text = ONE_AT_A_TIME.replace("num_trials: 4", "num_trials: 1")
+    searching, study = Run(*write_space(tmp_path, text)), tmp_path / "runs/tiny"
+    searching.wait_until(lambda: has_two_checkpoints(study))
+    (worker,) = [number for number, title in searching.survivors().items() if "Trainable" in title]
+    os.kill(worker, signal.SIGKILL)
+    assert searching.wait() == 0, searching.output
+    (warning,) = of_kind(read_events(study), "warning")
+    assert warning["text"].startswith("shufflenet_v2_x0_5-0000 goes on from its last checkpoint: ")
+    assert rows(study, "trials.csv") == rows(killed.whole, "trials.csv")[:1]
+    assert_nothing_is_doubled(study)
+
+
+def test_a_search_in_which_no_trial_succeeds_exits_with_3_and_says_why(tmp_path: Path) -> None:
+    command = write_space(tmp_path, ONE_AT_A_TIME)
+    hopeless = Run(*command, "--num-trials", "1", "--set", "trial.classifier.lr=1e30", "--json")
+    assert hopeless.wait() == 3, hopeless.output
+    said = json.loads(hopeless.stdout)
+    assert said["best"] == {"shufflenet_v2_x0_5": None}
+    assert all(Path(path).exists() for path in said["paths"].values())
+    reason = "diverged: the classifier's loss in epoch 1 is nan"
+    lines = hopeless.stderr.splitlines()
+    assert lines[-2:] == ["no trial succeeded:", f"  {reason}"]
+    assert (
+        "warning: shared stage classifier/shufflenet_v2_x0_5 failed, and is left to the trials: "
+        f"{reason}"
+    ) in lines
+    (row,) = rows(tmp_path / "runs/tiny", "trials.csv")
+    assert (row["state"], row["reason"], row["value"]) == ("failed", "diverged", "")
+    assert "Traceback" not in hopeless.output
