@@ -18,7 +18,7 @@ from distill_tune.interfaces import Metrics, Split
 
 WARNING_RATIO, COLLAPSE_RATIO = 0.5, 0.25
 _BORDER = 0.1
-_GRADIENT_IMAGES = 64
+_GRADIENT_IMAGES = 32
 _MOST_REAL = 1000
 
 
