@@ -63,7 +63,9 @@ class TensorBoard:
             self._add(name, step, image(name, grid, dataformats="CHW"))
             self._writer.flush()
 
-    def hparams(self, params: Mapping[str, Any], metrics: Metrics) -> None:
+    def hparams(
+        self, params: Mapping[str, Any], metrics: Metrics, *, step: int | None = None
+    ) -> None:
         """Fill the trial's row of the HParams tab: at the start, then at every new value.
 
         Args:
@@ -71,14 +73,16 @@ class TensorBoard:
                 as an empty cell.
             metrics: Metric to its value so far, written under ``trial/<metric>``; the columns
                 are those of the first call, where one may be nan: a value to come.
+            step: Where to write the metrics; one that is there already stays. None: after the
+                last, if the value is another.
         """
         tags = {f"trial/{name}": value for name, value in metrics.items()}
         self._add(metadata.EXPERIMENT_TAG, 0, _experiment(params, tags))
         self._add(metadata.SESSION_START_INFO_TAG, 0, _session_start(params))
         for tag, value in tags.items():
-            step, last = self._written.last.get(tag, (-1, math.nan))
-            if math.isfinite(value) and _as_float32(value) != last:
-                self._add_scalar(tag, step + 1, value)
+            before, last = self._written.last.get(tag, (-1, math.nan))
+            if math.isfinite(value) and (step is not None or _as_float32(value) != last):
+                self._add_scalar(tag, before + 1 if step is None else step, value)
         self._writer.flush()
 
     def hparams_end(self, *, succeeded: bool) -> None:

@@ -96,12 +96,12 @@ class Run:
         """All that it said."""
         return f"{self.stdout}\n{self.stderr}"
 
-    def wait_for_silence(self) -> None:
-        """Wait until nothing that the command started runs any more (looked at on Linux only)."""
+    def wait_for_silence(self, *, but_for: str = "\n") -> None:
+        """Wait until nothing that the command started runs, but for titles with that in them."""
         until = time.monotonic() + PATIENCE_S
-        while self.survivors():
-            assert time.monotonic() < until, self.survivors()
-            time.sleep(0.2)
+        while left := [title for title in self.survivors().values() if but_for not in title]:
+            assert time.monotonic() < until, left
+            time.sleep(0.1)
 
     def survivors(self) -> dict[int, str]:
         """Return the processes of the command's session that run: number to title."""

@@ -36,6 +36,7 @@ class Killed(NamedTuple):
         log: The other's as it stood after the second kill.
         damaged: Trial whose newest checkpoint was cut off.
         last: The session that brought it to its end.
+        dead: Those that were killed.
     """
 
     whole: Path
@@ -43,6 +44,7 @@ class Killed(NamedTuple):
     log: list[Event]
     damaged: str
     last: Run
+    dead: tuple[Run, ...]
 
 
 def cut_newest_checkpoint(study: Path) -> str:
@@ -69,11 +71,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     second.wait_until(lambda: is_mid_way(study) and has_two_checkpoints(study))
     second.send(signal.SIGKILL)
     assert second.wait() == -signal.SIGKILL
-    for dead in (first, second):
-        dead.wait_for_silence()
+    # Its workers are gone in a second, Ray's agents in a minute.
+    second.wait_for_silence(but_for="Agent")
     log = read_events(study)
     damaged = cut_newest_checkpoint(study)
-    return Killed(whole, study, log, damaged, run("resume", str(study)))
+    last = run("resume", str(study))
+    return Killed(whole, study, log, damaged, last, (first, second))
 
 
 def has_two_checkpoints(study: Path) -> bool:
@@ -150,3 +153,8 @@ def test_a_search_in_which_no_trial_succeeds_exits_with_3_and_says_why(tmp_path:
     (row,) = rows(tmp_path / "runs/tiny", "trials.csv")
     assert (row["state"], row["reason"], row["value"]) == ("failed", "diverged", "")
     assert "Traceback" not in hopeless.output
+
+
+def test_what_a_killed_search_had_started_dies_too(killed: Killed) -> None:
+    for dead in (*killed.dead, killed.last):
+        dead.wait_for_silence()

@@ -117,7 +117,9 @@ class DistillTrial(tune.Trainable):
             self._board.images("synthetic", report.step, images, columns=_GRID_PER_CLASS)
         self._board.flush()
         shown = {OBJECTIVE: self._best, **report.metrics}
-        self._board.hparams(self._hparams, {name: shown[name] for name in _HPARAMS_METRICS})
+        self._board.hparams(
+            self._hparams, {name: shown[name] for name in _HPARAMS_METRICS}, step=report.step
+        )
         return {
             OBJECTIVE: self._best,
             "epoch": report.step,
