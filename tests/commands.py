@@ -42,8 +42,8 @@ search: {{num_trials: 6}}
 
 ONE_AT_A_TIME = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
-    .replace("num_trials: 6", "num_trials: 4, num_startup_trials: 2")
-    .replace("joint: {epochs: 4", "joint: {epochs: 6")
+    .replace("num_trials: 6", "num_trials: 3, num_startup_trials: 1, min_epochs: 8")
+    .replace("joint: {epochs: 4", "joint: {epochs: 9")
 ) + "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
 """Trials in a row: whatever happens to the search, it ends with the same numbers."""
 

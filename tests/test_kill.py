@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 class Killed(NamedTuple):
-    """A study left alone, and the same one killed twice, with a damaged checkpoint.
+    """A study left alone, and the same one killed twice, then damaged, then with a killed worker.
 
     Attributes:
         whole: The directory of the one left alone.
@@ -55,6 +55,13 @@ def cut_newest_checkpoint(study: Path) -> str:
     return newest.parent.name
 
 
+def kill_worker(searching: Run) -> None:
+    """Kill the process in which a trial runs; its title names its class or the present call."""
+    titles = searching.survivors()
+    (worker,) = [n for n, title in titles.items() if "Trainable" in title or "::Distill" in title]
+    os.kill(worker, signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     root = tmp_path_factory.mktemp("whole")
@@ -75,7 +82,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     second.wait_for_silence(but_for="Agent")
     log = read_events(study)
     damaged = cut_newest_checkpoint(study)
-    last = run("resume", str(study))
+    last = Run("resume", str(study))
+    last.wait_until(lambda: bool(list(study.glob(f"ray/session-0003/{damaged}/*/trial.json"))))
+    kill_worker(last)
+    assert last.wait() == 0, last.output
     return Killed(whole, study, log, damaged, last, (first, second))
 
 
@@ -96,10 +106,13 @@ def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
     assert killed.last.process.returncode == 0
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_named(killed: Killed) -> None:
-    (warning,) = of_kind(read_events(killed.killed), "warning")
-    assert warning["text"].startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
-    assert f"warning: {warning['text']}" in killed.last.stdout.splitlines()
+def test_a_damaged_checkpoint_and_a_killed_worker_are_told(killed: Killed) -> None:
+    damage, death = (event["text"] for event in of_kind(read_events(killed.killed), "warning"))
+    assert damage.startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
+    assert death.startswith(f"{killed.damaged} goes on from its last checkpoint: ")
+    lines = killed.last.stdout.splitlines()
+    assert f"warning: {damage}" in lines
+    assert f"warning: {death}" in lines
 
 
 def test_the_trial_of_the_damaged_checkpoint_goes_on_from_the_one_before(killed: Killed) -> None:
@@ -110,7 +123,7 @@ def test_the_trial_of_the_damaged_checkpoint_goes_on_from_the_one_before(killed:
     assert 1 < first <= last
 
 
-def test_a_study_killed_twice_ends_as_one_left_alone(killed: Killed) -> None:
+def test_after_all_that_the_study_is_as_one_left_alone(killed: Killed) -> None:
     for name in ("trials.csv", "epochs.csv"):
         assert rows(killed.killed, name) == rows(killed.whole, name)
     best = "best/shufflenet_v2_x0_5.yaml"
@@ -121,19 +134,6 @@ def test_its_curves_are_those_of_the_other_and_nothing_is_doubled(killed: Killed
     assert_nothing_is_doubled(killed.killed)
     for board in (killed.whole / "tensorboard").iterdir():
         assert scalars(killed.killed / "tensorboard" / board.name) == scalars(board)
-
-
-def test_a_killed_worker_costs_no_trial(killed: Killed, tmp_path: Path) -> None:
-    text = ONE_AT_A_TIME.replace("num_trials: 4", "num_trials: 1")
-    searching, study = Run(*write_space(tmp_path, text)), tmp_path / "runs/tiny"
-    searching.wait_until(lambda: has_two_checkpoints(study))
-    (worker,) = [number for number, title in searching.survivors().items() if "Trainable" in title]
-    os.kill(worker, signal.SIGKILL)
-    assert searching.wait() == 0, searching.output
-    (warning,) = of_kind(read_events(study), "warning")
-    assert warning["text"].startswith("shufflenet_v2_x0_5-0000 goes on from its last checkpoint: ")
-    assert rows(study, "trials.csv") == rows(killed.whole, "trials.csv")[:1]
-    assert_nothing_is_doubled(study)
 
 
 def test_a_search_in_which_no_trial_succeeds_exits_with_3_and_says_why(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
+import torch
 
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
@@ -15,6 +16,7 @@ from distill_tune.search.stages import (
     SharedStage,
     StageResult,
     compute_stage,
+    found_stage,
     is_shared,
     stage_name,
 )
@@ -30,13 +32,22 @@ def run_stages(
     The classifier of every backbone and the GAN's warm-up are independent of each other and run
     side by side. One that fails is left to the trials, which then say themselves why they fail.
     """
-    shared_images = ray.put(images)
     root = journal.directory.path()
+    device = torch.device("cuda" if slots.bundle.get("GPU") else "cpu")
+    missing = []
+    for stage, config in _wanted(study):
+        # Looked at here: a worker that only finds it ready would take seconds to start.
+        found = found_stage(stage, config, images.digest, root, device)
+        if found:
+            journal.emit("stage", **found._asdict())
+        else:
+            missing.append((stage, config))
+    shared_images = ray.put(images)
     cpus, gpus = slots.bundle["CPU"], slots.bundle.get("GPU", 0)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=2)(_stage)
     running = {
         task.remote(stage, config, shared_images, root, slots.bundle): stage_name(stage, config)
-        for stage, config in _wanted(study)
+        for stage, config in missing
     }
     try:
         while running:

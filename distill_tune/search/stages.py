@@ -90,6 +90,16 @@ def file_name(stage: SharedStage, key: str) -> str:
     return f"stages/{stage}-{key}.pt"
 
 
+def found_stage(
+    stage: SharedStage, config: TrialConfig, digest: str, root: str, device: torch.device
+) -> StageResult | None:
+    """Return a stage whose product the study holds already, else None; arguments as below."""
+    key = stage_key(stage, config, digest, device)
+    if not storage_at(root).exists(file_name(stage, key)):
+        return None
+    return StageResult(stage_name(stage, config), key, 0.0, {}, cached=True)
+
+
 def compute_stage(
     stage: SharedStage, config: TrialConfig, images: ImageData, root: str, device: torch.device
 ) -> Iterator[StageResult | tuple[str, Report]]:
@@ -105,12 +115,11 @@ def compute_stage(
     Yields:
         Its name and a report at a time; at last what became of it.
     """
-    storage = storage_at(root)
-    key = stage_key(stage, config, images.digest, device)
-    name = stage_name(stage, config)
-    if storage.exists(file_name(stage, key)):
-        yield StageResult(name, key, 0.0, {}, cached=True)
+    found = found_stage(stage, config, images.digest, root, device)
+    if found:
+        yield found
         return
+    key, name = stage_key(stage, config, images.digest, device), stage_name(stage, config)
     started = time.perf_counter()
     trial = Trial(config, images, device)
     reports = []
@@ -120,7 +129,7 @@ def compute_stage(
     product = trial.warmup_product() if stage == "warmup" else trial.classifier_product()
     buffer = io.BytesIO()
     torch.save({"product": product, "reports": [list(report) for report in reports]}, buffer)
-    storage.write(file_name(stage, key), buffer.getvalue())
+    storage_at(root).write(file_name(stage, key), buffer.getvalue())
     metrics = reports[-1].metrics if reports else {}
     yield StageResult(name, key, time.perf_counter() - started, metrics, cached=False)
 
