@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -45,6 +45,21 @@ Address = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="An existing Ray cluster: auto, HOST:PORT or ray://."),
 ]
+AllowChanged = Annotated[
+    bool,
+    typer.Option(
+        "--allow-changed",
+        help="Go on though version, data.root, search.seed or num_startup_trials changed.",
+    ),
+]
+
+
+class Running(NamedTuple):
+    """The options that a new search and one that goes on have in common."""
+
+    address: str | None
+    allow_changed: bool
+    as_json: bool
 
 
 @app.callback(invoke_without_command=True)
@@ -66,6 +81,7 @@ def search(  # noqa: PLR0913 - the options of the command line
     time_budget: TimeBudget = None,
     assignments: Sets = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on if it exists.")] = False,
+    allow_changed: AllowChanged = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -93,10 +109,10 @@ def search(  # noqa: PLR0913 - the options of the command line
                     f"{directory.root}: got a study that is there already, expected "
                     f"another --name, or --resume (the same as: {resume_command(directory)})"
                 )
-            check_same(directory, study)
+            check_same(directory, study, allow_changed=allow_changed)
         images = load_images(typed, document)
         with located(document):
-            _run(study, directory, images, address=address, as_json=as_json)
+            _run(study, directory, images, Running(address, allow_changed, as_json))
 
 
 @app.command()
@@ -105,6 +121,7 @@ def resume(
     *,
     num_trials: NumTrials = None,
     time_budget: TimeBudget = None,
+    allow_changed: AllowChanged = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -118,7 +135,7 @@ def resume(
         study, document = stored_study(directory, options)
         images = load_images(study, document)
         with located(document):
-            _run(study, directory, images, address=address, as_json=as_json)
+            _run(study, directory, images, Running(address, allow_changed, as_json))
 
 
 @app.command()
@@ -168,20 +185,26 @@ def train(
             typer.echo(json.dumps(result))
 
 
-def _run(
-    study: "Study", directory: "StudyDirectory", images: Any, *, address: str | None, as_json: bool
-) -> None:
+def _run(study: "Study", directory: "StudyDirectory", images: Any, options: "Running") -> None:
     from distill_tune.search.progress import Progress
     from distill_tune.search.run import Session
 
-    console = _console(as_json=as_json)
+    console = _console(as_json=options.as_json)
     with Progress(console, study) as progress:
-        session = Session(study, directory, images, progress, address, shlex.join(sys.argv))
+        session = Session(
+            study,
+            directory,
+            images,
+            progress,
+            address=options.address,
+            command=shlex.join(sys.argv),
+            allow_changed=options.allow_changed,
+        )
         try:
             state = session.run()
         except KeyboardInterrupt:
             _fail(session.interrupted_message(), INTERRUPTED)
-    _finish(session, state, console, as_json=as_json)
+    _finish(session, state, console, as_json=options.as_json)
 
 
 def _finish(session: "Session", state: "StudyState", console: "Console", *, as_json: bool) -> None:

@@ -92,6 +92,18 @@ class StudyError(DistillTuneError):
     """A study directory is missing, damaged, in use, or not what the command needs."""
 
 
+class DiskFullError(StudyError):
+    """There is no room for what has to be written; nothing is lost, and there is a way on."""
+
+    exit_code = 1
+
+
+def is_disk_full(error: object) -> bool:
+    """Tell whether an error says so, whoever raised it: the system, Ray or an object store."""
+    said = str(error)
+    return "No space left on device" in said or "Disk quota exceeded" in said
+
+
 class NoTrialSucceededError(DistillTuneError):
     """The search is over and not one trial gave a value."""
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from distill_tune.errors import StudyError, closest
+from distill_tune.seal import seal_line, unseal_line
 from distill_tune.storage import storage_at, whole_lines
 from distill_tune.tables import epochs_csv, trials_csv
 from distill_tune.trials import Event, StudyState, fold
@@ -99,13 +100,13 @@ class StudyDirectory:
         """
         whole = {"event": str(event["event"]), "time": time.time(), **event}
         line = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
-        self._storage.append(EVENTS_FILE, line.encode())
+        self._storage.append(EVENTS_FILE, seal_line(line.encode()))
 
     def events(self) -> list[Event]:
         """Return the log, oldest first, of whatever kind the events are.
 
-        A last line torn by a kill is passed over; in the place of any other damaged line stands
-        a ``warning`` event that names it.
+        A last line torn by a kill is passed over; in the place of any other line whose checksum
+        is wrong stands a ``warning`` event that names it.
         """
         if not self._storage.exists(EVENTS_FILE):
             return []
@@ -184,7 +185,7 @@ class StudyDirectory:
 def _parsed(line: bytes) -> Event | None:
     """Return a line's event, or None when it is damaged."""
     try:
-        event = json.loads(line)
+        event = json.loads(unseal_line(line) or b"")
     except ValueError:
         return None
     sound = isinstance(event, dict) and isinstance(event.get("event"), str)

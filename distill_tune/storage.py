@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from distill_tune.errors import InputError, StudyError
+from distill_tune.errors import DiskFullError, InputError, StudyError, is_disk_full
 
 # Ray resolves these with pyarrow; resolved otherwise, we could write to another place than Ray.
 _PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
@@ -231,4 +231,5 @@ def _explained(path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise StudyError(f"{path}: no such file or folder") from error
     except OSError as error:
-        raise StudyError(f"{path}: {error.strerror or error}") from error
+        kind = DiskFullError if is_disk_full(error) else StudyError
+        raise kind(f"{path}: {error.strerror or error}") from error

@@ -27,8 +27,18 @@ _UNSEARCHABLE = {
     "joint.monitor_images": "it changes no result",
     "gan.kind": "its fields depend on it; set trial.gan.kind",
 }
-HARMLESS_CHANGES = ("search.num_trials", "search.time_budget_s", "resources.")
+HARMLESS_CHANGES = (
+    "search.num_trials",
+    "search.time_budget_s",
+    "search.max_failures",
+    "search.keep_top",
+    "resources.",
+)
 """What may differ between a study and its resumption: the results are the same."""
+
+ALLOWABLE_CHANGES = frozenset({"version", "data.root", "search.seed", "search.num_startup_trials"})
+"""What may differ when the user says so: it changes no trial that is there already. (Where the
+images lie is one; that they are the same images is checked by their digest.)"""
 
 
 class Search(Config):
@@ -50,6 +60,8 @@ class Search(Config):
     """One in so many trials survives a rung (ASHA's eta)."""
     max_failures: int = Field(default=2, ge=0)
     """How often a trial whose worker was lost is continued from its last checkpoint."""
+    keep_top: int = Field(default=3, ge=1)
+    """Of how many of the best trials of each backbone the weights are kept."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
 
@@ -208,17 +220,17 @@ def _value_error(base: dict[str, Any], path: str, values: list[Any]) -> InputErr
     return None
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return ``path: old -> new`` for every leaf in which two plain studies differ.
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return ``path: old -> new``, by path, for every leaf in which two plain studies differ.
 
     Those of ``HARMLESS_CHANGES`` are left out.
     """
-    found = []
+    found: dict[str, str] = {}
     for key in [*old, *(key for key in new if key not in old)]:
         path = f"{prefix}{key}"
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{path}.")
+            found |= differences(before, after, f"{path}.")
         elif before != after and not path.startswith(HARMLESS_CHANGES):
-            found.append(f"{path}: {before!r} -> {after!r}")
+            found[path] = f"{path}: {before!r} -> {after!r}"
     return found

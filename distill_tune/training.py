@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from distill_tune import __version__
 from distill_tune.backbones import Backbone, Classifier
 from distill_tune.config import Document, locate_error, parse, read_yaml, to_yaml
 from distill_tune.distill.probe import probe
+from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
@@ -69,10 +70,22 @@ def _load_images(config: TrialConfig, document: Document) -> ImageData:
 def save_model(trial: Trial, images: ImageData, out: Path, accuracy: float) -> dict[str, Any]:
     """Write weights, class names, input transform and configuration of a trained trial."""
     out.mkdir(parents=True, exist_ok=True)
-    classifier = trial.state.classifier
-    save_file(_plain_weights(classifier), out / WEIGHTS)
-    save_file(_plain_weights(trial.state.gan.ema.module), out / GENERATOR)
-    (out / CONFIG).write_text(to_yaml(plain(trial.config)), encoding="utf-8")
+    for name, content in model_files(trial, images, accuracy).items():
+        (out / name).write_bytes(content)
+    names = {"weights": WEIGHTS, "generator": GENERATOR, "model": MODEL, "config": CONFIG}
+    return {
+        "validation_accuracy": accuracy,
+        "paths": {what: str((out / name).absolute()) for what, name in names.items()},
+    }
+
+
+def model_files(trial: Trial, images: ImageData, accuracy: float) -> dict[str, bytes]:
+    """Return the files of a model folder by name; of a trial under way, with its best weights.
+
+    The file that describes the others comes last: where it is, they are.
+    """
+    state = trial.state
+    weights = state.classifier.state_dict() if state.stage == "done" else state.best.weights
     description = {
         "distill_tune": __version__,
         "backbone": plain(trial.config.backbone),
@@ -86,11 +99,11 @@ def save_model(trial: Trial, images: ImageData, out: Path, accuracy: float) -> d
         "validation_accuracy": accuracy,
         "data": {"name": images.name, "digest": images.digest},
     }
-    (out / MODEL).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    names = {"weights": WEIGHTS, "generator": GENERATOR, "model": MODEL, "config": CONFIG}
     return {
-        "validation_accuracy": accuracy,
-        "paths": {what: str((out / name).absolute()) for what, name in names.items()},
+        WEIGHTS: save(_plain_weights(weights)),
+        GENERATOR: save(_plain_weights(state.gan.ema.module.state_dict())),
+        CONFIG: to_yaml(plain(trial.config)).encode(),
+        MODEL: (json.dumps(description, indent=2) + "\n").encode(),
     }
 
 
@@ -115,8 +128,8 @@ def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:
     return classifier.eval(), tuple(description["classes"])
 
 
-def _plain_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+def _plain_weights(weights: StateDict) -> dict[str, torch.Tensor]:
+    return {name: value.cpu().contiguous() for name, value in weights.items()}
 
 
 def _refuse_study(config_file: Path, document: Document) -> None:

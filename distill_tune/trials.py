@@ -135,6 +135,17 @@ def best(state: StudyState, backbone: str) -> TrialRecord | None:
     return min(pool, key=_rank, default=None)
 
 
+def top(state: StudyState, backbone: str, count: int) -> list[TrialRecord]:
+    """Return a backbone's best trials that are over, the winner first: complete, then pruned."""
+    over = [
+        trial
+        for trial in state.trials.values()
+        if trial.backbone == backbone and trial.value is not None
+        if trial.status in {"complete", "pruned"}
+    ]
+    return sorted(over, key=lambda trial: (trial.status != "complete", *_rank(trial)))[:count]
+
+
 def by_value(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return trials best first; those without a value come last; ties by number."""
     return sorted(trials, key=_rank)

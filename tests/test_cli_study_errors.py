@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+import distill_tune
 from distill_tune.config import to_yaml
 from distill_tune.distill.trial_config import JointTraining
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opening import read_study
+from distill_tune.search.opening import read_study, stored_study
 from distill_tune.study import Study
 
 from .refusals import GOOD, keys, refused, search
@@ -27,7 +28,8 @@ def made_study(name: str = "bad") -> Study:
     study, _ = read_study(document_file, [], {})
     directory = StudyDirectory(f"runs/{name}")
     directory.write_text("study.yaml", to_yaml(plain(study)))
-    directory.append({"event": "session_started", "command": "search"})
+    session = {"command": "search", "version": distill_tune.__version__, "study": plain(study)}
+    directory.append({"event": "session_started", **session})
     return study
 
 
@@ -52,9 +54,52 @@ def test_a_study_is_not_resumed_under_other_conditions() -> None:
         "runs/bad: the study was begun otherwise:",
         "  trial.joint.epochs: 3 -> 4",
         "  space.joint.margin: 'uniform(0.05, 0.9)' -> 'uniform(0.1, 0.5)'",
-        "  search.seed: 0 -> 1",
+        "  search.seed: 0 -> 1  (--allow-changed lets this pass)",
         "Undo these changes, or give the new study another --name.",
     ]
+    # One that is let pass does not let the others pass.
+    assert search("--resume", "--allow-changed", *options).count("\n") == 4
+
+
+def test_a_study_of_another_version_is_not_resumed_unless_the_user_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made_study()
+    StudyDirectory("runs/bad").append({"event": "data", "digest": "0" * 16, "skipped": []})
+    Path("runs/bad/lock").touch()
+    monkeypatch.setattr("distill_tune.search.opening.__version__", "99.0")
+    assert refused("resume", "runs/bad").splitlines() == [
+        "runs/bad: the study was begun otherwise:",
+        f"  version: {distill_tune.__version__} -> 99.0 (of distill-tune)  "
+        "(--allow-changed lets this pass)",
+        "Undo these changes, or give the new study another --name.",
+    ]
+    # It comes as far as the next condition.
+    message = refused("resume", "runs/bad", "--allow-changed")
+    assert message.startswith("runs/bad: got other images (digest ")
+
+
+def test_a_damaged_study_yaml_does_not_matter_as_the_log_has_the_study(tmp_path: Path) -> None:
+    study = made_study()
+    stored = tmp_path / "runs/bad/study.yaml"
+    whole = stored.read_text()
+    damages = [whole[: len(whole) // 2], "", whole.replace("num_trials: 6", "num_trials: 7"), None]
+    for damage in damages:
+        if damage is None:
+            stored.unlink()
+        else:
+            stored.write_text(damage)
+        assert stored_study(StudyDirectory("runs/bad"))[0] == study
+
+
+def test_a_study_whose_log_is_gone_is_not_begun_anew_over_its_results(tmp_path: Path) -> None:
+    made_study()
+    (tmp_path / "runs/bad/events.jsonl").unlink()
+    (tmp_path / "runs/bad/tensorboard").mkdir()
+    assert refused("resume", "runs/bad") == (
+        "runs/bad: events.jsonl is missing, though there is tensorboard; bring it back, or give "
+        "the new study another --name"
+    )
 
 
 def test_a_study_is_not_resumed_on_other_images() -> None:
@@ -77,6 +122,8 @@ def test_resume_wants_a_study() -> None:
 
 def test_resume_names_a_mistake_in_its_options_or_in_the_stored_study(tmp_path: Path) -> None:
     made_study()
+    # As a kill leaves it between its first file and its first event.
+    (tmp_path / "runs/bad/events.jsonl").unlink()
     assert refused("resume", "runs/bad", "--num-trials", "0") == (
         "--num-trials 0: search.num_trials: got 0, expected a number >= 1"
     )
@@ -86,6 +133,7 @@ def test_resume_names_a_mistake_in_its_options_or_in_the_stored_study(tmp_path: 
     assert message.startswith(f"{stored}:")
     assert message.endswith("search.num_trials: got 'x' (text), expected a whole number")
     stored.unlink()
+    StudyDirectory("runs/bad").append({"event": "warning", "text": "alone"})
     assert refused("resume", "runs/bad") == (
         "runs/bad: study.yaml is missing; it cannot be resumed"
     )

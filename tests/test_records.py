@@ -95,7 +95,9 @@ def test_a_torn_last_line_is_ignored_and_repaired(tmp_path: Path, torn: str) -> 
 
 def test_a_last_line_that_lacks_only_its_newline_is_kept(tmp_path: Path) -> None:
     directory = StudyDirectory(str(tmp_path))
-    (tmp_path / "events.jsonl").write_text('{"event": "warning", "time": 1, "text": "a"}')
+    directory.append({"event": "warning", "text": "a"})
+    log = tmp_path / "events.jsonl"
+    log.write_bytes(log.read_bytes()[:-1])
     assert directory.events()[0]["text"] == "a"
     directory.append({"event": "warning", "text": "b"})
     assert [event["text"] for event in directory.events()] == ["a", "b"]

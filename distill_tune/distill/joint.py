@@ -65,7 +65,8 @@ class JointStage:
             after the last one also ``val/final_accuracy``.
 
         Raises:
-            DivergedError: A loss is not finite, or the generator collapsed under policy ``stop``.
+            DivergedError: A loss is not finite, the generator collapsed under policy ``stop``, or
+                the discriminator learns the training images by heart.
         """
         while self.state.joint_epoch < self.trainer.config.joint.epochs:
             epoch = self.state.joint_epoch
@@ -165,10 +166,12 @@ class JointStage:
         assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
         health = measure(self.trainer, self.reference, self.monitor_images(), sets)
         self._apply_policy(is_healthy=not is_collapsed(health))
+        gap = discriminator_gap(self.trainer)
+        self._refuse_overfit(gap)
         return {
             **{f"synthetic/{name}": value for name, value in health.items()},
             **{f"gan/{name}": value for name, value in gradient_norms(self.trainer).items()},
-            "gan/discriminator_gap": discriminator_gap(self.trainer),
+            "gan/discriminator_gap": gap,
             "synthetic/warning": float(is_warning(health)),
             "synthetic/collapsed": float(is_collapsed(health)),
             "hard/share": sets.hard.float().mean().item(),
@@ -191,6 +194,16 @@ class JointStage:
         elif policy == "rollback" and state.healthy:
             state.gan.ema.load_state_dict(state.healthy)
             state.gan.generator.load_state_dict(state.gan.ema.module.state_dict())
+
+    def _refuse_overfit(self, gap: float) -> None:
+        limit = self.trainer.config.joint.max_discriminator_gap
+        # Written so that a gap that is no number is beyond every limit.
+        if limit is not None and not gap <= limit:
+            raise DivergedError(
+                "discriminator_overfit",
+                f"the discriminator tells training from validation images by {gap:.3g} in joint "
+                f"epoch {self.state.joint_epoch + 1} (joint.max_discriminator_gap: {limit:g})",
+            )
 
     def _validate(self, epoch: int) -> Metrics:
         result = validate(self.state.classifier, self.trainer.data)

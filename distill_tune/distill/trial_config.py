@@ -94,6 +94,11 @@ class JointTraining(Config):
     """What to do once the generator has collapsed: go on as on the poster, return to the last
     healthy generator, freeze it, or end the trial with reason ``collapsed``."""
 
+    max_discriminator_gap: float | None = Field(default=None, gt=0)
+    """Ends a trial, with reason ``discriminator_overfit``, whose discriminator's mean logit is
+    higher by more than this on training than on validation images: it learns them by heart (the
+    hinge loss asks for 1 on real and -1 on synthetic ones). null: no limit."""
+
     @model_validator(mode="after")
     def _refresh_is_positive(self) -> "JointTraining":
         if isinstance(self.refresh, int) and self.refresh < 1:

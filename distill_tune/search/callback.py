@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial as RayTrial
 
+from distill_tune.errors import DiskFullError, is_disk_full
 from distill_tune.search.checkpoints import delete_checkpoints
 from distill_tune.search.journal import Journal
+from distill_tune.search.models import keep_best_models
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.trainable import trial_name
@@ -22,15 +24,19 @@ class StudyCallback(tune.Callback):
     """Keeps the study's records.
 
     Args:
-        journal: Where events go.
+        journal: Where events go; an attribute.
         sampler: Knows the raw values of a proposal, which its replay needs.
         max_epochs: A trial with fewer epochs was pruned.
+        keep_top: Of how many trials of each backbone the model is kept.
     """
 
-    def __init__(self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int) -> None:
-        self._journal, self._sampler, self._max_epochs = journal, sampler, max_epochs
+    def __init__(
+        self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int, keep_top: int
+    ) -> None:
+        self.journal, self._sampler = journal, sampler
+        self._max_epochs, self._keep_top = max_epochs, keep_top
         self._tables_at = time.monotonic()
-        self._started: set[int] = set()
+        self._running: dict[int, RayTrial] = {}
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
@@ -47,8 +53,8 @@ class StudyCallback(tune.Callback):
 
     def _start(self, trial: RayTrial) -> None:
         config = trial.config
-        self._started.add(config["number"])
-        self._journal.emit(
+        self._running[config["number"]] = trial
+        self.journal.emit(
             "trial_started",
             trial=config["number"],
             name=trial_name(config),
@@ -66,10 +72,10 @@ class StudyCallback(tune.Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         for text in result.get("warnings", ()):
-            self._journal.emit("warning", text=text)
+            self.journal.emit("warning", text=text)
         if result.get("failure"):
             return
-        self._journal.emit(
+        self.journal.emit(
             "epoch",
             trial=trial.config["number"],
             epoch=result["epoch"],
@@ -101,10 +107,11 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        if trial.config["number"] not in self._started:
+        reason, detail = _explain(trial)
+        if trial.config["number"] not in self._running:
             # It failed as it was built: Ray never called it started.
             self._start(trial)
-        self._end(trial, "failed", *_explain(trial))
+        self._end(trial, "failed", reason, detail)
 
     def on_trial_recover(
         self,
@@ -115,27 +122,56 @@ class StudyCallback(tune.Callback):
     ) -> None:
         _, detail = _explain(trial)
         text = f"{trial_name(trial.config)} goes on from its last checkpoint: {detail}"
-        self._journal.emit("warning", text=text)
+        self.journal.emit("warning", text=text)
+
+    def end_out_of_memory(self, error: BaseException) -> bool:
+        """End the trial whose worker Ray's memory monitor killed, which ended the experiment too.
+
+        Args:
+            error: What came out of Ray's experiment.
+
+        Returns:
+            Whether it was that, and the trial is known.
+        """
+        cause = error.__cause__
+        if not isinstance(cause, OutOfMemoryError):
+            return False
+        said = str(cause)
+        for trial in list(self._running.values()):
+            actor = trial.temporary_state.ray_actor
+            if actor is not None and actor._actor_id.hex() in said:  # noqa: SLF001 - nowhere else
+                detail = next((line.strip() for line in said.splitlines() if line.strip()), "")
+                self._end(trial, "failed", "out_of_memory", detail)
+                return True
+        return False
 
     def _end(self, trial: RayTrial, status: str, reason: str, detail: str) -> None:
         number = trial.config["number"]
-        self._journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
+        self.journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
+        self._running.pop(number, None)
         self._write_tables()
         name = trial_name(trial.config)
-        delete_checkpoints(self._journal.directory, name)
-        board = TensorBoard(self._journal.directory.path(f"tensorboard/{name}"))
+        delete_checkpoints(self.journal.directory, name)
+        keep_best_models(self.journal.directory, self.journal.state, self._keep_top)
+        board = TensorBoard(self.journal.directory.path(f"tensorboard/{name}"))
         board.hparams_end(succeeded=status != "failed")
         board.close()
 
     def _write_tables(self) -> None:
-        self._journal.write_tables()
+        self.journal.write_tables()
         self._tables_at = time.monotonic()
 
 
 def _explain(trial: RayTrial) -> tuple[str, str]:
-    """Return reason and last line of what ended a trial's process or its code."""
+    """Return reason and last line of what ended a trial's process or its code.
+
+    Raises:
+        DiskFullError: It was for want of room, which is no fault of the trial's.
+    """
     error = _last_error(trial)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if is_disk_full(error):
+        raise DiskFullError(lines[-1])
     is_lost = isinstance(error, RayActorError) and not error.actor_init_failed
     return "worker_lost" if is_lost else "error", lines[-1] if lines else "no message"
 

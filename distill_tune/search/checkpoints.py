@@ -1,14 +1,16 @@
 """Checkpoints as Ray leaves them in a study: written whole, found again, checked, deleted.
 
-Every session of a search is a Ray experiment of its own below ``ray/``; the state of that
-experiment is not read again. What a resumed study needs is in its records and in the newest sound
-checkpoint of each trial that is not over.
+Every session of a search is a Ray experiment of its own below ``ray/`` (``session-0002``; begun
+again within the session, ``session-0002-1``); the state of that experiment is not read again. What
+a resumed study needs is in its records and in the newest sound checkpoint of each trial that is
+not over.
 """
 
 import json
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +62,23 @@ def newest_first(root: str, trial: str) -> list[str]:
         trial: Its name, such as ``resnet50-0007``.
     """
     filesystem, path = fsspec.core.url_to_fs(root)
-    sessions = _folders(filesystem, f"{path}/ray", "session-")
+    sessions = folders(filesystem, f"{path}/ray", "session-")
     found = [
         folder
         for session in sessions
-        for folder in _folders(filesystem, f"{session}/{trial}", "checkpoint_")
+        for folder in folders(filesystem, f"{session}/{trial}", "checkpoint_")
     ]
     return sorted(found, key=_order, reverse=True)
 
 
-def _folders(filesystem: Any, path: str, beginning: str) -> list[str]:
+def folders(filesystem: Any, path: str, beginning: str = "") -> list[str]:
     """Return the folders whose names begin so; not by a glob, as a path may hold its signs."""
     try:
         found = filesystem.ls(path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    folders = [entry["name"].rstrip("/") for entry in found if entry["type"] == "directory"]
-    return [name for name in folders if name.rpartition("/")[2].startswith(beginning)]
+    names = [entry["name"].rstrip("/") for entry in found if entry["type"] == "directory"]
+    return [name for name in names if name.rpartition("/")[2].startswith(beginning)]
 
 
 def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
@@ -102,15 +104,14 @@ def delete_checkpoints(directory: StudyDirectory, trial: str) -> None:
     """Delete what a trial that is over needs no more."""
     filesystem, _ = fsspec.core.url_to_fs(directory.root)
     for folder in newest_first(directory.root, trial):
-        try:
+        # Ray itself deletes all but the last few, at the same time.
+        with suppress(FileNotFoundError):
             filesystem.rm(folder, recursive=True)
-        except FileNotFoundError:  # Ray itself deletes all but the last few, at the same time.
-            continue
 
 
 def _order(folder: str) -> tuple[int, ...]:
-    numbers = re.search(r"/session-(\d+)/[^/]+/checkpoint_(\d+)$", folder)
-    return tuple(map(int, numbers.groups())) if numbers else ()
+    numbers = re.search(r"/session-(\d+)(?:-(\d+))?/[^/]+/checkpoint_(\d+)$", folder)
+    return tuple(int(number or 0) for number in numbers.groups()) if numbers else ()
 
 
 def _seal(path: Path) -> dict[str, int]:

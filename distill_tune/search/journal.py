@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records import StudyDirectory
 from distill_tune.search.proposals import PastTrial
 from distill_tune.search.scheduler import OBJECTIVE, RungEvent
@@ -73,6 +74,7 @@ class Journal:
                     for epoch, metrics in trial.history.items()
                     if OBJECTIVE in metrics
                 },
+                infeasible=trial.reason in INFEASIBLE,
             )
             for trial in self.state.trials.values()
             if trial.number in raw

@@ -5,12 +5,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from distill_tune.config import Document, locate_error, parse, read_yaml, read_yaml_text
+from distill_tune import __version__
+from distill_tune.config import (
+    Document,
+    locate_error,
+    parse,
+    read_yaml,
+    read_yaml_text,
+    to_yaml,
+)
 from distill_tune.distill.probe import probe
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.records import STUDY_FILE, StudyDirectory
-from distill_tune.study import Study, differences
+from distill_tune.records import EVENTS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.study import ALLOWABLE_CHANGES, Study, differences
+from distill_tune.trials import Event
 
 Options = Mapping[str, str | float | None]
 """Options of the command line that change a field of the study; None leaves it as it is."""
@@ -40,16 +49,40 @@ def stored_study(
 ) -> tuple[Study, Document]:
     """Return the study that a directory holds, with options applied.
 
+    The log has it, with a checksum; ``study.yaml`` is a copy for people, read only where the log
+    holds none.
+
     Raises:
-        StudyError: There is none.
-        InputError: Its ``study.yaml`` was damaged, or an option is out of range.
+        StudyError: There is none, or its log is gone.
+        InputError: ``study.yaml`` was damaged, or an option is out of range.
     """
     directory.require()
-    if not directory.has(STUDY_FILE):
+    _require_log(directory)
+    logged = last_session(directory).get("study")
+    if logged is None and not directory.has(STUDY_FILE):
         raise StudyError(f"{directory.root}: {STUDY_FILE} is missing; it cannot be resumed")
-    document = read_yaml_text(directory.read_text(STUDY_FILE), directory.path(STUDY_FILE))
+    text = to_yaml(logged) if logged is not None else directory.read_text(STUDY_FILE)
+    document = read_yaml_text(text, directory.path(STUDY_FILE))
     _set_options(document, options or {})
     return parse(Study, document), document
+
+
+def last_session(directory: StudyDirectory) -> Event:
+    """Return the event with which the newest session began; empty when no session did."""
+    sessions = [event for event in directory.events() if event["event"] == "session_started"]
+    return sessions[-1] if sessions else {}
+
+
+def _require_log(directory: StudyDirectory) -> None:
+    """Refuse a study that has results and no log: new trials would take their numbers."""
+    if directory.has(EVENTS_FILE):
+        return
+    results = [name for name in ("ray", "tensorboard", TRIALS_FILE) if directory.has(name)]
+    if results:
+        raise StudyError(
+            f"{directory.root}: {EVENTS_FILE} is missing, though there is {' and '.join(results)}; "
+            "bring it back, or give the new study another --name"
+        )
 
 
 def load_images(study: Study, document: Document) -> ImageData:
@@ -82,20 +115,41 @@ def located(document: Document) -> Iterator[None]:
         raise locate_error(error, document) from error
 
 
-def check_same(directory: StudyDirectory, study: Study) -> None:
+def check_same(
+    directory: StudyDirectory, study: Study, *, allow_changed: bool = False
+) -> list[str]:
     """Refuse to go on with a study under other conditions than it began with.
+
+    Args:
+        directory: The study as it stands.
+        study: As it would go on.
+        allow_changed: Let pass what changes no trial that is there already.
+
+    Returns:
+        What differs and was let pass, one a line.
 
     Raises:
         StudyError: What differs, one a line.
     """
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
-    if found:
+    version = last_session(directory).get("version", __version__)
+    if version != __version__:
+        found["version"] = f"version: {version} -> {__version__} (of distill-tune)"
+    is_allowed = {path: path in ALLOWABLE_CHANGES for path in found}
+    if found and not (allow_changed and all(is_allowed.values())):
+        hint = "  (--allow-changed lets this pass)"
+        lines = [f"  {line}{hint if is_allowed[path] else ''}" for path, line in found.items()]
         raise StudyError(
-            f"{directory.root}: the study was begun otherwise:\n"
-            + "\n".join(f"  {line}" for line in found)
-            + "\nUndo these changes, or give the new study another --name."
+            "\n".join(
+                [
+                    f"{directory.root}: the study was begun otherwise:",
+                    *lines,
+                    "Undo these changes, or give the new study another --name.",
+                ]
+            )
         )
+    return list(found.values())
 
 
 def _set_options(document: Document, options: Options) -> None:

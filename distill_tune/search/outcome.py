@@ -11,6 +11,7 @@ from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
 from distill_tune.records import EPOCHS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.report import final_summary
+from distill_tune.search.models import model_folder
 from distill_tune.study import Study
 from distill_tune.trials import StudyState, TrialRecord, best
 
@@ -128,8 +129,11 @@ def _paths(study: Study, directory: StudyDirectory, state: StudyState) -> dict[s
     if state.trials:
         found["tensorboard"] = directory.path("tensorboard")
     for backbone in study.backbones:
-        if best(state, backbone.name) is not None:
+        winner = best(state, backbone.name)
+        if winner is not None:
             found[f"best {backbone.name}"] = directory.path(_best_file(backbone.name))
+            model = model_folder(directory, winner.name)
+            found |= {f"model {backbone.name}": model} if model else {}
     return found
 
 

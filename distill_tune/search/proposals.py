@@ -105,7 +105,8 @@ class PastTrial:
         raw: Raw values by dotted path, all of the space.
         value: The best objective; None for a trial without one.
         intermediate: Epoch to objective.
-        trial_id: Ray's, when Ray still knows the trial.
+        infeasible: Whether it failed for what was proposed, not for a lost machine.
+        trial_id: Ray's, for one that goes on.
     """
 
     number: int
@@ -114,6 +115,7 @@ class PastTrial:
     status: TrialStatus
     value: float | None = None
     intermediate: Mapping[int, float] = field(default_factory=dict)
+    infeasible: bool = False
     trial_id: str = ""
 
     @property

@@ -4,15 +4,17 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from distill_tune import __version__
 from distill_tune.config import to_yaml
-from distill_tune.errors import StudyError
+from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import RayError, Slots, cluster, slots
 from distill_tune.search.journal import Journal
+from distill_tune.search.models import keep_best_models
 from distill_tune.search.opening import check_same
 from distill_tune.search.outcome import resume_command, write_best
 from distill_tune.search.progress import Progress
@@ -31,6 +33,7 @@ class Session:
         progress: What the terminal shows.
         address: Of a Ray cluster, or None for this machine.
         command: As the user typed it, for the records.
+        allow_changed: Go on though something harmless differs from how the study began.
     """
 
     study: Study
@@ -39,6 +42,7 @@ class Session:
     progress: Progress
     address: str | None
     command: str
+    allow_changed: bool = False
     is_time_over: bool = field(default=False, init=False)
 
     def run(self) -> StudyState:
@@ -82,13 +86,17 @@ class Session:
 
     def _open(self) -> Journal:
         """Create the study, unless somebody did meanwhile; keep its present terms."""
+        changes: list[str] = []
         if self.directory.exists():
-            self._require_same()
+            changes = self._require_same()
         else:
             self.directory.create()
-        self.directory.write_text(STUDY_FILE, to_yaml(plain(self.study)))
+        terms = plain(self.study)
+        self.directory.write_text(STUDY_FILE, to_yaml(terms))
         journal = Journal(self.directory, self.progress.listen)
-        journal.emit("session_started", command=self.command)
+        journal.emit("session_started", command=self.command, version=__version__, study=terms)
+        for change in changes:
+            journal.emit("warning", text=f"gone on with although changed: {change}")
         if not any(event["event"] == "data" for event in journal.events):
             data = self.images
             journal.emit(
@@ -102,32 +110,52 @@ class Session:
             )
         return journal
 
-    def _require_same(self) -> None:
-        check_same(self.directory, self.study)
+    def _require_same(self) -> list[str]:
+        changes = check_same(self.directory, self.study, allow_changed=self.allow_changed)
         for event in self.directory.events():
             if event["event"] == "data" and event["digest"] != self.images.digest:
                 raise StudyError(
                     f"{self.directory.root}: got other images (digest {self.images.digest}), "
                     f"expected those that the study began with (digest {event['digest']})"
                 )
+        return changes
 
     def _session(self, journal: Journal, trial_slots: Slots | None) -> StudyState:
-        """Search, unless there are no slots because there is nothing left to do."""
-        status = "failed"
+        """Search, unless there are no slots because there is nothing left to do.
+
+        Raises:
+            DiskFullError: There was no room for the records, a checkpoint or anything else.
+        """
+        try:
+            status = self._search_until_stopped(journal, trial_slots)
+            journal.emit("session_ended", status=status)
+            self.directory.write_tables()
+            write_best(self.study, self.directory, journal.state)
+            keep_best_models(self.directory, journal.state, self.study.search.keep_top)
+        except Exception as error:
+            with suppress(StudyError):  # On a full disk this fails too.
+                journal.emit("session_ended", status="failed")
+                self.directory.write_tables()
+            if is_disk_full(error):
+                last = str(error).strip().splitlines()[-1]
+                raise DiskFullError(
+                    f"{last}\nMake room, then go on with: {resume_command(self.directory)}"
+                ) from error
+            raise
+        return journal.state
+
+    def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
                 with self._time_limit(), _terminate_as_interrupt():
                     self._search(journal, trial_slots)
-            status = self._status(journal.state)
         except KeyboardInterrupt:
-            status = self._status(journal.state)
-        finally:
-            journal.emit("session_ended", status=status)
-            self.directory.write_tables()
-        write_best(self.study, self.directory, journal.state)
-        return journal.state
+            pass
+        return self._status(journal.state)
 
     def _search(self, journal: Journal, trial_slots: Slots) -> None:
+        from ray.tune.error import TuneError
+
         from distill_tune.search.stage_tasks import run_stages
         from distill_tune.search.tuning import settle, tune_trials
 
@@ -137,7 +165,7 @@ class Session:
         run_stages(self.study, self.images, journal, self.progress, trial_slots)
         try:
             tune_trials(self.study, self.images, journal, trial_slots)
-        except RuntimeError as error:
+        except (RuntimeError, TuneError) as error:
             if self._num_open(journal.state) > 0:
                 raise RayError(
                     f"Ray stopped the search: {str(error).splitlines()[0]}\n"

@@ -1,7 +1,7 @@
 """The scheduler: asynchronous successive halving, rungs per backbone, that outlives a resume."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -61,38 +61,23 @@ class AshaPerBackbone(FIFOScheduler):
     judged at a rung once, at exactly that epoch: one that comes back to it, after a restore or a
     retry, hears the same verdict, and late scores never enter lower rungs.
 
-    Ray does not save what a scheduler knows. A copy made by pickle starts empty and calls
-    ``load_events`` at its first trial, so that ``Tuner.restore`` continues with the full table.
+    Ray does not save what a scheduler knows; after a resume ``replay`` judges the log again.
 
     Args:
         min_epochs: Epochs that every trial gets; the first rung.
         max_epochs: Epochs after which a trial is complete.
         reduction_factor: One in so many trials passes a rung; greater than 1.
-        load_events: Gives the events so far, oldest first, when called without arguments; has to
-            be picklable. None for a study that is never resumed.
 
     Raises:
         InputError: When a number is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        min_epochs: int,
-        max_epochs: int,
-        reduction_factor: float,
-        load_events: Callable[[], Iterable[RungEvent]] | None = None,
-    ) -> None:
+    def __init__(self, *, min_epochs: int, max_epochs: int, reduction_factor: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._rung_epochs = _rung_epochs(min_epochs, max_epochs, reduction_factor)
+        self._rung_epochs = rung_epochs(min_epochs, max_epochs, reduction_factor)
         self._max_epochs = max_epochs
         self._quantile = 1 - 1 / reduction_factor
-        self._load_events = load_events
-        self._loaded = False
         self._tables: dict[str, dict[int, dict[int, Verdict]]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loaded": False, "_tables": {}}
 
     @property
     def metric(self) -> str:
@@ -106,12 +91,6 @@ class AshaPerBackbone(FIFOScheduler):
 
     def set_search_properties(self, metric: str | None, mode: str | None, **_spec: object) -> bool:
         return metric in (None, OBJECTIVE) and mode in (None, MODE)
-
-    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:  # noqa: ARG002
-        # Ray adds all trials before the first result, and once more at every retry.
-        if not self._loaded and self._load_events is not None:
-            self.replay(self._load_events())
-        self._loaded = True
 
     def on_trial_result(
         self,
@@ -191,7 +170,7 @@ def _event(trial: Trial, result: dict[str, Any]) -> RungEvent:
     return RungEvent(config["number"], config["backbone"], int(epoch), float(objective))
 
 
-def _rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tuple[int, ...]:
+def rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tuple[int, ...]:
     """Return the epochs below ``max_epochs`` at which trials are compared, ascending."""
     if min_epochs < 1:
         raise InputError("search.min_epochs", got=min_epochs, expected="at least 1")

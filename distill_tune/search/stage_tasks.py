@@ -10,17 +10,18 @@ from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from distill_tune.search.cluster import Slots
+from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.progress import Progress
 from distill_tune.search.stages import (
     SharedStage,
     StageResult,
     compute_stage,
-    found_stage,
     is_shared,
+    stage_key,
     stage_name,
+    stored_stage,
 )
-from distill_tune.search.trainable import device_of
 from distill_tune.study import Study
 
 
@@ -34,14 +35,14 @@ def run_stages(
     """
     root = journal.directory.path()
     device = torch.device("cuda" if slots.bundle.get("GPU") else "cpu")
-    missing = []
-    for stage, config in _wanted(study):
-        # Looked at here: a worker that only finds it ready would take seconds to start.
-        found = found_stage(stage, config, images.digest, root, device)
-        if found:
-            journal.emit("stage", **found._asdict())
-        else:
-            missing.append((stage, config))
+    # Looked at here: a worker that only finds it ready would take seconds to start.
+    missing = [
+        (stage, config)
+        for stage, config in _wanted(study)
+        if not _is_ready(stage, config, images.digest, journal, device)
+    ]
+    if not missing:
+        return
     shared_images = ray.put(images)
     cpus, gpus = slots.bundle["CPU"], slots.bundle.get("GPU", 0)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=2)(_stage)
@@ -58,6 +59,21 @@ def run_stages(
         for stream in running:
             ray.cancel(stream, force=True)
         raise
+
+
+def _is_ready(
+    stage: SharedStage, config: TrialConfig, digest: str, journal: Journal, device: torch.device
+) -> bool:
+    try:
+        is_ready = stored_stage(stage, config, digest, journal.directory.path(), device) is not None
+    except ValueError as error:
+        journal.emit("warning", text=f"{error}; it is computed anew")
+        return False
+    if is_ready:
+        key = stage_key(stage, config, digest, device)
+        found = StageResult(stage_name(stage, config), key, 0.0, {}, cached=True)
+        journal.emit("stage", **found._asdict())
+    return is_ready
 
 
 def _wanted(study: Study) -> list[tuple[SharedStage, TrialConfig]]:

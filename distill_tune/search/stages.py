@@ -19,6 +19,7 @@ from distill_tune import __version__
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics, plain
+from distill_tune.seal import seal, unseal
 from distill_tune.storage import storage_at
 
 SharedStage = Literal["classifier", "warmup"]
@@ -90,20 +91,27 @@ def file_name(stage: SharedStage, key: str) -> str:
     return f"stages/{stage}-{key}.pt"
 
 
-def found_stage(
+def stored_stage(
     stage: SharedStage, config: TrialConfig, digest: str, root: str, device: torch.device
-) -> StageResult | None:
-    """Return a stage whose product the study holds already, else None; arguments as below."""
-    key = stage_key(stage, config, digest, device)
-    if not storage_at(root).exists(file_name(stage, key)):
+) -> bytes | None:
+    """Return the product of a stage as the study holds it, None if it does not; arguments as below.
+
+    Raises:
+        ValueError: It is damaged; the message names the file.
+    """
+    storage, name = storage_at(root), file_name(stage, stage_key(stage, config, digest, device))
+    if not storage.exists(name):
         return None
-    return StageResult(stage_name(stage, config), key, 0.0, {}, cached=True)
+    try:
+        return unseal(storage.read(name))
+    except ValueError as error:
+        raise ValueError(f"{storage.path(name)}: {error}") from error
 
 
 def compute_stage(
     stage: SharedStage, config: TrialConfig, images: ImageData, root: str, device: torch.device
 ) -> Iterator[StageResult | tuple[str, Report]]:
-    """Compute a stage's product and store it, atomically; nothing is computed if it is there.
+    """Compute a stage's product and store it, atomically.
 
     Args:
         stage: Which of the two.
@@ -115,10 +123,6 @@ def compute_stage(
     Yields:
         Its name and a report at a time; at last what became of it.
     """
-    found = found_stage(stage, config, images.digest, root, device)
-    if found:
-        yield found
-        return
     key, name = stage_key(stage, config, images.digest, device), stage_name(stage, config)
     started = time.perf_counter()
     trial = Trial(config, images, device)
@@ -129,29 +133,34 @@ def compute_stage(
     product = trial.warmup_product() if stage == "warmup" else trial.classifier_product()
     buffer = io.BytesIO()
     torch.save({"product": product, "reports": [list(report) for report in reports]}, buffer)
-    storage_at(root).write(file_name(stage, key), buffer.getvalue())
+    storage_at(root).write(file_name(stage, key), seal(buffer.getvalue()))
     metrics = reports[-1].metrics if reports else {}
     yield StageResult(name, key, time.perf_counter() - started, metrics, cached=False)
 
 
-def adopt_stages(trial: Trial, digest: str, root: str) -> list[Report]:
+def adopt_stages(trial: Trial, digest: str, root: str) -> tuple[list[Report], list[str]]:
     """Give a fresh trial the products that the study holds for it.
 
     Returns:
-        What the stages reported when they were computed, in their order.
+        What the stages reported when they were computed, in their order; and which product is
+        damaged, so that the trial has to compute its own.
     """
-    storage = storage_at(root)
     device = trial.data.device
     reports: list[Report] = []
+    warnings: list[str] = []
     stages: tuple[SharedStage, ...] = ("classifier", "warmup")
     for stage in stages:
-        name = file_name(stage, stage_key(stage, trial.config, digest, device))
-        if not storage.exists(name):
+        try:
+            product = stored_stage(stage, trial.config, digest, root, device)
+        except ValueError as error:
+            warnings.append(f"{error}; the trial computes its own")
             continue
-        saved = torch.load(io.BytesIO(storage.read(name)), map_location=device, weights_only=True)
+        if product is None:
+            continue
+        saved = torch.load(io.BytesIO(product), map_location=device, weights_only=True)
         if stage == "classifier":
             trial.adopt_classifier(saved["product"])
         else:
             trial.adopt_warmup(saved["product"])
         reports += [Report(*report) for report in saved["reports"]]
-    return reports
+    return reports, warnings

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from distill_tune.interfaces import TrialStatus
+from distill_tune.interfaces import INFEASIBLE, TrialStatus
 from distill_tune.search.proposals import PastTrial, Raw, SamplerPlan
 from distill_tune.search.scheduler import MODE, OBJECTIVE
 
@@ -28,10 +28,12 @@ def no_dimensions(_trial: object) -> None:
 class OptunaSampler(OptunaSearch):
     """The proposals for one backbone, and what became of them.
 
-    Optuna hears of a stopped trial as PRUNED, after its last value, of one that failed or has no
-    finite value as FAIL, and only of one that got to ``max_epochs`` as COMPLETE, with its best
-    value. A proposal follows from the plan and the trials before it alone: there is no hidden
-    state, and the same trials told anew give the same proposals.
+    Optuna hears of a stopped trial as PRUNED, after its last value, and only of one that got to
+    ``max_epochs`` as COMPLETE, with its best value. One that failed for what was proposed (it
+    diverged, collapsed, was too large) violates a constraint, so that TPE learns to keep away; one
+    that was lost otherwise, or has no finite value, is a FAIL, of which TPE takes no notice. No
+    value of either is told. A proposal follows from the plan and the trials before it alone: there
+    is no hidden state, and the same trials told anew give the same proposals.
     """
 
     def __init__(self, plan: SamplerPlan, backbone: str) -> None:
@@ -82,6 +84,8 @@ class OptunaSampler(OptunaSearch):
             self._tell(trial_id, TrialState.COMPLETE, past.value)
         elif past.status == "pruned":
             self._tell(trial_id, TrialState.PRUNED)
+        elif past.is_over and past.infeasible:
+            self._tell_infeasible(trial_id)
         elif past.is_over:
             self._tell(trial_id, TrialState.FAIL)
         return params
@@ -97,6 +101,9 @@ class OptunaSampler(OptunaSearch):
         error: bool = False,
     ) -> None:
         if not self._is_open(trial_id):
+            return
+        if result and result.get("failure") in INFEASIBLE:
+            self._tell_infeasible(trial_id)
             return
         if error or not result or _has_failed(result):
             # Without any result: it was removed before it ran.
@@ -120,9 +127,10 @@ class OptunaSampler(OptunaSearch):
             number=index * len(backbones) + backbones.index(self._backbone),
             backbone=self._backbone,
             raw=dict(frozen.params),
-            status=_STATUS.get(frozen.state, "running"),
+            status="failed" if frozen.constraints else _STATUS.get(frozen.state, "running"),
             value=frozen.value,
             intermediate=dict(frozen.intermediate_values),
+            infeasible=bool(frozen.constraints),
             trial_id="" if trial_id.startswith(_NOT_RAYS) else trial_id,
         )
 
@@ -146,6 +154,11 @@ class OptunaSampler(OptunaSearch):
     def _tell(self, trial_id: str, state: TrialState, value: float | None = None) -> None:
         self.study.tell(self._ot_trials[trial_id], value, state=state)
         self._completed_trials.add(trial_id)
+
+    def _tell_infeasible(self, trial_id: str) -> None:
+        # Of the states that TPE looks at, this one needs no value; the constraint comes first.
+        self._ot_trials[trial_id].set_constraint("feasible", 1.0)
+        self._tell(trial_id, TrialState.PRUNED)
 
 
 def _has_failed(result: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoints import local_copies, read_checkpoint, write_checkpoint
-from distill_tune.search.scheduler import OBJECTIVE
+from distill_tune.search.devices import device_of, is_out_of_memory
+from distill_tune.search.models import write_model
+from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
 from distill_tune.search.stages import adopt_stages
 from distill_tune.study import Study
 from distill_tune.tracking import TensorBoard
+from distill_tune.training import model_files
 
 _GRID_PER_CLASS = 8
 _HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity")
@@ -50,36 +53,71 @@ class DistillTrial(tune.Trainable):
         if study is None or images is None:
             raise TypeError("study and images are given by tune.with_parameters")
         self._study, self._images, self._root = study, images, root
+        self._ends = {
+            *rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor),
+            study.max_epochs,
+        }
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
+        self._proposal, self._name = config, trial_name(config)
+        self._warnings: list[str] = []
+        self._board: TensorBoard | None = None
+        self._refusal: Exception | None = None
+        try:
+            self._build(config)
+        except Exception as error:  # noqa: BLE001 - it is raised by the first step
+            # Raised here, Ray would end the trial without the retries that it has.
+            self._refusal = error
+
+    def _build(self, config: dict[str, Any]) -> None:
         self._config = self._study.trial_config(config["backbone"], config["params"])
         held = self.trial_resources
         device = device_of(held.required_resources if held is not None else {})
-        trial = Trial(self._config, self._images, device)
-        self._trial = trial
-        shared_reports = adopt_stages(trial, self._images.digest, self._root)
-        self._reports: Iterator[Report] = trial.run()
         self._best = float("-inf")
-        self._name = trial_name(config)
-        self._warnings: list[str] = []
-        self._board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
+        self._trial = Trial(self._config, self._images, device)
+        reports, damaged = adopt_stages(self._trial, self._images.digest, self._root)
+        self._warnings += [f"{self._name}: {text}" for text in damaged]
+        self._reports: Iterator[Report] = self._trial.run()
+        board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
+        self._board = board
         self._hparams = {"backbone": config["backbone"], **config["params"]}
-        self._board.hparams(self._hparams, dict.fromkeys(_HPARAMS_METRICS, math.nan))
-        for report in shared_reports:
-            self._board.scalars(report.stage, report.step, report.metrics)
-        self._go_on()
+        board.hparams(self._hparams, dict.fromkeys(_HPARAMS_METRICS, math.nan))
+        for report in reports:
+            board.scalars(report.stage, report.step, report.metrics)
+        self._go_on(damaged=None)
 
-    def _go_on(self) -> None:
-        """Continue from the newest sound checkpoint of an earlier session, if there is one."""
+    def _go_on(self, *, damaged: str | None) -> None:
+        """Continue from the newest sound checkpoint of all sessions, if there is one.
+
+        Args:
+            damaged: A folder that was tried already, and its damage told of.
+        """
+        none_is_sound = damaged is not None
         with tempfile.TemporaryDirectory() as scratch:
             for folder in local_copies(self._root, self._name, Path(scratch)):
+                if str(folder) == damaged:
+                    continue
                 try:
-                    self.load_checkpoint(str(folder))
+                    self._restore(folder)
                 except ValueError as error:
-                    self._warnings.append(f"{self._name}: damaged checkpoint passed over: {error}")
+                    self._tell_of_damage(error)
+                    none_is_sound = True
                 else:
                     return
+        if none_is_sound:
+            self._warnings.append(f"{self._name}: no checkpoint is sound, it starts anew")
+
+    def _tell_of_damage(self, error: ValueError) -> None:
+        self._warnings.append(f"{self._name}: damaged checkpoint passed over: {error}")
+
+    def _restore(self, folder: Path) -> None:
+        saved = read_checkpoint(folder, self._trial.data.device)
+        if saved["proposal"] != self._proposal:
+            raise ValueError(f"{folder}: got a checkpoint of another configuration")
+        self._trial.load_state_dict(saved["trial"])
+        self._best = float(saved["objective"])
+        self._reports = self._trial.run()
 
     def step(self) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
@@ -96,30 +134,48 @@ class DistillTrial(tune.Trainable):
         return warnings
 
     def _result(self) -> dict[str, Any]:
-        seconds: defaultdict[str, float] = defaultdict(float)
         try:
-            for report in self._reports:
-                seconds[f"seconds/{report.stage}"] += report.seconds
-                self._board.scalars(report.stage, report.step, report.metrics)
-                if report.stage == "joint":
-                    return self._epoch_result(report, dict(seconds))
+            if self._refusal is not None:
+                raise self._refusal
+            return self._next_epoch()
         except DivergedError as error:
             return self._failure(error.reason, error.detail)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             return self._failure("out_of_memory", self._memory_message(error))
+
+    def _next_epoch(self) -> dict[str, Any]:
+        seconds: defaultdict[str, float] = defaultdict(float)
+        for report in self._reports:
+            seconds[f"seconds/{report.stage}"] += report.seconds
+            self._open_board.scalars(report.stage, report.step, report.metrics)
+            if report.stage == "joint":
+                return self._epoch_result(report, dict(seconds))
         return self._failure("error", "the trial was over before this epoch")
 
+    @property
+    def _open_board(self) -> TensorBoard:
+        if self._board is None:
+            raise RuntimeError(f"{self._name}: its TensorBoard run is closed")
+        return self._board
+
     def _epoch_result(self, report: Report, seconds: Metrics) -> dict[str, Any]:
+        board = self._open_board
         value = report.metrics[self._study.search.metric]
         self._best = max(self._best, value)
         if self._is_grid_due(report.step):
             images = self._trial.sample_images(_GRID_PER_CLASS)
-            self._board.images("synthetic", report.step, images, columns=_GRID_PER_CLASS)
-        self._board.flush()
+            board.images("synthetic", report.step, images, columns=_GRID_PER_CLASS)
+        board.flush()
         shown = {OBJECTIVE: self._best, **report.metrics}
-        self._board.hparams(
+        board.hparams(
             self._hparams, {name: shown[name] for name in _HPARAMS_METRICS}, step=report.step
         )
+        if report.step in self._ends:
+            # Before anybody hears of this epoch: a trial that is over has its model.
+            files = model_files(self._trial, self._images, self._best)
+            write_model(self._root, self._name, files)
         return {
             OBJECTIVE: self._best,
             "epoch": report.step,
@@ -133,7 +189,8 @@ class DistillTrial(tune.Trainable):
         return epoch in {1, self._study.min_epochs, self._study.max_epochs}
 
     def _failure(self, reason: str, detail: str) -> dict[str, Any]:
-        self._board.flush()
+        if self._board is not None:
+            self._board.flush()
         return {OBJECTIVE: 0.0, "failure": reason, "detail": detail, "done": True, "metrics": {}}
 
     def _memory_message(self, error: BaseException) -> str:
@@ -142,23 +199,27 @@ class DistillTrial(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write all that changes, as tensors and plain data only."""
-        self._board.flush()
+        self._open_board.flush()
         write_checkpoint(
             Path(checkpoint_dir),
             {
                 "trial": self._trial.state_dict(),
                 "objective": self._best,
+                "proposal": self._proposal,
                 "digest": self._images.digest,
                 "versions": {"distill-tune": __version__, "torch": str(torch.__version__)},
             },
         )
 
     def load_checkpoint(self, checkpoint: str | dict[str, Any] | None) -> None:
-        """Go on exactly as if never stopped."""
-        saved = read_checkpoint(Path(str(checkpoint)), self._trial.data.device)
-        self._trial.load_state_dict(saved["trial"])
-        self._best = float(saved["objective"])
-        self._reports = self._trial.run()
+        """Go on exactly as if never stopped; from an older one if this one is damaged."""
+        if self._refusal is not None:
+            return
+        try:
+            self._restore(Path(str(checkpoint)))
+        except ValueError as error:
+            self._tell_of_damage(error)
+            self._go_on(damaged=str(checkpoint))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process: imports and data are paid for once."""
@@ -168,21 +229,10 @@ class DistillTrial(tune.Trainable):
 
     def cleanup(self) -> None:
         """Close what is open."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
 
 def trial_name(config: dict[str, Any]) -> str:
     """Return the name of a trial, such as ``resnet50-0007``."""
     return f"{config['backbone']}-{config['number']:04d}"
-
-
-def device_of(bundle: Mapping[str, float]) -> torch.device:
-    """Return where work with these resources computes: a GPU only if it holds a share of one.
-
-    Ray leaves every GPU visible to work that asked for none. On a CPU the number of threads is
-    that of the cores.
-    """
-    if bundle.get("GPU", 0) > 0:
-        return torch.device("cuda")
-    torch.set_num_threads(max(1, int(bundle.get("CPU", 1))))
-    return torch.device("cpu")

@@ -1,5 +1,6 @@
 """Ray Tune's side of a session: sampler, scheduler, tuner."""
 
+import itertools
 from functools import partial
 
 from ray import tune
@@ -75,46 +76,67 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the
     study's records, which hold every decision; a trial that is not over finds its newest
     checkpoint by its name. So nothing depends on the state that Ray keeps of an experiment.
+
+    Where Ray's memory monitor kills a worker, Ray gives up the whole experiment; here its trial
+    has failed, and the others go on in another experiment.
     """
-    sampler, scheduler = make_sampler(study), make_scheduler(study)
-    sampler.replay(journal.past_trials())
-    scheduler.replay(journal.rung_events())
     trainable = tune.with_resources(
         tune.with_parameters(
             DistillTrial, study=study, images=images, root=journal.directory.path()
         ),
         dict(slots.bundle),
     )
-    tuner = tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            metric=OBJECTIVE,
-            mode=MODE,
-            search_alg=sampler,
-            scheduler=scheduler,
-            num_samples=study.search.num_trials,
-            max_concurrent_trials=slots.count,
-            reuse_actors=True,
-            trial_name_creator=_name,
-            trial_dirname_creator=_name,
-        ),
-        run_config=tune.RunConfig(
-            name=f"session-{_session_number(journal):04d}",
-            storage_path=journal.directory.path("ray"),
-            callbacks=[StudyCallback(journal, sampler, max_epochs=study.max_epochs)],
-            failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=1, num_to_keep=2, checkpoint_at_end=False
-            ),
-            verbose=0,
-        ),
+    for attempt in itertools.count():
+        sampler, scheduler = make_sampler(study), make_scheduler(study)
+        sampler.replay(journal.past_trials())
+        scheduler.replay(journal.rung_events())
+        callback = StudyCallback(
+            journal, sampler, max_epochs=study.max_epochs, keep_top=study.search.keep_top
+        )
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=_tune_config(study, slots, sampler, scheduler),
+            run_config=_run_config(study, callback, attempt),
+        )
+        try:
+            tuner.fit()
+        except RuntimeError as error:
+            if not callback.end_out_of_memory(error):
+                raise
+        else:
+            return
+
+
+def _tune_config(
+    study: Study, slots: Slots, sampler: SamplerPerBackbone, scheduler: AshaPerBackbone
+) -> tune.TuneConfig:
+    return tune.TuneConfig(
+        metric=OBJECTIVE,
+        mode=MODE,
+        search_alg=sampler,
+        scheduler=scheduler,
+        num_samples=study.search.num_trials,
+        max_concurrent_trials=slots.count,
+        reuse_actors=True,
+        trial_name_creator=_name,
+        trial_dirname_creator=_name,
     )
-    tuner.fit()
+
+
+def _run_config(study: Study, callback: StudyCallback, attempt: int) -> tune.RunConfig:
+    journal = callback.journal
+    session = f"session-{len(journal.state.sessions):04d}"
+    return tune.RunConfig(
+        name=f"{session}-{attempt}" if attempt else session,
+        storage_path=journal.directory.path("ray"),
+        callbacks=[callback],
+        failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
+        checkpoint_config=tune.CheckpointConfig(
+            checkpoint_frequency=1, num_to_keep=2, checkpoint_at_end=False
+        ),
+        verbose=0,
+    )
 
 
 def _name(trial: tune.experiment.Trial) -> str:
     return trial_name(trial.config)
-
-
-def _session_number(journal: Journal) -> int:
-    return len(journal.state.sessions)

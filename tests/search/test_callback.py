@@ -33,7 +33,7 @@ def journal(tmp_path: Path) -> Journal:
 
 @pytest.fixture
 def callback(journal: Journal) -> StudyCallback:
-    return StudyCallback(journal, cast("SamplerPerBackbone", RawValues()), max_epochs=3)
+    return StudyCallback(journal, cast("SamplerPerBackbone", RawValues()), max_epochs=3, keep_top=1)
 
 
 def ray_trial(folder: Path, error: Exception | None = None) -> RayTrial:

@@ -1,10 +1,8 @@
 """Tests of the sampler: who gets which proposal, and going on after an end."""
 
-import pickle
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -15,8 +13,6 @@ from distill_tune.search.proposals import PastTrial, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
 
 from .plans import MAX_EPOCHS, SPACE, plan, result, run
-
-RECORDS: list[PastTrial] = []
 
 
 @pytest.fixture(autouse=True)
@@ -115,30 +111,6 @@ def test_an_empty_space_gives_trials_without_params() -> None:
     assert copy.suggest("last") == {"backbone": "resnet50", "number": 4, "params": {}}
 
 
-@pytest.mark.parametrize("end", [1, 9, 14])
-def test_saved_and_restored_in_the_middle_the_proposals_are_the_same(
-    end: int, tmp_path: Path
-) -> None:
-    uninterrupted = SamplerPerBackbone(plan())
-    expected = run(uninterrupted, 0, 24)
-    first = SamplerPerBackbone(plan())
-    assert run(first, 0, end) == expected[:end]
-    running = first.suggest("running")
-    first.on_trial_result("running", result(1, 0.4))
-    first.save(str(tmp_path / "searcher-state.pkl"))
-    second = SamplerPerBackbone(plan())
-    second.restore(str(tmp_path / "searcher-state.pkl"))
-    assert second.history() == first.history()
-    # Both know of the running trial; it ends the same way in both.
-    told = []
-    for sampler in (first, second):
-        sampler.on_trial_result("running", result(1, 0.4))
-        sampler.on_trial_complete("running", result(2, 0.45))
-        told.append(run(sampler, end + 1, 24))
-    assert told[0] == told[1]
-    assert running == expected[end]
-
-
 @pytest.mark.parametrize("end", [2, 9, 23])
 def test_replayed_from_the_records_the_proposals_are_the_same(end: int) -> None:
     uninterrupted = SamplerPerBackbone(plan())
@@ -166,8 +138,6 @@ def test_with_two_at_a_time_a_replay_proposes_unfinished_trials_again() -> None:
     gap = second.suggest("again 5")
     assert isinstance(gap, dict)
     assert gap["number"] == 5
-    # What is yet to be proposed again outlives another end.
-    second.set_state(second.get_state())
     assert second.suggest("again 6") == six
     assert second.suggest("again 8") == eight
     assert isinstance(seven, dict)
@@ -178,52 +148,6 @@ def test_with_two_at_a_time_a_replay_proposes_unfinished_trials_again() -> None:
         "running",
     ]
     assert second.history()[7].raw == first.history()[7].raw
-
-
-def load_records() -> list[PastTrial]:
-    return RECORDS
-
-
-def test_what_was_proposed_after_rays_snapshot_is_taken_from_the_records(tmp_path: Path) -> None:
-    snapshot = str(tmp_path / "searcher-state.pkl")
-    first = SamplerPerBackbone(plan())
-    run(first, 0, 3)
-    first.save(snapshot)
-    run(first, 3, 4)
-    lost = first.suggest("lost")
-    RECORDS[:] = first.history()
-    second = pickle.loads(pickle.dumps(SamplerPerBackbone(plan(), load_trials=load_records)))  # noqa: S301
-    second.restore(snapshot)
-    assert second.suggest("again") == lost
-    assert [past.status for past in second.history()[3:]] == [RECORDS[3].status, "running"]
-    assert [past.raw for past in second.history()] == [past.raw for past in RECORDS]
-
-
-def test_a_snapshot_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = tmp_path / "searcher-state.pkl"
-    sampler = SamplerPerBackbone(plan())
-    run(sampler, 0, 2)
-    sampler.save(str(snapshot))
-    good = snapshot.read_bytes()
-
-    def torn(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:5])
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "write_bytes", torn)
-    run(sampler, 2, 3)
-    with pytest.raises(OSError, match="no space left"):
-        sampler.save(str(snapshot))
-    assert snapshot.read_bytes() == good
-
-
-def test_rays_silent_new_start_after_a_damaged_snapshot_is_refused() -> None:
-    copy = pickle.loads(pickle.dumps(SamplerPerBackbone(plan())))  # noqa: S301
-    with pytest.raises(StudyError, match="snapshot of the search is damaged"):
-        copy.suggest("a")
-    copy.replay([])
-    assert copy.suggest("a")["number"] == 0
 
 
 def test_records_of_another_study_are_refused() -> None:

@@ -1,6 +1,5 @@
 """Tests of the scheduler: Ray's own ASHA decision for decision, and what Ray's lacks."""
 
-import pickle
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -175,29 +174,6 @@ def test_replaying_the_log_gives_the_same_table(seed: int, data: st.DataObject) 
         copy.replay([RungEvent(99, "b0", 1, 0.5)])
         copy.replay(iter(events))
         assert [copy.rungs(b) for b in ("b0", "b1")] == [scheduler.rungs(b) for b in ("b0", "b1")]
-
-
-KEPT = [RungEvent(0, "resnet50", 1, 0.5), RungEvent(1, "resnet50", 1, 0.7)]
-CALLS: list[int] = []
-
-
-def load_kept() -> Log:
-    CALLS.append(1)
-    return KEPT
-
-
-def test_a_pickled_scheduler_starts_empty_and_loads_the_log_once() -> None:
-    CALLS.clear()
-    scheduler = asha(load_events=load_kept)
-    tell(scheduler, RungEvent(5, "resnet50", 1, 0.1))
-    copy = pickle.loads(pickle.dumps(scheduler))  # noqa: S301
-    assert not copy.rungs("resnet50")[0].verdicts
-    assert not CALLS
-    for number in (2, 3):
-        copy.on_trial_add(None, trial(number))
-    assert list(copy.rungs("resnet50")[0].verdicts) == [0, 1]
-    assert tell(copy, RungEvent(2, "resnet50", 1, 0.6)) == STOP
-    assert CALLS == [1]
 
 
 @pytest.mark.parametrize(

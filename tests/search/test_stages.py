@@ -1,5 +1,6 @@
 """Shared stages: which trials share them, and what their keys depend on."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from distill_tune.search.stages import (
     is_shared,
     stage_key,
     stage_name,
+    stored_stage,
 )
 from distill_tune.study import Study
 from tests.commands import STUDY
@@ -65,7 +67,7 @@ def test_the_keys_depend_on_what_the_products_depend_on(study: Study) -> None:
     assert key(study, "warmup", one) == key(study, "warmup", one, gan__triplet_steps=9)
 
 
-def test_a_stage_is_computed_once_and_then_found(study: Study, tmp_path: Path) -> None:
+def test_a_stage_is_computed_and_then_found(study: Study, tmp_path: Path) -> None:
     config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
     for stage in STAGES:
         *reports, result = compute_stage(stage, config, images, str(tmp_path), CPU)
@@ -73,9 +75,9 @@ def test_a_stage_is_computed_once_and_then_found(study: Study, tmp_path: Path) -
         assert (result.name, result.cached) == (stage_name(stage, config), False)
         assert len(reports) == {"classifier": 2, "warmup": 10}[stage]
         assert (tmp_path / file_name(stage, result.key)).exists()
-        (again,) = compute_stage(stage, config, images, str(tmp_path), CPU)
-        assert isinstance(again, StageResult)
-        assert (again.cached, again.key) == (True, result.key)
+        stored = stored_stage(stage, config, images.digest, str(tmp_path), CPU)
+        assert stored is not None
+        assert set(torch.load(io.BytesIO(stored), weights_only=True)) == {"product", "reports"}
 
 
 def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
@@ -85,7 +87,29 @@ def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
     for stage in STAGES:
         list(compute_stage(stage, config, images, str(tmp_path), CPU))
     alone, adopting = Trial(config, images, CPU), Trial(config, images, CPU)
-    told = adopt_stages(adopting, images.digest, str(tmp_path))
+    told, warnings = adopt_stages(adopting, images.digest, str(tmp_path))
+    assert warnings == []
     first = [(r.stage, r.step, r.metrics) for r in alone.run()]
     adopted = [(r.stage, r.step, r.metrics) for r in (*told, *adopting.run())]
     assert adopted == first
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00", b"{}\n"])
+def test_a_damaged_product_is_named_and_computed_anew(
+    study: Study, tmp_path: Path, damage: bytes
+) -> None:
+    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
+    *_, result = compute_stage("warmup", config, images, str(tmp_path), CPU)
+    assert isinstance(result, StageResult)
+    path = tmp_path / file_name("warmup", result.key)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + damage + whole[len(whole) // 2 + len(damage) :][1:])
+    with pytest.raises(ValueError, match=f"{path}: damaged: got "):
+        stored_stage("warmup", config, images.digest, str(tmp_path), CPU)
+    trial = Trial(config, images, CPU)
+    told, (warning,) = adopt_stages(trial, images.digest, str(tmp_path))
+    assert (told, trial.state.gan.step) == ([], 0)
+    assert warning.startswith(f"{path}: damaged: ")
+    assert warning.endswith("; the trial computes its own")
+    list(compute_stage("warmup", config, images, str(tmp_path), CPU))
+    assert stored_stage("warmup", config, images.digest, str(tmp_path), CPU) is not None

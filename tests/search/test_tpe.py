@@ -40,7 +40,8 @@ def test_optuna_is_told_what_became_of_a_trial() -> None:
     assert [(trial.state, trial.value) for trial in trials] == [
         (TrialState.COMPLETE, 0.9),
         (TrialState.PRUNED, 0.6),
-        *[(TrialState.FAIL, None)] * 4,
+        (TrialState.PRUNED, 0.5),
+        *[(TrialState.FAIL, None)] * 3,
         (TrialState.RUNNING, None),
     ]
     assert trials[0].intermediate_values == {1: 0.5, 3: 0.9, 4: 0.8}

@@ -1,8 +1,8 @@
 """A real search of seconds through Ray: a driver that the tests start, stop, kill and go on with.
 
-``python tiny_search.py FOLDER KIND SIGNAL LINES``: KIND is ``start``, ``restore`` (Ray's own),
-``records`` (a new experiment of Ray's, rebuilt from our log) or ``imitate`` (without Ray); after
-LINES lines in the log it sends itself SIGNAL. Coming to its end, it writes FOLDER/summary.json.
+``python tiny_search.py FOLDER NAME SIGNAL LINES``: NAME is that of a new experiment of Ray's,
+rebuilt from our log, or ``imitate`` (without Ray); after LINES lines in the log it sends itself
+SIGNAL. Coming to its end, it writes FOLDER/summary.json.
 """
 
 import json
@@ -12,7 +12,6 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +29,7 @@ os.environ |= {
 import ray
 from ray import tune
 
+from distill_tune.interfaces import INFEASIBLE
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone, RungEvent
@@ -75,10 +75,6 @@ class Log(tune.Callback):
         self.folder, self.sampler, self.ending = folder, sampler, ending
         self.count = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A restored search gets this copy; the next one is not to be ended by it.
-        return Log, (self.folder, self.sampler, ("SIGKILL", 15))
-
     def write(self, event: str, trial: Any, **more: Any) -> None:
         with (self.folder / "events.jsonl").open("a") as file:
             file.write(
@@ -100,8 +96,9 @@ class Log(tune.Callback):
     def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
         last = info["trial"].last_result
         whole = last["training_iteration"] >= MAX_EPOCHS
-        status = "failed" if last.get("failure") else "complete" if whole else "pruned"
-        self.write("end", info["trial"], status=status)
+        infeasible = last.get("failure") in INFEASIBLE
+        status = "failed" if infeasible else "complete" if whole else "pruned"
+        self.write("end", info["trial"], status=status, infeasible=infeasible)
 
     def on_trial_error(self, **info: Any) -> None:  # type: ignore[override]
         self.write("end", info["trial"], status="failed")
@@ -131,6 +128,7 @@ def load_trials(folder: Path) -> list[PastTrial]:
         else:
             best = max(trial["intermediate"].values(), default=None)
             trial |= {"status": row["status"], "value": best}
+            trial["infeasible"] = row.get("infeasible", False)
     return [PastTrial(**trial) for trial in trials.values()]
 
 
@@ -144,14 +142,10 @@ def make_parts(folder: Path) -> tuple[SamplerPerBackbone, AshaPerBackbone]:
         num_startup_trials=2,
         points_to_evaluate=({"joint.x": 0.95},),
     )
-    sampler = SamplerPerBackbone(plan, load_trials=partial(load_trials, folder))
+    sampler = SamplerPerBackbone(plan)
     sampler.replay(load_trials(folder))
-    scheduler = AshaPerBackbone(
-        min_epochs=1,
-        max_epochs=MAX_EPOCHS,
-        reduction_factor=2,
-        load_events=partial(load_events, folder),
-    )
+    scheduler = AshaPerBackbone(min_epochs=1, max_epochs=MAX_EPOCHS, reduction_factor=2)
+    scheduler.replay(load_events(folder))
     return sampler, scheduler
 
 
@@ -173,15 +167,14 @@ def new_tuner(folder: Path, name: str, ending: tuple[str, int]) -> tune.Tuner:
             storage_path=str(folder),
             verbose=0,
             callbacks=[Log(folder, sampler, ending)],
-            # With fewer, a snapshot may know only of checkpoints that are deleted by now.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=MAX_EPOCHS),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
         ),
     )
 
 
-def search(folder: Path, kind: str, ending: tuple[str, int]) -> tuple[Any, Any]:
-    for name in ("ray.tune", "ray.train", "ray.air"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+def search(folder: Path, name: str, ending: tuple[str, int]) -> tuple[Any, Any]:
+    for noisy in ("ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     ray.init(
         address="local",
         num_cpus=2,
@@ -189,11 +182,7 @@ def search(folder: Path, kind: str, ending: tuple[str, int]) -> tuple[Any, Any]:
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-    if kind == "restore":
-        trainable = tune.with_resources(TinyTrainable, {"cpu": 1})
-        tuner = tune.Tuner.restore(str(folder / "start"), trainable)
-    else:
-        tuner = new_tuner(folder, kind, ending)
+    tuner = new_tuner(folder, name, ending)
     tuner.fit()
     inside: Any = tuner._local_tuner
     return inside._tune_config.search_alg, inside._tune_config.scheduler
@@ -204,7 +193,6 @@ def imitate(folder: Path) -> tuple[SamplerPerBackbone, AshaPerBackbone]:
     sampler, scheduler = make_parts(folder)
     while isinstance(config := sampler.suggest(trial_id := uuid.uuid4().hex), dict):
         trial: Any = SimpleNamespace(config=config)
-        scheduler.on_trial_add(None, trial)
         last: dict[str, Any] = {}
         decision = scheduler.CONTINUE
         while decision == scheduler.CONTINUE:
@@ -225,10 +213,10 @@ def imitate(folder: Path) -> tuple[SamplerPerBackbone, AshaPerBackbone]:
     return sampler, scheduler
 
 
-def main(folder: Path, kind: str, ending: tuple[str, int]) -> None:
-    sampler, scheduler = imitate(folder) if kind == "imitate" else search(folder, kind, ending)
+def main(folder: Path, name: str, ending: tuple[str, int]) -> None:
+    sampler, scheduler = imitate(folder) if name == "imitate" else search(folder, name, ending)
     trials = [(t.number, t.status, t.value, t.raw, t.intermediate) for t in sampler.history()]
-    rungs = {name: scheduler.rungs(name) for name in BACKBONES}
+    rungs = {backbone: scheduler.rungs(backbone) for backbone in BACKBONES}
     (folder / "summary.json").write_text(json.dumps({"trials": trials, "rungs": rungs}))
 
 

@@ -1,0 +1,43 @@
+"""The models that a study keeps: of each backbone's best trials, whole and ready to be used."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import fsspec
+
+from distill_tune.records import StudyDirectory
+from distill_tune.search.checkpoints import folders
+from distill_tune.storage import storage_at
+from distill_tune.trials import StudyState, top
+
+MODELS = "models"
+
+
+def write_model(root: str, trial: str, files: Mapping[str, bytes]) -> None:
+    """Write a trial's model into the study, in the order of its files.
+
+    Args:
+        root: The study directory or URI.
+        trial: Its name, such as ``resnet50-0007``.
+        files: Of a model folder, by name.
+    """
+    storage = storage_at(root)
+    for name, content in files.items():
+        storage.write(f"{MODELS}/{trial}/{name}", content)
+
+
+def keep_best_models(directory: StudyDirectory, state: StudyState, keep_top: int) -> None:
+    """Delete the models of trials that are over and not among their backbone's best."""
+    best = {trial.name for name in state.backbones for trial in top(state, name, keep_top)}
+    over = {trial.name for trial in state.trials.values() if trial.ended_at is not None}
+    filesystem, path = fsspec.core.url_to_fs(directory.root)
+    for folder in folders(filesystem, f"{path}/{MODELS}"):
+        if folder.rpartition("/")[2] in over - best:
+            with suppress(FileNotFoundError):
+                filesystem.rm(folder, recursive=True)
+
+
+def model_folder(directory: StudyDirectory, trial: str) -> str | None:
+    """Return where the model of a trial lies, None if it was not kept."""
+    name = f"{MODELS}/{trial}"
+    return directory.path(name) if directory.has(name) else None
