@@ -128,7 +128,7 @@ class OptunaSampler(OptunaSearch):
             backbone=self._backbone,
             raw=dict(frozen.params),
             status="failed" if frozen.constraints else _STATUS.get(frozen.state, "running"),
-            value=frozen.value,
+            value=None if frozen.constraints else frozen.value,
             intermediate=dict(frozen.intermediate_values),
             infeasible=bool(frozen.constraints),
             trial_id="" if trial_id.startswith(_NOT_RAYS) else trial_id,
