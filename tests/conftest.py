@@ -8,6 +8,13 @@ from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the storms be longer or shorter, and others."""
+    storms = parser.getgroup("storms")
+    storms.addoption("--storm-kills", type=int, default=20, help="Kills in the longest storm.")
+    storms.addoption("--storm-seed", type=int, default=0, help="Seed of moments and targets.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Equal sums need an equal order of summands, and other work shares the machine."""

@@ -54,7 +54,7 @@ def test_a_study_is_not_resumed_under_other_conditions() -> None:
         "runs/bad: the study was begun otherwise:",
         "  trial.joint.epochs: 3 -> 4",
         "  space.joint.margin: 'uniform(0.05, 0.9)' -> 'uniform(0.1, 0.5)'",
-        "  search.seed: 0 -> 1  (--allow-changed lets this pass)",
+        "  search.seed: 0 -> 1 (--allow-changed lets this pass)",
         "Undo these changes, or give the new study another --name.",
     ]
     # One that is let pass does not let the others pass.
@@ -70,8 +70,7 @@ def test_a_study_of_another_version_is_not_resumed_unless_the_user_says_so(
     monkeypatch.setattr("distill_tune.search.opening.__version__", "99.0")
     assert refused("resume", "runs/bad").splitlines() == [
         "runs/bad: the study was begun otherwise:",
-        f"  version: {distill_tune.__version__} -> 99.0 (of distill-tune)  "
-        "(--allow-changed lets this pass)",
+        f"  version: {distill_tune.__version__} -> 99.0 (--allow-changed lets this pass)",
         "Undo these changes, or give the new study another --name.",
     ]
     # It comes as far as the next condition.

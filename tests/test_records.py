@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,26 @@ def test_a_damaged_line_in_the_middle_is_skipped_and_named(tmp_path: Path) -> No
     state = directory.state()
     assert state.trials[0].value == 0.25
     assert [text.split()[2] for text in state.warnings] == ["2", "3", "5"]
+
+
+@given(st.data())
+def test_a_changed_byte_costs_its_own_line_and_is_told(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        directory = StudyDirectory(folder)
+        for number in range(3):
+            directory.append(epoch(0, number + 1, 0.123456))
+        log = Path(folder) / "events.jsonl"
+        content = bytearray(log.read_bytes())
+        places = [place for place, byte in enumerate(content) if byte != ord("\n")]
+        place = data.draw(st.sampled_from(places))
+        value = data.draw(st.integers(0, 255).filter(lambda v: v not in {content[place], 10}))
+        damaged = content[:place].count(b"\n") + 1
+        content[place] = value
+        log.write_bytes(bytes(content))
+        state = directory.state()
+    assert list(state.trials[0].history) == [number for number in (1, 2, 3) if number != damaged]
+    assert all(m["objective"] == 0.123456 for m in state.trials[0].history.values())
+    assert state.warnings == (f"events.jsonl line {damaged} is damaged and was skipped",)
 
 
 WRITER = """

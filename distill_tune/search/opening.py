@@ -135,10 +135,10 @@ def check_same(
     found = differences(plain(stored), plain(study))
     version = last_session(directory).get("version", __version__)
     if version != __version__:
-        found["version"] = f"version: {version} -> {__version__} (of distill-tune)"
+        found["version"] = f"version: {version} -> {__version__}"
     is_allowed = {path: path in ALLOWABLE_CHANGES for path in found}
     if found and not (allow_changed and all(is_allowed.values())):
-        hint = "  (--allow-changed lets this pass)"
+        hint = " (--allow-changed lets this pass)"
         lines = [f"  {line}{hint if is_allowed[path] else ''}" for path, line in found.items()]
         raise StudyError(
             "\n".join(

@@ -179,3 +179,25 @@ def test_a_learning_rate_out_of_all_measure_ends_stage_one_by_name(digits: Image
     error = until_it_fails(running)[1]
     assert error.reason == "diverged"
     assert "the classifier's loss in epoch" in str(error)
+
+
+@pytest.mark.parametrize(("gap", "limit"), [(0.6, 0.5), (math.nan, 0.5)])
+def test_a_discriminator_that_learns_by_heart_ends_the_trial(
+    at_joint: Begin, monkeypatch: pytest.MonkeyPatch, gap: float, limit: float
+) -> None:
+    monkeypatch.setattr(joint_module, "discriminator_gap", lambda _: gap)
+    running = at_joint(joint={"max_discriminator_gap": limit, "epochs": 1})
+    with pytest.raises(
+        DivergedError, match=r"joint epoch 1 .*max_discriminator_gap: 0\.5"
+    ) as caught:
+        list(running.run())
+    assert caught.value.reason == "discriminator_overfit"
+
+
+@pytest.mark.parametrize("limit", [0.7, None])
+def test_below_its_limit_the_gap_is_only_told(
+    at_joint: Begin, monkeypatch: pytest.MonkeyPatch, limit: float | None
+) -> None:
+    monkeypatch.setattr(joint_module, "discriminator_gap", lambda _: 0.6)
+    (report,) = at_joint(joint={"max_discriminator_gap": limit, "epochs": 1}).run()
+    assert report.metrics["gan/discriminator_gap"] == 0.6

@@ -69,6 +69,35 @@ def test_tpe_learns_from_what_it_is_told() -> None:
     assert sum(late) / len(late) > 0.65
 
 
+def test_tpe_keeps_away_from_where_trials_fail_for_what_was_proposed() -> None:
+    """The best values lie beyond 0.6, where every trial diverges; 0.59 is the best that lives."""
+    shares = {}
+    for failure in ("diverged", "worker_lost"):
+        sampler = SamplerPerBackbone(plan(backbones=("resnet50",), num_trials=60))
+        for number in range(60):
+            proposal = sampler.suggest(f"t{number}")
+            assert isinstance(proposal, dict)
+            margin = proposal["params"]["joint.margin"]
+            ended = {"failure": failure} if margin > 0.6 else {}
+            sampler.on_trial_complete(f"t{number}", result(MAX_EPOCHS, margin, **ended))
+        margins = [past.raw["joint.margin"] for past in sampler.history()]
+        shares[failure] = sum(float(m) > 0.6 for m in margins[30:]) / 30  # type: ignore[arg-type]
+    assert shares["diverged"] < shares["worker_lost"] / 2
+
+
+def test_an_infeasible_trial_is_told_the_same_when_it_is_told_anew() -> None:
+    told, replayed = (SamplerPerBackbone(plan(backbones=("resnet50",))) for _ in range(2))
+    for number in range(12):
+        proposal = told.suggest(f"t{number}")
+        assert isinstance(proposal, dict)
+        ended = {"failure": "collapsed"} if proposal["params"]["joint.margin"] > 0.5 else {}
+        told.on_trial_result(f"t{number}", result(1, 0.5))
+        told.on_trial_complete(f"t{number}", result(MAX_EPOCHS, 0.6, **ended))
+    assert any(past.infeasible for past in told.history())
+    replayed.replay(told.history())
+    assert replayed.suggest("next") == told.suggest("next")
+
+
 def test_optuna_is_kept_from_telling_of_its_studies() -> None:
     optuna.logging.set_verbosity(optuna.logging.INFO)
     OptunaSampler(plan(), "resnet50")

@@ -1,0 +1,73 @@
+"""The models that a study keeps: those of the best, and of whoever still runs."""
+
+from pathlib import Path
+
+import pytest
+
+from distill_tune.records import StudyDirectory
+from distill_tune.search.models import keep_best_models, model_folder, write_model
+from distill_tune.trials import Event
+
+TRIALS = [
+    ("alexnet", "complete", 0.5),
+    ("resnet50", "complete", 0.4),
+    ("alexnet", "pruned", 0.9),
+    ("resnet50", "failed", 0.99),
+    ("alexnet", "complete", 0.7),
+    ("resnet50", "", 0.1),
+    ("alexnet", "complete", 0.6),
+    ("resnet50", "pruned", 0.3),
+]
+
+
+def events() -> list[Event]:
+    found: list[Event] = []
+    for number, (backbone, status, value) in enumerate(TRIALS):
+        name = f"{backbone}-{number:04d}"
+        trial = {"trial": number, "name": name, "backbone": backbone, "params": {}}
+        found.append({"event": "trial_started", **trial})
+        found.append(
+            {"event": "epoch", "trial": number, "epoch": 1, "metrics": {"objective": value}}
+        )
+        if status:
+            found.append({"event": "trial_ended", "trial": number, "status": status})
+    return found
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> StudyDirectory:
+    made = StudyDirectory(str(tmp_path / "study"))
+    for event in events():
+        made.append(event)
+    for number, (backbone, _, _) in enumerate(TRIALS):
+        write_model(made.root, f"{backbone}-{number:04d}", {"weights": b"w", "model.json": b"{}"})
+    return made
+
+
+def kept(directory: StudyDirectory) -> list[str]:
+    return sorted(path.name for path in Path(directory.path("models")).iterdir())
+
+
+def test_the_best_of_every_backbone_stay_and_those_that_run(directory: StudyDirectory) -> None:
+    keep_best_models(directory, directory.state(), 2)
+    assert kept(directory) == [
+        "alexnet-0004",
+        "alexnet-0006",
+        "resnet50-0001",
+        "resnet50-0005",
+        "resnet50-0007",
+    ]
+    keep_best_models(directory, directory.state(), 1)
+    assert kept(directory) == ["alexnet-0004", "resnet50-0001", "resnet50-0005"]
+
+
+def test_a_model_is_found_while_it_is_kept(directory: StudyDirectory) -> None:
+    assert model_folder(directory, "alexnet-0000") == directory.path("models/alexnet-0000")
+    keep_best_models(directory, directory.state(), 1)
+    assert model_folder(directory, "alexnet-0000") is None
+
+
+def test_a_study_without_models_is_left_alone(tmp_path: Path) -> None:
+    directory = StudyDirectory(str(tmp_path))
+    keep_best_models(directory, directory.state(), 1)
+    assert list(tmp_path.iterdir()) == []

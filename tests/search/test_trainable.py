@@ -1,0 +1,220 @@
+"""The trainable alone, as Ray calls it: damaged checkpoints, and ends that have a name."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from distill_tune.config import parse, read_yaml_text
+from distill_tune.distill.trial import Trial
+from distill_tune.interfaces import ImageData
+from distill_tune.search.devices import is_out_of_memory
+from distill_tune.search.trainable import DistillTrial
+from distill_tune.study import Study
+from distill_tune.training import load_classifier
+from tests.commands import ONE_AT_A_TIME
+
+CONFIG = {"backbone": "shufflenet_v2_x0_5", "number": 0, "params": {"joint.margin": 0.5}}
+NAME = "shufflenet_v2_x0_5-0000"
+TEXT = ONE_AT_A_TIME.replace("min_epochs: 8", "min_epochs: 2")
+
+
+class Alone:
+    """A study and its trainable without Ray."""
+
+    def __init__(self, root: Path, study: Study, images: ImageData) -> None:
+        self.root = root
+
+        class Trainable(DistillTrial):
+            def setup(self, config: dict[str, Any], **_parameters: Any) -> None:
+                super().setup(config, study=study, images=images, root=str(root))
+
+        self.trainable = Trainable
+
+    def begin(self, **config: Any) -> DistillTrial:
+        return self.trainable(CONFIG | config)
+
+    def checkpoint(self, trial: DistillTrial, number: int) -> Path:
+        """Save a checkpoint where Ray would put it."""
+        folder = self.root / f"ray/session-0001/{NAME}/checkpoint_{number:06d}"
+        folder.mkdir(parents=True)
+        trial.save_checkpoint(str(folder))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return parse(Study, read_yaml_text(TEXT, "tiny.yaml"))
+
+
+@pytest.fixture(scope="module")
+def images(study: Study) -> ImageData:
+    return study.data.load()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, study: Study, images: ImageData) -> Alone:
+    return Alone(tmp_path, study, images)
+
+
+@pytest.fixture(scope="module")
+def saved(
+    tmp_path_factory: pytest.TempPathFactory, study: Study, images: ImageData
+) -> tuple[Path, list[dict[str, Any]]]:
+    """Return a study with the checkpoints of two epochs, and what three epochs reported."""
+    alone = Alone(tmp_path_factory.mktemp("saved"), study, images)
+    trial = alone.begin()
+    results = []
+    for epoch in range(3):
+        results.append(trial.step())
+        if epoch < 2:
+            alone.checkpoint(trial, epoch)
+    trial.cleanup()
+    return alone.root, results
+
+
+@pytest.fixture
+def again(
+    tmp_path: Path, saved: tuple[Path, list[dict[str, Any]]], study: Study, images: ImageData
+) -> Alone:
+    """Return a copy of that study."""
+    shutil.copytree(saved[0], tmp_path / "copy")
+    return Alone(tmp_path / "copy", study, images)
+
+
+def same(result: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Tell whether two epochs reported the same, but for the clock."""
+    kept = [
+        {name: value for name, value in one["metrics"].items() if not name.startswith("seconds/")}
+        for one in (result, expected)
+    ]
+    return result["epoch"] == expected["epoch"] and kept[0] == kept[1]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+DAMAGES: list[Callable[[Path], None]] = [cut, empty, flip, Path.unlink]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_with_its_newest_checkpoint_damaged_a_trial_goes_on_from_the_one_before(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]], damage: Callable[[Path], None]
+) -> None:
+    newest = again.root / f"ray/session-0001/{NAME}/checkpoint_000001"
+    damage(newest / "trial.pt")
+    result = again.begin().step()
+    (warning,) = result["warnings"]
+    assert warning.startswith(f"{NAME}: damaged checkpoint passed over: {newest}")
+    assert same(result, saved[1][1])
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_with_all_of_them_damaged_it_starts_anew_and_says_so(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]], damage: Callable[[Path], None]
+) -> None:
+    for path in again.root.rglob("trial.pt"):
+        damage(path)
+    result = again.begin().step()
+    assert [text.partition(": /")[0] for text in result["warnings"]] == [
+        f"{NAME}: damaged checkpoint passed over",
+        f"{NAME}: damaged checkpoint passed over",
+        f"{NAME}: no checkpoint is sound, it starts anew",
+    ]
+    assert same(result, saved[1][0])
+
+
+def test_with_its_newest_checkpoint_missing_it_goes_on_from_the_one_before(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    shutil.rmtree(again.root / f"ray/session-0001/{NAME}/checkpoint_000001")
+    result = again.begin().step()
+    assert result["warnings"] == []
+    assert same(result, saved[1][1])
+
+
+def test_a_damaged_checkpoint_that_ray_hands_over_is_passed_over_once(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    newest = again.root / f"ray/session-0001/{NAME}/checkpoint_000001"
+    trial = again.begin()
+    cut(newest / "trial.pt")
+    trial.load_checkpoint(str(newest))
+    result = trial.step()
+    (warning,) = result["warnings"]
+    assert str(newest) in warning
+    assert same(result, saved[1][1])
+
+
+def test_a_checkpoint_of_another_configuration_is_passed_over(again: Alone) -> None:
+    result = again.begin(params={"joint.margin": 0.6}).step()
+    assert result["epoch"] == 1
+    assert all("another configuration" in text for text in result["warnings"][:2])
+    assert result["warnings"][2].endswith("it starts anew")
+
+
+def test_a_model_is_written_where_a_trial_can_end_and_is_ready_to_use(
+    saved: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    folder = saved[0] / "models" / NAME
+    classifier, classes = load_classifier(folder)
+    assert len(classes) == 10
+    # Of the rung at epoch 2; the one at epoch 6 was not reached.
+    assert not classifier.training
+    best = max(result["metrics"]["val/accuracy"] for result in saved[1][:2])
+    assert f'"validation_accuracy": {best}' in (folder / "model.json").read_text()
+
+
+def no_memory() -> Iterator[Any]:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+    yield
+
+
+def no_host_memory() -> Iterator[Any]:
+    torch.empty(1 << 50)
+    yield
+
+
+@pytest.mark.parametrize("ending", [no_memory, no_host_memory])
+def test_a_trial_without_memory_ends_and_says_how_large_it_is(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch, ending: Callable[[], Iterator[Any]]
+) -> None:
+    monkeypatch.setattr(Trial, "run", lambda _: ending())
+    result = alone.begin().step()
+    assert (result["failure"], result["done"]) == ("out_of_memory", True)
+    assert result["detail"].startswith("shufflenet_v2_x0_5 with batches of 30: ")
+    assert "\n" not in result["detail"]
+
+
+def test_the_allocators_own_words_are_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
+
+
+def test_a_reset_that_fails_is_raised_by_the_next_step_so_that_ray_tries_again(
+    alone: Alone,
+) -> None:
+    trial = alone.begin()
+    (alone.root / "tensorboard/shufflenet_v2_x0_5-0001").write_text("in the way")
+    assert trial.reset_config(CONFIG | {"number": 1}) is True
+    with pytest.raises(OSError, match="shufflenet_v2_x0_5-0001"):
+        trial.step()
+    trial.cleanup()
+    assert trial.reset_config(CONFIG | {"number": 2}) is True
+    assert trial.step()["epoch"] == 1
