@@ -1,0 +1,106 @@
+"""What the shared stages rely on in Ray's tasks; each docstring says what breaks with it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+
+PATIENCE_S = 60.0
+
+
+def stage(folder: Path, ends: str, shared: list[int]) -> Iterator[tuple[int, int]]:
+    """Report its process and a number, three times; wait for a file before the last one."""
+    (folder / "began").touch()
+    for number in shared:
+        if number == 3:
+            if ends == "raises":
+                raise ValueError("on purpose")
+            if ends == "dies once" and not (folder / "died").exists():
+                (folder / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            until = time.monotonic() + PATIENCE_S
+            while not (folder / "go on").exists() and time.monotonic() < until:
+                time.sleep(0.02)
+        yield os.getpid(), number
+    (folder / "ended").touch()
+
+
+def start(folder: Path, ends: str) -> Any:
+    """Start a stage as ours are started."""
+    task = ray.remote(num_cpus=0.5, num_gpus=0, num_returns="streaming", max_retries=2)(stage)
+    return task.remote(folder, ends, ray.put([1, 2, 3]))
+
+
+def wait(streams: list[Any]) -> list[Any]:
+    ready, _ = ray.wait(streams, num_returns=1, fetch_local=False, timeout=PATIENCE_S)
+    return list(ready)
+
+
+def reports(stream: Any) -> Iterator[tuple[int, int]]:
+    while wait([stream]) == [stream]:
+        try:
+            yield ray.get(next(stream))
+        except StopIteration:
+            return
+
+
+def test_reports_come_while_the_task_runs_and_the_last_before_its_end(tmp_path: Path) -> None:
+    """Else the terminal shows nothing of a stage until it is over."""
+    told = reports(start(tmp_path, ""))
+    assert [next(told)[1], next(told)[1]] == [1, 2]
+    assert not (tmp_path / "ended").exists()
+    (tmp_path / "go on").touch()
+    assert [number for _, number in told] == [3]
+
+
+def test_the_one_of_several_that_has_something_to_say_is_found(tmp_path: Path) -> None:
+    """Else one slow stage holds up the reports of the others."""
+    folders = [tmp_path / name for name in ("quiet", "other")]
+    for folder in folders:
+        folder.mkdir()
+    quiet, other = (start(folder, "") for folder in folders)
+    for stream in (quiet, other):
+        for _ in range(2):
+            assert wait([stream]) == [stream]
+            ray.get(next(stream))
+    (folders[1] / "go on").touch()
+    assert wait([quiet, other]) == [other]
+    ray.cancel(quiet, force=True)
+
+
+def test_an_error_comes_after_the_reports_with_its_cause(tmp_path: Path) -> None:
+    """Else the warning of a failed stage does not say why."""
+    told = reports(start(tmp_path, "raises"))
+    assert [next(told)[1], next(told)[1]] == [1, 2]
+    with pytest.raises(ray.exceptions.RayError) as caught:
+        next(told)
+    cause = getattr(caught.value, "cause", None)
+    assert isinstance(cause, ValueError)
+    assert str(cause) == "on purpose"
+
+
+def test_a_lost_worker_is_replaced_and_the_stream_comes_to_its_end(tmp_path: Path) -> None:
+    """Else a stage is left to the trials, each of which computes it again."""
+    (tmp_path / "go on").touch()
+    told = list(reports(start(tmp_path, "dies once")))
+    assert [number for _, number in told] == [1, 2, 3]
+    assert told[0][0] != told[2][0]
+
+
+def test_a_cancelled_task_ends_at_once(tmp_path: Path) -> None:
+    """Else an interrupted search waits for the stage that it computes."""
+    stream = start(tmp_path, "")
+    pid, _ = next(reports(stream))
+    ray.cancel(stream, force=True)
+    until = time.monotonic() + PATIENCE_S
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    assert not (tmp_path / "ended").exists()
