@@ -53,10 +53,10 @@ Event = dict[str, Any]
 class Run:
     """One ``distill-tune`` command in a process and a session of its own."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **variables: str) -> None:
         root = str(Path(distill_tune.__file__).parents[1])
         # One thread each: equal sums need an equal order of summands.
-        environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"} | variables
         self.process = subprocess.Popen(
             [sys.executable, "-m", "distill_tune.cli", *arguments],
             stdout=subprocess.PIPE,

@@ -1,6 +1,8 @@
 """What Ray tells the driver of its trials, as events of the study."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from ray.tune.experiment import Trial as RayTrial
 from distill_tune.errors import DiskFullError, is_disk_full
 from distill_tune.search.checkpoints import delete_checkpoints
 from distill_tune.search.journal import Journal
+from distill_tune.search.memory import actor_id, is_memory_kill, memory_detail, victims
 from distill_tune.search.models import keep_best_models
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.trainable import trial_name
+from distill_tune.study import Study
 from distill_tune.tracking import TensorBoard
 
 _TABLES_EVERY_S = 10.0
@@ -24,23 +28,38 @@ class StudyCallback(tune.Callback):
     """Keeps the study's records.
 
     Args:
-        journal: Where events go; an attribute.
+        journal: Where events go.
         sampler: Knows the raw values of a proposal, which its replay needs.
-        max_epochs: A trial with fewer epochs was pruned.
-        keep_top: Of how many trials of each backbone the model is kept.
+        study: For what a whole trial is, and what is kept of it.
+
+    Attributes:
+        fatal: The first error of a callback. Ray takes some of them for a failure of the trial,
+            and tells others on as text; whoever ran the experiment finds it here.
+        ended_for_memory: Whether a trial was ended because Ray's memory monitor killed its
+            worker, and the experiment with it: another one has to go on.
     """
 
-    def __init__(
-        self, journal: Journal, sampler: SamplerPerBackbone, *, max_epochs: int, keep_top: int
-    ) -> None:
-        self.journal, self._sampler = journal, sampler
-        self._max_epochs, self._keep_top = max_epochs, keep_top
+    def __init__(self, journal: Journal, sampler: SamplerPerBackbone, study: Study) -> None:
+        self._journal, self._sampler, self._study = journal, sampler, study
         self._tables_at = time.monotonic()
         self._running: dict[int, RayTrial] = {}
+        self._actors: dict[str, int] = {}
+        self.fatal: Exception | None = None
+        self.ended_for_memory = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
         return tune.Callback, ()
+
+    @contextmanager
+    def _fatal_kept(self) -> Iterator[None]:
+        if self.fatal is not None:
+            raise self.fatal
+        try:
+            yield
+        except Exception as error:
+            self.fatal = error
+            raise
 
     def on_trial_start(
         self,
@@ -49,12 +68,14 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        self._start(trial)
+        with self._fatal_kept():
+            self._start(trial)
 
     def _start(self, trial: RayTrial) -> None:
         config = trial.config
         self._running[config["number"]] = trial
-        self.journal.emit(
+        self._actors[actor_id(trial)] = config["number"]
+        self._journal.emit(
             "trial_started",
             trial=config["number"],
             name=trial_name(config),
@@ -71,16 +92,15 @@ class StudyCallback(tune.Callback):
         result: dict[str, Any],
         **info: Any,  # noqa: ARG002
     ) -> None:
-        for text in result.get("warnings", ()):
-            self.journal.emit("warning", text=text)
-        if result.get("failure"):
-            return
-        self.journal.emit(
-            "epoch",
-            trial=trial.config["number"],
-            epoch=result["epoch"],
-            metrics={OBJECTIVE: result[OBJECTIVE], **result["metrics"]},
-        )
+        with self._fatal_kept():
+            for text in result.get("warnings", ()):
+                self._journal.emit("warning", text=text)
+            if not result.get("failure"):
+                self._epoch(trial.config["number"], result)
+
+    def _epoch(self, number: int, result: dict[str, Any]) -> None:
+        metrics = {OBJECTIVE: result[OBJECTIVE], **result["metrics"]}
+        self._journal.emit("epoch", trial=number, epoch=result["epoch"], metrics=metrics)
         if time.monotonic() - self._tables_at > _TABLES_EVERY_S:
             self._write_tables()
 
@@ -91,10 +111,13 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        result = trial.last_result
+        with self._fatal_kept():
+            self._complete(trial, trial.last_result)
+
+    def _complete(self, trial: RayTrial, result: dict[str, Any]) -> None:
         if result.get("failure"):
             self._end(trial, "failed", result["failure"], result.get("detail", ""))
-        elif result["epoch"] < self._max_epochs:
+        elif result["epoch"] < self._study.max_epochs:
             detail = f"too far below the others at the rung of epoch {result['epoch']}"
             self._end(trial, "pruned", f"rung {result['epoch']}", detail)
         else:
@@ -107,11 +130,15 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        reason, detail = _explain(trial)
-        if trial.config["number"] not in self._running:
-            # It failed as it was built: Ray never called it started.
-            self._start(trial)
-        self._end(trial, "failed", reason, detail)
+        with self._fatal_kept():
+            if trial.config["number"] not in self._running:
+                # It failed as it was built: Ray never called it started.
+                self._start(trial)
+            error = _last_error(trial)
+            if is_memory_kill(error):
+                self._end_for_memory(trial.config["number"], str(error))
+            else:
+                self._end(trial, "failed", *_explain(error))
 
     def on_trial_recover(
         self,
@@ -120,55 +147,77 @@ class StudyCallback(tune.Callback):
         trial: RayTrial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        _, detail = _explain(trial)
-        text = f"{trial_name(trial.config)} goes on from its last checkpoint: {detail}"
-        self.journal.emit("warning", text=text)
+        with self._fatal_kept():
+            error = _last_error(trial)
+            number = trial.config["number"]
+            if is_memory_kill(error):
+                if number not in self._running:
+                    self._start(trial)
+                self._end_for_memory(number, str(error))
+                # Ray would run it again; an experiment without it does not.
+                raise _KilledForMemoryError(str(error))
+            _, detail = _explain(error)
+            from_where = "from its last checkpoint" if number in self._running else "from its start"
+            text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
+            self._journal.emit("warning", text=text)
 
-    def end_out_of_memory(self, error: BaseException) -> bool:
-        """End the trial whose worker Ray's memory monitor killed, which ended the experiment too.
+    def end_for_memory(self, error: BaseException) -> bool:
+        """End the trial for which Ray's memory monitor stopped the whole experiment.
 
         Args:
-            error: What came out of Ray's experiment.
+            error: What came out of the experiment.
 
         Returns:
-            Whether it was that, and the trial is known.
+            Whether it was that, and the trial is known: then the others can go on.
         """
-        cause = error.__cause__
-        if not isinstance(cause, OutOfMemoryError):
+        if self.ended_for_memory:
+            return True
+        if not isinstance(error.__cause__, OutOfMemoryError):
             return False
-        said = str(cause)
-        for trial in list(self._running.values()):
-            actor = trial.temporary_state.ray_actor
-            if actor is not None and actor._actor_id.hex() in said:  # noqa: SLF001 - nowhere else
-                detail = next((line.strip() for line in said.splitlines() if line.strip()), "")
-                self._end(trial, "failed", "out_of_memory", detail)
-                return True
-        return False
+        said = str(error.__cause__)
+        numbers = [self._actors[actor] for actor in victims(said) if actor in self._actors]
+        numbers = [number for number in numbers if number in self._running] or (
+            list(self._running) if len(self._running) == 1 else []
+        )
+        if numbers:
+            self._end_for_memory(numbers[0], said)
+        return bool(numbers)
+
+    def _end_for_memory(self, number: int, said: str) -> None:
+        trial = self._running[number]
+        sizes = [gb for actor, gb in victims(said).items() if self._actors.get(actor) == number]
+        config = self._study.trial_config(trial.config["backbone"], trial.config["params"])
+        detail = memory_detail(config, said, sizes[0] if sizes else None)
+        self._end(trial, "failed", "out_of_memory", detail)
+        self.ended_for_memory = True
 
     def _end(self, trial: RayTrial, status: str, reason: str, detail: str) -> None:
         number = trial.config["number"]
-        self.journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
+        self._journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
         self._running.pop(number, None)
         self._write_tables()
         name = trial_name(trial.config)
-        delete_checkpoints(self.journal.directory, name)
-        keep_best_models(self.journal.directory, self.journal.state, self._keep_top)
-        board = TensorBoard(self.journal.directory.path(f"tensorboard/{name}"))
+        delete_checkpoints(self._journal.directory, name)
+        keep_best_models(self._journal.directory, self._journal.state, self._study.search.keep_top)
+        board = TensorBoard(self._journal.directory.path(f"tensorboard/{name}"))
         board.hparams_end(succeeded=status != "failed")
         board.close()
 
     def _write_tables(self) -> None:
-        self.journal.write_tables()
+        self._journal.write_tables()
         self._tables_at = time.monotonic()
 
 
-def _explain(trial: RayTrial) -> tuple[str, str]:
+class _KilledForMemoryError(Exception):
+    """Ends an experiment whose worker was killed as it started."""
+
+
+def _explain(error: object) -> tuple[str, str]:
     """Return reason and last line of what ended a trial's process or its code.
 
     Raises:
         DiskFullError: It was for want of room, which is no fault of the trial's.
     """
-    error = _last_error(trial)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if is_disk_full(error):
         raise DiskFullError(lines[-1])
@@ -177,8 +226,16 @@ def _explain(trial: RayTrial) -> tuple[str, str]:
 
 
 def _last_error(trial: RayTrial) -> object:
-    """Read it where the driver keeps it: the storage has it at Ray's next snapshot only."""
+    """Return a trial's last error: itself where Ray kept it, else as text.
+
+    Read where the driver keeps it: the storage has it at Ray's next snapshot only.
+    """
+    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    last = text.rpartition("Failure # ")[2].partition("\n")[2].strip()
     path = trial.pickled_error_file
     if path and Path(path).exists():
-        return cloudpickle.loads(Path(path).read_bytes())
-    return Path(trial.error_file).read_text() if trial.error_file else ""
+        error = cloudpickle.loads(Path(path).read_bytes())
+        # Not every error is pickled: this one may be of an earlier failure.
+        if str(error).strip() == last:
+            return error
+    return last

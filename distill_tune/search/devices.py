@@ -1,16 +1,8 @@
-"""Where a trial computes, and how one knows that its memory is used up."""
+"""Where a trial computes."""
 
 from collections.abc import Mapping
 
 import torch
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that the memory of a GPU, or of the host, is used up."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # torch's allocator for CPUs raises a plain RuntimeError.
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def device_of(bundle: Mapping[str, float]) -> torch.device:

@@ -8,10 +8,12 @@ import torch
 
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DiskFullError, is_disk_full
 from distill_tune.interfaces import ImageData
 from distill_tune.search.cluster import Slots
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
+from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.progress import Progress
 from distill_tune.search.stages import (
     SharedStage,
@@ -100,6 +102,8 @@ def _advance(
         name = running.pop(stream)
         progress.stage(name, "")
         reason = getattr(error, "cause", None) or error
+        if is_disk_full(reason):
+            raise DiskFullError(_last_line(reason)) from error
         text = f"shared stage {name} failed, and is left to the trials: {_last_line(reason)}"
         journal.emit("warning", text=text)
         return
@@ -114,8 +118,9 @@ def _advance(
 
 
 def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # Ray's memory monitor ends with advice.
+    return lines[0 if is_memory_kill(error) else -1].strip()
 
 
 def _stage(

@@ -16,7 +16,8 @@ from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoints import local_copies, read_checkpoint, write_checkpoint
-from distill_tune.search.devices import device_of, is_out_of_memory
+from distill_tune.search.devices import device_of
+from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
 from distill_tune.search.stages import adopt_stages
@@ -143,7 +144,7 @@ class DistillTrial(tune.Trainable):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            return self._failure("out_of_memory", self._memory_message(error))
+            return self._failure("out_of_memory", memory_detail(self._config, str(error)))
 
     def _next_epoch(self) -> dict[str, Any]:
         seconds: defaultdict[str, float] = defaultdict(float)
@@ -192,10 +193,6 @@ class DistillTrial(tune.Trainable):
         if self._board is not None:
             self._board.flush()
         return {OBJECTIVE: 0.0, "failure": reason, "detail": detail, "done": True, "metrics": {}}
-
-    def _memory_message(self, error: BaseException) -> str:
-        batch, backbone = self._config.classifier.batch_size, self._config.backbone.name
-        return f"{backbone} with batches of {batch}: {str(error).splitlines()[0]}"
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write all that changes, as tensors and plain data only."""

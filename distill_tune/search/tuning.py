@@ -1,6 +1,8 @@
 """Ray Tune's side of a session: sampler, scheduler, tuner."""
 
 import itertools
+import signal
+import threading
 from functools import partial
 
 from ray import tune
@@ -90,21 +92,38 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
         sampler, scheduler = make_sampler(study), make_scheduler(study)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())
-        callback = StudyCallback(
-            journal, sampler, max_epochs=study.max_epochs, keep_top=study.search.keep_top
-        )
+        callback = StudyCallback(journal, sampler, study)
+        session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
             trainable,
             tune_config=_tune_config(study, slots, sampler, scheduler),
-            run_config=_run_config(study, callback, attempt),
+            run_config=_run_config(
+                study,
+                callback,
+                name=f"{session}-{attempt}" if attempt else session,
+                storage_path=journal.directory.path("ray"),
+            ),
         )
-        try:
-            tuner.fit()
-        except RuntimeError as error:
-            if not callback.end_out_of_memory(error):
-                raise
-        else:
+        if _is_over(tuner, callback):
             return
+
+
+def _is_over(tuner: tune.Tuner, callback: StudyCallback) -> bool:
+    """Run an experiment; False when it has to go on in another one."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        tuner.fit()
+    except Exception as error:
+        if callback.end_for_memory(error):
+            return False
+        if callback.fatal is not None:
+            raise callback.fatal from error
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            # Ray leaves its own, which ends an experiment that is over.
+            signal.signal(signal.SIGINT, on_interrupt)
+    return True
 
 
 def _tune_config(
@@ -123,12 +142,12 @@ def _tune_config(
     )
 
 
-def _run_config(study: Study, callback: StudyCallback, attempt: int) -> tune.RunConfig:
-    journal = callback.journal
-    session = f"session-{len(journal.state.sessions):04d}"
+def _run_config(
+    study: Study, callback: StudyCallback, *, name: str, storage_path: str
+) -> tune.RunConfig:
     return tune.RunConfig(
-        name=f"{session}-{attempt}" if attempt else session,
-        storage_path=journal.directory.path("ray"),
+        name=name,
+        storage_path=storage_path,
         callbacks=[callback],
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
         checkpoint_config=tune.CheckpointConfig(

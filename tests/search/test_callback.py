@@ -6,15 +6,20 @@ from typing import Any, cast
 
 import pytest
 from ray import cloudpickle
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 from ray.tune.experiment import Trial as RayTrial
 
+from distill_tune.config import parse, read_yaml_text
+from distill_tune.errors import DiskFullError
 from distill_tune.records import StudyDirectory
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.journal import Journal
 from distill_tune.search.sampler import SamplerPerBackbone
+from distill_tune.study import Study
 from distill_tune.trials import TrialRecord
+from tests.commands import STUDY
 
+TEXT = STUDY.replace("squeezenet1_1", "alexnet").replace("joint: {epochs: 4", "joint: {epochs: 3")
 ROW: dict[str, Any] = {"iteration": 1, "trials": []}
 
 
@@ -33,7 +38,8 @@ def journal(tmp_path: Path) -> Journal:
 
 @pytest.fixture
 def callback(journal: Journal) -> StudyCallback:
-    return StudyCallback(journal, cast("SamplerPerBackbone", RawValues()), max_epochs=3, keep_top=1)
+    study = parse(Study, read_yaml_text(TEXT, "tiny.yaml"))
+    return StudyCallback(journal, cast("SamplerPerBackbone", RawValues()), study)
 
 
 def ray_trial(folder: Path, error: Exception | None = None) -> RayTrial:
@@ -51,6 +57,7 @@ def ray_trial(folder: Path, error: Exception | None = None) -> RayTrial:
             pickled_error_file=str(pickled) if pickled.exists() else None,
             error_file=str(text) if text.exists() else None,
             last_result={},
+            temporary_state=SimpleNamespace(ray_actor=None),
         ),
     )
 
@@ -107,9 +114,13 @@ def test_an_error_that_cannot_be_pickled_is_read_as_text(
 def test_a_trial_that_goes_on_after_a_lost_worker_is_a_warning(
     journal: Journal, callback: StudyCallback, tmp_path: Path
 ) -> None:
-    callback.on_trial_recover(**ROW, trial=ray_trial(tmp_path, ActorDiedError()))
-    (warning,) = journal.state.warnings
-    assert warning.startswith("alexnet-0000 goes on from its last checkpoint: The actor died")
+    trial = ray_trial(tmp_path, ActorDiedError())
+    callback.on_trial_recover(**ROW, trial=trial)
+    callback.on_trial_start(**ROW, trial=trial)
+    callback.on_trial_recover(**ROW, trial=trial)
+    unborn, interrupted = journal.state.warnings
+    assert unborn.startswith("alexnet-0000 goes on from its start: The actor died")
+    assert interrupted.startswith("alexnet-0000 goes on from its last checkpoint: The actor died")
 
 
 @pytest.mark.parametrize(
@@ -146,3 +157,82 @@ def test_warnings_of_a_trial_are_kept_and_a_failure_is_no_epoch(
     assert journal.state.warnings == ("hm",)
     history = journal.state.trials[0].history
     assert history == {1: {"objective": 0.5, "val/accuracy": 0.5}}
+
+
+SHORT = (
+    "2 worker(s) were killed due to the node running low on memory. Memory on the node (IP: "
+    "10.0.0.1, ID: ab) was 5.30GB used / 23.54GB limit (0.225108)\n"
+    "Selected to kill: (Actor(cd): job ID=1, task name=T.__init__, pid=7, "
+    "actual memory used=0.11GB, worker ID=ef)\n"
+    "Selected to kill: (Actor(fe): job ID=1, task name=T.__init__, pid=8, "
+    "actual memory used=1.15GB, worker ID=ab)\n"
+    "Refer to the documentation on how to address the out of memory issue"
+)
+
+
+def with_actor(trial: RayTrial, number: int, actor: str) -> RayTrial:
+    trial.config |= {"number": number}
+    identity = SimpleNamespace(hex=lambda: actor)
+    trial.temporary_state = cast("Any", SimpleNamespace(ray_actor=None))
+    trial.temporary_state.ray_actor = cast("Any", SimpleNamespace(_actor_id=identity))
+    return trial
+
+
+def test_of_two_that_the_memory_monitor_killed_the_larger_has_failed(
+    journal: Journal, callback: StudyCallback, tmp_path: Path
+) -> None:
+    for number, actor in enumerate(("cd", "fe")):
+        callback.on_trial_start(**ROW, trial=with_actor(ray_trial(tmp_path), number, actor))
+    error = RuntimeError("Caught unexpected exception")
+    error.__cause__ = OutOfMemoryError(SHORT)
+    assert callback.end_for_memory(error)
+    small, large = journal.state.trials.values()
+    assert small.ended_at is None
+    assert (large.status, large.reason) == ("failed", "out_of_memory")
+    assert large.detail == (
+        "alexnet with batches of 30, GAN 10: its worker was killed at 1.15 GB, as the machine was "
+        "short of memory (5.30GB used / 23.54GB limit)"
+    )
+
+
+def test_another_error_is_not_taken_for_a_want_of_memory(
+    callback: StudyCallback, tmp_path: Path
+) -> None:
+    callback.on_trial_start(**ROW, trial=with_actor(ray_trial(tmp_path), 0, "cd"))
+    assert not callback.end_for_memory(RuntimeError("Caught unexpected exception"))
+
+
+def test_a_worker_killed_for_memory_as_it_starts_is_not_tried_again(
+    journal: Journal, callback: StudyCallback, tmp_path: Path
+) -> None:
+    trial = with_actor(ray_trial(tmp_path, RuntimeError(SHORT)), 0, "cd")
+    with pytest.raises(Exception, match="low on memory") as caught:
+        callback.on_trial_recover(**ROW, trial=trial)
+    assert callback.end_for_memory(caught.value)
+    assert ended(journal).reason == "out_of_memory"
+
+
+def test_a_full_disk_is_no_failure_of_the_trial(
+    journal: Journal, callback: StudyCallback, tmp_path: Path
+) -> None:
+    trial = ray_trial(tmp_path, OSError(28, "No space left on device"))
+    callback.on_trial_start(**ROW, trial=trial)
+    for tell in (callback.on_trial_recover, callback.on_trial_error):
+        with pytest.raises(DiskFullError, match="No space left on device"):
+            tell(**ROW, trial=trial)
+    assert isinstance(callback.fatal, DiskFullError)
+    # Whatever Ray makes of it, nothing more is recorded.
+    with pytest.raises(DiskFullError):
+        callback.on_trial_complete(**ROW, trial=trial)
+    assert [event["event"] for event in journal.events] == ["trial_started"]
+
+
+def test_an_earlier_pickled_error_is_not_taken_for_the_last_one(
+    journal: Journal, callback: StudyCallback, tmp_path: Path
+) -> None:
+    trial = ray_trial(tmp_path, ActorDiedError())
+    with Path(cast("str", trial.error_file)).open("a") as file:
+        file.write("Failure # 2 (occurred later)\nTuneError: something else\n")
+    callback.on_trial_start(**ROW, trial=trial)
+    callback.on_trial_error(**ROW, trial=trial)
+    assert (ended(journal).reason, ended(journal).detail) == ("error", "TuneError: something else")

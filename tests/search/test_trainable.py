@@ -11,7 +11,7 @@ import torch
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-from distill_tune.search.devices import is_out_of_memory
+from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
 from distill_tune.training import load_classifier
@@ -196,7 +196,7 @@ def test_a_trial_without_memory_ends_and_says_how_large_it_is(
     monkeypatch.setattr(Trial, "run", lambda _: ending())
     result = alone.begin().step()
     assert (result["failure"], result["done"]) == ("out_of_memory", True)
-    assert result["detail"].startswith("shufflenet_v2_x0_5 with batches of 30: ")
+    assert result["detail"].startswith("shufflenet_v2_x0_5 with batches of 30, GAN 10: ")
     assert "\n" not in result["detail"]
 
 

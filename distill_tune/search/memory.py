@@ -1,0 +1,59 @@
+"""Memory that is used up, a GPU's or the host's: how one knows, and what is said of it."""
+
+import re
+from typing import Any
+
+import torch
+
+from distill_tune.distill.trial_config import TrialConfig
+
+_VICTIM = re.compile(r"Actor\(([0-9a-f]+)\).*?actual memory used=([\d.]+)GB")
+_NODE = re.compile(r"was ([\d.]+GB used / [\d.]+GB limit)")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of a trial's own code says so."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # torch's allocator for CPUs raises a plain RuntimeError.
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def is_memory_kill(error: object) -> bool:
+    """Tell whether an error says that Ray's memory monitor killed a worker."""
+    return "killed due to the node running low on memory" in str(error)
+
+
+def victims(said: str) -> dict[str, float]:
+    """Return whom the memory monitor killed, as it said: Ray's id of the actor to GB that it had.
+
+    In the order of their size, the largest first: an innocent one may have been killed with it.
+    """
+    found = {actor: float(size) for actor, size in _VICTIM.findall(said)}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def memory_detail(config: TrialConfig, said: str, used_gb: float | None = None) -> str:
+    """Return why a trial ran out of memory, in a line that names what it is that needs memory.
+
+    Args:
+        config: The trial's.
+        said: What the allocator or Ray said.
+        used_gb: What the trial's process had, if known.
+    """
+    node = _NODE.search(said)
+    if node is None:
+        why = next((line.strip() for line in said.splitlines() if line.strip()), "no message")
+    else:
+        mine = "" if used_gb is None else f" at {used_gb:g} GB"
+        why = f"its worker was killed{mine}, as the machine was short of memory ({node[1]})"
+    gan = config.gan.batch_size
+    return (
+        f"{config.backbone.name} with batches of {config.classifier.batch_size}, GAN {gan}: {why}"
+    )
+
+
+def actor_id(trial: Any) -> str:
+    """Return Ray's id of the actor that a Ray trial runs in now; empty when it has none."""
+    actor = trial.temporary_state.ray_actor
+    return "" if actor is None else str(actor._actor_id.hex())  # noqa: SLF001 - said nowhere else
