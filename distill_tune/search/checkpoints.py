@@ -9,7 +9,7 @@ not over.
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,26 @@ def delete_checkpoints(directory: StudyDirectory, trial: str) -> None:
         # Ray itself deletes all but the last few, at the same time.
         with suppress(FileNotFoundError):
             filesystem.rm(folder, recursive=True)
+
+
+def delete_leftovers(directory: StudyDirectory, over: Collection[str]) -> None:
+    """Delete the checkpoints of trials that are over; a kill may have come before they were.
+
+    Args:
+        directory: The study.
+        over: Names of trials.
+    """
+    filesystem, path = fsspec.core.url_to_fs(directory.root)
+    # One listing: in an object store each costs a round trip.
+    found = {
+        match[1]: match[2]
+        for name in filesystem.find(f"{path}/ray", withdirs=True)
+        if (match := re.match(r"(.*/session-[\d-]+/([^/]+)/checkpoint_\d+)(?:/|$)", name))
+    }
+    for folder, trial in found.items():
+        if trial in over:
+            with suppress(FileNotFoundError):
+                filesystem.rm(folder, recursive=True)
 
 
 def _order(folder: str) -> tuple[int, ...]:

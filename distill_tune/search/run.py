@@ -12,6 +12,7 @@ from distill_tune.config import to_yaml
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.search.checkpoints import delete_leftovers
 from distill_tune.search.cluster import RayError, Slots, cluster, slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.models import keep_best_models
@@ -131,7 +132,7 @@ class Session:
             journal.emit("session_ended", status=status)
             self.directory.write_tables()
             write_best(self.study, self.directory, journal.state)
-            keep_best_models(self.directory, journal.state, self.study.search.keep_top)
+            self._clean_up(journal.state)
         except Exception as error:
             with suppress(StudyError):  # On a full disk this fails too.
                 journal.emit("session_ended", status="failed")
@@ -143,6 +144,12 @@ class Session:
                 ) from error
             raise
         return journal.state
+
+    def _clean_up(self, state: StudyState) -> None:
+        """Delete what a trial leaves that was killed between its end and its own cleaning up."""
+        over = {trial.name for trial in state.trials.values() if trial.ended_at is not None}
+        delete_leftovers(self.directory, over)
+        keep_best_models(self.directory, state, self.study.search.keep_top)
 
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:

@@ -184,7 +184,7 @@ def test_of_two_that_the_memory_monitor_killed_the_larger_has_failed(
     for number, actor in enumerate(("cd", "fe")):
         callback.on_trial_start(**ROW, trial=with_actor(ray_trial(tmp_path), number, actor))
     error = RuntimeError("Caught unexpected exception")
-    error.__cause__ = OutOfMemoryError(SHORT)
+    error.__cause__ = OutOfMemoryError(SHORT)  # type: ignore[no-untyped-call]
     assert callback.end_for_memory(error)
     small, large = journal.state.trials.values()
     assert small.ended_at is None

@@ -8,6 +8,7 @@ import torch
 from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoints import (
     delete_checkpoints,
+    delete_leftovers,
     local_copies,
     newest_first,
     read_checkpoint,
@@ -68,3 +69,18 @@ def test_only_the_checkpoints_of_the_trial_that_is_over_are_deleted(tmp_path: Pa
     delete_checkpoints(StudyDirectory(str(tmp_path)), "alexnet-0001")
     assert not gone.exists()
     assert kept.exists()
+
+
+def test_what_a_kill_left_of_trials_that_are_over_is_deleted_in_one_go(tmp_path: Path) -> None:
+    gone = [saved(tmp_path, 1, 0), saved(tmp_path, 2, 3)]
+    empty = tmp_path / "ray/session-0002-1/alexnet-0001/checkpoint_000000"
+    empty.mkdir(parents=True)
+    kept = saved(tmp_path, 2, 0, trial="alexnet-0002")
+    delete_leftovers(StudyDirectory(str(tmp_path)), {"alexnet-0001"})
+    assert not any(folder.exists() for folder in (*gone, empty))
+    assert read_checkpoint(kept, CPU)["epoch"] == 0
+
+
+def test_a_study_without_checkpoints_has_no_leftovers(tmp_path: Path) -> None:
+    delete_leftovers(StudyDirectory(str(tmp_path)), {"alexnet-0001"})
+    assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,9 @@ class Alone:
         self.root = root
 
         class Trainable(DistillTrial):
-            def setup(self, config: dict[str, Any], **_parameters: Any) -> None:
+            def setup(  # type: ignore[override]
+                self, config: dict[str, Any], **_parameters: Any
+            ) -> None:
                 super().setup(config, study=study, images=images, root=str(root))
 
         self.trainable = Trainable
