@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -87,6 +88,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         if not storage:
             raise InputError("--storage", got=storage, expected="a folder or a URI")
         directory = StudyDirectory(f"{storage.rstrip('/')}/{study.study}")
+        directory.refuse_link()
         if directory.exists():
             if not resume:
                 raise StudyError(
@@ -161,9 +163,11 @@ def train(
         if threads is not None:
             torch.set_num_threads(threads)
         console = _console(as_json=as_json)
-        result = train_model(config, out, assignments or [], say=console.print)
+        # As it stands: names of files are in it, whose brackets are no markup.
+        say = partial(console.print, markup=False, soft_wrap=True)
+        result = train_model(config, out, assignments or [], say=say)
         for path in result["paths"].values():
-            console.print(f"written: {path}", markup=False, soft_wrap=True)
+            say(f"written: {path}")
         if as_json:
             typer.echo(json.dumps(result))
 

@@ -74,6 +74,15 @@ class StudyDirectory:
             )
         self._storage.make()
 
+    def refuse_link(self) -> None:
+        """Raise StudyError if a new study here would be written to another place by a link."""
+        target = self._storage.link_target()
+        if target and not self.exists():
+            raise StudyError(
+                f"{self.root}: got a symbolic link to {target}, expected a new name or the "
+                "folder of a study: a new study is written nowhere but below its own name"
+            )
+
     def require(self) -> None:
         """Raise StudyError unless it holds a study, naming one nearby that is spelt alike."""
         if self.exists():
@@ -99,7 +108,8 @@ class StudyDirectory:
         """
         whole = {"event": str(event["event"]), "time": time.time(), **event}
         line = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
-        self._storage.append(EVENTS_FILE, line.encode())
+        # A name that is no UTF-8 holds halves of signs: JSON has an escape for each.
+        self._storage.append(EVENTS_FILE, line.encode("utf-8", "backslashreplace"))
 
     def events(self) -> list[Event]:
         """Return the log, oldest first, of whatever kind the events are.

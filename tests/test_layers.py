@@ -17,7 +17,7 @@ LAYERS = (
     ("errors",),
     ("yaml_text",),
     ("document",),
-    ("wording",),
+    ("reading", "wording"),
     ("config", "interfaces"),
     ("dimensions",),
     ("space",),
@@ -52,8 +52,9 @@ OWNERS = {
 }
 """A library that is not listed here may be used everywhere."""
 
-TORCH_FREE = {"errors", "yaml_text", "document", "wording", "config", "interfaces", "dimensions"}
-TORCH_FREE |= {"space", "trials", "storage", "tables", "mirror", "records", "status", "report"}
+TORCH_FREE = {"errors", "yaml_text", "document", "reading", "wording", "config", "interfaces"}
+TORCH_FREE |= {"dimensions", "space", "trials", "storage", "tables", "mirror", "records"}
+TORCH_FREE |= {"status", "report"}
 
 
 class Import(NamedTuple):
