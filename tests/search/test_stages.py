@@ -1,6 +1,9 @@
 """Shared stages: which trials share them, and what their keys depend on."""
 
+import os
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,3 +92,26 @@ def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
     first = [(r.stage, r.step, r.metrics) for r in alone.run()]
     adopted = [(r.stage, r.step, r.metrics) for r in (*told, *adopting.run())]
     assert adopted == first
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.open, (str(self.path), os.O_CREAT)
+
+
+def test_a_pickle_in_the_place_of_a_product_is_refused_and_not_run(
+    study: Study, tmp_path: Path
+) -> None:
+    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
+    key = stage_key("classifier", config, images.digest, CPU)
+    file = tmp_path / file_name("classifier", key)
+    file.parent.mkdir()
+    torch.save({"product": Touch(tmp_path / "ran"), "reports": []}, file)
+    with pytest.raises(pickle.UnpicklingError):
+        adopt_stages(Trial(config, images, CPU), images.digest, str(tmp_path))
+    assert not (tmp_path / "ran").exists()
