@@ -132,8 +132,12 @@ class StudyDirectory:
         return fold(self.events())
 
     def read_text(self, name: str) -> str:
-        """Return a file's text; StudyError when there is none."""
-        return self._storage.read(name).decode()
+        """Return a file's text; StudyError when there is none, or it is no text in UTF-8."""
+        content = self._storage.read(name)
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise StudyError(f"{self.path(name)}: got no text in UTF-8 ({error.reason})") from None
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file as a whole: a reader, or a kill, never sees a part of it."""
@@ -195,10 +199,12 @@ def _parsed(line: bytes) -> Event | None:
     """Return a line's event, or None when it is damaged."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     sound = isinstance(event, dict) and isinstance(event.get("event"), str)
-    return event if sound and isinstance(event.get("time"), int | float) else None
+    moment = event.get("time") if sound else None
+    # A moment that is no number, or beyond every calendar, comes of no clock.
+    return event if isinstance(moment, int | float) and abs(moment) < 1e15 else None
 
 
 def _damage(number: int, moment: float) -> Event:

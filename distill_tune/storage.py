@@ -66,7 +66,7 @@ def whole_lines(log: bytes) -> bytes:
     """
     end = log.rfind(b"\n") + 1
     tail = log[end:]
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         if isinstance(json.loads(tail), dict):
             return log + b"\n"
     return log[:end]

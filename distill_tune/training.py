@@ -31,7 +31,7 @@ class _Transforms(Config):
 
     channels: Literal[1, 3]
     """1 for grey, 3 for colour."""
-    image_size: int = Field(ge=4, le=1024)
+    image_size: int = Field(ge=1, le=1024)
     """Height and width in pixels."""
 
 

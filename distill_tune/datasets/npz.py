@@ -1,5 +1,6 @@
 """The kind ``npz``: one NumPy file with arrays of images and labels."""
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,6 +27,8 @@ READ_ERRORS = (
     EOFError,
     MemoryError,  # A few bytes may claim any number of images.
     RuntimeError,  # zipfile's, for one with a password or packed in an unknown way.
+    SyntaxError,  # NumPy's headers are Python's literals.
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

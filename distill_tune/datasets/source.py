@@ -16,6 +16,9 @@ from distill_tune.interfaces import Config, ImageData, Split
 
 Part = Literal["train", "val", "test"]
 
+MAX_SIZE = 1024
+"""Height and width in pixels that the networks take."""
+
 
 class ImageSource(Config):
     """Where images come from and how they are split.
@@ -26,7 +29,7 @@ class ImageSource(Config):
 
     kind: str
     """Which data set."""
-    image_size: int | None = Field(default=None, ge=4, le=1024)
+    image_size: int | None = Field(default=None, ge=4, le=MAX_SIZE)
     """Height and width in pixels; null is the data's own size."""
     train_per_class: int | None = Field(default=None, ge=2)
     """Training images of each class (the low-data regime); null is all there are."""
@@ -128,6 +131,12 @@ class ImageSource(Config):
                 self._where,
                 got=Text(f"one class only: {pool.classes[0]!r}"),
                 expected="two classes or more",
+            )
+        if pool.images.shape[-1] > MAX_SIZE:
+            raise InputError(
+                "data.image_size",
+                got=Text(f"images of {pool.images.shape[-1]} pixels"),
+                expected=f"a size of at most {MAX_SIZE} to scale them to",
             )
         wanted = Wanted(
             test=Share() if "test" in parts else Share(self.test_fraction),
