@@ -72,7 +72,6 @@ def search(  # noqa: PLR0913 - the options of the command line
 ) -> None:
     """Find the best configuration of every backbone of a study."""
     with _reporting():
-        from distill_tune.records import StudyDirectory
         from distill_tune.search.opening import (
             check_same,
             load_images,
@@ -85,10 +84,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
         typed, document = read_study(space, assignments or [], options)
         study = with_absolute_root(typed)
-        if not storage:
-            raise InputError("--storage", got=storage, expected="a folder or a URI")
-        directory = StudyDirectory(f"{storage.rstrip('/')}/{study.study}")
-        directory.refuse_link()
+        directory = _place(storage, study.study)
         if directory.exists():
             if not resume:
                 raise StudyError(
@@ -170,6 +166,17 @@ def train(
             say(f"written: {path}")
         if as_json:
             typer.echo(json.dumps(result))
+
+
+def _place(storage: str, name: str) -> "StudyDirectory":
+    """Return the directory of a study that may be new."""
+    from distill_tune.records import StudyDirectory
+
+    if not storage:
+        raise InputError("--storage", got=storage, expected="a folder or a URI")
+    directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
+    directory.refuse_link()
+    return directory
 
 
 def _run(
