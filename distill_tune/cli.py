@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
@@ -87,7 +88,6 @@ def search(  # noqa: PLR0913 - the options of the command line
 ) -> None:
     """Find the best configuration of every backbone of a study."""
     with _reporting():
-        from distill_tune.records import StudyDirectory
         from distill_tune.search.opening import (
             check_same,
             load_images,
@@ -100,9 +100,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
         typed, document = read_study(space, assignments or [], options)
         study = with_absolute_root(typed)
-        if not storage:
-            raise InputError("--storage", got=storage, expected="a folder or a URI")
-        directory = StudyDirectory(f"{storage.rstrip('/')}/{study.study}")
+        directory = _place(storage, study.study)
         if directory.exists():
             if not resume:
                 raise StudyError(
@@ -178,11 +176,24 @@ def train(
         if threads is not None:
             torch.set_num_threads(threads)
         console = _console(as_json=as_json)
-        result = train_model(config, out, assignments or [], say=console.print)
+        # As it stands: names of files are in it, whose brackets are no markup.
+        say = partial(console.print, markup=False, soft_wrap=True)
+        result = train_model(config, out, assignments or [], say=say)
         for path in result["paths"].values():
-            console.print(f"written: {path}", markup=False, soft_wrap=True)
+            say(f"written: {path}")
         if as_json:
             typer.echo(json.dumps(result))
+
+
+def _place(storage: str, name: str) -> "StudyDirectory":
+    """Return the directory of a study that may be new."""
+    from distill_tune.records import StudyDirectory
+
+    if not storage:
+        raise InputError("--storage", got=storage, expected="a folder or a URI")
+    directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
+    directory.refuse_link()
+    return directory
 
 
 def _run(study: "Study", directory: "StudyDirectory", images: Any, options: "Running") -> None:

@@ -5,25 +5,27 @@ A validator says what would have been right: ``raise ValueError("expected ...")`
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from distill_tune.document import (
-    Document,
-    find_all,
-    get_path,
-    locate_error,
-    read_yaml,
-    read_yaml_text,
-    set_path,
-)
-from distill_tune.errors import InputError, InputErrors
+from distill_tune.document import Document, find_all, get_path, locate_error, set_path
+from distill_tune.errors import InputError, InputErrors, Text
+from distill_tune.reading import read_json, read_yaml, read_yaml_text
 from distill_tune.wording import discriminator, translated
-from distill_tune.yaml_text import Place, describe, dotted, read_value, scalar_text, to_yaml
+from distill_tune.yaml_text import (
+    MAX_LEVELS,
+    Place,
+    describe,
+    dotted,
+    read_value,
+    scalar_text,
+    to_yaml,
+)
 
 __all__ = [
     "Document",
@@ -33,6 +35,7 @@ __all__ = [
     "get_path",
     "locate_error",
     "parse",
+    "read_json",
     "read_value",
     "read_yaml",
     "read_yaml_text",
@@ -51,6 +54,7 @@ def parse(model: type[M], document: Document) -> M:
         InputError: One thing is wrong.
         InputErrors: Several are; all of them, in the order of the file.
     """
+    _refuse_excess(document)
     fixes: dict[Place, Callable[[Any], object] | None] = {}
     while True:
         try:
@@ -64,6 +68,29 @@ def parse(model: type[M], document: Document) -> M:
             found = _complaints(model, errors, document)
             raise found[0] if len(found) == 1 else InputErrors(found)
         fixes |= new
+
+
+def _refuse_excess(document: Document) -> None:
+    """Refuse what no field means and much code cannot take: endless depth, endless numbers."""
+    places: list[tuple[Place, Any]] = [((), document.value)]
+    while places:
+        path, value = places.pop()
+        if isinstance(value, int) and abs(value) > sys.maxsize:
+            expected = f"a whole number of at most {sys.maxsize:g}"
+            raise InputError(
+                dotted(path), got=value, expected=expected, location=document.locate(path)
+            )
+        if len(path) > MAX_LEVELS:
+            met, expected = Text(f"more than {MAX_LEVELS} levels"), "fewer"
+            raise InputError(
+                dotted(path[:1]), got=met, expected=expected, location=document.locate(path)
+            )
+        inner: Iterable[tuple[str | int, Any]] = ()
+        if isinstance(value, Mapping):
+            inner = value.items()
+        elif isinstance(value, list):
+            inner = enumerate(value)
+        places += [((*path, key), item) for key, item in inner]
 
 
 def _fixed(value: Any, fixes: Mapping[Place, Any], path: Place = ()) -> Any:

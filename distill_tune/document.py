@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from distill_tune.errors import InputError, Text, closest
-from distill_tune.yaml_text import Place, describe, dotted, load, mark_text, read_value
+from distill_tune.errors import InputError, Text
+from distill_tune.yaml_text import MAX_LEVELS, Place, describe, dotted, mark_text, read_value
 
 A_MAPPING: Final = "a mapping (lines of 'key: value')"
 _ABSENT: Final = object()
@@ -20,11 +19,19 @@ def get_path(value: Any, path: Sequence[str | int], default: object = None) -> A
     for part in path:
         if isinstance(value, Mapping) and part in value:
             value = value[str(part)]
-        elif isinstance(value, list) and str(part).isdecimal() and int(part) < len(value):
-            value = value[int(part)]
+        elif isinstance(value, list) and (index := list_index(part, value)) is not None:
+            value = value[index]
         else:
             return default
     return value
+
+
+def list_index(part: str | int, values: Sequence[object]) -> int | None:
+    """Return the place in a list that a part of a path names; None when there is none."""
+    name = str(part)
+    # Longer numbers name no place, and the longest cannot even be read.
+    found = int(name) if name.isdecimal() and len(name) < 10 else len(values)
+    return found if found < len(values) else None
 
 
 def set_path(data: dict[str, Any], path: Sequence[str | int], value: object) -> Place:
@@ -55,10 +62,11 @@ def _step(here: object, part: str | int, done: Place, where: str) -> str | int:
     if not isinstance(here, list):
         met = Text(f"a place below {dotted(done)}, which is {describe(here)}")
         raise InputError(where, got=met, expected="a mapping there")
-    if not str(part).isdecimal() or int(part) >= len(here):
+    index = list_index(part, here)
+    if index is None:
         expected = f"a place in the list {dotted(done)}: a number below {len(here)}"
         raise InputError(where, got=part, expected=expected)
-    return int(part)
+    return index
 
 
 def resolve(value: object, where: str) -> Place:
@@ -95,14 +103,14 @@ class Document:
     Attributes:
         source: The file's name as the user gave it.
         value: Mappings, lists and scalars; changed by :meth:`set`.
-        root: The file's own nodes, which hold the places.
+        root: The file's own nodes, which hold the places; None where places are unknown.
         assigned: The paths given by ``--set``, each with the option as it was written.
         switched: The mappings whose ``kind`` was changed by ``--set``.
     """
 
     source: str
     value: dict[str, Any]
-    root: yaml.Node = field(repr=False)
+    root: yaml.Node | None = field(repr=False)
     assigned: dict[Place, str] = field(default_factory=dict)
     switched: set[Place] = field(default_factory=set)
 
@@ -125,7 +133,7 @@ class Document:
         return self.source
 
     def _find(self, path: Place, *, key: bool) -> yaml.Node | None:
-        node, name = self.root, self.root
+        node = name = self.root
         for part in path:
             pairs: list[tuple[yaml.Node, yaml.Node]] = []
             if isinstance(node, yaml.MappingNode):
@@ -153,6 +161,9 @@ class Document:
             raise InputError("--set", got=assignment, expected=example)
         if not text.strip():
             raise InputError("--set", got=assignment, expected="a value after the = (or null)")
+        if len(path) > MAX_LEVELS:
+            expected = f"a path of at most {MAX_LEVELS} parts"
+            raise InputError("--set", got=assignment, expected=expected)
         try:
             value = read_value(text)
         except InputError as error:
@@ -178,61 +189,6 @@ class Document:
         """Whether a key of the file stems from a ``kind`` that ``--set`` has replaced."""
         given = any(all(map(eq, other, path)) for other in self.assigned)
         return path[:-1] in self.switched and not given
-
-
-def read_yaml(path: str | Path) -> Document:
-    """Read a YAML file whose top level is a mapping.
-
-    Only true and false are booleans (``no`` and ``off`` are text), ``1e-5`` is a number, ``010``
-    is ten, ``12:30`` is text; no key may stand twice.
-
-    Raises:
-        InputError: There is no such file, it is no YAML, or its top level is no mapping.
-    """
-    source = str(path)
-    return read_yaml_text(_read_text(source), source)
-
-
-def read_yaml_text(text: str, source: str) -> Document:
-    """Return YAML that was read already; ``source`` stands for its file in messages.
-
-    Raises:
-        InputError: As :func:`read_yaml`.
-    """
-    node, value = load(text, source)
-    if node is None:
-        met = Text("nothing but comments" if text.strip() else "an empty file")
-        raise InputError(source, got=met, expected=A_MAPPING)
-    if not isinstance(value, dict):
-        place = mark_text(source, node.start_mark)
-        raise InputError("top level", got=describe(value), expected=A_MAPPING, location=place)
-    return Document(source, value, node)
-
-
-def _read_text(source: str) -> str:
-    path = Path(source)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        names = [other.name for other in path.parent.glob("*")]
-        near = closest(path.name, names)
-        choices = [str(path.with_name(near))] if near else []
-        expected = "a file that exists"
-        raise InputError("file", got=source, expected=expected, choices=choices) from None
-    except IsADirectoryError:
-        raise InputError("file", got=Text(f"the folder {source!r}"), expected="a file") from None
-    except OSError as error:
-        met = Text(f"{source!r} ({error.strerror})")
-        raise InputError("file", got=met, expected="a file that can be read") from None
-    if b"\0" in data:
-        raise InputError("file", got=Text(f"{source!r} (binary)"), expected="YAML text in UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode().split("\n")
-        place = f"{source}:{len(before)}:{len(before[-1]) + 1}"
-        met = Text(f"the byte {data[error.start]:#04x}, which is not UTF-8")
-        raise InputError("file", got=met, expected="text in UTF-8", location=place) from None
 
 
 def locate_error(error: InputError, document: Document) -> InputError:

@@ -16,6 +16,11 @@ def show(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` with what would break the line, steer a terminal or fail to print escaped."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 class DistillTuneError(Exception):
     """Anything that a user can cause or has to hear of; shown without a traceback.
 
@@ -58,7 +63,8 @@ class InputError(DistillTuneError):
         suggestion = closest(self.got, self.choices)
         end = f". Did you mean {suggestion!r}?" if suggestion else ""
         place = f"{self.location}: " if self.location else ""
-        return f"{place}{self.where}: got {got}, expected {self.expected}{end}"
+        # Keys and file names are the user's, or a stranger's: they may hold any sign at all.
+        return one_line(f"{place}{self.where}: got {got}, expected {self.expected}{end}")
 
     def at(self, location: str) -> "InputError":
         """Return the same error with its place in a file."""

@@ -64,6 +64,7 @@ class ImageData:
         flip: Whether a mirrored image keeps its meaning (not for digits).
         skipped: Files left out because they could not be read, each ``path: reason``.
         digest: 16 hex digits over names, images and labels of ``train`` and ``val``.
+        warnings: What its user should hear, in words: images that two splits share.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ImageData:
     flip: bool
     skipped: tuple[str, ...]
     digest: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:

@@ -75,6 +75,15 @@ class StudyDirectory:
             )
         self._storage.make()
 
+    def refuse_link(self) -> None:
+        """Raise StudyError if a new study here would be written to another place by a link."""
+        target = self._storage.link_target()
+        if target and not self.exists():
+            raise StudyError(
+                f"{self.root}: got a symbolic link to {target}, expected a new name or the "
+                "folder of a study: a new study is written nowhere but below its own name"
+            )
+
     def require(self) -> None:
         """Raise StudyError unless it holds a study, naming one nearby that is spelt alike."""
         if self.exists():
@@ -100,7 +109,9 @@ class StudyDirectory:
         """
         whole = {"event": str(event["event"]), "time": time.time(), **event}
         line = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
-        self._storage.append(EVENTS_FILE, seal_line(line.encode()))
+        # A name that is no UTF-8 holds halves of signs: JSON has an escape for each.
+        content = line.encode("utf-8", "backslashreplace")
+        self._storage.append(EVENTS_FILE, seal_line(content))
 
     def events(self) -> list[Event]:
         """Return the log, oldest first, of whatever kind the events are.
@@ -123,8 +134,12 @@ class StudyDirectory:
         return fold(self.events())
 
     def read_text(self, name: str) -> str:
-        """Return a file's text; StudyError when there is none."""
-        return self._storage.read(name).decode()
+        """Return a file's text; StudyError when there is none, or it is no text in UTF-8."""
+        content = self._storage.read(name)
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise StudyError(f"{self.path(name)}: got no text in UTF-8 ({error.reason})") from None
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file as a whole: a reader, or a kill, never sees a part of it."""
@@ -186,10 +201,12 @@ def _parsed(line: bytes) -> Event | None:
     """Return a line's event, or None when it is damaged."""
     try:
         event = json.loads(unseal_line(line) or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     sound = isinstance(event, dict) and isinstance(event.get("event"), str)
-    return event if sound and isinstance(event.get("time"), int | float) else None
+    moment = event.get("time") if sound else None
+    # A moment that is no number, or beyond every calendar, comes of no clock.
+    return event if isinstance(moment, int | float) and abs(moment) < 1e15 else None
 
 
 def _damage(number: int, moment: float) -> Event:

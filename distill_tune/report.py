@@ -1,5 +1,6 @@
 """What the records say, as tables for the terminal: status, trials, the best of each backbone."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -148,7 +149,9 @@ def _ending(path: str, paths: list[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return ``42s``, ``3m 05s`` or ``2h 07m``."""
+    """Return ``42s``, ``3m 05s`` or ``2h 07m``; a damaged log may hold what is no time."""
+    if not math.isfinite(seconds):
+        return "?"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -204,8 +204,7 @@ def _check_path(path: str, space: Mapping[str, object]) -> None:
     if not all(part == part.strip() != "" for part in parts):
         expected = "a dotted path such as joint.margin"
         raise InputError(f"space.{path}", got=path, expected=expected)
-    above = [".".join(parts[:length]) for length in range(1, len(parts))]
-    taken = [name for name in above if name in space]
+    taken = [name for name in space if path.startswith(f"{name}.")]
     if taken:
         met = Text(f"a path below {taken[0]}")
         raise InputError(f"space.{path}", got=met, expected=f"{taken[0]} or this, not both")

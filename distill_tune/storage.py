@@ -28,6 +28,9 @@ class Storage(Protocol):
     def exists(self, name: str) -> bool:
         """Tell whether there is a file (for ``""``, a folder) of that name."""
 
+    def link_target(self) -> str:
+        """Return where the root leads if it is a symbolic link, else an empty text."""
+
     def read(self, name: str) -> bytes:
         """Return a file's content; StudyError when it cannot be read."""
 
@@ -63,7 +66,7 @@ def whole_lines(log: bytes) -> bytes:
     """
     end = log.rfind(b"\n") + 1
     tail = log[end:]
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         if isinstance(json.loads(tail), dict):
             return log + b"\n"
     return log[:end]
@@ -75,7 +78,11 @@ class LocalFiles:
     is_local = True
 
     def __init__(self, root: str) -> None:
-        self._root = Path(root).expanduser().absolute()
+        try:
+            self._root = Path(root).expanduser().absolute()
+        except RuntimeError:
+            expected = "a user that this machine knows after the '~'"
+            raise InputError("study directory", got=root, expected=expected) from None
 
     def path(self, name: str) -> str:
         return str(self._root / name)
@@ -85,7 +92,12 @@ class LocalFiles:
             self._root.mkdir(parents=True, exist_ok=True)
 
     def exists(self, name: str) -> bool:
-        return (self._root / name).exists()
+        with _explained(self.path(name)):
+            return (self._root / name).exists()
+
+    def link_target(self) -> str:
+        with _explained(self.path("")):
+            return str(self._root.readlink()) if self._root.is_symlink() else ""
 
     def read(self, name: str) -> bytes:
         with _explained(self.path(name)):
@@ -166,6 +178,9 @@ class ObjectStore:
 
     def _key(self, name: str) -> str:
         return f"{self._folder}/{name}" if name else self._folder
+
+    def link_target(self) -> str:
+        return ""
 
     def exists(self, name: str) -> bool:
         with _explained(self.path(name)):

@@ -105,9 +105,11 @@ class Study(Config):
     @field_validator("study")
     @classmethod
     def _names_a_directory(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+            fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100]
             expected = "letters, digits, '.', '_' and '-', a letter or a digit first"
+            if len(name) > 100:
+                expected += ", at most 100"
             raise ValueError(InputError("study", got=name, expected=expected, choices=[fitting]))
         return name
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
@@ -166,7 +166,7 @@ def fold(events: Iterable[Event]) -> StudyState:
         kind = event.get("event")
         try:
             draft.add(str(kind), float(event["time"]), event)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             draft.warnings.append(f"event {position} ({kind}) is incomplete and was skipped")
     return draft.state()
 
@@ -188,6 +188,8 @@ class _Draft:
         elif self.sessions and self.sessions[-1]["status"] == "running":
             self.sessions[-1]["ended_at"] = max(time, self.sessions[-1]["ended_at"])
         if kind == "session_ended":
+            if event["status"] not in get_args(SessionStatus):
+                raise ValueError(event["status"])
             self._close_session(event["status"])
         elif kind == "stage":
             self._add_stage(time, event)

@@ -11,6 +11,11 @@ from distill_tune.errors import InputError, Text, show
 
 Place = tuple[str | int, ...]
 
+MAX_LEVELS: Final = 64
+"""How deep values may nest; a study needs six."""
+MAX_VALUES: Final = 10_000
+"""How many values a file may stand for once its aliases are unfolded."""
+
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,400}")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -122,11 +127,16 @@ def load(text: str, source: str) -> tuple[yaml.Node | None, Any]:
     """Return the tree of nodes of a YAML text and its plain data; both None for an empty text.
 
     Raises:
-        InputError: It is no YAML, a key stands twice or is no text, a value has a tag; located.
+        InputError: It is no YAML, a key stands twice or is no text, a value has a tag, or it
+            is made to exhaust who reads it; located.
     """
+    node = _compose(text, source)
+    return node, None if node is None else _Builder(source).build(node, ())
+
+
+def _compose(text: str, source: str) -> yaml.Node | None:
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)
-        return node, None if node is None else _build(node, (), source)
     except yaml.reader.ReaderError as error:
         before = text[: error.position].split("\n")
         place = f"{source}:{len(before)}:{len(before[-1]) + 1}"
@@ -134,9 +144,20 @@ def load(text: str, source: str) -> tuple[yaml.Node | None, Any]:
         raise InputError("YAML", got=met, expected="text", location=place) from None
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, source) from None
+    except (
+        ValueError,
+        OverflowError,
+    ):  # PyYAML's own, of a number that it reads in a sign's place.
+        met = Text("a '\\U' or a '%' with too large a number")
+        raise InputError("YAML", got=met, expected="text", location=source) from None
     except RecursionError:
-        met = Text("values nested without end, or an alias (*) of what it stands in")
-        raise InputError("YAML", got=met, expected="fewer levels", location=source) from None
+        raise _endless(source) from None
+    return node
+
+
+def _endless(location: str) -> InputError:
+    met = Text("values nested without end, or an alias (*) of what it stands in")
+    return InputError("YAML", got=met, expected="fewer levels", location=location)
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> InputError:
@@ -149,22 +170,44 @@ def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> InputError:
     return InputError("YAML", got=Text(met), expected=right, location=mark_text(source, mark))
 
 
-def _build(node: yaml.Node, path: Place, source: str) -> Any:
-    """Return the plain data of a node: keys are text, plain scalars are what they mean."""
-    if node.tag not in (_TEXT, _LIST, _MAPPING):
-        met, place = Text(f"the tag {node.tag!r}"), mark_text(source, node.start_mark)
-        raise InputError(dotted(path), got=met, expected="a value without one", location=place)
-    if isinstance(node, yaml.ScalarNode):
-        return read_scalar(node.value) if node.style is None else node.value
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(item, (*path, index), source) for index, item in enumerate(node.value)]
-    marks: dict[str, yaml.Mark] = {}
-    value: dict[str, Any] = {}
-    for key, item in node.value:
-        name = _key(key, marks, path, source)
-        marks[name] = key.start_mark
-        value[name] = _build(item, (*path, name), source)
-    return value
+class _Builder:
+    """Makes plain data of nodes: keys are text, plain scalars are what they mean.
+
+    Args:
+        source: The file's name for messages.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._num_values = 0
+
+    def build(self, node: yaml.Node, path: Place) -> Any:
+        """Return the plain data of a node that stands at ``path``."""
+        self._refuse_excess(node, path)
+        if isinstance(node, yaml.ScalarNode):
+            return read_scalar(node.value) if node.style is None else node.value
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        marks: dict[str, yaml.Mark] = {}
+        value: dict[str, Any] = {}
+        for key, item in node.value:
+            name = _key(key, marks, path, self._source)
+            marks[name] = key.start_mark
+            value[name] = self.build(item, (*path, name))
+        return value
+
+    def _refuse_excess(self, node: yaml.Node, path: Place) -> None:
+        place = mark_text(self._source, node.start_mark)
+        if node.tag not in (_TEXT, _LIST, _MAPPING):
+            met = Text(f"the tag {node.tag!r}")
+            expected = "a value without one"
+            raise InputError(dotted(path), got=met, expected=expected, location=place)
+        if len(path) > MAX_LEVELS:
+            raise _endless(self._source)
+        self._num_values += 1
+        if self._num_values > MAX_VALUES:
+            met = Text(f"more than {MAX_VALUES} values, those that aliases (*) repeat included")
+            raise InputError("YAML", got=met, expected="fewer", location=place)
 
 
 def _key(node: yaml.Node, earlier: Mapping[str, yaml.Mark], path: Place, source: str) -> str:

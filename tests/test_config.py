@@ -175,7 +175,7 @@ def test_a_file_that_is_no_mapping_in_yaml_is_named(text: str, expected: str) ->
     [
         (b"", "s.yaml: got an empty file, expected a mapping (lines of 'key: value')"),
         (b"#a", "s.yaml: got nothing but comments, expected a mapping (lines of 'key: value')"),
-        (b"a: \0\1", "file: got 's.yaml' (binary), expected YAML text in UTF-8"),
+        (b"a: \0\1", "file: got 's.yaml' (binary), expected text in UTF-8"),
         (
             b"a: \xc3\xbc\nb: \xe9",
             "s.yaml:2:4: file: got the byte 0xe9, which is not UTF-8, expected text in UTF-8",

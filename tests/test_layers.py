@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "seal"),
     ("yaml_text",),
     ("document",),
-    ("wording",),
+    ("reading", "wording"),
     ("config", "interfaces"),
     ("dimensions",),
     ("space",),
@@ -53,8 +53,17 @@ OWNERS = {
 }
 """A library that is not listed here may be used everywhere."""
 
-TORCH_FREE = {"errors", "seal", "yaml_text", "document", "wording", "config", "interfaces"}
-TORCH_FREE |= {"dimensions", "space", "trials", "storage", "tables", "mirror", "records"}
+TORCH_FREE = {"errors", "seal", "yaml_text", "document", "reading", "wording", "config"}
+TORCH_FREE |= {
+    "interfaces",
+    "dimensions",
+    "space",
+    "trials",
+    "storage",
+    "tables",
+    "mirror",
+    "records",
+}
 TORCH_FREE |= {"status", "report"}
 
 

@@ -62,13 +62,17 @@ class Backbone(Config):
             )
         return self
 
-    def build(self, *, num_classes: int, channels: int, image_size: int) -> Classifier:
+    def build(
+        self, *, num_classes: int, channels: int, image_size: int, is_fetching: bool = True
+    ) -> Classifier:
         """Return the classifier with fresh weights, drawn from torch's global random state.
 
         Args:
             num_classes: Number of classes, at least 2.
             channels: 1 for grey, 3 for colour.
             image_size: Height and width of the images that it will be given.
+            is_fetching: Whether pre-trained weights are fetched; if not, the network is the same
+                with other weights in it, for those that are to be loaded.
 
         Raises:
             InputError: The stem does not exist for this model, or the images are too small.
@@ -78,7 +82,7 @@ class Backbone(Config):
             stem=SMALL_STEMS if self._wants_small_stem(image_size) else None,
             is_stem_asked=self.stem == "small",
             input_size=self.input_size or self._input_size(image_size),
-            pretrained=self.pretrained,
+            origin=("fetched" if is_fetching else "to load") if self.pretrained else "fresh",
             shape=(num_classes, channels, image_size),
         )
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -14,6 +14,8 @@ from distill_tune.errors import InputError, Text
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CENTRED = ((0.5,), (0.5,))
+Origin = Literal["fresh", "fetched", "to load"]
+"""Whence the weights: drawn, ImageNet's, or such as replace ImageNet's and are loaded later."""
 _Stems = Mapping[str, Callable[[nn.Module, int, int], None]]
 
 
@@ -39,7 +41,7 @@ def build_classifier(
     stem: _Stems | None,
     is_stem_asked: bool,
     input_size: int,
-    pretrained: bool,
+    origin: Origin,
     shape: tuple[int, int, int],
 ) -> Classifier:
     """Build a torchvision model as a classifier.
@@ -49,7 +51,7 @@ def build_classifier(
         stem: Small stems by class name, or None for torchvision's own stem.
         is_stem_asked: Whether a family without a small stem is an error.
         input_size: Pixels that the network sees.
-        pretrained: Whether to fetch ImageNet weights.
+        origin: Whence its weights.
         shape: ``(num_classes, channels, image_size)`` of the data.
 
     Raises:
@@ -64,7 +66,7 @@ def build_classifier(
             got=Text(f"{name} with stem: small"),
             expected="stem: imagenet (or auto) for this family",
         )
-    model = _torchvision_model(name, input_size, pretrained=pretrained)
+    model = _torchvision_model(name, input_size, origin)
     if stem is not None and family in stem:
         try:
             stem[family](model, channels, input_size)
@@ -74,7 +76,7 @@ def build_classifier(
     _remove_head(model)
     use_matrix_products(model)
     feature_dim = _feature_dim(model, name, channels, input_size)
-    mean, std = _IMAGENET if pretrained and channels == 3 else _CENTRED
+    mean, std = _IMAGENET if origin != "fresh" and channels == 3 else _CENTRED
     classifier = Classifier(
         model,
         feature_dim=feature_dim,
@@ -86,11 +88,11 @@ def build_classifier(
     return classifier.to(memory_format=torch.channels_last)
 
 
-def _torchvision_model(name: str, input_size: int, *, pretrained: bool) -> nn.Module:
+def _torchvision_model(name: str, input_size: int, origin: Origin) -> nn.Module:
     from torchvision import models
 
     builder = models.get_model_builder(name)
-    options = _options(name, input_size, pretrained=pretrained)
+    options = _options(name, input_size, origin)
     if "input_size" in inspect.signature(builder).parameters or name == "maxvit_t":
         options["input_size"] = (input_size, input_size)
     try:
@@ -110,16 +112,18 @@ def _torchvision_model(name: str, input_size: int, *, pretrained: bool) -> nn.Mo
     return model
 
 
-def _options(name: str, input_size: int, *, pretrained: bool) -> dict[str, Any]:
+def _options(name: str, input_size: int, origin: Origin) -> dict[str, Any]:
     """Return the keyword arguments that a family's builder takes."""
-    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
-    if name.startswith(("resnet", "resnext", "wide_resnet")) and not pretrained:
+    options: dict[str, Any] = {"weights": "DEFAULT" if origin == "fetched" else None}
+    if name.startswith(("resnet", "resnext", "wide_resnet")) and origin == "fresh":
         # Every residual block begins as the identity (Goyal et al. 2017, arXiv:1706.02677,
         # section 5.1): with few steps a deep ResNet learns much sooner.
         options["zero_init_residual"] = True
-    if name in {"googlenet", "inception_v3"} and not pretrained:
-        options |= {"aux_logits": False, "init_weights": True}
-    if name.startswith("vit_") and not pretrained:
+    if name in {"googlenet", "inception_v3"} and origin != "fetched":
+        # torchvision normalises once more inside the networks that come with its weights.
+        is_fresh = origin == "fresh"
+        options |= {"aux_logits": False, "init_weights": is_fresh, "transform_input": not is_fresh}
+    if name.startswith("vit_") and origin == "fresh":
         options["image_size"] = input_size
     return options
 

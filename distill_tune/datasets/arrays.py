@@ -17,13 +17,14 @@ def channels_first(images: NDArray[Any], name: str) -> NDArray[Any]:
     """Return ``[n, h, w]``, ``[n, h, w, c]`` or ``[n, c, h, w]`` as ``[n, c, h, w]``.
 
     Raises:
-        InputError: ``name`` has another shape, or neither 1 nor 3 channels.
+        InputError: ``name`` has another shape, no pixels, or neither 1 nor 3 channels.
     """
-    if images.ndim == 3:
+    has_pixels = 0 not in images.shape[1:]
+    if images.ndim == 3 and has_pixels:
         return images[:, None]
-    if images.ndim == 4 and images.shape[3] in (1, 3):
+    if images.ndim == 4 and has_pixels and images.shape[3] in (1, 3):
         return images.transpose(0, 3, 1, 2)
-    if images.ndim == 4 and images.shape[1] in (1, 3):
+    if images.ndim == 4 and has_pixels and images.shape[1] in (1, 3):
         return images
     raise InputError(
         "data.root",

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from distill_tune.datasets.duplicates import shared_files
 from distill_tune.datasets.image_files import decode_all, image_paths, printable, sub_folders
-from distill_tune.datasets.paths import absolute, not_found
+from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Pool, unknown_names
 from distill_tune.datasets.source import ImageSource, Part
 from distill_tune.errors import InputError, Text
@@ -33,7 +35,7 @@ class Folder(ImageSource):
 
     kind: Literal["folder"]
     """Which data set."""
-    root: str = Field(min_length=1)
+    root: Root
     """The directory."""
     image_size: int = Field(default=64, ge=4, le=1024)
     """Height and width in pixels."""
@@ -55,6 +57,9 @@ class Folder(ImageSource):
                 # Found now, by the folders' names alone, and not at the end of a long search.
                 names = tuple(printable(path.name) for path in sub_folders(folders["test"]))
                 unknown_names(names, known=pool.classes, part="test", where="data.root")
+            if part != "test" and "test" in folders:
+                told = shared_files(part, folders[part], folders["test"], self._root)
+                pool = replace(pool, warnings=told)
         return pool
 
     @property
@@ -105,10 +110,9 @@ def find_parts(root: Path) -> dict[Part, Path]:
 def _permitted() -> Iterator[None]:
     try:
         yield
-    except PermissionError as error:
-        raise InputError(
-            "data.root", got=Text(str(error.filename)), expected="a directory one may read"
-        ) from None
+    except OSError as error:
+        met = Text(f"{error.filename} ({error.strerror})")
+        raise InputError("data.root", got=met, expected="a directory one may read") from None
 
 
 def read_classes(folder: Path, root: Path, size: int) -> Pool:
@@ -129,12 +133,11 @@ def read_classes(folder: Path, root: Path, size: int) -> Pool:
     classes = tuple(sorted(of_class))
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
+    names = [printable(path.relative_to(root).as_posix()) for path in paths]
     images, reasons = decode_all(paths, size)
-    if reasons:
-        readable = np.array([number not in reasons for number in range(len(paths))])
-        images, labels = images[readable], labels[readable]
-    skipped = tuple(
-        f"{printable(paths[number].relative_to(root).as_posix())}: {reason}"
-        for number, reason in sorted(reasons.items())
-    )
-    return Pool(images, labels.astype(np.int64), classes, skipped)
+    skipped = tuple(f"{names[number]}: {reason}" for number, reason in sorted(reasons.items()))
+    pool = Pool(images, labels.astype(np.int64), classes, skipped, tuple(names))
+    if not reasons:
+        return pool
+    readable = [number for number in range(len(paths)) if number not in reasons]
+    return pool.take(np.array(readable, dtype=np.int64))

@@ -5,14 +5,17 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from distill_tune.datasets.arrays import fit_image
 from distill_tune.datasets.pool import Bytes
+from distill_tune.errors import one_line
 
 # Formats whose files are no pixels that Pillow itself could decode (PostScript starts a program).
 NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
@@ -21,14 +24,20 @@ UNREADABLE = frozenset({".dcm", ".heic", ".heif", ".jxl", ".svg"})
 # Formats that a file without a known suffix is recognised as: those with unmistakable first bytes.
 RECOGNISED = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 MAX_WORKERS = 8
+MAX_PIXELS = 1 << 26
+"""Of an image, by its header, before any is decoded: a few bytes may claim billions of them."""
+LARGE = 1 << 24
+"""Pixels from which on images are decoded one at a time: each may take 16 bytes a pixel."""
 
 
 def printable(name: str) -> str:
     """Return a file's name as text that is the same on every system and can be written anywhere.
 
-    Systems differ in how they compose accents; bytes that are no UTF-8 are spelled out.
+    Systems differ in how they compose accents; bytes that are no UTF-8 are spelled out, and so is
+    what would break a line or steer a terminal.
     """
-    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return one_line(unicodedata.normalize("NFC", text))
 
 
 def sub_folders(folder: Path) -> list[Path]:
@@ -51,11 +60,35 @@ def image_paths(folder: Path) -> list[Path]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of files that turn out to be broken, and are told so.
-        return [path for path in _files(folder, _identities(folder)) if _looks_like_image(path)]
+        return [path for path in files_below(folder) if _looks_like_image(path)]
 
 
-def decode(path: Path, size: int) -> Bytes:
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield everything visible below ``folder`` but folders, in an order fixed by the names.
+
+    Links are followed, each folder is entered once.
+    """
+    entered = _identities(folder)
+    # No recursion: folders nest deeper than functions may.
+    waiting = [iter(_entries(folder))]
+    while waiting:
+        path = next(waiting[-1], None)
+        if path is None:
+            waiting.pop()
+        elif not path.is_dir():
+            yield path
+        elif _identity(path) not in entered:
+            entered.add(_identity(path))
+            waiting.append(iter(_entries(path)))
+
+
+def decode(path: Path, size: int, turn: AbstractContextManager[object] | None = None) -> Bytes:
     """Return one image upright, on white, scaled and cropped, as ``[3, size, size]``.
+
+    Args:
+        path: The file.
+        size: Height and width of the result.
+        turn: Entered while a large image is decoded.
 
     Raises:
         Exception: Whatever Pillow raises on a file that is broken; see ``decode_all``.
@@ -63,12 +96,11 @@ def decode(path: Path, size: int) -> Bytes:
     if not path.is_file():
         raise OSError("not a file that can be opened")
     with Image.open(path, formats=_formats()) as image:
-        # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
-        image.draft(None, (4 * size, 4 * size))
-        ImageOps.exif_transpose(image, in_place=True)
-        square = fit_image(_flat(image), size)
-        colored = square if square.mode == "RGB" else square.convert("RGB")
-        return np.asarray(colored).transpose(2, 0, 1)
+        num_pixels = image.width * image.height
+        if num_pixels > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        with turn if turn and num_pixels >= LARGE else nullcontext():
+            return _pixels(image, size)
 
 
 def decode_all(paths: list[Path], size: int) -> tuple[Bytes, dict[int, str]]:
@@ -79,17 +111,18 @@ def decode_all(paths: list[Path], size: int) -> tuple[Bytes, dict[int, str]]:
         whose pixels mean nothing.
     """
     images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
+    turn = Lock()
 
     def fill(number: int) -> str | None:
         try:
-            images[number] = decode(paths[number], size)
+            images[number] = decode(paths[number], size, turn)
         except Exception as error:  # noqa: BLE001 - a broken file may raise anything in a decoder
             return _reason(error)
         return None
 
     with warnings.catch_warnings(), ThreadPoolExecutor(_num_workers()) as workers:
-        warnings.simplefilter("ignore")  # Broken metadata; the pixels are what counts.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # Broken metadata, of which the pixels are what counts, and a limit of Pillow's above ours.
+        warnings.simplefilter("ignore")
         reasons = list(workers.map(fill, range(len(paths))))
     return images, {number: reason for number, reason in enumerate(reasons) if reason}
 
@@ -102,8 +135,8 @@ def _reason(error: Exception) -> str:
     """Return why a file was left out, on one line and without repeating its path."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
-    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        return f"more than {Image.MAX_IMAGE_PIXELS} pixels"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MAX_PIXELS} pixels"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 
@@ -117,6 +150,15 @@ def _flat(image: Image.Image) -> Image.Image:
         white.alpha_composite(image.convert("RGBA"))
         return white.convert("RGB")
     return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _pixels(image: Image.Image, size: int) -> Bytes:
+    # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
+    image.draft(None, (4 * size, 4 * size))
+    ImageOps.exif_transpose(image, in_place=True)
+    square = fit_image(_flat(image), size)
+    colored = square if square.mode == "RGB" else square.convert("RGB")
+    return np.asarray(colored).transpose(2, 0, 1)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -159,15 +201,6 @@ def _entries(folder: Path) -> list[Path]:
     """Return what is visible in a folder, sorted by name."""
     visible = (path for path in folder.iterdir() if not path.name.startswith("."))
     return sorted(visible, key=lambda path: printable(path.name))
-
-
-def _files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
-    for path in _entries(folder):
-        if not path.is_dir():
-            yield path
-        elif _identity(path) not in entered:
-            entered.add(_identity(path))
-            yield from _files(path, entered)
 
 
 def _identity(path: Path) -> tuple[int, int]:

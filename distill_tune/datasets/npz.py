@@ -1,5 +1,6 @@
 """The kind ``npz``: one NumPy file with arrays of images and labels."""
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -7,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from distill_tune.datasets.arrays import channels_first, fit, to_bytes
-from distill_tune.datasets.paths import absolute, not_found
+from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Labels, Pool
 from distill_tune.datasets.source import ImageSource, Part
 from distill_tune.errors import InputError, Text
@@ -21,6 +21,17 @@ PART_KEYS: dict[Part, tuple[str, str]] = {
     "test": ("x_test", "y_test"),
 }
 POOL_KEYS = (("x", "y"), ("images", "labels"))
+READ_ERRORS = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,  # A few bytes may claim any number of images.
+    RuntimeError,  # zipfile's, for one with a password or packed in an unknown way.
+    SyntaxError,  # NumPy's headers are Python's literals.
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 EXPECTED_KEYS = "x_train and y_train (also _val, _test), x and y, or images and labels"
 
 
@@ -35,7 +46,7 @@ class Npz(ImageSource):
 
     kind: Literal["npz"]
     """Which data set."""
-    root: str = Field(min_length=1)
+    root: Root
     """The file."""
     flip: bool = False
     """Whether a mirrored image keeps its meaning; off, since arrays do not say what they show."""
@@ -65,11 +76,11 @@ class Npz(ImageSource):
 
     def _open(self) -> "np.lib.npyio.NpzFile":
         path = absolute(self.root)
-        if not path.is_file():
-            raise not_found(self.root, path.parent.glob("*.npz"), expected="an .npz file")
         try:
+            if not path.is_file():
+                raise not_found(self.root, path.parent.glob("*.npz"), expected="an .npz file")
             arrays = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except READ_ERRORS as error:
             raise _unreadable(f"{path} ({error})") from None
         if not isinstance(arrays, np.lib.npyio.NpzFile):
             raise _unreadable(f"{path}, which holds a single array")
@@ -97,7 +108,7 @@ def _part_keys(found: list[str]) -> dict[Part, tuple[str, str]]:
 def _array(arrays: "np.lib.npyio.NpzFile", key: str) -> NDArray[Any]:
     try:
         return np.asarray(arrays[key])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except READ_ERRORS as error:
         raise _unreadable(f"{key}, which cannot be read ({error})") from None
 
 

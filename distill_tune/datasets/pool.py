@@ -21,12 +21,16 @@ class Pool:
         labels: ``[n]``, positions in ``classes``.
         classes: Names of the classes.
         skipped: Files left out because they could not be read, each ``path: reason``.
+        names: ``[n]``, the images' files; empty where they are not files of their own.
+        warnings: What its user should hear of this part, in words.
     """
 
     images: Bytes
     labels: Labels
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def counts(self) -> list[int]:
         """Return the number of images of each class."""
@@ -34,7 +38,12 @@ class Pool:
 
     def take(self, indices: Indices) -> "Pool":
         """Return the pool of the images at ``indices``."""
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
+        return replace(
+            self,
+            images=self.images[indices],
+            labels=self.labels[indices],
+            names=tuple(self.names[index] for index in indices) if self.names else (),
+        )
 
     def labelled_as(self, classes: tuple[str, ...], *, part: str, where: str) -> "Pool":
         """Return the pool with its labels as positions in ``classes``.

@@ -8,12 +8,16 @@ import torch
 from pydantic import Field, model_validator
 
 from distill_tune.datasets.arrays import is_grey, with_channels
+from distill_tune.datasets.duplicates import shared_images
 from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Split
 
 Part = Literal["train", "val", "test"]
+
+MAX_SIZE = 1024
+"""Height and width in pixels that the networks take."""
 
 
 class ImageSource(Config):
@@ -25,7 +29,7 @@ class ImageSource(Config):
 
     kind: str
     """Which data set."""
-    image_size: int | None = Field(default=None, ge=4, le=1024)
+    image_size: int | None = Field(default=None, ge=4, le=MAX_SIZE)
     """Height and width in pixels; null is the data's own size."""
     train_per_class: int | None = Field(default=None, ge=2)
     """Training images of each class (the low-data regime); null is all there are."""
@@ -66,7 +70,9 @@ class ImageSource(Config):
         raise NotImplementedError
 
     def load(self) -> ImageData:
-        """Return the training and validation images; the test images stay unread.
+        """Return the training and validation images.
+
+        Those of a test part of its own stay undecoded; what splits share is told in ``warnings``.
 
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
@@ -79,6 +85,7 @@ class ImageSource(Config):
                 first_of_each(val, self.val_per_class, seed=self.seed, where=self._where)
             )
         train = drawn.pool.take(drawn.draw.train)
+        test = drawn.pool.take(drawn.draw.test)
         splits = _split(train, drawn.channels), _split(val, drawn.channels)
         return ImageData(
             name=self.name,
@@ -88,6 +95,8 @@ class ImageSource(Config):
             flip=self.flip,
             skipped=tuple(dict.fromkeys(drawn.pool.skipped + val.skipped)),
             digest=digest(drawn.pool.classes, *splits),
+            warnings=tuple(dict.fromkeys(train.warnings + val.warnings))
+            + shared_images({"train": train, "val": val, "test": test}),
         )
 
     def load_test(self) -> Split:
@@ -122,6 +131,12 @@ class ImageSource(Config):
                 self._where,
                 got=Text(f"one class only: {pool.classes[0]!r}"),
                 expected="two classes or more",
+            )
+        if pool.images.shape[-1] > MAX_SIZE:
+            raise InputError(
+                "data.image_size",
+                got=Text(f"images of {pool.images.shape[-1]} pixels"),
+                expected=f"a size of at most {MAX_SIZE} to scale them to",
             )
         wanted = Wanted(
             test=Share() if "test" in parts else Share(self.test_fraction),

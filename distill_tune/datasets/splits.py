@@ -11,6 +11,10 @@ MIN_TRAIN = 2
 """Images of a class that training needs: a pair of one class is the least it compares."""
 
 
+_MOST_COUNTED = 1_000_000
+"""Images of a class from which on "at least" may be said of fewer than are needed."""
+
+
 class Share(NamedTuple):
     """How many images of each class a split gets; the default is none.
 
@@ -113,8 +117,12 @@ def _refuse_shortage(pool: Pool, wanted: Wanted, where: str) -> None:
 def _needed(wanted: Wanted, num_train: int) -> str:
     """Return the least number of images per class that would do, and what each is for."""
     needed = num_train
-    while needed < num_train + wanted.val.of(needed) + wanted.test.of(needed):
-        needed += 1
+    while needed < _MOST_COUNTED:
+        shortage = num_train + wanted.val.of(needed) + wanted.test.of(needed) - needed
+        if shortage <= 0:
+            break
+        # No fewer would do: the shares only grow with the number.
+        needed += shortage
     shares = [
         (num_train, "for training"),
         (wanted.val.of(needed), "for validation"),

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from distill_tune.datasets.arrays import channels_first, fit
-from distill_tune.datasets.paths import absolute
+from distill_tune.datasets.paths import Root, absolute
 from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.source import ImageSource, Part
 from distill_tune.datasets.torchvision_files import (
@@ -34,7 +34,7 @@ class TorchvisionSet(ImageSource):
 
     kind: Kind
     """Which data set."""
-    root: str = Field(default="data", min_length=1)
+    root: Root = "data"
     """The directory that torchvision calls root."""
     download: bool = True
     """Whether to fetch the files when they are not there."""

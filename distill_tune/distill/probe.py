@@ -1,5 +1,7 @@
 """One look at whether a configuration and a data set fit, before anything starts."""
 
+from typing import Any
+
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
@@ -16,7 +18,7 @@ def probe(config: TrialConfig, images: ImageData) -> None:
         raise InputError(
             "data", got=f"{len(images.train.labels)} training images", expected="at least 2"
         )
-    shape = {
+    shape: dict[str, Any] = {
         "num_classes": images.num_classes,
         "channels": images.channels,
         "image_size": images.image_size,

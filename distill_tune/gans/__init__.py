@@ -11,7 +11,7 @@ GANS = {"sngan": Sngan}
 
 
 def _kind(raw: Any) -> str:
-    kind = raw.get("kind", "sngan") if isinstance(raw, dict) else getattr(raw, "kind", "")
+    kind = raw.get("kind", "sngan") if isinstance(raw, dict) else getattr(raw, "kind", "sngan")
     return str(kind)
 
 

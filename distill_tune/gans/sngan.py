@@ -22,11 +22,11 @@ class Sngan(GanTraining):
 
     kind: Literal["sngan"] = "sngan"
     """``sngan``."""
-    generator_width: int = Field(default=128, ge=4)
+    generator_width: int = Field(default=128, ge=4, le=4096)
     """Channels of the generator's first block."""
-    generator_min_width: int = Field(default=32, ge=4)
+    generator_min_width: int = Field(default=32, ge=4, le=4096)
     """Channels halve at each doubling of the resolution, but not below this."""
-    discriminator_width: int = Field(default=64, ge=4)
+    discriminator_width: int = Field(default=64, ge=4, le=4096)
     """Channels of every discriminator block."""
 
     def build_generator(self, *, num_classes: int, channels: int, image_size: int) -> nn.Module:

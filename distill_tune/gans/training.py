@@ -10,7 +10,7 @@ from distill_tune.interfaces import Config
 class GanTraining(Config):
     """The adversarial part of stages 2 and 3; a kind adds its architecture to these fields."""
 
-    latent_dim: int = Field(default=64, ge=1)
+    latent_dim: int = Field(default=64, ge=1, le=4096)
     """Length of ``z``."""
     warmup_steps: int = Field(default=10_000, ge=0)
     """Generator steps of stage 2 without the triplet loss; they depend on the data alone."""

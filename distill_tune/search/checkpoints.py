@@ -7,6 +7,7 @@ not over.
 """
 
 import json
+import pickle
 import re
 import zlib
 from collections.abc import Collection, Iterator
@@ -39,7 +40,8 @@ def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
     """Return a checkpoint's content.
 
     Raises:
-        ValueError: It is missing, incomplete or damaged; the message says which.
+        ValueError: It is missing, incomplete, damaged, or holds more than tensors and plain data
+            (such as code); the message says which.
     """
     try:
         expected = json.loads((folder / _SEAL).read_text())
@@ -48,9 +50,16 @@ def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
         raise ValueError(f"{folder}: {error}") from error
     if found != expected:
         raise ValueError(f"{folder / CHECKPOINT}: got {found}, expected {expected}")
-    content: dict[str, Any] = torch.load(
-        folder / CHECKPOINT, map_location=device, weights_only=True
-    )
+    try:
+        content = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
+    except torch.OutOfMemoryError:
+        raise
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{folder / CHECKPOINT}: no tensors and plain data: {reason}") from error
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ValueError(f"{folder / CHECKPOINT}: got a {kind}, expected a dict")  # noqa: TRY004
     return content
 
 

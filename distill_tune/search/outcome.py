@@ -49,6 +49,7 @@ def outcome_view(
     num_skipped = _num_skipped(directory)
     if num_skipped:
         yield f"  {num_skipped} unreadable files were left out; events.jsonl lists them"
+    yield from (f"  warning: {escape(text)}" for text in state.warnings)
     yield "\nnext"
     yield f"  tensorboard --logdir {escape(_board(directory))}"
     for backbone in study.backbones:
@@ -72,6 +73,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
         "num_trials": len(state.trials),
         "metric": study.search.metric,
         "num_files_left_out": _num_skipped(directory),
+        "warnings": list(state.warnings),
         "best": {
             backbone.name: _winner(directory, best(state, backbone.name))
             for backbone in study.backbones

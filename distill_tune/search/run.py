@@ -109,6 +109,8 @@ class Session:
                 num_val=len(data.val.labels),
                 skipped=list(data.skipped),
             )
+            for text in data.warnings:
+                journal.emit("warning", text=text)
         return journal
 
     def _require_same(self) -> list[str]:

@@ -9,6 +9,7 @@ such work would wait for.
 import hashlib
 import io
 import json
+import pickle
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
@@ -151,16 +152,33 @@ def adopt_stages(trial: Trial, digest: str, root: str) -> tuple[list[Report], li
     stages: tuple[SharedStage, ...] = ("classifier", "warmup")
     for stage in stages:
         try:
-            product = stored_stage(stage, trial.config, digest, root, device)
+            saved = _loaded(stage, trial.config, digest, root, device)
         except ValueError as error:
             warnings.append(f"{error}; the trial computes its own")
             continue
-        if product is None:
+        if saved is None:
             continue
-        saved = torch.load(io.BytesIO(product), map_location=device, weights_only=True)
         if stage == "classifier":
             trial.adopt_classifier(saved["product"])
         else:
             trial.adopt_warmup(saved["product"])
         reports += [Report(*report) for report in saved["reports"]]
     return reports, warnings
+
+
+def _loaded(
+    stage: SharedStage, config: TrialConfig, digest: str, root: str, device: torch.device
+) -> dict[str, Any] | None:
+    content = stored_stage(stage, config, digest, root, device)
+    if content is None:
+        return None
+    try:
+        saved: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location=device, weights_only=True
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        path = storage_at(root).path(file_name(stage, stage_key(stage, config, digest, device)))
+        raise ValueError(f"{path}: holds other things than tensors and plain data") from error
+    return saved

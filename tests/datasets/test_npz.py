@@ -1,5 +1,6 @@
 """Arrays in a file: every layout that is accepted, and what the others are told."""
 
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -156,3 +157,33 @@ def test_a_missing_file_is_told_with_a_near_one(
     with pytest.raises(InputError) as caught:
         make(kind="npz", root=str(tmp_path / "sets.npz")).load()
     assert str(caught.value).endswith(f"Did you mean '{tmp_path / 'set.npz'}'?")
+
+
+@pytest.mark.parametrize("shape", [(40, 0, 8), (40, 8, 0), (40, 0, 0, 3)])
+def test_images_without_pixels_are_refused(
+    shape: tuple[int, ...], tmp_path: Path, make: Make
+) -> None:
+    path = tmp_path / "some.npz"
+    np.savez(path, x=np.zeros(shape, dtype=np.uint8), y=np.arange(40) % 2)
+    with pytest.raises(InputError, match=r"got x of shape \(40, .*, expected \[n, h, w\]"):
+        make(kind="npz", root=str(path)).load()
+
+
+def test_images_larger_than_networks_take_need_a_size(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "some.npz"
+    np.savez(path, x=np.eye(1100, dtype=np.uint8)[None].repeat(12, 0), y=np.arange(12) % 2)
+    with pytest.raises(InputError, match=r"image_size: got images of 1100 pixels, expected a si"):
+        make(kind="npz", root=str(path)).load()
+    assert make(kind="npz", root=str(path), image_size=16).load().image_size == 16
+
+
+@pytest.mark.parametrize("shape", ["(40, 100000000, 100000)", "(40, -1, 8)", "('x', 8)", "(" * 300])
+def test_a_header_that_claims_too_much_is_no_crash(shape: str, tmp_path: Path, make: Make) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    content = b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header
+    path = tmp_path / "some.npz"
+    np.savez(path, y=np.arange(40) % 2)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x.npy", content)
+    with pytest.raises(InputError, match=r"data\.root: got x, which cannot be read \("):
+        make(kind="npz", root=str(path)).load()

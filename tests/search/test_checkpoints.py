@@ -1,6 +1,11 @@
 """Checkpoints: found again in their order, and not believed when they are damaged."""
 
+import json
+import os
+import pickle
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,6 +52,48 @@ def test_damage_is_noticed(tmp_path: Path, name: str, damage: str) -> None:
     else:
         path.write_bytes(damaged[damage])
     with pytest.raises(ValueError, match=str(tmp_path)):
+        read_checkpoint(tmp_path, CPU)
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.open, (str(self.path), os.O_CREAT)
+
+
+def seal(folder: Path) -> None:
+    """Vouch for whatever lies there, as one who plants it would."""
+    content = (folder / "trial.pt").read_bytes()
+    text = json.dumps({"bytes": len(content), "crc32": zlib.crc32(content)})
+    (folder / "trial.json").write_text(text)
+
+
+@pytest.mark.parametrize("write_pickle", [pickle.dump, torch.save])
+def test_a_sealed_pickle_is_refused_and_not_run(tmp_path: Path, write_pickle: Any) -> None:
+    with (tmp_path / "trial.pt").open("wb") as file:
+        write_pickle({"trial": Touch(tmp_path / "ran")}, file)
+    seal(tmp_path)
+    with pytest.raises(ValueError, match=f"{tmp_path / 'trial.pt'}: no tensors and plain data: "):
+        read_checkpoint(tmp_path, CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 no archive"])
+def test_a_sealed_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "trial.pt").write_bytes(content)
+    seal(tmp_path)
+    with pytest.raises(ValueError, match=f"{tmp_path / 'trial.pt'}: no tensors and plain data: "):
+        read_checkpoint(tmp_path, CPU)
+
+
+def test_a_checkpoint_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "trial.pt")
+    seal(tmp_path)
+    with pytest.raises(ValueError, match=r"trial\.pt: got a list, expected a dict"):
         read_checkpoint(tmp_path, CPU)
 
 

@@ -1,13 +1,16 @@
 """Shared stages: which trials share them, and what their keys depend on."""
 
 import io
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
+from distill_tune.seal import seal
 from distill_tune.search.stages import (
     SharedStage,
     StageResult,
@@ -113,3 +116,29 @@ def test_a_damaged_product_is_named_and_computed_anew(
     assert warning.endswith("; the trial computes its own")
     list(compute_stage("warmup", config, images, str(tmp_path), CPU))
     assert stored_stage("warmup", config, images.digest, str(tmp_path), CPU) is not None
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.open, (str(self.path), os.O_CREAT)
+
+
+def test_a_pickle_in_the_place_of_a_product_is_refused_and_not_run(
+    study: Study, tmp_path: Path
+) -> None:
+    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
+    key = stage_key("classifier", config, images.digest, CPU)
+    file = tmp_path / file_name("classifier", key)
+    file.parent.mkdir()
+    buffer = io.BytesIO()
+    torch.save({"product": Touch(tmp_path / "ran"), "reports": []}, buffer)
+    file.write_bytes(seal(buffer.getvalue()))
+    told, (warning,) = adopt_stages(Trial(config, images, CPU), images.digest, str(tmp_path))
+    assert told == []
+    assert warning.startswith(f"{file}: holds other things than tensors and plain data")
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,77 @@
+"""Images that stand in two splits at once: what is measured on them is memory, not skill."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from distill_tune.datasets.image_files import files_below, image_paths, printable
+from distill_tune.datasets.pool import Pool
+
+_NOUNS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def shared_images(splits: dict[str, Pool]) -> tuple[str, ...]:
+    """Say which images of a split are, pixel for pixel, in one before it: a line for two splits.
+
+    Args:
+        splits: ``train``, ``val``, ``test`` as they are used, after scaling and cropping.
+    """
+    known: dict[str, dict[bytes, str]] = {}
+    told: list[str] = []
+    for part, pool in splits.items():
+        images = list(_images(pool))
+        for earlier, others in known.items():
+            both = [(name, others[digest]) for digest, name in images if digest in others]
+            told += _told(both, f"{_NOUNS[part]} image", earlier)
+        known[part] = dict(images)
+    return tuple(told)
+
+
+def shared_files(part: str, folder: Path, tests: Path, root: Path) -> tuple[str, ...]:
+    """Say which test files are, byte for byte, in another part; no image is decoded.
+
+    Args:
+        part: ``train`` or ``val``.
+        folder: Of that part.
+        tests: The folder of the test part.
+        root: The directory of all parts; files are told relative to it.
+    """
+    images, others = image_paths(folder), list(files_below(tests))
+    # Only files of one length can be equal: of the others nothing is read.
+    lengths = _lengths(images) & _lengths(others)
+    known = dict(_contents(images, lengths))
+    both = [
+        tuple(printable(path.relative_to(root).as_posix()) for path in (other, known[digest]))
+        for digest, other in _contents(others, lengths)
+        if digest in known
+    ]
+    return tuple(_told([(name, other) for name, other in both], "test file", part))
+
+
+def _told(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]:
+    if both:
+        count = f"{len(both)} {noun}s are" if len(both) > 1 else f"1 {noun} is"
+        name, other = both[0]
+        example = f", such as {name} (there {other})" if name else ""
+        yield f"{count} in {earlier} too{example}"
+
+
+def _images(pool: Pool) -> Iterator[tuple[bytes, str]]:
+    """Yield each image's digest and file, an empty text where it has none of its own."""
+    names = pool.names or ("",) * len(pool.images)
+    for image, name in zip(pool.images, names, strict=True):
+        yield hashlib.blake2b(image.tobytes(), digest_size=16).digest(), name
+
+
+def _lengths(paths: Iterable[Path]) -> set[int]:
+    return {path.stat().st_size for path in paths if path.is_file()} - {0}
+
+
+def _contents(paths: Iterable[Path], lengths: set[int]) -> Iterator[tuple[bytes, Path]]:
+    """Yield the digests of the files that have one of the lengths and can be read."""
+    for path in paths:
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_size in lengths:
+                with path.open("rb") as file:
+                    yield hashlib.file_digest(file, "blake2b").digest(), path

@@ -1,0 +1,97 @@
+"""Files that a user gives, read as documents: YAML, and JSON as this package writes it."""
+
+import codecs
+import json
+from pathlib import Path
+from typing import Final
+
+from distill_tune.document import A_MAPPING, Document
+from distill_tune.errors import InputError, Text, closest
+from distill_tune.yaml_text import describe, load, mark_text
+
+MAX_BYTES: Final = 1 << 18
+"""How large a file may be; a study takes two thousand bytes."""
+
+
+def read_yaml(path: str | Path) -> Document:
+    """Read a YAML file whose top level is a mapping.
+
+    Only true and false are booleans (``no`` and ``off`` are text), ``1e-5`` is a number, ``010``
+    is ten, ``12:30`` is text; no key may stand twice.
+
+    Raises:
+        InputError: There is no such file, it is no YAML, or its top level is no mapping.
+    """
+    source = str(path)
+    return read_yaml_text(_read_text(source), source)
+
+
+def read_yaml_text(text: str, source: str) -> Document:
+    """Return YAML that was read already; ``source`` stands for its file in messages.
+
+    Raises:
+        InputError: As :func:`read_yaml`.
+    """
+    node, value = load(text, source)
+    if node is None:
+        met = Text("nothing but comments" if text.strip() else "an empty file")
+        raise InputError(source, got=met, expected=A_MAPPING)
+    if not isinstance(value, dict):
+        place = mark_text(source, node.start_mark)
+        raise InputError("top level", got=describe(value), expected=A_MAPPING, location=place)
+    return Document(source, value, node)
+
+
+def read_json(path: Path) -> Document:
+    """Read a JSON file whose top level is an object; messages name it without line and column.
+
+    Raises:
+        InputError: There is no such file, it is no JSON, or its top level is no object.
+    """
+    source = str(path)
+    try:
+        value = json.loads(_read_text(source))
+    except (ValueError, RecursionError) as error:
+        met = Text(f"no JSON ({error})")
+        raise InputError(source, got=met, expected="JSON") from None
+    if not isinstance(value, dict):
+        raise InputError(source, got=describe(value), expected="a JSON object")
+    return Document(source, value, None)
+
+
+def _read_text(source: str) -> str:
+    data = _read_bytes(source)
+    if len(data) > MAX_BYTES:
+        met = Text(f"{source!r} (more than {MAX_BYTES} bytes)")
+        raise InputError("file", got=met, expected="a smaller one")
+    if b"\0" in data:
+        raise InputError("file", got=Text(f"{source!r} (binary)"), expected="text in UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode().split("\n")
+        place = f"{source}:{len(before)}:{len(before[-1]) + 1}"
+        met = Text(f"the byte {data[error.start]:#04x}, which is not UTF-8")
+        raise InputError("file", got=met, expected="text in UTF-8", location=place) from None
+
+
+def _read_bytes(source: str) -> bytes:
+    """Return the beginning of a file: one byte more than may be, if it is too large."""
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        names = [other.name for other in path.parent.glob("*")]
+        near = closest(path.name, names)
+        choices = [str(path.with_name(near))] if near else []
+        expected = "a file that exists"
+        # Whole, however long: what else would tell which file.
+        met = Text(repr(source))
+        raise InputError("file", got=met, expected=expected, choices=choices) from None
+    except IsADirectoryError:
+        raise InputError("file", got=Text(f"the folder {source!r}"), expected="a file") from None
+    except OSError as error:
+        met = Text(f"{source!r} ({error.strerror})")
+        raise InputError("file", got=met, expected="a file that can be read") from None
