@@ -192,7 +192,7 @@ def _place(storage: str, name: str) -> "StudyDirectory":
     if not storage:
         raise InputError("--storage", got=storage, expected="a folder or a URI")
     directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
-    directory.refuse_link()
+    directory.refuse_unusable()
     return directory
 
 

@@ -75,8 +75,11 @@ class StudyDirectory:
             )
         self._storage.make()
 
-    def refuse_link(self) -> None:
-        """Raise StudyError if a new study here would be written to another place by a link."""
+    def refuse_unusable(self) -> None:
+        """Raise StudyError where no study can be written, or only elsewhere, through a link."""
+        obstacle = self._storage.obstacle()
+        if obstacle:
+            raise StudyError(f"{self.root}: {obstacle}, expected a folder that can be written to")
         target = self._storage.link_target()
         if target and not self.exists():
             raise StudyError(

@@ -28,6 +28,9 @@ class Storage(Protocol):
     def exists(self, name: str) -> bool:
         """Tell whether there is a file (for ``""``, a folder) of that name."""
 
+    def obstacle(self) -> str:
+        """Return what keeps files from being written under the root, else an empty text."""
+
     def link_target(self) -> str:
         """Return where the root leads if it is a symbolic link, else an empty text."""
 
@@ -94,6 +97,13 @@ class LocalFiles:
     def exists(self, name: str) -> bool:
         with _explained(self.path(name)):
             return (self._root / name).exists()
+
+    def obstacle(self) -> str:
+        with _explained(self.path("")):
+            place = next(path for path in (self._root, *self._root.parents) if path.exists())
+            if not place.is_dir():
+                return f"got {place}, which is no folder"
+            return "" if os.access(place, os.W_OK) else f"got {place}, which is write-protected"
 
     def link_target(self) -> str:
         with _explained(self.path("")):
@@ -178,6 +188,9 @@ class ObjectStore:
 
     def _key(self, name: str) -> str:
         return f"{self._folder}/{name}" if name else self._folder
+
+    def obstacle(self) -> str:
+        return ""
 
     def link_target(self) -> str:
         return ""

@@ -171,3 +171,12 @@ def test_train_does_not_write_into_a_folder_with_anything_in_it() -> None:
     assert refused("train", "--config", "best.yaml", "--out", "model") == (
         "--out: got model, which is there already, expected a new or empty folder"
     )
+
+
+def test_a_storage_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    Path("taken").write_text("a file")
+    Path("bad.yaml").write_text(GOOD, encoding="utf-8")
+    assert search("--storage", "taken") == (
+        f"taken/bad: got {tmp_path}/taken, which is no folder, expected a folder that can be "
+        "written to"
+    )

@@ -190,7 +190,7 @@ def test_a_new_study_does_not_follow_a_link(tmp_path: Path, exists: bool) -> Non
 def test_a_study_that_is_there_is_found_through_a_link(tmp_path: Path) -> None:
     StudyDirectory(str(tmp_path / "real")).write_text("study.yaml", GOOD)
     Path("link").symlink_to(tmp_path / "real")
-    StudyDirectory("link").refuse_link()
+    StudyDirectory("link").refuse_unusable()
     assert StudyDirectory("link").exists()
 
 

@@ -88,12 +88,10 @@ def _require_listener(address: str) -> None:
         raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
-    except OSError as error:
-        raise InputError(
-            "--address",
-            got=address,
-            expected=f"the address of a running Ray cluster ({error.strerror or error})",
-        ) from error
+    except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.
+        reason = getattr(error, "strerror", None) or str(error)
+        expected = f"the address of a running Ray cluster ({reason})"
+        raise InputError("--address", got=address, expected=expected) from error
 
 
 def slots(resources: Resources) -> Slots:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -45,16 +46,16 @@ def outcome_view(
     paths = _paths(study, directory, state)
     width = max(map(len, paths))
     yield "\nwritten"
-    yield from (f"  {name:<{width}}  {escape(path)}" for name, path in paths.items())
+    yield from (f"  {name:<{width}}  {escape(_shown(path))}" for name, path in paths.items())
     num_skipped = _num_skipped(directory)
     if num_skipped:
         yield f"  {num_skipped} unreadable files were left out; events.jsonl lists them"
     yield from (f"  warning: {escape(text)}" for text in state.warnings)
     yield "\nnext"
-    yield f"  tensorboard --logdir {escape(_board(directory))}"
+    yield f"  tensorboard --logdir {escape(shlex.quote(_shown(directory.path('tensorboard'))))}"
     for backbone in study.backbones:
         if best(state, backbone.name) is not None:
-            config = shlex.quote(directory.path(_best_file(backbone.name)))
+            config = shlex.quote(_shown(directory.path(_best_file(backbone.name))))
             yield f"  distill-tune train --config {escape(config)} --out model-{backbone.name}"
     over, total = len(_over(state)), study.search.num_trials
     if status == "finished":
@@ -62,6 +63,12 @@ def outcome_view(
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
         yield f"  {escape(resume_command(directory))}"
+
+
+def _shown(path: str) -> str:
+    """Return a path as short as it can be copied: relative where it lies below this folder."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[str, Any]:

@@ -74,12 +74,9 @@ class DistillTrial(tune.Trainable):
     def _build(self, config: dict[str, Any]) -> None:
         self._config = self._study.trial_config(config["backbone"], config["params"])
         held = self.trial_resources
-        device = device_of(held.required_resources if held is not None else {})
-        self._best = float("-inf")
-        self._trial = Trial(self._config, self._images, device)
-        reports, damaged = adopt_stages(self._trial, self._images.digest, self._root)
+        self._device = device_of(held.required_resources if held is not None else {})
+        reports, damaged = self._begin_trial()
         self._warnings += [f"{self._name}: {text}" for text in damaged]
-        self._reports: Iterator[Report] = self._trial.run()
         board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
         self._board = board
         self._hparams = {"backbone": config["backbone"], **config["params"]}
@@ -87,6 +84,14 @@ class DistillTrial(tune.Trainable):
         for report in reports:
             board.scalars(report.stage, report.step, report.metrics)
         self._go_on(damaged=None)
+
+    def _begin_trial(self) -> tuple[list[Report], list[str]]:
+        """Make the trial afresh; return what the shared stages reported, and which are damaged."""
+        self._best = float("-inf")
+        self._trial = Trial(self._config, self._images, self._device)
+        told = adopt_stages(self._trial, self._images.digest, self._root)
+        self._reports: Iterator[Report] = self._trial.run()
+        return told
 
     def _go_on(self, *, damaged: str | None) -> None:
         """Continue from the newest sound checkpoint of all sessions, if there is one.
@@ -114,10 +119,16 @@ class DistillTrial(tune.Trainable):
 
     def _restore(self, folder: Path) -> None:
         saved = read_checkpoint(folder, self._trial.data.device)
-        if saved["proposal"] != self._proposal:
+        if saved.get("proposal") != self._proposal:
             raise ValueError(f"{folder}: got a checkpoint of another configuration")
-        self._trial.load_state_dict(saved["trial"])
-        self._best = float(saved["objective"])
+        try:
+            self._trial.load_state_dict(saved["trial"])
+            self._best = float(saved["objective"])
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            self._begin_trial()
+            raise ValueError(f"{folder}: got the state of something else ({error})") from error
         self._reports = self._trial.run()
 
     def step(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
+from distill_tune.search.checkpoints import write_checkpoint
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
@@ -167,6 +168,19 @@ def test_a_checkpoint_of_another_configuration_is_passed_over(again: Alone) -> N
     assert result["epoch"] == 1
     assert all("another configuration" in text for text in result["warnings"][:2])
     assert result["warnings"][2].endswith("it starts anew")
+
+
+def test_a_sound_file_with_another_content_is_passed_over(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    newest = again.root / f"ray/session-0001/{NAME}/checkpoint_000001"
+    content = torch.load(newest / "trial.pt", weights_only=True)
+    del content["trial"]["gan"]["ema"]
+    write_checkpoint(newest, content)
+    result = again.begin().step()
+    (warning,) = result["warnings"]
+    assert warning.endswith(f"{newest}: got the state of something else ('ema')")
+    assert same(result, saved[1][1])
 
 
 def test_a_model_is_written_where_a_trial_can_end_and_is_ready_to_use(
