@@ -88,6 +88,7 @@ def search(  # noqa: PLR0913 - the options of the command line
 ) -> None:
     """Find the best configuration of every backbone of a study."""
     with _reporting():
+        _prepare(address)
         from distill_tune.search.opening import (
             check_same,
             load_images,
@@ -125,6 +126,7 @@ def resume(
 ) -> None:
     """Go on with a study that was interrupted, or give it more trials."""
     with _reporting():
+        _prepare(address)
         from distill_tune.records import StudyDirectory
         from distill_tune.search.opening import load_images, located, stored_study
 
@@ -183,6 +185,13 @@ def train(
             say(f"written: {path}")
         if as_json:
             typer.echo(json.dumps(result))
+
+
+def _prepare(address: str | None) -> None:
+    """Set Ray's environment, before anything imports it."""
+    from distill_tune.search.environment import prepare
+
+    prepare(address)
 
 
 def _place(storage: str, name: str) -> "StudyDirectory":

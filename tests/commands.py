@@ -115,6 +115,22 @@ class Run:
         return found
 
 
+def listening(run: Run) -> set[str]:
+    """Return the addresses on which a command's processes wait for connections, in hexadecimal."""
+    inodes = set()
+    for process in run.survivors():
+        with suppress(OSError):
+            links = [link.readlink() for link in Path(f"/proc/{process}/fd").iterdir()]
+            inodes |= {str(link)[8:-1] for link in links if str(link).startswith("socket:[")}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = row.split()
+            if state == "0A" and rest[5] in inodes:
+                found.add(local.partition(":")[0])
+    return found
+
+
 def run(*arguments: str) -> Run:
     """Run a command to its end, which must be a success."""
     done = Run(*arguments)

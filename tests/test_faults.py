@@ -14,6 +14,7 @@ from .commands import (
     assert_nothing_is_doubled,
     epochs_reported,
     is_mid_way,
+    listening,
     of_kind,
     read_events,
     rows,
@@ -25,6 +26,9 @@ pytestmark = pytest.mark.slow
 
 SHORT = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 3").replace(
     "min_epochs: 8", "min_epochs: 3"
+)
+LONG = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 16").replace(
+    "min_epochs: 8", "min_epochs: 16"
 )
 GB = 1 << 30
 NAME = "shufflenet_v2_x0_5"
@@ -82,8 +86,12 @@ def test_a_full_disk_stops_the_search_with_a_message_and_room_lets_it_go_on(
 def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
     terminated, study = Run(*write_space(tmp_path, SHORT)), tmp_path / "runs/tiny"
     terminated.wait_until(lambda: is_mid_way(study))
+    addresses = listening(terminated)
     terminated.send(signal.SIGTERM)
     assert terminated.wait() == 130, terminated.output
+    # Whoever else is on the network finds no open door: 127.0.0.1, in both notations.
+    assert addresses
+    assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}
     assert terminated.stdout.splitlines()[-1] == f"  distill-tune resume {study}"
     assert "Traceback" not in terminated.output
     before = epochs_reported(read_events(study))
@@ -114,9 +122,9 @@ def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: 
     total, available = memory_bytes()
     if available < 10 * GB:
         pytest.skip(f"the monitor can be provoked with 10 GB of free memory: {available / GB:.0f}")
-    study, limit = tmp_path / "runs/tiny", (total - available + 5 * GB) / total
+    study, limit = tmp_path / "runs/tiny", (total - available + 4 * GB) / total
     searching = Run(
-        *write_space(tmp_path, ONE_AT_A_TIME),
+        *write_space(tmp_path, LONG),
         RAY_memory_usage_threshold=f"{limit:.4f}",
         RAY_memory_monitor_refresh_ms="50",
     )
@@ -126,15 +134,14 @@ def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: 
     def is_killed() -> bool:
         total, available = memory_bytes()
         if 1 - available / total < limit + 0.01:
-            hog.append(bytearray(b"x") * (GB // 2))
+            hog.append(bytearray(b"x") * GB)
         return ("trial_ended", 1) in events_of_trials(study)
 
     searching.wait_until(is_killed)
     hog.clear()
     assert searching.wait() == 0, searching.output
     table = rows(study, "trials.csv")
-    assert [row["state"] for row in table][:2] == ["complete", "failed"]
-    assert table[2]["state"] in {"complete", "pruned"}
+    assert [row["state"] for row in table] == ["complete", "failed", "complete"]
     (failed,) = [e for e in of_kind(read_events(study), "trial_ended") if e["status"] == "failed"]
     assert failed["reason"] == "out_of_memory"
     assert failed["detail"].startswith(f"{NAME} with batches of 30, GAN 10: its worker was killed")

@@ -10,20 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.errors import DistillTuneError, InputError, Text
+from distill_tune.search.environment import prepare
 from distill_tune.study import Resources
 
-_ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "1",
-    "RAY_SCHEDULER_EVENTS": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "60",
-    # Short of memory, kill one worker, not several at a time.
-    "RAY_worker_killing_policy_by_group": "true",
-}
 _PATIENCE_S = 5.0
 _NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")
 
@@ -51,8 +40,7 @@ def cluster(address: str | None) -> Iterator[None]:
     Raises:
         InputError: There is no cluster at that address.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare(address)
     if not os.access(Path.home(), os.W_OK):
         # Ray keeps its token there, and fails without.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")

@@ -1,0 +1,28 @@
+"""What Ray reads from the environment; some of it only as it is imported, which this does not."""
+
+import os
+
+_ALWAYS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "60",
+    # Short of memory, kill one worker, not several at a time.
+    "RAY_worker_killing_policy_by_group": "true",
+}
+# Ray's own switch for desktops: all its servers bind to the loopback interface.
+_ON_THIS_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+def prepare(address: str | None) -> None:
+    """Set what is not set yet.
+
+    Args:
+        address: Of the cluster to join; None = Ray is started on this machine, for it alone.
+    """
+    for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
+        os.environ.setdefault(name, value)
