@@ -82,7 +82,11 @@ def best_table(winners: Mapping[str, TrialRecord | None]) -> "Table":
 
 
 def trials_table(
-    state: StudyState, *, backbone: str | None = None, sort_by_value: bool = False
+    state: StudyState,
+    *,
+    backbone: str | None = None,
+    sort_by_value: bool = False,
+    is_short: bool = False,
 ) -> "Table":
     """Return a table of trials that reads well at 80 columns.
 
@@ -90,6 +94,7 @@ def trials_table(
         state: The study.
         backbone: Only this one's trials; None for all, with a column that tells them apart.
         sort_by_value: Best first, instead of by number.
+        is_short: A line a trial; params that do not fit are cut off.
     """
     trials = [t for t in state.trials.values() if backbone in {None, t.backbone}]
     several = len({trial.backbone for trial in trials}) > 1
@@ -98,7 +103,14 @@ def trials_table(
     table = _table("trials" if backbone is None else f"trials of {backbone}", *columns)
     for trial in by_value(trials) if sort_by_value else trials:
         who = [str(trial.number), *([trial.backbone] if several else [])]
-        table.add_row(*who, _outcome(trial), *_cells(trial, names))
+        value, epochs, params = _cells(trial, names)
+        if is_short:
+            params.no_wrap, params.overflow = True, "ellipsis"
+        table.add_row(*who, _outcome(trial), value, epochs, params)
+    if is_short:
+        # Only what may be cut gives way to the others.
+        for column in table.columns[:-1]:
+            column.no_wrap = True
     return table
 
 

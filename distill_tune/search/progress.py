@@ -17,7 +17,8 @@ from distill_tune.trials import Event, StudyState, TrialRecord, best, fold
 if TYPE_CHECKING:
     from types import TracebackType
 
-_MOST_ROWS = 24
+# Of the live view: the summary (up to three lines), the table's title and head, the cursor.
+_OTHER_ROWS, _LEAST_ROWS = 8, 3
 
 
 class Progress:
@@ -130,14 +131,16 @@ class Progress:
             ProgressBar(total=self._study.search.num_trials, completed=over), self._summary()
         )
         stages = [Text(f"{name}: {text}", style="cyan") for name, text in self._stages.items()]
-        rows = [trials_table(_latest(self._state))] if self._state.trials else []
-        return Group(*stages, *rows, head)
+        room = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(stages))
+        latest = _latest(self._state, room)
+        rows = [trials_table(latest, is_short=True)] if latest.trials else []
+        return Group(head, *stages, *rows)
 
 
-def _latest(state: StudyState) -> StudyState:
+def _latest(state: StudyState, count: int) -> StudyState:
     """Return the state with as many trials as fit: those that run, then the newest."""
     trials = sorted(state.trials.values(), key=lambda t: (t.ended_at is None, t.number))
-    shown = sorted(trials[-_MOST_ROWS:], key=lambda t: t.number)
+    shown = sorted(trials[-count:], key=lambda t: t.number)
     return StudyState({t.number: t for t in shown}, (), (), ())
 
 

@@ -1,0 +1,73 @@
+"""The live view: it fits the terminal, and what matters is never cut off."""
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from distill_tune.config import parse, read_yaml_text
+from distill_tune.search.progress import Progress
+from distill_tune.study import Study
+from distill_tune.trials import Event, fold
+from tests.commands import STUDY
+
+NUM_TRIALS = 30
+
+
+def events(num_trials: int) -> list[Event]:
+    """Return the log of a search whose last two trials run, of which one has no epoch yet."""
+    found: list[Event] = []
+    for number in range(num_trials):
+        backbone = ("squeezenet1_1", "shufflenet_v2_x0_5")[number % 2]
+        params = {"joint.margin": 0.123456, "joint.synthetic_ratio": 1.5, "joint.gan_lr": 1e-5}
+        trial = {"trial": number, "name": f"{backbone}-{number:04d}", "backbone": backbone}
+        found.append({"event": "trial_started", "params": params, "time": number, **trial})
+        if number < num_trials - 1:
+            metrics = {"objective": number / 100}
+            epoch = {"trial": number, "epoch": 2, "metrics": metrics, "time": number}
+            found.append({"event": "epoch", **epoch})
+        if number < num_trials - 2:
+            end = {"status": "pruned", "reason": "rung 2", "time": number}
+            found.append({"event": "trial_ended", "trial": number, **end})
+    return found
+
+
+def view(num_trials: int, width: int, height: int) -> list[str]:
+    """Return the live view's lines."""
+    text = STUDY.replace("num_trials: 6", f"num_trials: {NUM_TRIALS}")
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True)
+    progress = Progress(console, parse(Study, read_yaml_text(text, "tiny.yaml")))
+    log = events(num_trials)
+    state = fold(log)
+    for event in log:
+        progress.listen(event, state)
+    progress.stage("warmup", "3/10")
+    with console.capture() as capture:
+        console.print(progress._view())
+    return Text.from_ansi(capture.get()).plain.splitlines()
+
+
+@pytest.mark.parametrize("height", [16, 24, 50])
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_view_fits_the_terminal(width: int, height: int) -> None:
+    lines = view(NUM_TRIALS, width, height)
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+
+
+def test_the_summary_comes_first_and_running_trials_are_shown() -> None:
+    lines = view(NUM_TRIALS, 80, 24)
+    head = " ".join(" ".join(lines[:4]).split())
+    assert "28/30 trials" in head
+    assert "best squeezenet1_1-0028 0.2800" in head
+    assert any("warmup: 3/10" in line for line in lines)
+    running = [line for line in lines if "running" in line]
+    assert [line.split()[0] for line in running] == ["28", "29"]
+    assert any("pruned (rung 2)" in line for line in lines)
+
+
+def test_before_the_first_trial_there_is_no_table() -> None:
+    lines = view(0, 80, 24)
+    assert any("0/30 trials" in line for line in lines)
+    assert not any("params" in line for line in lines)
