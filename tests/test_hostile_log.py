@@ -13,6 +13,7 @@ from rich.console import Console
 
 from distill_tune.records import StudyDirectory
 from distill_tune.report import final_summary, status_info, status_json, status_table
+from distill_tune.seal import seal_line
 
 from .refusals import GOOD, refused
 
@@ -48,8 +49,8 @@ EVENTS = st.builds(
 def test_any_log_has_a_status(events: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
         (Path(folder) / "study.yaml").write_text(GOOD)
-        log = "".join(f"{json.dumps(event)}\n" for event in events)
-        (Path(folder) / "events.jsonl").write_text(log)
+        log = b"".join(seal_line(json.dumps(event).encode()) + b"\n" for event in events)
+        (Path(folder) / "events.jsonl").write_bytes(log)
         directory = StudyDirectory(folder)
         info = status_info(directory)
         json.dumps(status_json(info), allow_nan=False)

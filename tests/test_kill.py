@@ -30,6 +30,8 @@ pytestmark = pytest.mark.slow
 class Killed(NamedTuple):
     """A study left alone, and the same one killed twice, then damaged, then with a killed worker.
 
+    Damaged are the newest checkpoint and all that Ray itself wrote of the experiment's state.
+
     Attributes:
         whole: The directory of the one left alone.
         killed: That of the other.
@@ -53,6 +55,14 @@ def cut_newest_checkpoint(study: Path) -> str:
     content = newest / "trial.pt"
     content.write_bytes(content.read_bytes()[:-9999] if content.exists() else b"")
     return newest.parent.name
+
+
+def empty_rays_own_state(study: Path) -> int:
+    """Empty every file that Ray keeps of its experiments, trials' apart; return how many."""
+    files = [path for path in study.glob("ray/session-*/*") if path.is_file()]
+    for path in files:
+        path.write_bytes(b"")
+    return len(files)
 
 
 def kill_worker(searching: Run) -> None:
@@ -82,6 +92,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     second.wait_for_silence(but_for="Agent")
     log = read_events(study)
     damaged = cut_newest_checkpoint(study)
+    assert empty_rays_own_state(study) > 0
     last = Run("resume", str(study))
     last.wait_until(lambda: bool(list(study.glob(f"ray/session-0003/{damaged}/*/trial.json"))))
     kill_worker(last)
