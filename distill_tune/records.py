@@ -1,26 +1,23 @@
 """The study directory: everything that a search writes and a report reads, in plain files.
 
-``study.yaml`` the study as resolved; ``events.jsonl`` the log, from which all else follows;
+``study.yaml`` the study as resolved; ``events.jsonl`` the log, from which all else follows, and
+its copy ``events.copy.jsonl``;
 ``trials.csv`` and ``epochs.csv`` for people and pandas; ``best/<backbone>.yaml`` the winners;
 ``tensorboard/<trial>/``, ``stages/``, ``ray/`` and ``lock``.
 """
 
-import json
-import math
 import shlex
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from distill_tune.errors import StudyError, closest
-from distill_tune.seal import seal_line, unseal_line
-from distill_tune.storage import storage_at, whole_lines
+from distill_tune.event_log import EventLog
+from distill_tune.storage import storage_at
 from distill_tune.tables import epochs_csv, trials_csv
 from distill_tune.trials import Event, StudyState, fold
 
 STUDY_FILE = "study.yaml"
-EVENTS_FILE = "events.jsonl"
 TRIALS_FILE = "trials.csv"
 EPOCHS_FILE = "epochs.csv"
 LOCK_FILE = "lock"
@@ -39,6 +36,7 @@ class StudyDirectory:
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/") or root
         self._storage = storage_at(self.root)
+        self._log = EventLog(self._storage)
 
     @property
     def name(self) -> str:
@@ -56,7 +54,7 @@ class StudyDirectory:
 
     def exists(self) -> bool:
         """Tell whether it holds a study; a folder without one does not count."""
-        return self._storage.exists(STUDY_FILE) or self._storage.exists(EVENTS_FILE)
+        return self._storage.exists(STUDY_FILE) or self._log.exists()
 
     def has(self, name: str) -> bool:
         """Tell whether it holds a file of that name."""
@@ -104,33 +102,20 @@ class StudyDirectory:
         return []
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add one event to the log; it is on disk when this returns.
-
-        Args:
-            event: ``event`` names its kind; ``time`` (unix seconds) is now unless given. Numbers
-                may be numpy's or torch's; those that are not finite are kept as text.
-        """
-        whole = {"event": str(event["event"]), "time": time.time(), **event}
-        line = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
-        # A name that is no UTF-8 holds halves of signs: JSON has an escape for each.
-        content = line.encode("utf-8", "backslashreplace")
-        self._storage.append(EVENTS_FILE, seal_line(content))
+        """Add one event to the log; see :meth:`distill_tune.event_log.EventLog.append`."""
+        self._log.append(event)
 
     def events(self) -> list[Event]:
-        """Return the log, oldest first, of whatever kind the events are.
+        """Return the log, oldest first; see :meth:`distill_tune.event_log.EventLog.events`."""
+        return self._log.events()
 
-        A last line torn by a kill is passed over; in the place of any other line whose checksum
-        is wrong stands a ``warning`` event that names it.
-        """
-        if not self._storage.exists(EVENTS_FILE):
-            return []
-        log = whole_lines(self._storage.read(EVENTS_FILE))
-        events: list[Event] = []
-        for number, line in enumerate(log.split(b"\n"), start=1):
-            if line.strip():
-                before = events[-1]["time"] if events else 0.0
-                events.append(_parsed(line) or _damage(number, before))
-        return events
+    def mend_log(self) -> str:
+        """See :meth:`distill_tune.event_log.EventLog.mend`."""
+        return self._log.mend()
+
+    def has_log(self) -> bool:
+        """Tell whether there is a log, or a copy of it."""
+        return self._log.exists()
 
     def state(self) -> StudyState:
         """Return what the log adds up to."""
@@ -198,34 +183,3 @@ class StudyDirectory:
             return True
         except OSError:
             return None
-
-
-def _parsed(line: bytes) -> Event | None:
-    """Return a line's event, or None when it is damaged."""
-    try:
-        event = json.loads(unseal_line(line) or b"")
-    except (ValueError, RecursionError):
-        return None
-    sound = isinstance(event, dict) and isinstance(event.get("event"), str)
-    moment = event.get("time") if sound else None
-    # A moment that is no number, or beyond every calendar, comes of no clock.
-    return event if isinstance(moment, int | float) and abs(moment) < 1e15 else None
-
-
-def _damage(number: int, moment: float) -> Event:
-    text = f"{EVENTS_FILE} line {number} is damaged and was skipped"
-    return {"event": "warning", "time": moment, "text": text}
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it; TypeError names what it cannot."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(float(value))
-    if hasattr(value, "item"):
-        # A number of numpy's or torch's, neither of which this module may import.
-        return _plain(value.item())
-    return value

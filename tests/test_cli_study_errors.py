@@ -93,7 +93,8 @@ def test_a_damaged_study_yaml_does_not_matter_as_the_log_has_the_study(tmp_path:
 
 def test_a_study_whose_log_is_gone_is_not_begun_anew_over_its_results(tmp_path: Path) -> None:
     made_study()
-    (tmp_path / "runs/bad/events.jsonl").unlink()
+    for log in (tmp_path / "runs/bad").glob("events*"):
+        log.unlink()
     (tmp_path / "runs/bad/tensorboard").mkdir()
     assert refused("resume", "runs/bad") == (
         "runs/bad: events.jsonl is missing, though there is tensorboard; bring it back, or give "
@@ -122,7 +123,8 @@ def test_resume_wants_a_study() -> None:
 def test_resume_names_a_mistake_in_its_options_or_in_the_stored_study(tmp_path: Path) -> None:
     made_study()
     # As a kill leaves it between its first file and its first event.
-    (tmp_path / "runs/bad/events.jsonl").unlink()
+    for log in (tmp_path / "runs/bad").glob("events*"):
+        log.unlink()
     assert refused("resume", "runs/bad", "--num-trials", "0") == (
         "--num-trials 0: search.num_trials: got 0, expected a number >= 1"
     )

@@ -23,7 +23,7 @@ LAYERS = (
     ("dimensions",),
     ("space",),
     ("trials", "storage"),
-    ("tables", "mirror"),
+    ("tables", "mirror", "event_log"),
     ("records",),
     ("backbones", "gans", "datasets"),
     ("distill",),
@@ -64,7 +64,7 @@ TORCH_FREE |= {
     "mirror",
     "records",
 }
-TORCH_FREE |= {"status", "report"}
+TORCH_FREE |= {"records", "status", "report"}
 
 
 class Import(NamedTuple):

@@ -121,6 +121,7 @@ def test_a_log_cut_anywhere_holds_exactly_the_lines_that_were_whole(cut: int) ->
 def test_a_damaged_line_in_the_middle_is_skipped_and_named(tmp_path: Path) -> None:
     directory = StudyDirectory(str(tmp_path))
     directory.append(started(0))
+    (tmp_path / "events.copy.jsonl").unlink()
     with (tmp_path / "events.jsonl").open("ab") as log:
         log.write(b'\xff\xfe{"event": "epoch"\n[1, 2]\n\n{"event": 5}\n')
     directory.append(epoch(0, 1, 0.25))
@@ -135,6 +136,7 @@ def test_a_changed_byte_costs_its_own_line_and_is_told(data: st.DataObject) -> N
         directory = StudyDirectory(folder)
         for number in range(3):
             directory.append(epoch(0, number + 1, 0.123456))
+        (Path(folder) / "events.copy.jsonl").unlink()
         log = Path(folder) / "events.jsonl"
         content = bytearray(log.read_bytes())
         places = [place for place, byte in enumerate(content) if byte != ord("\n")]

@@ -1,6 +1,7 @@
 """What Ray tells the driver of its trials, as events of the study."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,6 @@ from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.trainable import trial_name
 from distill_tune.study import Study
-from distill_tune.tracking import TensorBoard
 
 _TABLES_EVERY_S = 10.0
 
@@ -31,21 +31,25 @@ class StudyCallback(tune.Callback):
         journal: Where events go.
         sampler: Knows the raw values of a proposal, which its replay needs.
         study: For what a whole trial is, and what is kept of it.
+        losses: How often each trial was begun again in this session, by number; counted here.
 
     Attributes:
         fatal: The first error of a callback. Ray takes some of them for a failure of the trial,
             and tells others on as text; whoever ran the experiment finds it here.
-        ended_for_memory: Whether a trial was ended because Ray's memory monitor killed its
-            worker, and the experiment with it: another one has to go on.
+        goes_on: Whether the experiment was given up, and another one has to go on: Ray's memory
+            monitor killed a worker, or Ray did not try a lost one again.
     """
 
-    def __init__(self, journal: Journal, sampler: SamplerPerBackbone, study: Study) -> None:
+    def __init__(
+        self, journal: Journal, sampler: SamplerPerBackbone, study: Study, losses: Counter[int]
+    ) -> None:
         self._journal, self._sampler, self._study = journal, sampler, study
+        self._losses = losses
         self._tables_at = time.monotonic()
         self._running: dict[int, RayTrial] = {}
         self._actors: dict[str, int] = {}
         self.fatal: Exception | None = None
-        self.ended_for_memory = False
+        self.goes_on = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
@@ -135,10 +139,17 @@ class StudyCallback(tune.Callback):
                 # It failed as it was built: Ray never called it started.
                 self._start(trial)
             error = _last_error(trial)
+            number = trial.config["number"]
             if is_memory_kill(error):
-                self._end_for_memory(trial.config["number"], str(error))
-            else:
-                self._end(trial, "failed", *_explain(error))
+                self._end_for_memory(number, str(error))
+                return
+            reason, detail = _explain(error)
+            if reason == "worker_lost" and self._losses[number] < self._study.search.max_failures:
+                # Of a worker lost as it took on its next trial Ray hears twice, and after the
+                # second time gives the trial up. Its place in the order is here: begin anew.
+                self.goes_on = True
+                raise _GivenUpError(detail)
+            self._end(trial, "failed", reason, detail)
 
     def on_trial_recover(
         self,
@@ -155,22 +166,19 @@ class StudyCallback(tune.Callback):
                     self._start(trial)
                 self._end_for_memory(number, str(error))
                 # Ray would run it again; an experiment without it does not.
-                raise _KilledForMemoryError(str(error))
+                raise _GivenUpError(str(error))
+            self._losses[number] += 1
             _, detail = _explain(error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
             text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
             self._journal.emit("warning", text=text)
 
-    def end_for_memory(self, error: BaseException) -> bool:
-        """End the trial for which Ray's memory monitor stopped the whole experiment.
+    def go_on_after(self, error: BaseException) -> bool:
+        """Tell whether another experiment can go on after what came out of this one.
 
-        Args:
-            error: What came out of the experiment.
-
-        Returns:
-            Whether it was that, and the trial is known: then the others can go on.
+        Where Ray's memory monitor stopped it, the trial whose worker was killed is ended.
         """
-        if self.ended_for_memory:
+        if self.goes_on:
             return True
         if not isinstance(error.__cause__, OutOfMemoryError):
             return False
@@ -189,27 +197,23 @@ class StudyCallback(tune.Callback):
         config = self._study.trial_config(trial.config["backbone"], trial.config["params"])
         detail = memory_detail(config, said, sizes[0] if sizes else None)
         self._end(trial, "failed", "out_of_memory", detail)
-        self.ended_for_memory = True
+        self.goes_on = True
 
     def _end(self, trial: RayTrial, status: str, reason: str, detail: str) -> None:
-        number = trial.config["number"]
-        self._journal.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
+        number, name = trial.config["number"], trial_name(trial.config)
+        self._journal.end_trial(number, name, status=status, reason=reason, detail=detail)
         self._running.pop(number, None)
         self._write_tables()
-        name = trial_name(trial.config)
         delete_checkpoints(self._journal.directory, name)
         keep_best_models(self._journal.directory, self._journal.state, self._study.search.keep_top)
-        board = TensorBoard(self._journal.directory.path(f"tensorboard/{name}"))
-        board.hparams_end(succeeded=status != "failed")
-        board.close()
 
     def _write_tables(self) -> None:
         self._journal.write_tables()
         self._tables_at = time.monotonic()
 
 
-class _KilledForMemoryError(Exception):
-    """Ends an experiment whose worker was killed as it started."""
+class _GivenUpError(Exception):
+    """Ends an experiment from within a callback, so that another one goes on."""
 
 
 def _explain(error: object) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records import StudyDirectory
 from distill_tune.search.proposals import PastTrial
 from distill_tune.search.scheduler import OBJECTIVE, RungEvent
+from distill_tune.tracking import TensorBoard
 from distill_tune.trials import Event, StudyState, fold
 
 Listener = Callable[[Event, StudyState], None]
@@ -37,6 +38,13 @@ class Journal:
         self.directory.append(event)
         self.events.append(event)
         self._listen(self.events[-1], self.state)
+
+    def end_trial(self, number: int, name: str, *, status: str, reason: str, detail: str) -> None:
+        """Record a trial's end: in TensorBoard first, as after the event nobody looks again."""
+        board = TensorBoard(self.directory.path(f"tensorboard/{name}"))
+        board.hparams_end(succeeded=status != "failed")
+        board.close()
+        self.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
 
     def write_tables(self) -> None:
         """Write ``trials.csv`` and ``epochs.csv`` anew."""

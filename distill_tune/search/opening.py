@@ -16,8 +16,9 @@ from distill_tune.config import (
 )
 from distill_tune.distill.probe import probe
 from distill_tune.errors import InputError, StudyError
+from distill_tune.event_log import LOG_FILE
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.records import EVENTS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.records import STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.study import ALLOWABLE_CHANGES, Study, differences
 from distill_tune.trials import Event
 
@@ -75,12 +76,12 @@ def last_session(directory: StudyDirectory) -> Event:
 
 def _require_log(directory: StudyDirectory) -> None:
     """Refuse a study that has results and no log: new trials would take their numbers."""
-    if directory.has(EVENTS_FILE):
+    if directory.has_log():
         return
     results = [name for name in ("ray", "tensorboard", TRIALS_FILE) if directory.has(name)]
     if results:
         raise StudyError(
-            f"{directory.root}: {EVENTS_FILE} is missing, though there is {' and '.join(results)}; "
+            f"{directory.root}: {LOG_FILE} is missing, though there is {' and '.join(results)}; "
             "bring it back, or give the new study another --name"
         )
 

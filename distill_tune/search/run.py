@@ -92,10 +92,13 @@ class Session:
             changes = self._require_same()
         else:
             self.directory.create()
+        damage = self.directory.mend_log()
         terms = plain(self.study)
         self.directory.write_text(STUDY_FILE, to_yaml(terms))
         journal = Journal(self.directory, self.progress.listen)
         journal.emit("session_started", command=self.command, version=__version__, study=terms)
+        if damage:
+            journal.emit("warning", text=damage)
         for change in changes:
             journal.emit("warning", text=f"gone on with although changed: {change}")
         if not any(event["event"] == "data" for event in journal.events):

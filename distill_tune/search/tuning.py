@@ -3,6 +3,7 @@
 import itertools
 import signal
 import threading
+from collections import Counter
 from functools import partial
 
 from ray import tune
@@ -53,7 +54,7 @@ def settle(study: Study, journal: Journal) -> None:
     for trial in journal.state.trials.values():
         if trial.ended_at is not None or not trial.history:
             continue
-        end = partial(journal.emit, "trial_ended", trial=trial.number, detail="found at a resume")
+        end = partial(journal.end_trial, trial.number, trial.name, detail="found at a resume")
         stops = [
             rung.epoch
             for rung in scheduler.rungs(trial.backbone)
@@ -79,8 +80,8 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
     study's records, which hold every decision; a trial that is not over finds its newest
     checkpoint by its name. So nothing depends on the state that Ray keeps of an experiment.
 
-    Where Ray's memory monitor kills a worker, Ray gives up the whole experiment; here its trial
-    has failed, and the others go on in another experiment.
+    Where Ray gives up an experiment (its memory monitor killed a worker) or a trial (a worker was
+    lost at a bad moment), another experiment goes on.
     """
     trainable = tune.with_resources(
         tune.with_parameters(
@@ -88,11 +89,12 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
         ),
         dict(slots.bundle),
     )
+    losses: Counter[int] = Counter()
     for attempt in itertools.count():
         sampler, scheduler = make_sampler(study), make_scheduler(study)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())
-        callback = StudyCallback(journal, sampler, study)
+        callback = StudyCallback(journal, sampler, study, losses)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
             trainable,
@@ -114,7 +116,7 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback) -> bool:
     try:
         tuner.fit()
     except Exception as error:
-        if callback.end_for_memory(error):
+        if callback.go_on_after(error):
             return False
         if callback.fatal is not None:
             raise callback.fatal from error

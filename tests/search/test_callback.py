@@ -1,5 +1,6 @@
 """What becomes of Ray's messages: every trial that ends was started, and says why it failed."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -39,7 +40,7 @@ def journal(tmp_path: Path) -> Journal:
 @pytest.fixture
 def callback(journal: Journal) -> StudyCallback:
     study = parse(Study, read_yaml_text(TEXT, "tiny.yaml"))
-    return StudyCallback(journal, cast("SamplerPerBackbone", RawValues()), study)
+    return StudyCallback(journal, cast("SamplerPerBackbone", RawValues()), study, Counter())
 
 
 def ray_trial(folder: Path, error: Exception | None = None) -> RayTrial:
@@ -100,8 +101,23 @@ def test_the_last_line_of_a_traceback_is_why_a_trial_failed(
 def test_a_dead_worker_is_told_from_an_error_of_the_code(
     journal: Journal, callback: StudyCallback, tmp_path: Path
 ) -> None:
-    callback.on_trial_error(**ROW, trial=ray_trial(tmp_path, ActorDiedError()))
+    lost = ray_trial(tmp_path, ActorDiedError())
+    for _ in range(2):
+        callback.on_trial_recover(**ROW, trial=lost)
+    callback.on_trial_error(**ROW, trial=lost)
     assert ended(journal).reason == "worker_lost"
+
+
+def test_a_trial_that_ray_gives_up_too_early_goes_on_in_another_experiment(
+    journal: Journal, callback: StudyCallback, tmp_path: Path
+) -> None:
+    lost = ray_trial(tmp_path, ActorDiedError())
+    callback.on_trial_recover(**ROW, trial=lost)
+    with pytest.raises(Exception, match="The actor died"):
+        callback.on_trial_error(**ROW, trial=lost)
+    assert callback.goes_on
+    assert callback.go_on_after(RuntimeError("Ray's words for it"))
+    assert not any(trial.ended_at for trial in journal.state.trials.values())
 
 
 def test_an_error_that_cannot_be_pickled_is_read_as_text(
@@ -185,7 +201,7 @@ def test_of_two_that_the_memory_monitor_killed_the_larger_has_failed(
         callback.on_trial_start(**ROW, trial=with_actor(ray_trial(tmp_path), number, actor))
     error = RuntimeError("Caught unexpected exception")
     error.__cause__ = OutOfMemoryError(SHORT)  # type: ignore[no-untyped-call]
-    assert callback.end_for_memory(error)
+    assert callback.go_on_after(error)
     small, large = journal.state.trials.values()
     assert small.ended_at is None
     assert (large.status, large.reason) == ("failed", "out_of_memory")
@@ -199,7 +215,7 @@ def test_another_error_is_not_taken_for_a_want_of_memory(
     callback: StudyCallback, tmp_path: Path
 ) -> None:
     callback.on_trial_start(**ROW, trial=with_actor(ray_trial(tmp_path), 0, "cd"))
-    assert not callback.end_for_memory(RuntimeError("Caught unexpected exception"))
+    assert not callback.go_on_after(RuntimeError("Caught unexpected exception"))
 
 
 def test_a_worker_killed_for_memory_as_it_starts_is_not_tried_again(
@@ -208,7 +224,7 @@ def test_a_worker_killed_for_memory_as_it_starts_is_not_tried_again(
     trial = with_actor(ray_trial(tmp_path, RuntimeError(SHORT)), 0, "cd")
     with pytest.raises(Exception, match="low on memory") as caught:
         callback.on_trial_recover(**ROW, trial=trial)
-    assert callback.end_for_memory(caught.value)
+    assert callback.go_on_after(caught.value)
     assert ended(journal).reason == "out_of_memory"
 
 

@@ -1,0 +1,148 @@
+"""The event log: one JSON object a line, each with a checksum, the whole of it kept twice."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from distill_tune.seal import seal_line, unseal_line
+from distill_tune.storage import Storage, whole_lines
+from distill_tune.trials import Event
+
+LOG_FILE, COPY_FILE = "events.jsonl", "events.copy.jsonl"
+
+
+class _Reading(NamedTuple):
+    """A log as it was found.
+
+    Attributes:
+        content: Its lines without one that a kill left unfinished.
+        events: In the place of a damaged line a ``warning`` that names it.
+        damaged: Numbers of the damaged lines, from 1.
+    """
+
+    content: bytes
+    events: list[Event]
+    damaged: list[int]
+
+    @property
+    def num_sound(self) -> int:
+        return len(self.events) - len(self.damaged)
+
+
+class EventLog:
+    """The log of one study.
+
+    On a disk every line is written to a copy as well, so that one that a disk lost or changed
+    costs nothing. (Object stores keep checksums and copies of their own.)
+
+    Args:
+        storage: Of the study.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def exists(self) -> bool:
+        """Tell whether there is a log, or a copy of it."""
+        return self._storage.exists(LOG_FILE) or self._storage.exists(COPY_FILE)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add one event; it is on disk when this returns.
+
+        Args:
+            event: ``event`` names its kind; ``time`` (unix seconds) is now unless given. Numbers
+                may be numpy's or torch's; those that are not finite are kept as text.
+        """
+        whole = {"event": str(event["event"]), "time": time.time(), **event}
+        text = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
+        # A name that is no UTF-8 holds halves of signs: JSON has an escape for each.
+        line = seal_line(text.encode("utf-8", "backslashreplace"))
+        self._storage.append(LOG_FILE, line)
+        if self._storage.is_local:
+            self._storage.append(COPY_FILE, line)
+
+    def events(self) -> list[Event]:
+        """Return the log, oldest first, of whatever kind the events are.
+
+        A last line torn by a kill is passed over. If another is damaged, the copy is read; if
+        that holds no more, a ``warning`` event stands in the place of each damaged line.
+        """
+        log, complaint = self._best()
+        moment = log.events[-1]["time"] if log.events else 0.0
+        return [*log.events, *([_warning(complaint, moment)] if complaint else [])]
+
+    def mend(self) -> str:
+        """Make log and copy alike, from the better of the two; only for who holds the lock.
+
+        Returns:
+            What was damaged, for the log; empty if nothing was.
+        """
+        if not self._storage.is_local or not self.exists():
+            return ""
+        log, complaint = self._best()
+        for name in (LOG_FILE, COPY_FILE):
+            if self._read(name).content != log.content:
+                self._storage.write(name, log.content)
+        return complaint
+
+    def _best(self) -> tuple[_Reading, str]:
+        """Return the log or its copy, and in the latter case why."""
+        log = self._read(LOG_FILE)
+        is_there = self._storage.exists(LOG_FILE)
+        if is_there and not log.damaged:
+            return log, ""
+        copy = self._read(COPY_FILE)
+        if copy.num_sound < log.num_sound or not copy.events or copy.damaged:
+            return log, ""
+        lines = ", ".join(map(str, log.damaged))
+        what = f"damaged in line {lines}" if is_there else "missing"
+        return copy, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
+
+    def _read(self, name: str) -> _Reading:
+        if not self._storage.exists(name):
+            return _Reading(b"", [], [])
+        content = whole_lines(self._storage.read(name))
+        events: list[Event] = []
+        damaged = []
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            if not line.strip():
+                continue
+            event = _parsed(line)
+            if event is None:
+                damaged.append(number)
+                moment = events[-1]["time"] if events else 0.0
+                event = _warning(f"{name} line {number} is damaged and was skipped", moment)
+            events.append(event)
+        return _Reading(content, events, damaged)
+
+
+def _parsed(line: bytes) -> Event | None:
+    """Return a line's event, or None when it is damaged."""
+    try:
+        event = json.loads(unseal_line(line) or b"")
+    except (ValueError, RecursionError):
+        return None
+    sound = isinstance(event, dict) and isinstance(event.get("event"), str)
+    moment = event.get("time") if sound else None
+    # A moment that is no number, or beyond every calendar, comes of no clock.
+    return event if isinstance(moment, int | float) and abs(moment) < 1e15 else None
+
+
+def _warning(text: str, moment: float) -> Event:
+    return {"event": "warning", "time": moment, "text": text}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; TypeError names what it cannot."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    if hasattr(value, "item"):
+        # A number of numpy's or torch's, neither of which this module may import.
+        return _plain(value.item())
+    return value

@@ -1,0 +1,77 @@
+"""The log is kept twice: what one file lost, the other has."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distill_tune.event_log import COPY_FILE, LOG_FILE
+from distill_tune.records import StudyDirectory
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> StudyDirectory:
+    made = StudyDirectory(str(tmp_path))
+    for number in range(3):
+        made.append({"event": "counted", "number": number})
+    return made
+
+
+def numbers(directory: StudyDirectory) -> list[int]:
+    return [event["number"] for event in directory.events() if event["event"] == "counted"]
+
+
+def flip(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"number": 1', b'"number": 7'))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[100:])
+
+
+def join(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"\n", b" ", 1))
+
+
+@pytest.mark.parametrize("damage", [flip, cut, join, Path.unlink])
+def test_what_the_log_lost_its_copy_has_and_both_are_mended(
+    directory: StudyDirectory, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    whole = (tmp_path / LOG_FILE).read_bytes()
+    damage(tmp_path / LOG_FILE)
+    assert numbers(directory) == [0, 1, 2]
+    (warning,) = directory.state().warnings
+    assert warning.endswith(f"; its copy {COPY_FILE} was read instead")
+    assert directory.mend_log() == warning
+    assert (tmp_path / LOG_FILE).read_bytes() == (tmp_path / COPY_FILE).read_bytes() == whole
+    assert directory.state().warnings == ()
+
+
+@pytest.mark.parametrize("damage", [flip, cut, join, Path.unlink])
+def test_a_damaged_copy_is_written_anew(
+    directory: StudyDirectory, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(tmp_path / COPY_FILE)
+    assert numbers(directory) == [0, 1, 2]
+    assert directory.mend_log() == ""
+    assert (tmp_path / LOG_FILE).read_bytes() == (tmp_path / COPY_FILE).read_bytes()
+
+
+def test_a_copy_that_a_kill_left_a_line_behind_catches_up(
+    directory: StudyDirectory, tmp_path: Path
+) -> None:
+    lines = (tmp_path / COPY_FILE).read_bytes().splitlines(keepends=True)
+    (tmp_path / COPY_FILE).write_bytes(b"".join(lines[:2]))
+    assert numbers(directory) == [0, 1, 2]
+    directory.mend_log()
+    assert (tmp_path / COPY_FILE).read_bytes() == b"".join(lines)
+
+
+def test_with_both_damaged_what_is_sound_is_read_and_the_rest_named(
+    directory: StudyDirectory, tmp_path: Path
+) -> None:
+    for name in (LOG_FILE, COPY_FILE):
+        flip(tmp_path / name)
+    assert numbers(directory) == [0, 2]
+    assert directory.state().warnings == (f"{LOG_FILE} line 2 is damaged and was skipped",)
