@@ -178,6 +178,8 @@ class Session:
         try:
             tune_trials(self.study, self.images, journal, trial_slots)
         except (RuntimeError, TuneError) as error:
+            if is_disk_full(error):
+                raise
             if self._num_open(journal.state) > 0:
                 raise RayError(
                     f"Ray stopped the search: {str(error).splitlines()[0]}\n"

@@ -106,7 +106,9 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
                 storage_path=journal.directory.path("ray"),
             ),
         )
-        if _is_over(tuner, callback):
+        is_over = _is_over(tuner, callback)
+        ended = [trial for trial in journal.state.trials.values() if trial.ended_at is not None]
+        if is_over or len(ended) >= study.search.num_trials:
             return
 
 
