@@ -6,21 +6,35 @@ from contextlib import suppress
 from pathlib import Path
 
 from distill_tune.datasets.image_files import files_below, image_paths, printable
-from distill_tune.datasets.pool import Pool
+from distill_tune.datasets.pool import Indices, Pool
 
 _NOUNS = {"train": "training", "val": "validation", "test": "test"}
 
 
-def shared_images(splits: dict[str, Pool]) -> tuple[str, ...]:
+def digests(pool: Pool, indices: Indices | None = None) -> list[tuple[bytes, str]]:
+    """Return each image's digest and file, an empty text where it has none of its own.
+
+    Args:
+        pool: Images after scaling and cropping, as they are used.
+        indices: Which; None for all. No split is made of them.
+    """
+    names = pool.names or ("",) * len(pool.images)
+    chosen = range(len(pool.images)) if indices is None else indices
+    return [
+        (hashlib.blake2b(pool.images[index].tobytes(), digest_size=16).digest(), names[index])
+        for index in chosen
+    ]
+
+
+def shared_images(splits: dict[str, list[tuple[bytes, str]]]) -> tuple[str, ...]:
     """Say which images of a split are, pixel for pixel, in one before it: a line for two splits.
 
     Args:
-        splits: ``train``, ``val``, ``test`` as they are used, after scaling and cropping.
+        splits: ``train``, ``val``, ``test``, each with its images' ``digests``.
     """
     known: dict[str, dict[bytes, str]] = {}
     told: list[str] = []
-    for part, pool in splits.items():
-        images = list(_images(pool))
+    for part, images in splits.items():
         for earlier, others in known.items():
             both = [(name, others[digest]) for digest, name in images if digest in others]
             told += _told(both, f"{_NOUNS[part]} image", earlier)
@@ -55,13 +69,6 @@ def _told(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]
         name, other = both[0]
         example = f", such as {name} (there {other})" if name else ""
         yield f"{count} in {earlier} too{example}"
-
-
-def _images(pool: Pool) -> Iterator[tuple[bytes, str]]:
-    """Yield each image's digest and file, an empty text where it has none of its own."""
-    names = pool.names or ("",) * len(pool.images)
-    for image, name in zip(pool.images, names, strict=True):
-        yield hashlib.blake2b(image.tobytes(), digest_size=16).digest(), name
 
 
 def _lengths(paths: Iterable[Path]) -> set[int]:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 
 from distill_tune.datasets.arrays import is_grey, with_channels
-from distill_tune.datasets.duplicates import shared_images
+from distill_tune.datasets.duplicates import digests, shared_images
 from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
 from distill_tune.errors import InputError, Text
@@ -72,7 +72,8 @@ class ImageSource(Config):
     def load(self) -> ImageData:
         """Return the training and validation images.
 
-        Those of a test part of its own stay undecoded; what splits share is told in ``warnings``.
+        Those of a test part of its own stay undecoded, those of a drawn one where they are; what
+        splits share is told in ``warnings``, by the images' digests.
 
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
@@ -85,7 +86,6 @@ class ImageSource(Config):
                 first_of_each(val, self.val_per_class, seed=self.seed, where=self._where)
             )
         train = drawn.pool.take(drawn.draw.train)
-        test = drawn.pool.take(drawn.draw.test)
         splits = _split(train, drawn.channels), _split(val, drawn.channels)
         return ImageData(
             name=self.name,
@@ -96,7 +96,13 @@ class ImageSource(Config):
             skipped=tuple(dict.fromkeys(drawn.pool.skipped + val.skipped)),
             digest=digest(drawn.pool.classes, *splits),
             warnings=tuple(dict.fromkeys(train.warnings + val.warnings))
-            + shared_images({"train": train, "val": val, "test": test}),
+            + shared_images(
+                {
+                    "train": digests(train),
+                    "val": digests(val),
+                    "test": digests(drawn.pool, drawn.draw.test),
+                }
+            ),
         )
 
     def load_test(self) -> Split:
