@@ -32,6 +32,7 @@ HARMLESS_CHANGES = (
     "search.time_budget_s",
     "search.max_failures",
     "search.keep_top",
+    "search.checkpoint_share",
     "resources.",
 )
 """What may differ between a study and its resumption: the results are the same."""
@@ -60,6 +61,9 @@ class Search(Config):
     """One in so many trials survives a rung (ASHA's eta)."""
     max_failures: int = Field(default=2, ge=0)
     """How often a trial whose worker was lost is continued from its last checkpoint."""
+    checkpoint_share: float = Field(default=0.05, gt=0, le=1)
+    """Largest share of a trial's time that writing its checkpoints may cost; 1: after every
+    epoch. A trial that is killed repeats what came after its last one."""
     keep_top: int = Field(default=3, ge=1)
     """Of how many of the best trials of each backbone the weights are kept."""
     time_budget_s: float | None = Field(default=None, gt=0)

@@ -109,8 +109,7 @@ class Storm:
     def _is_writing(self, what: str) -> bool:
         if what == "records":
             return any(self.study.glob(".*.tmp"))
-        folders = self.study.glob("ray/session-*/*/checkpoint_*")
-        return any(not (folder / "trial.json").exists() for folder in folders)
+        return any(self.study.glob("checkpoints/*/.checkpoint_*"))
 
     def _kill_workers(self) -> bool:
         titles = self._run.survivors()

@@ -51,7 +51,7 @@ class Killed(NamedTuple):
 
 def cut_newest_checkpoint(study: Path) -> str:
     """Cut the newest checkpoint of the trial that runs; return the trial's name."""
-    newest = max(study.glob("ray/session-*/*/checkpoint_*"), key=lambda path: path.parts)
+    newest = max(study.glob("checkpoints/*/checkpoint_*"), key=lambda path: path.parts)
     content = newest / "trial.pt"
     content.write_bytes(content.read_bytes()[:-9999] if content.exists() else b"")
     return newest.parent.name
@@ -94,7 +94,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     damaged = cut_newest_checkpoint(study)
     assert empty_rays_own_state(study) > 0
     last = Run("resume", str(study))
-    last.wait_until(lambda: bool(list(study.glob(f"ray/session-0003/{damaged}/*/trial.json"))))
+    last.wait_until(lambda: bool(of_kind(read_events(study)[len(log) :], "epoch")))
     kill_worker(last)
     assert last.wait() == 0, last.output
     return Killed(whole, study, log, damaged, last, (first, second))
@@ -106,7 +106,7 @@ def has_two_checkpoints(study: Path) -> bool:
     running = unfinished(events)
     epochs = [epoch for trial, epoch in epochs_reported(events) if trial in running]
     names = [f"shufflenet_v2_x0_5-{trial:04d}" for trial in running]
-    seals = [path for name in names for path in study.glob(f"ray/*/{name}/*/trial.json")]
+    seals = [path for name in names for path in study.glob(f"checkpoints/{name}/*/trial.json")]
     return len(seals) >= 2 and max(epochs, default=0) in {3, 4}
 
 

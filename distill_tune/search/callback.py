@@ -204,7 +204,7 @@ class StudyCallback(tune.Callback):
         self._journal.end_trial(number, name, status=status, reason=reason, detail=detail)
         self._running.pop(number, None)
         self._write_tables()
-        delete_checkpoints(self._journal.directory, name)
+        delete_checkpoints(self._journal.directory.root, name)
         keep_best_models(self._journal.directory, self._journal.state, self._study.search.keep_top)
 
     def _write_tables(self) -> None:

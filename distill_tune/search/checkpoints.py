@@ -1,27 +1,31 @@
-"""Checkpoints as Ray leaves them in a study: written whole, found again, checked, deleted.
+"""A trial's checkpoints in a study: written whole, found again, checked, deleted.
 
-Every session of a search is a Ray experiment of its own below ``ray/`` (``session-0002``; begun
-again within the session, ``session-0002-1``); the state of that experiment is not read again. What
-a resumed study needs is in its records and in the newest sound checkpoint of each trial that is
-not over.
+``checkpoints/<trial>/checkpoint_000003/`` is that of its third epoch. They are ours and not Ray's:
+a trial that is not over finds its newest sound one by its own name, whatever happened to the
+experiment or the process that wrote it.
 """
 
 import json
+import os
 import pickle
-import re
+import shutil
+import tempfile
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import fsspec
 import torch
+from torch.serialization import get_crc32_options, set_crc32_options
 
 from distill_tune.records import StudyDirectory
 
 CHECKPOINT = "trial.pt"
 _SEAL = "trial.json"
+_FOLDER = "checkpoints"
+_KEPT = 2
 _CHUNK = 1 << 24
 
 
@@ -32,8 +36,79 @@ def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
         folder: An empty folder.
         content: Tensors and plain data only.
     """
-    torch.save(content, folder / CHECKPOINT)
-    (folder / _SEAL).write_text(json.dumps(_seal(folder / CHECKPOINT)))
+    with (folder / CHECKPOINT).open("wb") as file:
+        sealed = _Sealed(file)
+        with _without_torchs_checksums():
+            torch.save(content, cast("IO[bytes]", sealed))
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / _SEAL).write_text(json.dumps({"bytes": sealed.size, "crc32": sealed.checksum}))
+
+
+class _Sealed:
+    """A file that adds up what is written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = self.checksum = 0
+
+    def write(self, content: Any) -> int:
+        view = memoryview(content)
+        self.checksum = zlib.crc32(view, self.checksum)
+        self.size += view.nbytes
+        return self._file.write(view)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+@contextmanager
+def _without_torchs_checksums() -> Iterator[None]:
+    """Let torch leave out checksums of its own, which nobody reads and which take most time."""
+    before = get_crc32_options()
+    set_crc32_options(compute_crc32=False)
+    try:
+        yield
+    finally:
+        set_crc32_options(before)
+
+
+def store_checkpoint(root: str, trial: str, epoch: int, content: dict[str, Any]) -> None:
+    """Write a checkpoint into a study, and delete all but the last two of its trial.
+
+    On a disk it appears as a whole. In an object store its seal comes last.
+
+    Args:
+        root: The study directory or URI.
+        trial: Name of the trial.
+        epoch: After which it is.
+        content: Tensors and plain data only, in main memory.
+    """
+    filesystem, path = fsspec.core.url_to_fs(root)
+    target = f"{path}/{_FOLDER}/{trial}/checkpoint_{epoch:06d}"
+    if _is_local(filesystem):
+        _store_on_disk(Path(target), content)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            write_checkpoint(Path(scratch), content)
+            for name in (CHECKPOINT, _SEAL):
+                filesystem.put_file(f"{scratch}/{name}", f"{target}/{name}")
+    for old in newest_first(root, trial)[_KEPT:]:
+        _delete(filesystem, old)
+
+
+def _store_on_disk(target: Path, content: dict[str, Any]) -> None:
+    unfinished = target.with_name(f".{target.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        write_checkpoint(unfinished, content)
+        # One of that epoch that is there already was passed over as damaged, or is the same.
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
@@ -64,20 +139,14 @@ def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
 
 
 def newest_first(root: str, trial: str) -> list[str]:
-    """Return the checkpoint folders of a trial over all sessions, newest first.
+    """Return the checkpoint folders of a trial, newest first.
 
     Args:
         root: The study directory or URI.
         trial: Its name, such as ``resnet50-0007``.
     """
     filesystem, path = fsspec.core.url_to_fs(root)
-    sessions = folders(filesystem, f"{path}/ray", "session-")
-    found = [
-        folder
-        for session in sessions
-        for folder in folders(filesystem, f"{session}/{trial}", "checkpoint_")
-    ]
-    return sorted(found, key=_order, reverse=True)
+    return sorted(folders(filesystem, f"{path}/{_FOLDER}/{trial}", "checkpoint_"), reverse=True)
 
 
 def folders(filesystem: Any, path: str, beginning: str = "") -> list[str]:
@@ -99,9 +168,8 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
         scratch: Where to put what lies in an object store.
     """
     filesystem, _ = fsspec.core.url_to_fs(root)
-    is_local = isinstance(filesystem, fsspec.implementations.local.LocalFileSystem)
     for number, folder in enumerate(newest_first(root, trial)):
-        if is_local:
+        if _is_local(filesystem):
             yield Path(folder)
             continue
         copy = scratch / str(number)
@@ -109,13 +177,10 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
         yield copy
 
 
-def delete_checkpoints(directory: StudyDirectory, trial: str) -> None:
+def delete_checkpoints(root: str, trial: str) -> None:
     """Delete what a trial that is over needs no more."""
-    filesystem, _ = fsspec.core.url_to_fs(directory.root)
-    for folder in newest_first(directory.root, trial):
-        # Ray itself deletes all but the last few, at the same time.
-        with suppress(FileNotFoundError):
-            filesystem.rm(folder, recursive=True)
+    filesystem, path = fsspec.core.url_to_fs(root)
+    _delete(filesystem, f"{path}/{_FOLDER}/{trial}")
 
 
 def delete_leftovers(directory: StudyDirectory, over: Collection[str]) -> None:
@@ -126,21 +191,19 @@ def delete_leftovers(directory: StudyDirectory, over: Collection[str]) -> None:
         over: Names of trials.
     """
     filesystem, path = fsspec.core.url_to_fs(directory.root)
-    # One listing: in an object store each costs a round trip.
-    found = {
-        match[1]: match[2]
-        for name in filesystem.find(f"{path}/ray", withdirs=True)
-        if (match := re.match(r"(.*/session-[\d-]+/([^/]+)/checkpoint_\d+)(?:/|$)", name))
-    }
-    for folder, trial in found.items():
-        if trial in over:
-            with suppress(FileNotFoundError):
-                filesystem.rm(folder, recursive=True)
+    for folder in folders(filesystem, f"{path}/{_FOLDER}"):
+        if folder.rpartition("/")[2] in over:
+            _delete(filesystem, folder)
 
 
-def _order(folder: str) -> tuple[int, ...]:
-    numbers = re.search(r"/session-(\d+)(?:-(\d+))?/[^/]+/checkpoint_(\d+)$", folder)
-    return tuple(int(number or 0) for number in numbers.groups()) if numbers else ()
+def _delete(filesystem: Any, folder: str) -> None:
+    # Its trial may be writing there: what it leaves goes with the session's end.
+    with suppress(OSError):
+        filesystem.rm(folder, recursive=True)
+
+
+def _is_local(filesystem: Any) -> bool:
+    return isinstance(filesystem, fsspec.implementations.local.LocalFileSystem)
 
 
 def _seal(path: Path) -> dict[str, int]:

@@ -15,7 +15,8 @@ from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records import StudyDirectory
-from distill_tune.search.checkpoints import local_copies, read_checkpoint, write_checkpoint
+from distill_tune.search.checkpoint_writer import CheckpointWriter
+from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
@@ -64,6 +65,9 @@ class DistillTrial(tune.Trainable):
         self._proposal, self._name = config, trial_name(config)
         self._warnings: list[str] = []
         self._board: TensorBoard | None = None
+        self._checkpoints = CheckpointWriter(
+            self._root, self._name, self._study.search.checkpoint_share
+        )
         self._refusal: Exception | None = None
         try:
             self._build(config)
@@ -83,7 +87,7 @@ class DistillTrial(tune.Trainable):
         board.hparams(self._hparams, dict.fromkeys(_HPARAMS_METRICS, math.nan))
         for report in reports:
             board.scalars(report.stage, report.step, report.metrics)
-        self._go_on(damaged=None)
+        self._go_on()
 
     def _begin_trial(self) -> tuple[list[Report], list[str]]:
         """Make the trial afresh; return what the shared stages reported, and which are damaged."""
@@ -93,29 +97,21 @@ class DistillTrial(tune.Trainable):
         self._reports: Iterator[Report] = self._trial.run()
         return told
 
-    def _go_on(self, *, damaged: str | None) -> None:
-        """Continue from the newest sound checkpoint of all sessions, if there is one.
-
-        Args:
-            damaged: A folder that was tried already, and its damage told of.
-        """
-        none_is_sound = damaged is not None
+    def _go_on(self) -> None:
+        """Continue from the newest sound checkpoint of all sessions, if there is one."""
+        none_is_sound = False
         with tempfile.TemporaryDirectory() as scratch:
             for folder in local_copies(self._root, self._name, Path(scratch)):
-                if str(folder) == damaged:
-                    continue
                 try:
                     self._restore(folder)
                 except ValueError as error:
-                    self._tell_of_damage(error)
+                    text = f"{self._name}: damaged checkpoint passed over: {error}"
+                    self._warnings.append(text)
                     none_is_sound = True
                 else:
                     return
         if none_is_sound:
             self._warnings.append(f"{self._name}: no checkpoint is sound, it starts anew")
-
-    def _tell_of_damage(self, error: ValueError) -> None:
-        self._warnings.append(f"{self._name}: damaged checkpoint passed over: {error}")
 
     def _restore(self, folder: Path) -> None:
         saved = read_checkpoint(folder, self._trial.data.device)
@@ -188,6 +184,8 @@ class DistillTrial(tune.Trainable):
             # Before anybody hears of this epoch: a trial that is over has its model.
             files = model_files(self._trial, self._images, self._best)
             write_model(self._root, self._name, files)
+        if report.step < report.num_steps:
+            self._checkpoints.offer(report.step, self._checkpoint)
         return {
             OBJECTIVE: self._best,
             "epoch": report.step,
@@ -205,38 +203,27 @@ class DistillTrial(tune.Trainable):
             self._board.flush()
         return {OBJECTIVE: 0.0, "failure": reason, "detail": detail, "done": True, "metrics": {}}
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write all that changes, as tensors and plain data only."""
-        self._open_board.flush()
-        write_checkpoint(
-            Path(checkpoint_dir),
-            {
-                "trial": self._trial.state_dict(),
-                "objective": self._best,
-                "proposal": self._proposal,
-                "digest": self._images.digest,
-                "versions": {"distill-tune": __version__, "torch": str(torch.__version__)},
-            },
-        )
-
-    def load_checkpoint(self, checkpoint: str | dict[str, Any] | None) -> None:
-        """Go on exactly as if never stopped; from an older one if this one is damaged."""
-        if self._refusal is not None:
-            return
-        try:
-            self._restore(Path(str(checkpoint)))
-        except ValueError as error:
-            self._tell_of_damage(error)
-            self._go_on(damaged=str(checkpoint))
+    def _checkpoint(self) -> dict[str, Any]:
+        """Return all that changes, as tensors and plain data only."""
+        return {
+            "trial": self._trial.state_dict(),
+            "objective": self._best,
+            "proposal": self._proposal,
+            "digest": self._images.digest,
+            "versions": {"distill-tune": __version__, "torch": str(torch.__version__)},
+        }
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process: imports and data are paid for once."""
+        # Ray asks for this only where a trial is over.
+        self._checkpoints.discard()
         self.cleanup()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
         """Close what is open."""
+        self._checkpoints.close()
         if self._board is not None:
             self._board.close()
 

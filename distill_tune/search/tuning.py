@@ -154,9 +154,8 @@ def _run_config(
         storage_path=storage_path,
         callbacks=[callback],
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
-        checkpoint_config=tune.CheckpointConfig(
-            checkpoint_frequency=1, num_to_keep=2, checkpoint_at_end=False
-        ),
+        # Trials write their own: Ray's stop a trial twice, to write it and to copy it.
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         verbose=0,
     )
 

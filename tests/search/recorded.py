@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ class Call(NamedTuple):
         of: ``sampler``, ``scheduler`` or ``callback``.
         name: The method, without ``on_trial_``.
         number: The trial.
-        facts: What it was told, and the checkpoints that the trial had in the storage.
+        facts: What it was told.
     """
 
     of: str
@@ -56,13 +55,7 @@ class Record:
         return object, ()
 
     def add(self, of: str, name: str, number: int, **facts: Any) -> None:
-        facts["checkpoints"] = self.checkpoints(number)
         self.calls.append(Call(of, name, number, facts))
-
-    def checkpoints(self, number: int) -> list[str]:
-        """Return the names of the checkpoints that a trial has in the storage."""
-        folder = self.folder / f"session-0001/scripted-{number:04d}"
-        return sorted(path.name for path in folder.glob("checkpoint_*"))
 
     def order(self, number: int) -> list[str]:
         """Return what was told of a trial, to whom."""
@@ -156,7 +149,7 @@ class RecordingScheduler(FIFOScheduler):
 
 
 class RecordingCallback(tune.Callback):
-    """Does as ours: notes what it is told, deletes the checkpoints of a trial that is over."""
+    """Notes what it is told."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -180,9 +173,6 @@ class RecordingCallback(tune.Callback):
 
     def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
         self._add("complete", info["trial"], result=dict(info["trial"].last_result))
-        folder = self._record.folder / f"session-0001/{folder_name(info['trial'])}"
-        for checkpoint in folder.glob("checkpoint_*"):
-            shutil.rmtree(checkpoint)
 
     def on_trial_error(self, **info: Any) -> None:  # type: ignore[override]
         self._add("error", info["trial"], error=pickled_error(info["trial"]))
@@ -237,7 +227,7 @@ def search(
             callbacks=[RecordingCallback(record)],
             failure_config=tune.FailureConfig(max_failures=max_failures),
             checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=1, num_to_keep=2, checkpoint_at_end=False
+                checkpoint_frequency=0, checkpoint_at_end=False
             ),
             verbose=0,
         ),

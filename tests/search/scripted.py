@@ -73,12 +73,10 @@ class ScriptedTrial(tune.Trainable):
         marker.touch()
         return died
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
+    def save_checkpoint(self, checkpoint_dir: str) -> None:  # noqa: ARG002
         self._note("save")
-        (Path(checkpoint_dir) / "epoch").write_text(str(self._epoch))
 
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        self._epoch = int((Path(checkpoint) / "epoch").read_text())
+    def load_checkpoint(self, checkpoint: Any) -> None:  # noqa: ARG002
         self._note("load")
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

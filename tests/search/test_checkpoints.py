@@ -17,6 +17,7 @@ from distill_tune.search.checkpoints import (
     local_copies,
     newest_first,
     read_checkpoint,
+    store_checkpoint,
     write_checkpoint,
 )
 
@@ -24,11 +25,9 @@ CPU = torch.device("cpu")
 CONTENT = {"weights": torch.arange(4.0), "epoch": 3, "objective": 0.25}
 
 
-def saved(root: Path, session: int, number: int, trial: str = "alexnet-0001") -> Path:
-    folder = root / f"ray/session-{session:04d}/{trial}/checkpoint_{number:06d}"
-    folder.mkdir(parents=True)
-    write_checkpoint(folder, CONTENT | {"epoch": number})
-    return folder
+def saved(root: Path, epoch: int, trial: str = "alexnet-0001") -> Path:
+    store_checkpoint(str(root), trial, epoch, CONTENT | {"epoch": epoch})
+    return root / f"checkpoints/{trial}/checkpoint_{epoch:06d}"
 
 
 def test_a_checkpoint_reads_back_equal(tmp_path: Path) -> None:
@@ -100,9 +99,9 @@ def test_a_checkpoint_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["runs", "runs [1]", "a*b?c"])
 def test_the_newest_comes_first_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
     root = tmp_path / name
-    folders = [saved(root, 2, 0), saved(root, 1, 11), saved(root, 1, 9), saved(root, 10, 0)]
-    saved(root, 3, 5, trial="alexnet-0010")
-    expected = [folders[3], folders[0], folders[1], folders[2]]
+    folders = [saved(root, 9), saved(root, 11)]
+    saved(root, 12, trial="alexnet-0010")
+    expected = folders[::-1]
     assert newest_first(str(root), "alexnet-0001") == [str(folder) for folder in expected]
     assert list(local_copies(str(root), "alexnet-0001", tmp_path)) == expected
 
@@ -112,20 +111,43 @@ def test_a_trial_without_checkpoints_has_none(tmp_path: Path) -> None:
 
 
 def test_only_the_checkpoints_of_the_trial_that_is_over_are_deleted(tmp_path: Path) -> None:
-    gone, kept = saved(tmp_path, 1, 0), saved(tmp_path, 1, 0, trial="alexnet-0002")
-    delete_checkpoints(StudyDirectory(str(tmp_path)), "alexnet-0001")
+    gone, kept = saved(tmp_path, 1), saved(tmp_path, 1, trial="alexnet-0002")
+    delete_checkpoints(str(tmp_path), "alexnet-0001")
     assert not gone.exists()
     assert kept.exists()
 
 
-def test_what_a_kill_left_of_trials_that_are_over_is_deleted_in_one_go(tmp_path: Path) -> None:
-    gone = [saved(tmp_path, 1, 0), saved(tmp_path, 2, 3)]
-    empty = tmp_path / "ray/session-0002-1/alexnet-0001/checkpoint_000000"
-    empty.mkdir(parents=True)
-    kept = saved(tmp_path, 2, 0, trial="alexnet-0002")
+def test_what_a_kill_left_of_trials_that_are_over_is_deleted(tmp_path: Path) -> None:
+    gone = [saved(tmp_path, 1), saved(tmp_path, 2)]
+    unfinished = tmp_path / "checkpoints/alexnet-0001/.checkpoint_000003"
+    unfinished.mkdir()
+    kept = saved(tmp_path, 4, trial="alexnet-0002")
     delete_leftovers(StudyDirectory(str(tmp_path)), {"alexnet-0001"})
-    assert not any(folder.exists() for folder in (*gone, empty))
-    assert read_checkpoint(kept, CPU)["epoch"] == 0
+    assert not any(folder.exists() for folder in (*gone, unfinished))
+    assert read_checkpoint(kept, CPU)["epoch"] == 4
+
+
+def test_the_last_two_are_kept_and_one_of_the_same_epoch_is_replaced(tmp_path: Path) -> None:
+    folders = [saved(tmp_path, epoch) for epoch in (1, 2, 3)]
+    (folders[2] / "trial.pt").write_bytes(b"damaged")
+    saved(tmp_path, 3)
+    assert [folder.exists() for folder in folders] == [False, True, True]
+    assert read_checkpoint(folders[2], CPU)["epoch"] == 3
+    assert sorted(path.name for path in folders[2].parent.iterdir()) == [
+        "checkpoint_000002",
+        "checkpoint_000003",
+    ]
+
+
+def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path: Path) -> None:
+    whole = saved(tmp_path, 1)
+    half = whole.with_name(".checkpoint_000002")
+    half.mkdir()
+    (half / "trial.pt").write_bytes(b"half")
+    assert newest_first(str(tmp_path), "alexnet-0001") == [str(whole)]
+    again = saved(tmp_path, 2)
+    assert newest_first(str(tmp_path), "alexnet-0001") == [str(again), str(whole)]
+    assert not half.exists()
 
 
 def test_a_study_without_checkpoints_has_no_leftovers(tmp_path: Path) -> None:

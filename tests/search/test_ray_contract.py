@@ -88,30 +88,20 @@ def test_the_epoch_is_what_the_trial_says(record: Record) -> None:
     assert record.one("sampler", "complete", LATER)["result"]["training_iteration"] == 12
 
 
-def test_the_last_two_checkpoints_are_where_a_resume_looks(record: Record) -> None:
-    """Else nothing is found to go on from; and an epoch is logged before it is saved, not after.
-
-    The last one is written, ``checkpoint_at_end=False`` or not, before the end is told.
-    """
-    before = [c.facts["checkpoints"] for c in record.calls if c[:3] == ("callback", "result", DONE)]
-    names = [f"checkpoint_{number:06d}" for number in range(4)]
-    assert before == [[], names[:1], names[:2]]
-    assert record.one("callback", "complete", DONE)["checkpoints"] == names[1:3]
-    assert record.one("callback", "complete", STOPPED)["checkpoints"] == names[:2]
-    assert record.one("callback", "complete", DIES_ONCE)["checkpoints"] == names[2:4]
+def test_ray_asks_for_no_checkpoint_and_loads_none(record: Record) -> None:
+    """Else every epoch waits for one of Ray's, written and then copied, beside our own."""
+    calls = {row["call"] for row in record.of_worker()}
+    assert {"setup", "step", "reset_config"} <= calls
+    assert not {"save", "load"} & calls
 
 
-def test_checkpoints_deleted_at_the_end_of_a_trial_do_not_return(record: Record) -> None:
-    """Else a finished study keeps gigabytes that nobody needs."""
-    assert [record.checkpoints(n) for n in (DONE, STOPPED, DIVERGES, DIES_ONCE)] == [[]] * 4
-
-
-def test_a_trial_of_a_lost_worker_goes_on_from_its_last_checkpoint(record: Record) -> None:
-    """Else it starts all over, or the sampler takes it for a failed one."""
+def test_a_trial_of_a_lost_worker_is_set_up_again(record: Record) -> None:
+    """Else it cannot look for its checkpoint, or the sampler takes it for a failed one."""
     again = ["scheduler add", "callback recover", "callback start"]
-    assert record.order(DIES_ONCE) == [*BEGIN, *EPOCH * 3, *again, "callback result", *END]
+    begun_anew = [*EPOCH * 3, "callback result", *END]
+    assert record.order(DIES_ONCE) == [*BEGIN, *EPOCH * 3, *again, *begun_anew]
     calls = [(row["call"], row["epoch"]) for row in record.of_worker(DIES_ONCE)]
-    assert calls[-5:] == [("step", 4), ("setup", 0), ("load", 3), ("step", 4), ("save", 4)]
+    assert calls[-6:] == [("step", 4), ("setup", 0), *(("step", epoch) for epoch in range(1, 5))]
     assert is_lost(record.one("callback", "recover", DIES_ONCE)["error"])
 
 
@@ -120,7 +110,7 @@ def test_a_trial_that_raises_is_tried_again_as_often_as_one_whose_worker_is_lost
 ) -> None:
     """Else ``max_failures`` means something else."""
     again = ["scheduler add", "callback recover", "callback start"]
-    assert record.order(RAISES) == [*BEGIN, *EPOCH, *again, *FAILED]
+    assert record.order(RAISES) == [*BEGIN, *EPOCH, *again, *EPOCH, *FAILED]
     assert record.one("sampler", "complete", RAISES)["error"] is True
     assert isinstance(record.one("callback", "error", RAISES)["error"], RayTaskError)
 
@@ -139,7 +129,7 @@ def test_a_trial_that_raises_in_a_used_worker_fails_and_the_search_goes_on(recor
     """Else it hangs. (It would if ``reset_config`` returned anything but True.)"""
     assert record.order(UNRESET) == [*BEGIN[:2], *FAILED]
     assert record.order(LAST) == [*BEGIN, "callback result", *END]
-    assert [row["call"] for row in record.of_worker(LAST)] == ["setup", "step", "save"]
+    assert [row["call"] for row in record.of_worker(LAST)] == ["setup", "step"]
 
 
 def test_a_worker_becomes_the_next_trial_and_knows_its_resources(record: Record) -> None:

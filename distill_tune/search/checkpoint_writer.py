@@ -1,0 +1,133 @@
+"""A trial's checkpoints, written while it goes on: they may cost it but a small share of its time.
+
+A ResNet-50 with its optimiser and its best weights is some 400 MB. Written after every epoch of a
+few seconds that would cost more than the epoch itself.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_tune.search.checkpoints import delete_checkpoints, store_checkpoint
+
+_BYTES_PER_S = 1e9
+"""What is assumed of memory and disk before the first checkpoint is written."""
+
+
+class CheckpointWriter:
+    """Writes checkpoints of one trial in a thread of its own.
+
+    What a checkpoint costs is the time in which the trial stands still for it, plus what its
+    thread computes. The next one waits until that is no more than ``share`` of the time since.
+
+    Args:
+        root: The study directory or URI.
+        trial: Name of the trial.
+        share: Largest share of the trial's time, in (0, 1]; 1 = after every epoch.
+    """
+
+    def __init__(self, root: str, trial: str, share: float) -> None:
+        self._root, self._trial, self._share = root, trial, share
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        self._cost_s: float | None = None
+        self._since = time.monotonic()
+
+    def offer(self, epoch: int, make: Callable[[], dict[str, Any]]) -> bool:
+        """Write a checkpoint if it is due.
+
+        Args:
+            epoch: After which it is; its name.
+            make: Returns its content, tensors and plain data only; copied before this returns.
+
+        Returns:
+            Whether it is being written.
+
+        Raises:
+            Exception: What the last one failed with, such as OSError on a full disk.
+        """
+        if self._share >= 1:
+            self.wait()
+        if self._thread is not None and self._thread.is_alive():
+            return False
+        self.wait()
+        if self._cost_s is None:
+            self._cost_s = num_bytes(make()) / _BYTES_PER_S
+        if time.monotonic() - self._since < self._cost_s * (1 / self._share - 1):
+            return False
+        began = time.perf_counter()
+        copy = on_host(make())
+        stood_s = time.perf_counter() - began
+        self._thread = threading.Thread(target=self._write, args=(epoch, copy, stood_s))
+        self._thread.start()
+        return True
+
+    def wait(self) -> None:
+        """Wait for the checkpoint that is being written.
+
+        Raises:
+            Exception: What it failed with.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def discard(self) -> None:
+        """Delete the checkpoints of the trial, which is over."""
+        self.close()
+        delete_checkpoints(self._root, self._trial)
+
+    def close(self) -> None:
+        """Wait for what is being written, whatever becomes of it."""
+        with suppress(Exception):
+            self.wait()
+
+    def _write(self, epoch: int, content: dict[str, Any], stood_s: float) -> None:
+        began = time.thread_time()
+        try:
+            store_checkpoint(self._root, self._trial, epoch, content)
+        except Exception as error:  # noqa: BLE001 - raised where the trial waits or offers again
+            self._error = error
+        self._cost_s = stood_s + time.thread_time() - began
+        self._since = time.monotonic()
+
+
+def num_bytes(content: object) -> int:
+    """Return the size of all tensors in nested dicts and lists, each counted once."""
+    sizes: dict[int, int] = {}
+    _walk(content, lambda tensor: sizes.setdefault(id(tensor), tensor.nbytes))
+    return sum(sizes.values())
+
+
+def on_host(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy in main memory that later training does not change.
+
+    A tensor that is there several times is so in the copy too: saved, it takes its space once.
+    """
+    copies: dict[int, Tensor] = {}
+
+    def copy(tensor: Tensor) -> Tensor:
+        if id(tensor) not in copies:
+            copies[id(tensor)] = tensor.detach().to("cpu", copy=True)
+        return copies[id(tensor)]
+
+    copied: dict[str, Any] = _walk(content, copy)
+    return copied
+
+
+def _walk(content: Any, change: Callable[[Tensor], Any]) -> Any:
+    if isinstance(content, torch.Tensor):
+        return change(content)
+    if isinstance(content, dict):
+        return type(content)((name, _walk(value, change)) for name, value in content.items())
+    if isinstance(content, list | tuple):
+        return type(content)(_walk(value, change) for value in content)
+    return content
