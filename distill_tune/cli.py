@@ -55,11 +55,21 @@ AllowChanged = Annotated[
 ]
 
 
+NoSharedStages = Annotated[
+    bool,
+    typer.Option(
+        "--no-shared-stages",
+        help="Let every trial compute all of its stages itself: the same numbers, later.",
+    ),
+]
+
+
 class Running(NamedTuple):
     """The options that a new search and one that goes on have in common."""
 
     address: str | None
     allow_changed: bool
+    is_sharing: bool
     as_json: bool
 
 
@@ -83,6 +93,7 @@ def search(  # noqa: PLR0913 - the options of the command line
     assignments: Sets = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on if it exists.")] = False,
     allow_changed: AllowChanged = False,
+    no_shared_stages: NoSharedStages = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -98,8 +109,8 @@ def search(  # noqa: PLR0913 - the options of the command line
         )
         from distill_tune.search.outcome import resume_command
 
-        options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
-        typed, document = read_study(space, assignments or [], options)
+        changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
+        typed, document = read_study(space, assignments or [], changes)
         study = with_absolute_root(typed)
         directory = _place(storage, study.study)
         if directory.exists():
@@ -110,17 +121,19 @@ def search(  # noqa: PLR0913 - the options of the command line
                 )
             check_same(directory, study, allow_changed=allow_changed)
         images = load_images(typed, document)
+        options = Running(address, allow_changed, not no_shared_stages, as_json)
         with located(document):
-            _run(study, directory, images, Running(address, allow_changed, as_json))
+            _run(study, directory, images, options)
 
 
 @app.command()
-def resume(
+def resume(  # noqa: PLR0913 - the options of the command line
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,
     num_trials: NumTrials = None,
     time_budget: TimeBudget = None,
     allow_changed: AllowChanged = False,
+    no_shared_stages: NoSharedStages = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -131,11 +144,12 @@ def resume(
         from distill_tune.search.opening import load_images, located, stored_study
 
         directory = StudyDirectory(study_dir)
-        options = {"--num-trials": num_trials, "--time-budget": time_budget}
-        study, document = stored_study(directory, options)
+        changes = {"--num-trials": num_trials, "--time-budget": time_budget}
+        study, document = stored_study(directory, changes)
         images = load_images(study, document)
+        options = Running(address, allow_changed, not no_shared_stages, as_json)
         with located(document):
-            _run(study, directory, images, Running(address, allow_changed, as_json))
+            _run(study, directory, images, options)
 
 
 @app.command()
@@ -219,6 +233,7 @@ def _run(study: "Study", directory: "StudyDirectory", images: Any, options: "Run
             address=options.address,
             command=shlex.join(sys.argv),
             allow_changed=options.allow_changed,
+            is_sharing=options.is_sharing,
         )
         try:
             state = session.run()

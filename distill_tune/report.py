@@ -64,9 +64,15 @@ def _counts_table(counts: dict[str, dict[str, int]]) -> "Table":
 
 
 def _stages_table(stages: Iterable[StageInfo]) -> "Table":
-    table = _table("shared stages", "stage", "time", "")
+    table = _table("shared stages", "stage", "time", "trials", "saved", "")
     for stage in stages:
-        table.add_row(stage.name, duration(stage.seconds), "found ready" if stage.cached else "")
+        table.add_row(
+            stage.name,
+            duration(stage.seconds),
+            str(stage.hits),
+            duration(max(0.0, stage.saved_s)),
+            "found ready" if stage.cached else "",
+        )
     return table
 
 

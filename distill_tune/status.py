@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from distill_tune.records import StudyDirectory
@@ -18,14 +18,18 @@ class StageInfo(NamedTuple):
     """A stage shared by trials, all times that it was needed together.
 
     Attributes:
-        seconds: What computing it cost; where it was only ever found ready, finding it.
-        cached: Whether it was only ever found ready.
+        seconds: What computing it took, here or in another study.
+        cached: Whether this study only ever found it ready.
+        hits: Trials that took it over instead of computing it.
+        saved_s: What that spared them, less what it took here.
     """
 
     name: str
     key: str
     seconds: float
     cached: bool
+    hits: int
+    saved_s: float
 
 
 class StatusInfo(NamedTuple):
@@ -68,7 +72,7 @@ def status_info(directory: StudyDirectory) -> StatusInfo:
         counts=_counts(state, running=status == "running"),
         best={backbone: best(state, backbone) for backbone in state.backbones},
         elapsed_s=state.elapsed_s + since,
-        stages=_stages(state.stages),
+        stages=_stages(state),
         disk_bytes=directory.disk_bytes(),
         warnings=state.warnings,
     )
@@ -95,17 +99,26 @@ def _counts(state: StudyState, *, running: bool) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _stages(records: Iterable[StageRecord]) -> tuple[StageInfo, ...]:
-    stages: dict[tuple[str, str], StageInfo] = {}
-    for record in records:
-        name = (record.name, record.key)
-        fresh = StageInfo(*name, record.seconds, record.cached)
-        known = stages.get(name)
-        if known is None or (known.cached and not record.cached):
-            stages[name] = fresh
-        elif not record.cached:
-            stages[name] = known._replace(seconds=known.seconds + record.seconds)
-    return tuple(stages.values())
+def _stages(state: StudyState) -> tuple[StageInfo, ...]:
+    by_key: dict[str, list[StageRecord]] = {}
+    for record in state.stages:
+        by_key.setdefault(record.key, []).append(record)
+    return tuple(
+        _stage(records, len(state.adopted.get(key, ()))) for key, records in by_key.items()
+    )
+
+
+def _stage(records: list[StageRecord], hits: int) -> StageInfo:
+    cost_s = max(record.cost_s for record in records)
+    spent_s = sum(record.seconds for record in records if not record.cached)
+    return StageInfo(
+        name=records[0].name,
+        key=records[0].key,
+        seconds=spent_s or cost_s,
+        cached=all(record.cached for record in records),
+        hits=hits,
+        saved_s=hits * cost_s - spent_s,
+    )
 
 
 def status_json(info: StatusInfo) -> dict[str, Any]:

@@ -72,11 +72,17 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One time that a stage shared by trials was computed or found ready (``cached``)."""
+    """One time that a stage shared by trials was computed or found ready (``cached``).
+
+    Attributes:
+        seconds: Wall time of its computation now, 0 if it was found ready.
+        cost_s: Wall time of its computation, whenever that was.
+    """
 
     name: str
     key: str
     seconds: float
+    cost_s: float
     metrics: "Metrics"
     cached: bool
     time: float
@@ -111,6 +117,7 @@ class StudyState:
     stages: tuple[StageRecord, ...]
     sessions: tuple[SessionRecord, ...]
     warnings: tuple[str, ...]
+    adopted: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -179,6 +186,7 @@ class _Draft:
     stages: list[StageRecord] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    adopted: dict[str, frozenset[int]] = field(default_factory=dict)
 
     def add(self, kind: str, time: float, event: Event) -> None:
         if kind == "session_started":
@@ -191,8 +199,8 @@ class _Draft:
             if event["status"] not in get_args(SessionStatus):
                 raise ValueError(event["status"])
             self._close_session(event["status"])
-        elif kind == "stage":
-            self._add_stage(time, event)
+        elif kind in {"stage", "stages_adopted"}:
+            self._add_to_stages(kind, time, event)
         elif kind == "warning":
             self.warnings.append(str(event["text"]))
         elif kind in {"trial_started", "epoch", "trial_ended"}:
@@ -202,11 +210,17 @@ class _Draft:
         if self.sessions and self.sessions[-1]["status"] == "running":
             self.sessions[-1]["status"] = status
 
-    def _add_stage(self, time: float, event: Event) -> None:
+    def _add_to_stages(self, kind: str, time: float, event: Event) -> None:
+        if kind == "stages_adopted":
+            for key in event["keys"]:
+                trials = self.adopted.get(str(key), frozenset())
+                self.adopted[str(key)] = trials | {int(event["trial"])}
+            return
         stage = StageRecord(
             name=str(event["name"]),
             key=str(event["key"]),
             seconds=float(event["seconds"]),
+            cost_s=float(event["cost_s"]),
             metrics=_numbers(event.get("metrics", {})),
             cached=bool(event["cached"]),
             time=time,
@@ -241,7 +255,9 @@ class _Draft:
             draft["history"] = dict(sorted(draft["history"].items()))
             trials[number] = TrialRecord(**draft)
         sessions = tuple(SessionRecord(**session) for session in self.sessions)
-        return StudyState(trials, tuple(self.stages), sessions, tuple(self.warnings))
+        return StudyState(
+            trials, tuple(self.stages), sessions, tuple(self.warnings), dict(self.adopted)
+        )
 
 
 def _numbers(metrics: Mapping[str, Any]) -> "Metrics":

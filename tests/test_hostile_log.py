@@ -20,16 +20,17 @@ from .refusals import GOOD, refused
 SOUND: dict[str, Any] = {
     "trial": 1, "epoch": 1, "metrics": {"objective": 0.5}, "params": {"joint.margin": 0.5},
     "status": "complete", "name": "a", "backbone": "alexnet", "command": "search", "seconds": 1.0,
-    "cached": True, "text": "t", "key": "k", "reason": "", "detail": "",
+    "cost_s": 1.0, "keys": ["k"], "cached": True, "text": "t", "key": "k",
+    "reason": "", "detail": "",
 }  # fmt: skip
-KINDS = ["session_started", "session_ended", "stage", "warning", "trial_started", "epoch"]
+KINDS = ["session_started", "session_ended", "stage", "stages_adopted", "warning", "epoch"]
 STRANGE = st.one_of(
     st.none() | st.booleans() | st.floats() | st.text(max_size=4),
     st.sampled_from([-1, 2**70, 10**400, "nan", "running", [], {}, [1], {"a": [1]}, {"x": "inf"}]),
 )
 EVENTS = st.builds(
     lambda kind, time, strange: {"event": kind, "time": time, **SOUND, **strange},
-    st.sampled_from([*KINDS, "trial_ended"]) | STRANGE,
+    st.sampled_from([*KINDS, "trial_started", "trial_ended"]) | STRANGE,
     st.floats(0, 2e9) | STRANGE,
     st.dictionaries(st.sampled_from(sorted(SOUND)), STRANGE, max_size=3),
 )

@@ -45,7 +45,7 @@ OWNERS = {
     "PIL": {"datasets"},
     "scipy": {"distill"},
     "safetensors": {"training"},
-    "filelock": {"records"},
+    "filelock": {"records", "search"},
     "pyarrow": {"storage"},
     "fsspec": {"storage", "search"},
     "typer": {"cli"},

@@ -21,6 +21,7 @@ from distill_tune.report import (
     status_table,
     trials_table,
 )
+from distill_tune.status import StageInfo
 
 PARAMS = {
     "joint.margin": 0.31234,
@@ -49,8 +50,9 @@ def trial(directory: StudyDirectory, number: int, backbone: str, *values: Any) -
 
 
 def stage(directory: StudyDirectory, name: str, seconds: float, *, cached: bool) -> None:
-    event = {"event": "stage", "name": name, "key": "k", "seconds": seconds, "cached": cached}
-    directory.append({**event, "metrics": {}})
+    times = {"seconds": 0.0 if cached else seconds, "cost_s": seconds}
+    event = {"event": "stage", "name": name, "key": f"key of {name}", "cached": cached}
+    directory.append({**event, **times, "metrics": {}})
 
 
 @pytest.fixture
@@ -59,8 +61,11 @@ def directory(tmp_path: Path) -> StudyDirectory:
     directory.write_text("study.yaml", "study: resnet\n")
     directory.append({"event": "session_started", "command": "search", "time": time.time() - 60})
     stage(directory, "warmup", 30.0, cached=False)
-    stage(directory, "warmup", 0.1, cached=True)
-    stage(directory, "classifier/resnet50", 0.2, cached=True)
+    stage(directory, "warmup", 30.0, cached=True)
+    stage(directory, "classifier/resnet50", 12.0, cached=True)
+    for number in (0, 1, 2, 2):
+        adopted = {"trial": number, "keys": ["key of warmup", "key of classifier/resnet50"]}
+        directory.append({"event": "stages_adopted", **adopted})
     trial(directory, 0, "resnet50", 0.8, 0.9, "complete")
     trial(directory, 1, "resnet50", 0.8, 0.95, "complete")
     trial(directory, 2, "resnet50", 0.99, "pruned")
@@ -85,10 +90,18 @@ def test_a_status_counts_trials_and_names_the_best(directory: StudyDirectory) ->
     }
     winners = {name: winner and winner.number for name, winner in info.best.items()}
     assert winners == {"resnet50": 1, "alexnet": 4}
-    assert [(s.name, s.seconds, s.cached) for s in info.stages] == [
-        ("warmup", 30.0, False),
-        ("classifier/resnet50", 0.2, True),
-    ]
+    # The warm-up was computed for this study; its classifier another study had computed.
+    assert info.stages == (
+        StageInfo("warmup", "key of warmup", 30.0, cached=False, hits=3, saved_s=60.0),
+        StageInfo(
+            "classifier/resnet50",
+            "key of classifier/resnet50",
+            12.0,
+            cached=True,
+            hits=3,
+            saved_s=36.0,
+        ),
+    )
     assert 60 <= info.elapsed_s < 70
     assert info.disk_bytes == sum(f.stat().st_size for f in Path(directory.path()).iterdir())
 
@@ -125,7 +138,14 @@ def test_a_status_is_plain_json(directory: StudyDirectory) -> None:
     plain = json.loads(json.dumps(status_json(status_info(directory)), allow_nan=False))
     assert plain["best"]["resnet50"]["params"] == PARAMS
     assert plain["best"]["resnet50"]["value"] == 0.95
-    assert plain["stages"][0] == {"name": "warmup", "key": "k", "seconds": 30.0, "cached": False}
+    assert plain["stages"][0] == {
+        "name": "warmup",
+        "key": "key of warmup",
+        "seconds": 30.0,
+        "cached": False,
+        "hits": 3,
+        "saved_s": 60.0,
+    }
 
 
 def test_a_status_without_a_study_is_a_study_error(tmp_path: Path) -> None:
@@ -145,7 +165,7 @@ def test_an_empty_study_has_a_status(tmp_path: Path) -> None:
 def test_a_status_table_says_it_all_in_eighty_columns(directory: StudyDirectory) -> None:
     directory.append({"event": "warning", "text": "collapsed [twice]"})
     text = shown(status_table(status_info(directory)))
-    for part in ("resnet", "interrupted", "0.9500", "found ready", "4 (so far)"):
+    for part in ("resnet", "interrupted", "0.9500", "found ready", "4 (so far)", "1m 00s"):
         assert part in text
     assert "warning: collapsed [twice]" in text
     assert max(map(len, text.splitlines())) <= 80

@@ -14,7 +14,7 @@ from distill_tune.distill.classifier import scheduled_lr, set_lr, train_epoch
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.evaluation import validate
 from distill_tune.distill.gan_training import GanLosses, GanTrainer
-from distill_tune.distill.hardness import label
+from distill_tune.distill.hardness import assemble, label
 from distill_tune.distill.joint import JointStage, enter, gan_metrics
 from distill_tune.distill.monitors import Reference, effective_rank, within_class_distance
 from distill_tune.distill.state import Best, StateDict, TrialState
@@ -69,14 +69,8 @@ class Trial:
         Raises:
             DivergedError: The trial cannot go on; its reason is named.
         """
-        stages = {
-            "classifier": self._classifier_stage,
-            "warmup": self._warmup_stage,
-            "triplet": self._triplet_stage,
-            "joint": self._joint_stage,
-        }
         while self.state.stage != "done":
-            yield from self._timed(stages[self.state.stage]())
+            yield from self.run_stage(self.state.stage)
 
     @staticmethod
     def _timed(reports: Iterator[Report]) -> Iterator[Report]:
@@ -95,31 +89,48 @@ class Trial:
             enter(self.state, self.config)
         self.state.load_state_dict(saved, self.config, self.data)
 
-    def train_classifier(self) -> Iterator[Report]:
-        """Run stage 1 alone."""
-        return self._timed(self._classifier_stage())
+    def run_stage(self, stage: Stage) -> Iterator[Report]:
+        """Run one stage alone; only ``warmup`` needs none before it."""
+        stages = {
+            "classifier": self._classifier_stage,
+            "warmup": self._warmup_stage,
+            "triplet": self._triplet_stage,
+            "joint": self._joint_stage,
+        }
+        yield from self._timed(stages[stage]())
 
-    def warm_up(self) -> Iterator[Report]:
-        """Run the GAN's warm-up alone, which needs no classifier."""
-        return self._timed(self._warmup_stage())
+    def product(self, stage: Stage) -> dict[str, Any]:
+        """Return what a stage yields, as tensors and plain data.
 
-    def classifier_product(self) -> dict[str, Any]:
-        """Return stage 1's result, which depends on backbone, data, its fields and seed only."""
-        return {"weights": self.state.reference.state_dict(), "epoch": self.state.epoch}
+        Of ``classifier`` F_ref, of ``warmup`` the warmed GAN, of ``triplet`` the trained GAN and
+        the hard and easy images.
+        """
+        if stage == "classifier":
+            return {"weights": self.state.reference.state_dict(), "epoch": self.state.epoch}
+        product = {"gan": self.state.gan.state_dict()}
+        if stage == "triplet" and self.state.sets is not None:
+            product["sets"] = self.state.sets.state_dict()
+        return product
 
-    def adopt_classifier(self, product: dict[str, Any]) -> None:
-        """Take stage 1's result from elsewhere instead of computing it."""
-        self.state.classifier.load_state_dict(product["weights"])
-        self.state.epoch = int(product["epoch"])
-        self._end_classifier_stage()
+    def adopt(self, stage: Stage, product: dict[str, Any]) -> None:
+        """Take a stage's product from elsewhere instead of computing it.
 
-    def warmup_product(self) -> dict[str, Any]:
-        """Return the warmed GAN, which depends on the data, the GAN's fields and seed only."""
-        return self.state.gan.state_dict()
-
-    def adopt_warmup(self, product: dict[str, Any]) -> None:
-        """Take the warmed GAN from elsewhere instead of computing it."""
-        self.state.gan.load_state_dict(product)
+        Args:
+            stage: Which; ``triplet`` comes after the two others.
+            product: That of a trial whose fields, as far as they enter there, are the same.
+        """
+        if stage == "classifier":
+            self.state.classifier.load_state_dict(product["weights"])
+            self.state.epoch = int(product["epoch"])
+            self._end_classifier_stage()
+            return
+        self.state.gan.load_state_dict(product["gan"])
+        if stage == "triplet":
+            sets = product["sets"]
+            self.state.sets = assemble(
+                self.state.snapshot, self.data, self.config, sets, sets["num_clamped"]
+            )
+            enter(self.state, self.config)
 
     def sample_images(self, per_class: int) -> Tensor:
         """Return ``per_class`` images of every class from the averaged generator, class by class.
@@ -179,12 +190,10 @@ class Trial:
         losses: list[GanLosses] = []
         while self.state.gan.step < start + total:
             done = self.state.gan.step - start
-            weight = self.config.joint.triplet_weight * (done + 1) / total
-            losses.append(
-                self.trainer.step(
-                    lr=self.config.gan.lr, triplet_weight=weight if stage == "triplet" else 0.0
-                )
-            )
+            weight = 0.0
+            if stage == "triplet":
+                weight = self.config.joint.triplet_weight * (done + 1) / total
+            losses.append(self.trainer.step(lr=self.config.gan.lr, triplet_weight=weight))
             done += 1
             if done % every == 0 or done == total:
                 metrics = gan_metrics(losses, f"{stage} step {done}")

@@ -99,6 +99,9 @@ class StudyCallback(tune.Callback):
         with self._fatal_kept():
             for text in result.get("warnings", ()):
                 self._journal.emit("warning", text=text)
+            if result.get("stages"):
+                number = trial.config["number"]
+                self._journal.emit("stages_adopted", trial=number, keys=result["stages"])
             if not result.get("failure"):
                 self._epoch(trial.config["number"], result)
 

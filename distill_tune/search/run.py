@@ -35,6 +35,7 @@ class Session:
         address: Of a Ray cluster, or None for this machine.
         command: As the user typed it, for the records.
         allow_changed: Go on though something harmless differs from how the study began.
+        is_sharing: Whether stages that trials have in common are computed once for all of them.
     """
 
     study: Study
@@ -44,6 +45,7 @@ class Session:
     address: str | None
     command: str
     allow_changed: bool = False
+    is_sharing: bool = True
     is_time_over: bool = field(default=False, init=False)
 
     def run(self) -> StudyState:
@@ -174,9 +176,11 @@ class Session:
         settle(self.study, journal)
         if self._num_open(journal.state) <= 0:
             return
-        run_stages(self.study, self.images, journal, self.progress, trial_slots)
+        if self.is_sharing:
+            run_stages(self.study, self.images, journal, self.progress, trial_slots)
+        sharing = {"is_sharing": self.is_sharing}
         try:
-            tune_trials(self.study, self.images, journal, trial_slots)
+            tune_trials(self.study, self.images, journal, trial_slots, **sharing)
         except (RuntimeError, TuneError) as error:
             if is_disk_full(error):
                 raise

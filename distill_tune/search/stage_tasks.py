@@ -1,5 +1,6 @@
 """The shared stages as Ray tasks, before any trial holds the resources that they need."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,24 +8,20 @@ import ray
 import torch
 
 from distill_tune.distill.trial import Report
-from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import DiskFullError, is_disk_full
+from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData
 from distill_tune.search.cluster import Slots
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.progress import Progress
-from distill_tune.search.stages import (
-    SharedStage,
-    StageResult,
-    compute_stage,
-    is_shared,
-    stage_key,
-    stage_name,
-    stored_stage,
-)
+from distill_tune.search.shared_stages import StageResult, compute_stage
+from distill_tune.search.stage_store import Claim, StageStore
+from distill_tune.search.stages import PREDECESSORS, Job, Place, shared_jobs
 from distill_tune.study import Study
+
+_LOOK_EVERY_S = 0.5
+_CPU = torch.device("cpu")
 
 
 def run_stages(
@@ -32,89 +29,137 @@ def run_stages(
 ) -> None:
     """Compute what trials share and the study does not hold yet: on the resources of a trial.
 
-    The classifier of every backbone and the GAN's warm-up are independent of each other and run
-    side by side. One that fails is left to the trials, which then say themselves why they fail.
+    Stages that do not need each other run side by side. What another study is computing at the
+    same time is waited for, without holding any resources. A stage that fails is left to the
+    trials, which then say themselves why they fail.
     """
-    root = journal.directory.path()
-    device = torch.device("cuda" if slots.bundle.get("GPU") else "cpu")
+    store = StageStore(journal.directory.path(), images.digest, Place.of(slots.bundle))
+    desk = _Desk(store, journal, progress)
     # Looked at here: a worker that only finds it ready would take seconds to start.
-    missing = [
-        (stage, config)
-        for stage, config in _wanted(study)
-        if not _is_ready(stage, config, images.digest, journal, device)
-    ]
-    if not missing:
+    desk.waiting = [job for job in shared_jobs(study) if not desk.is_ready(job)]
+    if not desk.waiting:
         return
     shared_images = ray.put(images)
-    cpus, gpus = slots.bundle["CPU"], slots.bundle.get("GPU", 0)
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=2)(_stage)
-    running = {
-        task.remote(stage, config, shared_images, root, slots.bundle): stage_name(stage, config)
-        for stage, config in missing
-    }
+    options: dict[str, Any] = {"num_cpus": slots.bundle["CPU"], "max_retries": 2}
+    options |= {"num_gpus": slots.bundle.get("GPU", 0), "num_returns": "streaming"}
+    task = ray.remote(**options)(_stage)
     try:
-        while running:
-            ready, _ = ray.wait(list(running), num_returns=1, fetch_local=False)
-            for stream in ready:
-                _advance(stream, running, journal, progress)
+        while desk.waiting or desk.running:
+            for job, claim in desk.startable():
+                stream = task.remote(job, shared_images, store, slots.bundle)
+                desk.running[stream] = (job, claim)
+            desk.listen()
     except BaseException:
-        for stream in running:
+        for stream in desk.running:
             ray.cancel(stream, force=True)
         raise
+    finally:
+        for _, claim in desk.running.values():
+            claim.release()
 
 
-def _is_ready(
-    stage: SharedStage, config: TrialConfig, digest: str, journal: Journal, device: torch.device
-) -> bool:
-    try:
-        is_ready = stored_stage(stage, config, digest, journal.directory.path(), device) is not None
-    except ValueError as error:
-        journal.emit("warning", text=f"{error}; it is computed anew")
-        return False
-    if is_ready:
-        key = stage_key(stage, config, digest, device)
-        found = StageResult(stage_name(stage, config), key, 0.0, {}, cached=True)
-        journal.emit("stage", **found._asdict())
-    return is_ready
+class _Desk:
+    """Who computes what.
 
+    Attributes:
+        waiting: What nobody here computes yet.
+        running: What is being computed, and the right to it, by ray's ObjectRefGenerator.
+    """
 
-def _wanted(study: Study) -> list[tuple[SharedStage, TrialConfig]]:
-    """Return the stages that the trials of this study share, the longest first."""
-    configs = [study.trial_config(backbone.name, {}) for backbone in study.backbones]
-    stages: list[tuple[SharedStage, TrialConfig]] = [("warmup", configs[0])]
-    stages += [("classifier", config) for config in configs]
-    return [found for found in stages if is_shared(found[0], study.space.dimensions)]
+    def __init__(self, store: StageStore, journal: Journal, progress: Progress) -> None:
+        self._store, self._journal, self._progress = store, journal, progress
+        self.waiting: list[Job] = []
+        self.running: dict[Any, tuple[Job, Claim]] = {}
 
+    def is_ready(self, job: Job) -> bool:
+        """Tell whether the study holds a product, or takes it over from another study now."""
+        saved = self._saved(job)
+        if saved is None and self._store.adopt(job.stage, job.config):
+            saved = self._saved(job)
+        if saved is None:
+            return False
+        key = self._store.key(job.stage, job.config)
+        found = StageResult(job.name, key, 0.0, float(saved["seconds"]), {}, cached=True)
+        self._journal.emit("stage", **found._asdict())
+        return True
 
-def _advance(
-    stream: Any,  # ray's ObjectRefGenerator
-    running: dict[Any, str],
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Take the next report of one task, or notice its end."""
-    try:
-        said = ray.get(next(stream))
-    except StopIteration:
-        del running[stream]
-        return
-    except ray.exceptions.RayError as error:
-        name = running.pop(stream)
-        progress.stage(name, "")
+    def _saved(self, job: Job) -> dict[str, Any] | None:
+        try:
+            return self._store.read(job.stage, job.config, _CPU)
+        except ValueError as error:
+            self._journal.emit("warning", text=f"{error}; it is computed anew")
+            return None
+
+    def startable(self) -> Iterator[tuple[Job, Claim]]:
+        """Yield what can be begun: what it begins with is there, and no other study is at it."""
+        for job in list(self.waiting):
+            if self._is_too_early(job):
+                continue
+            claim = self._store.claim(job.stage, job.config)
+            if not claim.take():
+                self._progress.stage(job.name, "another study is computing it")
+                continue
+            self.waiting.remove(job)
+            # Since it was last looked for, another study may have come to its end.
+            if self._store.adopt(job.stage, job.config) and self.is_ready(job):
+                self._progress.stage(job.name, "")
+                claim.release()
+            else:
+                yield job, claim
+
+    def _is_too_early(self, job: Job) -> bool:
+        keys = {self._store.key(before, job.config) for before in PREDECESSORS[job.stage]}
+        others = [*self.waiting, *(running for running, _ in self.running.values())]
+        return any(self._store.key(other.stage, other.config) in keys for other in others)
+
+    def listen(self) -> None:
+        """Take the next report of every task that has one, or notice its end."""
+        if not self.running:
+            time.sleep(_LOOK_EVERY_S)
+            return
+        ready, _ = ray.wait(
+            list(self.running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False
+        )
+        for stream in ready:
+            self._advance(stream)
+
+    def _advance(self, stream: Any) -> None:
+        job, claim = self.running[stream]
+        try:
+            said = ray.get(next(stream))
+        except StopIteration:
+            del self.running[stream]
+            self._publish(job)
+            claim.release()
+            return
+        except ray.exceptions.RayError as error:
+            del self.running[stream]
+            claim.release()
+            self._give_up(job, error)
+            return
+        if isinstance(said, StageResult):
+            self._progress.stage(said.name, "")
+            self._journal.emit("stage", **said._asdict())
+            return
+        name, report = said
+        accuracy = report.metrics.get("val/accuracy")
+        shown = "" if accuracy is None else f"  val/accuracy {accuracy:.4f}"
+        self._progress.stage(name, f"{report.step}/{report.num_steps}{shown}")
+
+    def _publish(self, job: Job) -> None:
+        try:
+            self._store.publish(job.stage, job.config)
+        except StudyError as error:
+            text = f"shared stage {job.name} is not kept for other studies: {error}"
+            self._journal.emit("warning", text=text)
+
+    def _give_up(self, job: Job, error: "ray.exceptions.RayError") -> None:
+        self._progress.stage(job.name, "")
         reason = getattr(error, "cause", None) or error
         if is_disk_full(reason):
             raise DiskFullError(_last_line(reason)) from error
-        text = f"shared stage {name} failed, and is left to the trials: {_last_line(reason)}"
-        journal.emit("warning", text=text)
-        return
-    if isinstance(said, StageResult):
-        progress.stage(said.name, "")
-        journal.emit("stage", **said._asdict())
-        return
-    name, report = said
-    accuracy = report.metrics.get("val/accuracy")
-    shown = "" if accuracy is None else f"  val/accuracy {accuracy:.4f}"
-    progress.stage(name, f"{report.step}/{report.num_steps}{shown}")
+        text = f"shared stage {job.name} failed, and is left to the trials: {_last_line(reason)}"
+        self._journal.emit("warning", text=text)
 
 
 def _last_line(error: BaseException) -> str:
@@ -124,10 +169,6 @@ def _last_line(error: BaseException) -> str:
 
 
 def _stage(
-    stage: SharedStage,
-    config: TrialConfig,
-    images: ImageData,
-    root: str,
-    bundle: dict[str, float],
+    job: Job, images: ImageData, store: StageStore, bundle: dict[str, float]
 ) -> Iterator[StageResult | tuple[str, Report]]:
-    yield from compute_stage(stage, config, images, root, device_of(bundle))
+    yield from compute_stage(job, images, store, device_of(bundle))

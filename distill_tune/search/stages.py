@@ -1,184 +1,193 @@
-"""Shared stages: the pre-trained classifier and the warmed GAN, computed once before the trials.
+"""Shared stages: which there are, what each depends on, and which of them trials have in common.
 
-Neither depends on a searched parameter. A product is stored in the study under a key of all that
-it depends on; a trial whose own key is found there loads it by path, any other computes its own.
-Nothing is computed on demand from inside a trial's request to Ray: trials hold the resources that
-such work would wait for.
+The classifier's training depends on backbone, data and its own fields; the GAN's warm-up on data
+and the GAN's fields; the triplet pre-training on both and on how hardness and loss are defined. At
+which stage a searched field enters follows from that: trials share every stage before it.
 """
 
+import functools
 import hashlib
-import io
+import itertools
 import json
-import pickle
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 
-from distill_tune import __version__
-from distill_tune.distill.trial import Report, Trial
+import distill_tune
+from distill_tune.config import get_path
+from distill_tune.dimensions import Choice, Dimension
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.interfaces import ImageData, Metrics, plain
-from distill_tune.seal import seal, unseal
-from distill_tune.storage import storage_at
+from distill_tune.interfaces import plain
+from distill_tune.study import Study
 
-SharedStage = Literal["classifier", "warmup"]
-_WARMUP_FREE = ("triplet_steps",)
+SharedStage = Literal["classifier", "warmup", "triplet"]
+STAGES: tuple[SharedStage, ...] = ("classifier", "warmup", "triplet")
+"""In the order in which a trial goes through them."""
+
+PREDECESSORS: Mapping[SharedStage, tuple[SharedStage, ...]] = {
+    "classifier": (),
+    "warmup": (),
+    "triplet": ("classifier", "warmup"),
+}
+"""The stages whose products a stage begins with."""
+
+_ROOMS: Mapping[SharedStage, str] = {"classifier": "classifier", "warmup": "gan"}
+_TRIPLET_FIELDS = frozenset(
+    {
+        "gan.triplet_steps",
+        "joint.margin",
+        "joint.margin_unit",
+        "joint.hard_threshold",
+        "joint.hard_rule",
+        "joint.min_hard",
+        "joint.feature_norm",
+        "joint.pairing",
+        "joint.triplet_weight",
+    }
+)
+_CODE = ("backbones", "distill", "gans")
 
 
-class StageResult(NamedTuple):
-    """What became of one shared stage.
+class Place(NamedTuple):
+    """Where a stage is computed, as far as its numbers depend on it.
 
     Attributes:
-        name: ``classifier/resnet50`` or ``warmup``.
-        key: Under which the product is stored.
-        seconds: Wall time of its computation, 0 if it was there already.
-        metrics: Its last report's numbers.
-        cached: Whether it was there already.
+        device: ``cuda`` or ``cpu``.
+        num_threads: On a CPU, where the order of a sum depends on it; 0 on a GPU.
     """
 
+    device: str
+    num_threads: int
+
+    @classmethod
+    def of(cls, bundle: Mapping[str, float]) -> "Place":
+        """Return where work with these resources computes."""
+        if bundle.get("GPU", 0) > 0:
+            return cls("cuda", 0)
+        return cls("cpu", max(1, int(bundle.get("CPU", 1))))
+
+    @classmethod
+    def here(cls, device: torch.device) -> "Place":
+        """Return where this process computes."""
+        return cls(device.type, 0 if device.type == "cuda" else torch.get_num_threads())
+
+
+class Job(NamedTuple):
+    """A stage to be computed before the trials begin.
+
+    Attributes:
+        stage: Which.
+        config: That of any trial that needs it.
+        name: For people, such as ``classifier/resnet50 lr=0.001``.
+    """
+
+    stage: SharedStage
+    config: TrialConfig
     name: str
-    key: str
-    seconds: float
-    metrics: Metrics
-    cached: bool
 
 
-def stage_key(stage: SharedStage, config: TrialConfig, digest: str, device: torch.device) -> str:
+def enters(stage: SharedStage, path: str) -> bool:
+    """Tell whether a field of a trial, by its dotted path, changes what a stage yields."""
+    if path in _TRIPLET_FIELDS:
+        return stage == "triplet"
+    if any(enters(before, path) for before in PREDECESSORS[stage]):
+        return True
+    return path.startswith(f"{_ROOMS[stage]}.") if stage in _ROOMS else False
+
+
+def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Place) -> str:
     """Return 16 hex digits over all that a stage's product depends on.
 
     Args:
-        stage: Which of the two.
+        stage: Which.
         config: The trial's.
         digest: The data's.
-        device: Its kind enters: a GPU's numbers are not a CPU's.
+        place: Where it is computed.
     """
-    depends: dict[str, Any] = {
+    depends = {
         "stage": stage,
-        "version": __version__,
+        "code": code_digest(),
+        "torch": str(torch.__version__),
         "data": digest,
         "seed": config.seed,
-        "device": device.type,
+        "place": list(place),
+        "fields": _fields(stage, config),
     }
-    if stage == "classifier":
-        depends |= {"backbone": plain(config.backbone), "classifier": plain(config.classifier)}
-    else:
-        gan = plain(config.gan)
-        depends["gan"] = {name: gan[name] for name in gan if name not in _WARMUP_FREE}
     text = json.dumps(depends, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def stage_name(stage: SharedStage, config: TrialConfig) -> str:
-    """Return what people call a stage: ``warmup``, or ``classifier/resnet50``."""
-    return f"classifier/{config.backbone.name}" if stage == "classifier" else stage
+def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
+    values = plain(config)
+    fields = {
+        f"{room}.{name}": value
+        for room in ("classifier", "gan", "joint")
+        for name, value in values[room].items()
+        if enters(stage, f"{room}.{name}")
+    }
+    if stage != "warmup":
+        fields["backbone"] = values["backbone"]
+    return fields
 
 
-def is_shared(stage: SharedStage, paths: Iterable[str]) -> bool:
-    """Tell whether trials that differ in these fields have a stage in common.
+@functools.cache
+def code_digest() -> str:
+    """Return a digest of the source that computes stages: another one, another product."""
+    package = Path(distill_tune.__file__).parent
+    digest = hashlib.blake2b(distill_tune.__version__.encode(), digest_size=8)
+    for room in _CODE:
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
-    Args:
-        stage: Which of the two.
-        paths: Dotted paths of the searched fields.
+
+def shared_jobs(study: Study) -> list[Job]:
+    """Return the stages that trials of a study share, each after those it begins with.
+
+    A stage whose fields are searched is shared all the same where they have few values: it is
+    computed for each, if at least two trials of a backbone come on each on average.
     """
-    room = "classifier" if stage == "classifier" else "gan"
-    free = {f"gan.{name}" for name in _WARMUP_FREE}
-    return not any(path.startswith(f"{room}.") and path not in free for path in paths)
+    jobs = [job for stage in STAGES for job in _jobs(stage, study)]
+    # The warm-up first of all: mostly it takes longest.
+    return sorted(jobs, key=lambda job: ("warmup", "classifier", "triplet").index(job.stage))
 
 
-def file_name(stage: SharedStage, key: str) -> str:
-    """Return where in a study the product of a stage is stored."""
-    return f"stages/{stage}-{key}.pt"
+def _jobs(stage: SharedStage, study: Study) -> Iterator[Job]:
+    searched = {
+        path: dimension for path, dimension in study.space.dimensions.items() if enters(stage, path)
+    }
+    values = [_values(dimension) for dimension in searched.values()]
+    if any(value is None for value in values):
+        return
+    points = list(itertools.product(*(value for value in values if value is not None)))
+    if len(points) > max(1, study.search.num_trials // len(study.backbones) // 2):
+        return
+    backbones = [backbone.name for backbone in study.backbones]
+    for backbone in backbones if stage != "warmup" else backbones[:1]:
+        for point in points:
+            params = dict(zip(searched, point, strict=True))
+            config = study.trial_config(backbone, params)
+            yield Job(stage, config, stage_name(stage, config, searched))
 
 
-def stored_stage(
-    stage: SharedStage, config: TrialConfig, digest: str, root: str, device: torch.device
-) -> bytes | None:
-    """Return the product of a stage as the study holds it, None if it does not; arguments as below.
-
-    Raises:
-        ValueError: It is damaged; the message names the file.
-    """
-    storage, name = storage_at(root), file_name(stage, stage_key(stage, config, digest, device))
-    if not storage.exists(name):
-        return None
-    try:
-        return unseal(storage.read(name))
-    except ValueError as error:
-        raise ValueError(f"{storage.path(name)}: {error}") from error
+def stage_name(stage: SharedStage, config: TrialConfig, searched: Iterable[str] = ()) -> str:
+    """Return what people call a stage: ``warmup``, ``classifier/resnet50``, with its params."""
+    name = stage if stage == "warmup" else f"{stage}/{config.backbone.name}"
+    values = plain(config)
+    params = [
+        f"{path.rpartition('.')[2]}={get_path(values, path.split('.'))}"
+        for path in searched
+        if enters(stage, path)
+    ]
+    return " ".join([name, *params])
 
 
-def compute_stage(
-    stage: SharedStage, config: TrialConfig, images: ImageData, root: str, device: torch.device
-) -> Iterator[StageResult | tuple[str, Report]]:
-    """Compute a stage's product and store it, atomically.
-
-    Args:
-        stage: Which of the two.
-        config: Any trial's configuration that shares it.
-        images: The study's data.
-        root: The study directory or URI.
-        device: Where to compute.
-
-    Yields:
-        Its name and a report at a time; at last what became of it.
-    """
-    key, name = stage_key(stage, config, images.digest, device), stage_name(stage, config)
-    started = time.perf_counter()
-    trial = Trial(config, images, device)
-    reports = []
-    for report in trial.warm_up() if stage == "warmup" else trial.train_classifier():
-        reports.append(report)
-        yield name, report
-    product = trial.warmup_product() if stage == "warmup" else trial.classifier_product()
-    buffer = io.BytesIO()
-    torch.save({"product": product, "reports": [list(report) for report in reports]}, buffer)
-    storage_at(root).write(file_name(stage, key), seal(buffer.getvalue()))
-    metrics = reports[-1].metrics if reports else {}
-    yield StageResult(name, key, time.perf_counter() - started, metrics, cached=False)
-
-
-def adopt_stages(trial: Trial, digest: str, root: str) -> tuple[list[Report], list[str]]:
-    """Give a fresh trial the products that the study holds for it.
-
-    Returns:
-        What the stages reported when they were computed, in their order; and which product is
-        damaged, so that the trial has to compute its own.
-    """
-    device = trial.data.device
-    reports: list[Report] = []
-    warnings: list[str] = []
-    stages: tuple[SharedStage, ...] = ("classifier", "warmup")
-    for stage in stages:
-        try:
-            saved = _loaded(stage, trial.config, digest, root, device)
-        except ValueError as error:
-            warnings.append(f"{error}; the trial computes its own")
-            continue
-        if saved is None:
-            continue
-        if stage == "classifier":
-            trial.adopt_classifier(saved["product"])
-        else:
-            trial.adopt_warmup(saved["product"])
-        reports += [Report(*report) for report in saved["reports"]]
-    return reports, warnings
-
-
-def _loaded(
-    stage: SharedStage, config: TrialConfig, digest: str, root: str, device: torch.device
-) -> dict[str, Any] | None:
-    content = stored_stage(stage, config, digest, root, device)
-    if content is None:
-        return None
-    try:
-        saved: dict[str, Any] = torch.load(
-            io.BytesIO(content), map_location=device, weights_only=True
-        )
-    except torch.OutOfMemoryError:
-        raise
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        path = storage_at(root).path(file_name(stage, stage_key(stage, config, digest, device)))
-        raise ValueError(f"{path}: holds other things than tensors and plain data") from error
-    return saved
+def _values(dimension: Dimension) -> tuple[Any, ...] | None:
+    """Return what a dimension can be, None if that is not a few values."""
+    if isinstance(dimension, Choice):
+        return dimension.values
+    if dimension.integer and dimension.high - dimension.low < 64:
+        return tuple(range(int(dimension.low), int(dimension.high) + 1))
+    return None

@@ -21,7 +21,9 @@ from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
-from distill_tune.search.stages import adopt_stages
+from distill_tune.search.shared_stages import adopt_stages
+from distill_tune.search.stage_store import StageStore
+from distill_tune.search.stages import Place
 from distill_tune.study import Study
 from distill_tune.tracking import TensorBoard
 from distill_tune.training import model_files
@@ -43,6 +45,8 @@ class DistillTrial(tune.Trainable):
         study: Study | None = None,
         images: ImageData | None = None,
         root: str = "",
+        *,
+        is_sharing: bool = True,
     ) -> None:
         """Build the trial, with the shared stages that the study holds.
 
@@ -51,10 +55,12 @@ class DistillTrial(tune.Trainable):
             study: The whole search.
             images: Its data, without the test split.
             root: Its directory or URI.
+            is_sharing: Whether shared stages are looked for at all.
         """
         if study is None or images is None:
             raise TypeError("study and images are given by tune.with_parameters")
         self._study, self._images, self._root = study, images, root
+        self._is_sharing = is_sharing
         self._ends = {
             *rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor),
             study.max_epochs,
@@ -79,8 +85,7 @@ class DistillTrial(tune.Trainable):
         self._config = self._study.trial_config(config["backbone"], config["params"])
         held = self.trial_resources
         self._device = device_of(held.required_resources if held is not None else {})
-        reports, damaged = self._begin_trial()
-        self._warnings += [f"{self._name}: {text}" for text in damaged]
+        reports = self._begin_trial()
         board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
         self._board = board
         self._hparams = {"backbone": config["backbone"], **config["params"]}
@@ -89,13 +94,19 @@ class DistillTrial(tune.Trainable):
             board.scalars(report.stage, report.step, report.metrics)
         self._go_on()
 
-    def _begin_trial(self) -> tuple[list[Report], list[str]]:
-        """Make the trial afresh; return what the shared stages reported, and which are damaged."""
+    def _begin_trial(self) -> list[Report]:
+        """Make the trial afresh; return what the shared stages reported when computed."""
         self._best = float("-inf")
         self._trial = Trial(self._config, self._images, self._device)
-        told = adopt_stages(self._trial, self._images.digest, self._root)
         self._reports: Iterator[Report] = self._trial.run()
-        return told
+        self._adopted: list[str] = []
+        if not self._is_sharing:
+            return []
+        store = StageStore(self._root, self._images.digest, Place.here(self._device))
+        adopted = adopt_stages(self._trial, store)
+        self._adopted = adopted.keys
+        self._warnings += [f"{self._name}: {text}" for text in adopted.warnings]
+        return adopted.reports
 
     def _go_on(self) -> None:
         """Continue from the newest sound checkpoint of all sessions, if there is one."""
@@ -133,13 +144,12 @@ class DistillTrial(tune.Trainable):
         Returns:
             ``objective``, the best value so far, and every number of the epoch; ``done`` after
             the last epoch. A trial that cannot go on reports ``failure`` and its reason instead,
-            with a finite objective that nobody reads. ``warnings`` are for the study's records.
+            with a finite objective that nobody reads. ``warnings`` and ``stages``, the keys of the
+            products that it took over, are for the study's records.
         """
-        return self._result() | {"warnings": self._told()}
-
-    def _told(self) -> list[str]:
-        warnings, self._warnings = self._warnings, []
-        return warnings
+        result = self._result() | {"warnings": self._warnings, "stages": self._adopted}
+        self._warnings, self._adopted = [], []
+        return result
 
     def _result(self) -> dict[str, Any]:
         try:

@@ -73,7 +73,9 @@ def _defaults(study: Study) -> dict[str, Raw]:
     return raw_point(study.space.dimensions, values)
 
 
-def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots) -> None:
+def tune_trials(
+    study: Study, images: ImageData, journal: Journal, slots: Slots, *, is_sharing: bool = True
+) -> None:
     """Run every trial that is not over yet.
 
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the
@@ -85,7 +87,11 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
     """
     trainable = tune.with_resources(
         tune.with_parameters(
-            DistillTrial, study=study, images=images, root=journal.directory.path()
+            DistillTrial,
+            study=study,
+            images=images,
+            root=journal.directory.path(),
+            is_sharing=is_sharing,
         ),
         dict(slots.bundle),
     )

@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_by_name(at_joint: Begin) -> Non
 def test_stage_one_ends_with_the_weights_of_its_best_epoch(digits: ImageData) -> None:
     running = trial(digits, classifier={"epochs": 4, "lr": 0.3, "schedule": "constant"})
     accuracies = []
-    for report in running.train_classifier():
+    for report in running.run_stage("classifier"):
         accuracies.append(report.metrics["val/accuracy"])
         last = report.metrics
     kept = evaluate(running.state.reference, running.data.val)["accuracy"]

@@ -1,30 +1,27 @@
 """Stages 1 and 2 computed once and shared: the same bits as a trial that did all itself."""
 
+import itertools
 from typing import Any
 
 import pytest
 
 from distill_tune.distill.trial import Report, Trial
-from distill_tune.interfaces import ImageData
+from distill_tune.interfaces import ImageData, Stage
 
 from .tiny import TINY, differences, packed, trial, unpacked
+
+BEFORE: dict[Stage, list[Stage]] = {"triplet": ["classifier", "warmup"]}
 
 
 def rest_of(running: Trial) -> list[Report]:
     return [report._replace(seconds=0.0) for report in running.run()]
 
 
-def finished(running: Trial, stage: str) -> bytes:
+def finished(running: Trial, stage: Stage) -> bytes:
     """Return a stage's product as the search stores it."""
-    if stage == "classifier":
-        list(running.train_classifier())
-        return packed(running.classifier_product())
-    list(running.warm_up())
-    return packed(running.warmup_product())
-
-
-def adopt(running: Trial, stage: str, product: dict[str, Any]) -> None:
-    (running.adopt_classifier if stage == "classifier" else running.adopt_warmup)(product)
+    for _ in itertools.chain(*map(running.run_stage, [*BEFORE.get(stage, []), stage])):
+        pass
+    return packed(running.product(stage))
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +32,21 @@ def alone(digits: ImageData) -> tuple[list[Report], bytes]:
 
 
 @pytest.mark.parametrize(
-    "shared", [["classifier"], ["warmup"], ["classifier", "warmup"], ["warmup", "classifier"]]
+    "shared",
+    [
+        ["classifier"],
+        ["warmup"],
+        ["classifier", "warmup"],
+        ["warmup", "classifier"],
+        ["classifier", "warmup", "triplet"],
+    ],
 )
 def test_a_trial_that_adopts_ends_as_one_that_does_not(
-    digits: ImageData, alone: tuple[list[Report], bytes], shared: list[str]
+    digits: ImageData, alone: tuple[list[Report], bytes], shared: list[Stage]
 ) -> None:
     running = trial(digits)
     for stage in shared:
-        adopt(running, stage, unpacked(finished(trial(digits), stage)))
+        running.adopt(stage, unpacked(finished(trial(digits), stage)))
     left = [report for report in alone[0] if report.stage not in shared]
     assert rest_of(running) == left
     assert differences(unpacked(packed(running.state_dict())), unpacked(alone[1])) == []
@@ -51,12 +55,13 @@ def test_a_trial_that_adopts_ends_as_one_that_does_not(
 def test_two_trials_may_adopt_the_same_product(
     digits: ImageData, alone: tuple[list[Report], bytes]
 ) -> None:
-    stored = {stage: finished(trial(digits), stage) for stage in ("classifier", "warmup")}
+    stages: tuple[Stage, ...] = ("classifier", "warmup", "triplet")
+    stored = {stage: finished(trial(digits), stage) for stage in stages}
     products = {stage: unpacked(content) for stage, content in stored.items()}
     for _ in range(2):
         running = trial(digits)
         for stage, product in products.items():
-            adopt(running, stage, product)
+            running.adopt(stage, product)
         assert rest_of(running)[-1] == alone[0][-1]
     for stage, product in products.items():
         assert differences(product, unpacked(stored[stage])) == []
@@ -73,7 +78,8 @@ SEARCHED: list[dict[str, Any]] = [
 def test_neither_product_depends_on_a_searched_parameter(
     digits: ImageData, changes: dict[str, Any]
 ) -> None:
-    for stage in ("classifier", "warmup"):
+    stages: tuple[Stage, ...] = ("classifier", "warmup")
+    for stage in stages:
         one, other = (finished(trial(digits, **c), stage) for c in ({}, changes))
         assert differences(unpacked(one), unpacked(other)) == []
 
@@ -112,7 +118,7 @@ def test_an_adopting_trial_can_be_stopped_and_resumed(
 ) -> None:
     running = trial(digits)
     for stage in ("classifier", "warmup"):
-        adopt(running, stage, unpacked(finished(trial(digits), stage)))
+        running.adopt(stage, unpacked(finished(trial(digits), stage)))
     reports = running.run()
     assert next(reports).stage == "triplet"
     resumed = trial(digits)

@@ -104,7 +104,7 @@ def test_stages_of_no_steps_are_passed_over(digits: ImageData) -> None:
 
 def test_reports_of_long_stages_are_some_twenty(digits: ImageData) -> None:
     running = trial(digits, gan={"warmup_steps": 43, "batch_size": 4})
-    steps = [report.step for report in running.warm_up()]
+    steps = [report.step for report in running.run_stage("warmup")]
     assert steps == [*range(2, 43, 2), 43]
 
 

@@ -68,8 +68,8 @@ def test_no_more_of_the_time_is_spent_than_the_share(
 ) -> None:
     """A clock of our own: an epoch takes 10 s and a checkpoint stops it for 1 s."""
     now = [0.0]
-    monkeypatch.setattr(checkpoint_writer.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(checkpoint_writer.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
     writer = CheckpointWriter(str(tmp_path), NAME, 0.05)
 
     def make() -> dict[str, Any]:

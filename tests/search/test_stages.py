@@ -1,8 +1,7 @@
-"""Shared stages: which trials share them, and what their keys depend on."""
+"""Shared stages: what each depends on, and which of them a study's trials have in common."""
 
-import io
-import os
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,23 +9,31 @@ import torch
 
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
-from distill_tune.seal import seal
+from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
+from distill_tune.gans import Sngan
+from distill_tune.search import stages
 from distill_tune.search.stages import (
+    PREDECESSORS,
+    STAGES,
+    Place,
     SharedStage,
-    StageResult,
-    adopt_stages,
-    compute_stage,
-    file_name,
-    is_shared,
+    enters,
+    shared_jobs,
     stage_key,
-    stage_name,
-    stored_stage,
 )
 from distill_tune.study import Study
 from tests.commands import STUDY
 
-CPU = torch.device("cpu")
-STAGES: tuple[SharedStage, ...] = ("classifier", "warmup")
+CPU = Place("cpu", 1)
+ROOMS = {ClassifierTraining: "classifier", Sngan: "gan", JointTraining: "joint"}
+
+
+def searching(space: str, num_trials: int = 6) -> Study:
+    before, _, after = STUDY.partition("space:\n")
+    _, _, search = after.partition("search:")
+    text = f"{before}space:\n{space}\nsearch:{search}"
+    text = text.replace("num_trials: 6", f"num_trials: {num_trials}")
+    return parse(Study, read_yaml_text(text, "tiny.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +41,66 @@ def study() -> Study:
     return parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
 
 
+class Reads:
+    """Notes the fields of a trial's configuration that are read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.paths: set[str] = set()
+        for config, room in ROOMS.items():
+            monkeypatch.setattr(config, "__getattribute__", self._reader(config, room))
+
+    def _reader(self, config: type, room: str) -> Any:
+        fields = set(config.model_fields)  # type: ignore[attr-defined]
+
+        def read(this: object, name: str) -> Any:
+            if name in fields:
+                self.paths.add(f"{room}.{name}")
+            return object.__getattribute__(this, name)
+
+        return read
+
+
+def test_what_a_stage_reads_is_what_enters_it(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a field forgotten, trials that differ in it would share what they must not."""
+    base = study.trial_config("shufflenet_v2_x0_5", {"joint.triplet_weight": 1.0})
+    images = study.data.load()
+    read: dict[SharedStage, set[str]] = defaultdict(set)
+    for rule in ("quantile", "confidence"):
+        joint = base.joint.model_copy(update={"hard_rule": rule})
+        config = base.model_copy(update={"joint": joint})
+        trial = Trial(config, images, torch.device("cpu"))
+        with monkeypatch.context() as patch:
+            reads = Reads(patch)
+            for stage in STAGES:
+                reads.paths.clear()
+                list(trial.run_stage(stage))
+                read[stage] |= reads.paths
+    # The learning rate with which a trial enters stage 3 is set by the trial itself.
+    read["triplet"].discard("joint.classifier_lr_factor")
+    for stage in STAGES:
+        assert {path for path in read[stage] if not enters(stage, path)} == set()
+    assert {"joint.margin", "joint.hard_threshold", "joint.pairing"} <= read["triplet"]
+    assert "classifier.lr" in read["classifier"]
+    assert "gan.lr" in read["warmup"]
+
+
 @pytest.mark.parametrize(
-    ("paths", "classifier", "warmup"),
+    ("path", "entered"),
     [
-        ([], True, True),
-        (["joint.margin", "joint.gan_lr"], True, True),
-        (["classifier.lr"], False, True),
-        (["gan.lr", "joint.margin"], True, False),
-        (["gan.triplet_steps"], True, True),
-        (["gan.triplet_steps", "gan.latent_dim", "classifier.shift"], False, False),
+        ("classifier.lr", {"classifier", "triplet"}),
+        ("gan.lr", {"warmup", "triplet"}),
+        ("gan.triplet_steps", {"triplet"}),
+        ("joint.margin", {"triplet"}),
+        ("joint.hard_threshold", {"triplet"}),
+        ("joint.synthetic_ratio", set()),
+        ("joint.gan_lr", set()),
+        ("joint.refresh", set()),
     ],
 )
-def test_a_stage_is_shared_unless_one_of_its_fields_is_searched(
-    paths: list[str], classifier: bool, warmup: bool
-) -> None:
-    assert is_shared("classifier", paths) is classifier
-    assert is_shared("warmup", paths) is warmup
+def test_a_field_enters_at_a_stage_and_all_that_follow(path: str, entered: set[str]) -> None:
+    assert {stage for stage in STAGES if enters(stage, path)} == entered
 
 
 def key(study: Study, stage: SharedStage, backbone: str, **params: object) -> str:
@@ -60,85 +111,93 @@ def key(study: Study, stage: SharedStage, backbone: str, **params: object) -> st
 def test_the_keys_depend_on_what_the_products_depend_on(study: Study) -> None:
     one, other = (backbone.name for backbone in study.backbones)
     for stage in STAGES:
-        assert key(study, stage, one) == key(study, stage, one, joint__margin=0.1)
+        assert key(study, stage, one) == key(study, stage, one, joint__gan_lr=0.1)
         assert key(study, stage, one) != key(study, stage, one, seed=1)
+        assert key(study, stage, one) == key(study, stage, one, joint__classifier_lr_factor=0.1)
     assert key(study, "classifier", one) != key(study, "classifier", other)
     assert key(study, "warmup", one) == key(study, "warmup", other)
+    assert key(study, "triplet", one) != key(study, "triplet", other)
     assert key(study, "classifier", one) != key(study, "classifier", one, classifier__lr=0.5)
     assert key(study, "warmup", one) == key(study, "warmup", one, classifier__lr=0.5)
     assert key(study, "warmup", one) != key(study, "warmup", one, gan__lr=0.5)
     assert key(study, "warmup", one) == key(study, "warmup", one, gan__triplet_steps=9)
+    for path in ("gan__lr", "classifier__lr", "joint__margin"):
+        assert key(study, "triplet", one) != key(study, "triplet", one, **{path: 0.5})
 
 
-def test_a_stage_is_computed_and_then_found(study: Study, tmp_path: Path) -> None:
-    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
-    for stage in STAGES:
-        *reports, result = compute_stage(stage, config, images, str(tmp_path), CPU)
-        assert isinstance(result, StageResult)
-        assert (result.name, result.cached) == (stage_name(stage, config), False)
-        assert len(reports) == {"classifier": 2, "warmup": 10}[stage]
-        assert (tmp_path / file_name(stage, result.key)).exists()
-        stored = stored_stage(stage, config, images.digest, str(tmp_path), CPU)
-        assert stored is not None
-        assert set(torch.load(io.BytesIO(stored), weights_only=True)) == {"product", "reports"}
-
-
-def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
-    study: Study, tmp_path: Path
+def test_the_keys_depend_on_data_code_and_place(
+    study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
-    for stage in STAGES:
-        list(compute_stage(stage, config, images, str(tmp_path), CPU))
-    alone, adopting = Trial(config, images, CPU), Trial(config, images, CPU)
-    told, warnings = adopt_stages(adopting, images.digest, str(tmp_path))
-    assert warnings == []
-    first = [(r.stage, r.step, r.metrics) for r in alone.run()]
-    adopted = [(r.stage, r.step, r.metrics) for r in (*told, *adopting.run())]
-    assert adopted == first
+    config = study.trial_config("squeezenet1_1", {})
+    keys = [
+        stage_key("warmup", config, "digest", CPU),
+        stage_key("warmup", config, "other", CPU),
+        stage_key("warmup", config, "digest", Place("cpu", 2)),
+        stage_key("warmup", config, "digest", Place("cuda", 0)),
+    ]
+    monkeypatch.setattr(stages, "code_digest", lambda: "changed")
+    keys.append(stage_key("warmup", config, "digest", CPU))
+    assert len(set(keys)) == 5
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00", b"{}\n"])
-def test_a_damaged_product_is_named_and_computed_anew(
-    study: Study, tmp_path: Path, damage: bytes
-) -> None:
-    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
-    *_, result = compute_stage("warmup", config, images, str(tmp_path), CPU)
-    assert isinstance(result, StageResult)
-    path = tmp_path / file_name("warmup", result.key)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] + damage + whole[len(whole) // 2 + len(damage) :][1:])
-    with pytest.raises(ValueError, match=f"{path}: damaged: got "):
-        stored_stage("warmup", config, images.digest, str(tmp_path), CPU)
-    trial = Trial(config, images, CPU)
-    told, (warning,) = adopt_stages(trial, images.digest, str(tmp_path))
-    assert (told, trial.state.gan.step) == ([], 0)
-    assert warning.startswith(f"{path}: damaged: ")
-    assert warning.endswith("; the trial computes its own")
-    list(compute_stage("warmup", config, images, str(tmp_path), CPU))
-    assert stored_stage("warmup", config, images.digest, str(tmp_path), CPU) is not None
+@pytest.mark.parametrize(
+    ("bundle", "place"),
+    [
+        ({"CPU": 1}, Place("cpu", 1)),
+        ({"CPU": 2.5, "GPU": 0}, Place("cpu", 2)),
+        ({"CPU": 0.5}, Place("cpu", 1)),
+        ({"CPU": 4, "GPU": 0.25}, Place("cuda", 0)),
+    ],
+)
+def test_threads_matter_on_a_cpu_only(bundle: dict[str, float], place: Place) -> None:
+    assert Place.of(bundle) == place
 
 
-class Touch:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.open, (str(self.path), os.O_CREAT)
+BOTH = ["classifier/squeezenet1_1", "classifier/shufflenet_v2_x0_5"]
+TRIPLETS = ["triplet/squeezenet1_1", "triplet/shufflenet_v2_x0_5"]
+RATE = "  joint.gan_lr: loguniform(1e-6, 1e-4)"
 
 
-def test_a_pickle_in_the_place_of_a_product_is_refused_and_not_run(
-    study: Study, tmp_path: Path
-) -> None:
-    config, images = study.trial_config("squeezenet1_1", {}), study.data.load()
-    key = stage_key("classifier", config, images.digest, CPU)
-    file = tmp_path / file_name("classifier", key)
-    file.parent.mkdir()
-    buffer = io.BytesIO()
-    torch.save({"product": Touch(tmp_path / "ran"), "reports": []}, buffer)
-    file.write_bytes(seal(buffer.getvalue()))
-    told, (warning,) = adopt_stages(Trial(config, images, CPU), images.digest, str(tmp_path))
-    assert told == []
-    assert warning.startswith(f"{file}: holds other things than tensors and plain data")
-    assert not (tmp_path / "ran").exists()
+@pytest.mark.parametrize(
+    ("space", "names"),
+    [
+        (RATE, ["warmup", *BOTH, *TRIPLETS]),
+        ("  joint.margin: uniform(0, 1)", ["warmup", *BOTH]),
+        ("  classifier.lr: loguniform(1e-4, 1e-2)", ["warmup"]),
+        ("  gan.lr: loguniform(1e-4, 1e-2)", BOTH),
+        ("  gan.triplet_steps: randint(10, 500)", ["warmup", *BOTH]),
+        ("  gan.lr: loguniform(1e-4, 1e-2)\n  classifier.shift: uniform(0, 0.2)", []),
+    ],
+)
+def test_what_trials_share_follows_from_what_is_searched(space: str, names: list[str]) -> None:
+    assert [job.name for job in shared_jobs(searching(space))] == names
+
+
+def jobs_named(space: str, num_trials: int) -> Iterator[str]:
+    return (job.name for job in shared_jobs(searching(space, num_trials)))
+
+
+def test_a_searched_stage_with_few_values_is_computed_for_each_of_them() -> None:
+    space = f"  classifier.lr: [1e-3, 3e-3]\n{RATE}"
+    names = list(jobs_named(space, 8))
+    assert names[:3] == [
+        "warmup",
+        "classifier/squeezenet1_1 lr=0.001",
+        "classifier/squeezenet1_1 lr=0.003",
+    ]
+    assert len(names) == 9
+    # Each backbone has three trials: some value would be for one of them alone.
+    assert list(jobs_named(space, 6)) == ["warmup"]
+    many = f"  classifier.batch_size: randint(10, 40)\n{RATE}"
+    assert list(jobs_named(many, 40)) == ["warmup"]
+    keys = {
+        stage_key(job.stage, job.config, "digest", CPU) for job in shared_jobs(searching(space, 8))
+    }
+    assert len(keys) == 9
+
+
+def test_what_a_stage_begins_with_is_computed_before_it() -> None:
+    done: set[SharedStage] = set()
+    for job in shared_jobs(searching(RATE)):
+        assert done.issuperset(PREDECESSORS[job.stage])
+        done.add(job.stage)

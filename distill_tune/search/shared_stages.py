@@ -1,0 +1,101 @@
+"""A shared stage computed for others, and the others' taking it over."""
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from distill_tune.distill.trial import Report, Trial
+from distill_tune.interfaces import ImageData, Metrics
+from distill_tune.search.stage_store import StageStore
+from distill_tune.search.stages import PREDECESSORS, STAGES, Job, SharedStage
+
+
+class StageResult(NamedTuple):
+    """What became of one shared stage.
+
+    Attributes:
+        name: ``classifier/resnet50`` or ``warmup``.
+        key: Under which the product is stored.
+        seconds: Wall time of its computation now, 0 if it was there already.
+        cost_s: Wall time of its computation, whenever that was.
+        metrics: Its last report's numbers.
+        cached: Whether it was there already.
+    """
+
+    name: str
+    key: str
+    seconds: float
+    cost_s: float
+    metrics: Metrics
+    cached: bool
+
+
+def compute_stage(
+    job: Job, images: ImageData, store: StageStore, device: torch.device
+) -> Iterator[StageResult | tuple[str, Report]]:
+    """Compute a stage's product and store it.
+
+    Args:
+        job: What to compute; the study holds what it begins with.
+        images: The study's data.
+        store: Where to.
+        device: Where to compute.
+
+    Yields:
+        Its name and a report at a time; at last what became of it.
+
+    Raises:
+        ValueError: The product of an earlier stage is missing or damaged.
+    """
+    began = time.perf_counter()
+    trial = Trial(job.config, images, device)
+    for before in PREDECESSORS[job.stage]:
+        saved = store.read(before, job.config, device)
+        if saved is None:
+            raise ValueError(f"{store.path(before, job.config)}: missing")
+        trial.adopt(before, saved["product"])
+    reports = []
+    for report in trial.run_stage(job.stage):
+        reports.append(report)
+        yield job.name, report
+    cost_s = store.write(job.stage, job.config, reports, trial.product(job.stage))
+    metrics = reports[-1].metrics if reports else {}
+    key = store.key(job.stage, job.config)
+    yield StageResult(job.name, key, time.perf_counter() - began, cost_s, metrics, cached=False)
+
+
+class Adopted(NamedTuple):
+    """What a trial took from its study.
+
+    Attributes:
+        reports: What the stages reported when they were computed, in their order.
+        keys: Of the products.
+        warnings: Which product is damaged, so that the trial has to compute its own.
+    """
+
+    reports: list[Report]
+    keys: list[str]
+    warnings: list[str]
+
+
+def adopt_stages(trial: Trial, store: StageStore) -> Adopted:
+    """Give a fresh trial the products that the study holds for it."""
+    adopted = Adopted([], [], [])
+    found: set[SharedStage] = set()
+    for stage in STAGES:
+        if not found.issuperset(PREDECESSORS[stage]):
+            continue
+        try:
+            saved = store.read(stage, trial.config, trial.data.device)
+        except ValueError as error:
+            adopted.warnings.append(f"{error}; the trial computes its own")
+            continue
+        if saved is None:
+            continue
+        found.add(stage)
+        trial.adopt(stage, saved["product"])
+        adopted.reports.extend(Report(*report) for report in saved["reports"])
+        adopted.keys.append(store.key(stage, trial.config))
+    return adopted

@@ -1,0 +1,168 @@
+"""Where the products of shared stages lie: in each study, and once for all studies beside them.
+
+``runs/resnet/stages/`` belongs to a study and stays with it; ``runs/.stages/`` is what studies
+below ``runs`` have computed so far, and may be deleted at any time. On a disk both are one file
+under two names.
+"""
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from distill_tune.distill.trial import Report
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import StudyError
+from distill_tune.seal import seal, unseal
+from distill_tune.search.stages import (
+    Place,
+    SharedStage,
+    stage_key,
+)
+from distill_tune.storage import storage_at
+
+_FOLDER = "stages"
+_COMMON = ".stages"
+
+
+class StageStore:
+    """The products that a study holds, and those of the studies beside it.
+
+    Args:
+        root: The study directory or URI.
+        digest: The data's.
+        place: Where stages are computed.
+    """
+
+    def __init__(self, root: str, digest: str, place: Place) -> None:
+        self.place, self._digest = place, digest
+        self._study, self._common = storage_at(root), storage_at(common_root(root))
+
+    def key(self, stage: SharedStage, config: TrialConfig) -> str:
+        """Return the key of a product."""
+        return stage_key(stage, config, self._digest, self.place)
+
+    def path(self, stage: SharedStage, config: TrialConfig) -> str:
+        """Return where in the study a product lies, or would."""
+        return self._study.path(self._name(stage, config))
+
+    def read(
+        self, stage: SharedStage, config: TrialConfig, device: torch.device
+    ) -> dict[str, Any] | None:
+        """Return ``product``, ``reports`` and ``seconds`` of a stage; None if the study has none.
+
+        Raises:
+            ValueError: It is damaged, or holds more than tensors and plain data; the message
+                names the file.
+        """
+        name = self._name(stage, config)
+        if not self._study.exists(name):
+            return None
+        content = _checked(self._study, name)
+        try:
+            saved: dict[str, Any] = torch.load(
+                io.BytesIO(content), map_location=device, weights_only=True
+            )
+        except torch.OutOfMemoryError:
+            raise
+        except (pickle.UnpicklingError, RuntimeError) as error:
+            path = self._study.path(name)
+            raise ValueError(f"{path}: holds other things than tensors and plain data") from error
+        return saved
+
+    def write(
+        self, stage: SharedStage, config: TrialConfig, reports: list[Report], product: object
+    ) -> float:
+        """Store a product, as a whole or not at all; return what its reports took, in seconds."""
+        seconds = sum(report.seconds for report in reports)
+        plain = [list(report) for report in reports]
+        buffer = io.BytesIO()
+        torch.save({"product": product, "reports": plain, "seconds": seconds}, buffer)
+        self._study.write(self._name(stage, config), seal(buffer.getvalue()))
+        return seconds
+
+    def publish(self, stage: SharedStage, config: TrialConfig) -> None:
+        """Give the studies beside this one what this one holds."""
+        _copy(self._study, self._common, self._name(stage, config))
+
+    def adopt(self, stage: SharedStage, config: TrialConfig) -> bool:
+        """Take over what another study has computed, if it is sound; tell whether there was any."""
+        name = self._name(stage, config)
+        try:
+            if not self._common.exists(name):
+                return False
+            _checked(self._common, name)
+            _copy(self._common, self._study, name)
+        except (ValueError, StudyError):
+            return False
+        return True
+
+    def claim(self, stage: SharedStage, config: TrialConfig) -> "Claim":
+        """Return the right to compute a stage, which one study at a time can have."""
+        key = self.key(stage, config)
+        return Claim(self._common.path(f"{stage}-{key}.lock") if self._common.is_local else None)
+
+    def _name(self, stage: SharedStage, config: TrialConfig) -> str:
+        return f"{_FOLDER}/{stage}-{self.key(stage, config)}.pt"
+
+
+class Claim:
+    """A lock that ends with its process, however that dies; without a path it is always had."""
+
+    def __init__(self, path: str | None) -> None:
+        self._lock = FileLock(path) if path is not None else None
+
+    def take(self) -> bool:
+        """Tell whether it is had now."""
+        if self._lock is None:
+            return True
+        try:
+            Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        except (OSError, NotImplementedError):
+            # A folder that cannot be written to, or without locks: nobody else can have it.
+            self._lock = None
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def common_root(root: str) -> str:
+    """Return where all studies beside this one keep their stages together."""
+    base, mark, query = root.partition("?")
+    parent, _, name = base.rstrip("/").rpartition("/")
+    if not mark and "://" not in base:
+        return str(Path(base).expanduser().absolute().parent / _COMMON)
+    return f"{parent}/{_COMMON}{mark}{query}" if name else f"{base}/{_COMMON}{mark}{query}"
+
+
+def _checked(storage: Any, name: str) -> bytes:
+    try:
+        return unseal(storage.read(name))
+    except ValueError as error:
+        raise ValueError(f"{storage.path(name)}: {error}") from error
+
+
+def _copy(source: Any, target: Any, name: str) -> None:
+    """Copy a file from one storage to another, as a whole; on one disk it is a second name."""
+    if source.is_local and target.is_local:
+        link = Path(target.path(f"{name}.{os.getpid()}.link"))
+        try:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            os.link(source.path(name), link)
+            link.replace(target.path(name))
+        except OSError:  # Not every disk has second names.
+            link.unlink(missing_ok=True)
+        else:
+            return
+    target.write(name, source.read(name))

@@ -1,0 +1,220 @@
+"""Products of shared stages: computed once, found by every study, believed only if sound."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from distill_tune.config import parse, read_yaml_text
+from distill_tune.distill.trial import Trial
+from distill_tune.interfaces import ImageData
+from distill_tune.seal import seal
+from distill_tune.search.shared_stages import StageResult, adopt_stages, compute_stage
+from distill_tune.search.stage_store import StageStore, common_root
+from distill_tune.search.stages import STAGES, Job, Place, SharedStage, shared_jobs
+from distill_tune.study import Study
+from tests.commands import STUDY
+
+CPU = torch.device("cpu")
+BACKBONE = "squeezenet1_1"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
+
+
+@pytest.fixture(scope="module")
+def images(study: Study) -> ImageData:
+    return study.data.load()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "runs" / "one"
+
+
+@pytest.fixture
+def store(root: Path, images: ImageData) -> StageStore:
+    return StageStore(str(root), images.digest, Place("cpu", 1))
+
+
+def job(study: Study, stage: SharedStage) -> Job:
+    return Job(stage, study.trial_config(BACKBONE, {}), stage)
+
+
+def compute(study: Study, store: StageStore, images: ImageData, stage: SharedStage) -> StageResult:
+    *_, result = compute_stage(job(study, stage), images, store, CPU)
+    assert isinstance(result, StageResult)
+    return result
+
+
+def file_of(store: StageStore, study: Study, stage: SharedStage) -> Path:
+    return Path(store.path(stage, job(study, stage).config))
+
+
+def test_a_stage_is_computed_and_then_found(
+    study: Study, store: StageStore, images: ImageData
+) -> None:
+    for stage, count in zip(STAGES, (2, 10, 2), strict=True):
+        *reports, result = compute_stage(job(study, stage), images, store, CPU)
+        assert isinstance(result, StageResult)
+        assert (result.name, result.cached) == (stage, False)
+        assert 0 < result.cost_s <= result.seconds
+        assert len(reports) == count
+        saved = store.read(stage, job(study, stage).config, CPU)
+        assert saved is not None
+        assert set(saved) == {"product", "reports", "seconds"}
+        assert saved["seconds"] == result.cost_s
+
+
+@pytest.mark.parametrize("shared", [STAGES[:1], STAGES[1:2], STAGES[:2], STAGES])
+def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
+    study: Study, store: StageStore, images: ImageData, shared: tuple[SharedStage, ...]
+) -> None:
+    config = job(study, "classifier").config
+    results = [compute(study, store, images, stage) for stage in shared]
+    alone, adopting = Trial(config, images, CPU), Trial(config, images, CPU)
+    adopted = adopt_stages(adopting, store)
+    assert (adopted.keys, adopted.warnings) == ([result.key for result in results], [])
+    first = [(r.stage, r.step, r.metrics) for r in alone.run()]
+    then = [(r.stage, r.step, r.metrics) for r in (*adopted.reports, *adopting.run())]
+    assert sorted(then, key=first.index) == first
+
+
+def test_a_stage_without_what_it_begins_with_is_not_computed(
+    study: Study, store: StageStore, images: ImageData
+) -> None:
+    compute(study, store, images, "classifier")
+    with pytest.raises(ValueError, match=r"warmup-.*\.pt: missing"):
+        compute(study, store, images, "triplet")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00", b"{}\n"])
+def test_a_damaged_product_is_named_and_computed_anew(
+    study: Study, store: StageStore, images: ImageData, damage: bytes
+) -> None:
+    compute(study, store, images, "warmup")
+    path, config = file_of(store, study, "warmup"), job(study, "warmup").config
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + damage + whole[len(whole) // 2 + len(damage) :][1:])
+    with pytest.raises(ValueError, match=f"{path}: damaged: got "):
+        store.read("warmup", config, CPU)
+    trial = Trial(config, images, CPU)
+    adopted = adopt_stages(trial, store)
+    assert (adopted.reports, adopted.keys, trial.state.gan.step) == ([], [], 0)
+    (warning,) = adopted.warnings
+    assert warning.startswith(f"{path}: damaged: ")
+    assert warning.endswith("; the trial computes its own")
+    compute(study, store, images, "warmup")
+    assert store.read("warmup", config, CPU) is not None
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.open, (str(self.path), os.O_CREAT)
+
+
+def test_a_pickle_in_the_place_of_a_product_is_refused_and_not_run(
+    study: Study, store: StageStore, images: ImageData, tmp_path: Path
+) -> None:
+    file = file_of(store, study, "classifier")
+    file.parent.mkdir(parents=True)
+    buffer = io.BytesIO()
+    torch.save({"product": Touch(tmp_path / "ran"), "reports": [], "seconds": 0.0}, buffer)
+    file.write_bytes(seal(buffer.getvalue()))
+    adopted = adopt_stages(Trial(job(study, "classifier").config, images, CPU), store)
+    assert adopted.reports == []
+    (warning,) = adopted.warnings
+    assert warning.startswith(f"{file}: holds other things than tensors and plain data")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_another_study_takes_over_what_was_computed(
+    study: Study, store: StageStore, images: ImageData, root: Path
+) -> None:
+    config = job(study, "warmup").config
+    other = StageStore(str(root.parent / "two"), images.digest, store.place)
+    assert not other.adopt("warmup", config)
+    compute(study, store, images, "warmup")
+    assert not other.adopt("warmup", config)
+    store.publish("warmup", config)
+    assert other.adopt("warmup", config)
+    mine, theirs = file_of(store, study, "warmup"), file_of(other, study, "warmup")
+    # Two names of one file: it takes its space once.
+    assert mine.stat().st_ino == theirs.stat().st_ino
+    mine.unlink()
+    assert other.read("warmup", config, CPU) is not None
+
+
+def test_a_damaged_product_is_not_taken_over(
+    study: Study, store: StageStore, images: ImageData, root: Path
+) -> None:
+    config = job(study, "warmup").config
+    compute(study, store, images, "warmup")
+    store.publish("warmup", config)
+    (common,) = (root.parent / ".stages/stages").glob("*.pt")
+    common.write_bytes(common.read_bytes()[:-100])
+    other = StageStore(str(root.parent / "two"), images.digest, store.place)
+    assert not other.adopt("warmup", config)
+    assert not (root.parent / "two").exists()
+
+
+def test_without_second_names_a_product_is_copied(
+    study: Study,
+    store: StageStore,
+    images: ImageData,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    compute(study, store, images, "warmup")
+    store.publish("warmup", job(study, "warmup").config)
+    (common,) = (root.parent / ".stages/stages").iterdir()
+    assert common.read_bytes() == file_of(store, study, "warmup").read_bytes()
+
+
+def test_one_study_at_a_time_may_compute_a_stage(study: Study, store: StageStore) -> None:
+    config = job(study, "warmup").config
+    first, second = (store.claim("warmup", config) for _ in range(2))
+    assert first.take()
+    assert not second.take()
+    assert store.claim("classifier", config).take()
+    first.release()
+    assert second.take()
+    second.release()
+
+
+@pytest.mark.parametrize(
+    ("root", "common"),
+    [
+        ("/data/runs/resnet", "/data/runs/.stages"),
+        ("s3://bucket/runs/resnet", "s3://bucket/runs/.stages"),
+        ("s3://bucket/runs/resnet?region=x&a=b", "s3://bucket/runs/.stages?region=x&a=b"),
+    ],
+)
+def test_the_common_place_is_beside_the_studies(root: str, common: str) -> None:
+    assert common_root(root) == common
+
+
+def test_the_jobs_of_a_study_are_found_by_its_trials(
+    study: Study, store: StageStore, images: ImageData
+) -> None:
+    """The key that the driver computes for a stage is that which a trial looks for."""
+    for shared in shared_jobs(study):
+        if shared.config.backbone.name == BACKBONE or shared.stage == "warmup":
+            list(compute_stage(shared, images, store, CPU))
+    config = study.trial_config(BACKBONE, {"joint.margin": 0.7, "joint.gan_lr": 1e-5})
+    adopted = adopt_stages(Trial(config, images, CPU), store)
+    assert [report.stage for report in adopted.reports] == ["classifier"] * 2 + ["warmup"] * 10
