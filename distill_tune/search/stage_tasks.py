@@ -14,6 +14,7 @@ from distill_tune.search.cluster import Slots
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
+from distill_tune.search.placement import PlacedImages
 from distill_tune.search.progress import Progress
 from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.stage_store import Claim, StageStore
@@ -39,14 +40,14 @@ def run_stages(
     desk.waiting = [job for job in shared_jobs(study) if not desk.is_ready(job)]
     if not desk.waiting:
         return
-    shared_images = ray.put(images)
+    placed = ray.put(PlacedImages.of(images))
     options: dict[str, Any] = {"num_cpus": slots.bundle["CPU"], "max_retries": 2}
     options |= {"num_gpus": slots.bundle.get("GPU", 0), "num_returns": "streaming"}
     task = ray.remote(**options)(_stage)
     try:
         while desk.waiting or desk.running:
             for job, claim in desk.startable():
-                stream = task.remote(job, shared_images, store, slots.bundle)
+                stream = task.remote(job, placed, store, slots.bundle)
                 desk.running[stream] = (job, claim)
             desk.listen()
     except BaseException:
@@ -169,6 +170,6 @@ def _last_line(error: BaseException) -> str:
 
 
 def _stage(
-    job: Job, images: ImageData, store: StageStore, bundle: dict[str, float]
+    job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
 ) -> Iterator[StageResult | tuple[str, Report]]:
-    yield from compute_stage(job, images, store, device_of(bundle))
+    yield from compute_stage(job, placed.images(), store, device_of(bundle))

@@ -13,13 +13,14 @@ from ray import tune
 from distill_tune import __version__
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
-from distill_tune.interfaces import ImageData, Metrics
+from distill_tune.interfaces import Metrics
 from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoint_writer import CheckpointWriter
 from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
+from distill_tune.search.placement import PlacedImages
 from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
 from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.stage_store import StageStore
@@ -43,7 +44,7 @@ class DistillTrial(tune.Trainable):
         self,
         config: dict[str, Any],
         study: Study | None = None,
-        images: ImageData | None = None,
+        images: PlacedImages | None = None,
         root: str = "",
         *,
         is_sharing: bool = True,
@@ -59,7 +60,7 @@ class DistillTrial(tune.Trainable):
         """
         if study is None or images is None:
             raise TypeError("study and images are given by tune.with_parameters")
-        self._study, self._images, self._root = study, images, root
+        self._study, self._images, self._root = study, images.images(), root
         self._is_sharing = is_sharing
         self._ends = {
             *rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor),

@@ -13,6 +13,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
+from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import Raw, SamplerPlan, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
@@ -89,7 +90,7 @@ def tune_trials(
         tune.with_parameters(
             DistillTrial,
             study=study,
-            images=images,
+            images=PlacedImages.of(images),
             root=journal.directory.path(),
             is_sharing=is_sharing,
         ),

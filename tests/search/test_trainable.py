@@ -13,6 +13,7 @@ from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from distill_tune.search.checkpoints import write_checkpoint
 from distill_tune.search.memory import is_out_of_memory
+from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
 from distill_tune.training import load_classifier
@@ -33,7 +34,8 @@ class Alone:
             def setup(  # type: ignore[override]
                 self, config: dict[str, Any], **_parameters: Any
             ) -> None:
-                super().setup(config, study=study, images=images, root=str(root))
+                placed = PlacedImages.of(images)
+                super().setup(config, study=study, images=placed, root=str(root))
 
         self.trainable = Trainable
 
