@@ -55,11 +55,11 @@ def events_of_trials(study: Path) -> set[tuple[str, int]]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a disk of 24 MB."""
+    """Return a folder on a disk of 12 MB."""
     mount = shutil.which("mount")
     folder = tmp_path / "runs"
     folder.mkdir()
-    command = [str(mount), "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    command = [str(mount), "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False) if mount else None
     if done is None or done.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {done.stderr if done else 'no mount'}")

@@ -71,6 +71,7 @@ class DistillTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._proposal, self._name = config, trial_name(config)
         self._warnings: list[str] = []
+        self._reported = 0
         self._board: TensorBoard | None = None
         self._checkpoints = CheckpointWriter(
             self._root, self._name, self._study.search.checkpoint_share
@@ -156,6 +157,10 @@ class DistillTrial(tune.Trainable):
         try:
             if self._refusal is not None:
                 raise self._refusal
+            if self._reported:
+                # Not before: asked for more, it knows that the driver has logged that epoch. Else
+                # a kill in between would leave a trial that goes on after an epoch nobody has.
+                self._checkpoints.offer(self._reported, self._checkpoint)
             return self._next_epoch()
         except DivergedError as error:
             return self._failure(error.reason, error.detail)
@@ -195,8 +200,7 @@ class DistillTrial(tune.Trainable):
             # Before anybody hears of this epoch: a trial that is over has its model.
             files = model_files(self._trial, self._images, self._best)
             write_model(self._root, self._name, files)
-        if report.step < report.num_steps:
-            self._checkpoints.offer(report.step, self._checkpoint)
+        self._reported = report.step
         return {
             OBJECTIVE: self._best,
             "epoch": report.step,

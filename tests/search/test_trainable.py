@@ -69,11 +69,9 @@ def saved(
     """Return a study with the checkpoints of two epochs, and what three epochs reported."""
     alone = Alone(tmp_path_factory.mktemp("saved"), study, images)
     trial = alone.begin()
-    results = [trial.step(), trial.step()]
-    trial._checkpoints.wait()
-    root = alone.root.with_name("saved-after-two-epochs")
-    shutil.copytree(alone.root, root)
-    return root, [*results, trial.step()]
+    results = [trial.step() for _ in range(3)]
+    trial.cleanup()
+    return alone.root, results
 
 
 @pytest.fixture
@@ -177,6 +175,19 @@ def test_a_model_is_written_where_a_trial_can_end_and_is_ready_to_use(
     assert not classifier.training
     best = max(result["metrics"]["val/accuracy"] for result in saved[1][:2])
     assert f'"validation_accuracy": {best}' in (folder / "model.json").read_text()
+
+
+def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:
+    """Else a kill leaves a trial that goes on after an epoch that no log has."""
+    trial = alone.begin()
+    for epoch in (1, 2):
+        assert trial.step()["epoch"] == epoch
+        trial._checkpoints.wait()
+        found = [path.name for path in alone.root.glob("checkpoints/*/checkpoint_*")]
+        assert found == ([] if epoch == 1 else ["checkpoint_000001"])
+    trial.reset_config(CONFIG | {"number": 1})
+    assert not list(alone.root.glob("checkpoints/*/checkpoint_*"))
+    trial.cleanup()
 
 
 def no_memory() -> Iterator[Any]:
