@@ -21,6 +21,7 @@ SOUND: dict[str, Any] = {
     "trial": 1, "epoch": 1, "metrics": {"objective": 0.5}, "params": {"joint.margin": 0.5},
     "status": "complete", "name": "a", "backbone": "alexnet", "command": "search", "seconds": 1.0,
     "cached": True, "text": "t", "key": "k", "reason": "", "detail": "",
+    "memory_bytes": 1, "total_bytes": 2, "utilisation": 0.5,
 }  # fmt: skip
 KINDS = ["session_started", "session_ended", "stage", "warning", "trial_started", "epoch"]
 STRANGE = st.one_of(
@@ -29,7 +30,7 @@ STRANGE = st.one_of(
 )
 EVENTS = st.builds(
     lambda kind, time, strange: {"event": kind, "time": time, **SOUND, **strange},
-    st.sampled_from([*KINDS, "trial_ended"]) | STRANGE,
+    st.sampled_from([*KINDS, "trial_ended", "packing"]) | STRANGE,
     st.floats(0, 2e9) | STRANGE,
     st.dictionaries(st.sampled_from(sorted(SOUND)), STRANGE, max_size=3),
 )

@@ -17,6 +17,7 @@ from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoints import local_copies, read_checkpoint, write_checkpoint
 from distill_tune.search.devices import device_of
+from distill_tune.search.gpu_use import GpuMeter
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
@@ -53,7 +54,7 @@ class DistillTrial(tune.Trainable):
         """
         if study is None or images is None:
             raise TypeError("study and images are given by tune.with_parameters")
-        self._study, self._images, self._root = study, images, root
+        self._study, self._images, self._root, self._meter = study, images, root, GpuMeter()
         self._ends = {
             *rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor),
             study.max_epochs,
@@ -73,8 +74,9 @@ class DistillTrial(tune.Trainable):
 
     def _build(self, config: dict[str, Any]) -> None:
         self._config = self._study.trial_config(config["backbone"], config["params"])
-        held = self.trial_resources
-        self._device = device_of(held.required_resources if held is not None else {})
+        self._bundle = getattr(self.trial_resources, "required_resources", {})
+        self._device = device_of(self._bundle)
+        self._meter.begin(config["backbone"], self._study.resources, self._bundle)
         reports, damaged = self._begin_trial()
         self._warnings += [f"{self._name}: {text}" for text in damaged]
         board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
@@ -137,7 +139,7 @@ class DistillTrial(tune.Trainable):
         Returns:
             ``objective``, the best value so far, and every number of the epoch; ``done`` after
             the last epoch. A trial that cannot go on reports ``failure`` and its reason instead,
-            with a finite objective that nobody reads. ``warnings`` are for the study's records.
+            with an objective that nobody reads. ``warnings``, ``gpu_use`` are for the records.
         """
         return self._result() | {"warnings": self._told()}
 
@@ -155,11 +157,12 @@ class DistillTrial(tune.Trainable):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            return self._failure("out_of_memory", memory_detail(self._config, str(error)))
+            detail = memory_detail(self._config, str(error), share=self._bundle.get("GPU", 1))
+            return self._failure("out_of_memory", detail)
 
     def _next_epoch(self) -> dict[str, Any]:
         seconds: defaultdict[str, float] = defaultdict(float)
-        for report in self._reports:
+        for report in self._meter.watch(self._reports):
             seconds[f"seconds/{report.stage}"] += report.seconds
             self._open_board.scalars(report.stage, report.step, report.metrics)
             if report.stage == "joint":
@@ -194,6 +197,7 @@ class DistillTrial(tune.Trainable):
             "training_iteration": report.step,
             "done": report.step == report.num_steps,
             "metrics": {**report.metrics, **seconds},
+            **self._meter.told(),
         }
 
     def _is_grid_due(self, epoch: int) -> bool:
