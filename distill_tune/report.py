@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from distill_tune.packing import packing_words
 from distill_tune.status import StageInfo, StatusInfo, status_info, status_json
 from distill_tune.tables import flat
 from distill_tune.trials import StudyState, TrialRecord, best, by_value
@@ -51,6 +52,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
         parts += [_counts_table(info.counts), best_table(info.best)]
     if info.stages:
         parts.append(_stages_table(info.stages))
+    parts += [Text(packing_words(*found)) for found in info.packing.items()]
     parts += [Text(f"warning: {text}", style="yellow") for text in info.warnings]
     return Group(*parts)
 

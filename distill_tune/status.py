@@ -5,8 +5,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from distill_tune.packing import GpuUse, fitting, gpu_uses
 from distill_tune.records import StudyDirectory
-from distill_tune.trials import StageRecord, StudyState, TrialRecord, best
+from distill_tune.trials import StageRecord, StudyState, TrialRecord, best, fold
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 
@@ -41,6 +42,7 @@ class StatusInfo(NamedTuple):
         best: Backbone to its winner; None while no trial has a value.
         elapsed_s: Seconds in which a search ran, all sessions together.
         disk_bytes: Size of the whole study directory.
+        packing: Backbone to what a trial takes of a GPU, where that was measured.
     """
 
     study: str
@@ -52,6 +54,7 @@ class StatusInfo(NamedTuple):
     stages: tuple[StageInfo, ...]
     disk_bytes: int
     warnings: tuple[str, ...]
+    packing: dict[str, GpuUse]
 
 
 def status_info(directory: StudyDirectory) -> StatusInfo:
@@ -61,7 +64,8 @@ def status_info(directory: StudyDirectory) -> StatusInfo:
         StudyError: There is no study.
     """
     directory.require()
-    state = directory.state()
+    events = directory.events()
+    state = fold(events)
     now = time.time()
     status = _study_status(state, directory.in_use(), now)
     since = now - state.sessions[-1].ended_at if status == "running" and state.sessions else 0.0
@@ -75,6 +79,7 @@ def status_info(directory: StudyDirectory) -> StatusInfo:
         stages=_stages(state),
         disk_bytes=directory.disk_bytes(),
         warnings=state.warnings,
+        packing=gpu_uses(events),
     )
 
 
@@ -127,6 +132,10 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
         "best": {backbone: _trial_json(trial) for backbone, trial in info.best.items()},
         "stages": [stage._asdict() for stage in info.stages],
         "warnings": list(info.warnings),
+        "packing": {
+            backbone: {**use._asdict(), "trials_per_gpu": fitting(use)}
+            for backbone, use in info.packing.items()
+        },
     }
     result: dict[str, Any] = _finite(plain)
     return result

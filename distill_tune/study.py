@@ -75,16 +75,19 @@ class Resources(Config):
 
     cpus: float = Field(default=1, gt=0)
     """CPU cores; also its number of threads."""
-    gpus: float | Literal["auto"] = "auto"
-    """GPUs, fractions allowed; ``auto``: one where the cluster has any."""
+    gpus: float | Literal["auto", "fit"] = "auto"
+    """GPUs, or a share of one such as 0.25. ``auto``: one where the cluster has any; what a trial
+    takes of it is measured, and how many would fit is told. ``fit``: as many trials share a GPU."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """Most trials at a time; null: as many as fit."""
 
     @field_validator("gpus")
     @classmethod
     def _gpus_are_some_or_a_share_of_one(cls, gpus: float | str) -> float | str:
-        if isinstance(gpus, float) and (gpus < 0 or (gpus > 1 and gpus % 1)):
-            raise ValueError("expected auto, 0, a share of one GPU such as 0.5, or a whole number")
+        if isinstance(gpus, float) and gpus and (gpus < 1e-4 or (gpus > 1 and gpus % 1)):
+            raise ValueError(
+                "expected auto, fit, 0, a share of one GPU such as 0.5, or a whole number"
+            )
         return gpus
 
 

@@ -21,7 +21,7 @@ SOUND: dict[str, Any] = {
     "trial": 1, "epoch": 1, "metrics": {"objective": 0.5}, "params": {"joint.margin": 0.5},
     "status": "complete", "name": "a", "backbone": "alexnet", "command": "search", "seconds": 1.0,
     "cost_s": 1.0, "keys": ["k"], "cached": True, "text": "t", "key": "k",
-    "reason": "", "detail": "",
+    "reason": "", "detail": "", "memory_bytes": 1, "total_bytes": 2, "utilisation": 0.5,
 }  # fmt: skip
 KINDS = ["session_started", "session_ended", "stage", "stages_adopted", "warning", "epoch"]
 STRANGE = st.one_of(
@@ -30,7 +30,7 @@ STRANGE = st.one_of(
 )
 EVENTS = st.builds(
     lambda kind, time, strange: {"event": kind, "time": time, **SOUND, **strange},
-    st.sampled_from([*KINDS, "trial_started", "trial_ended"]) | STRANGE,
+    st.sampled_from([*KINDS, "trial_started", "trial_ended", "packing"]) | STRANGE,
     st.floats(0, 2e9) | STRANGE,
     st.dictionaries(st.sampled_from(sorted(SOUND)), STRANGE, max_size=3),
 )

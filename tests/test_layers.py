@@ -23,7 +23,7 @@ LAYERS = (
     ("dimensions",),
     ("space",),
     ("trials", "storage"),
-    ("tables", "mirror", "event_log"),
+    ("tables", "mirror", "event_log", "packing"),
     ("records",),
     ("backbones", "gans", "datasets"),
     ("distill",),

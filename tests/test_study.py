@@ -103,7 +103,7 @@ def test_an_empty_space_is_a_study_of_one_configuration() -> None:
     assert made.space.dimensions == {}
 
 
-@pytest.mark.parametrize("gpus", ["auto", "0", "0.25", "1", "2"])
+@pytest.mark.parametrize("gpus", ["auto", "fit", "0", "0.25", "1", "2"])
 def test_gpus_may_be_shared_or_several(gpus: str) -> None:
     made = study(("space:", f"resources: {{gpus: {gpus}}}\nspace:"))
     assert str(made.resources.gpus) in {gpus, f"{gpus}.0"}

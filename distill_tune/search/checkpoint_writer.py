@@ -38,12 +38,15 @@ class CheckpointWriter:
         self._cost_s: float | None = None
         self._since = time.monotonic()
 
-    def offer(self, epoch: int, make: Callable[[], dict[str, Any]]) -> bool:
+    def offer(
+        self, epoch: int, make: Callable[[], dict[str, Any]], *, is_wanted: bool = False
+    ) -> bool:
         """Write a checkpoint if it is due.
 
         Args:
             epoch: After which it is; its name.
             make: Returns its content, tensors and plain data only; copied before this returns.
+            is_wanted: Write it whatever it costs.
 
         Returns:
             Whether it is being written.
@@ -51,14 +54,15 @@ class CheckpointWriter:
         Raises:
             Exception: What the last one failed with, such as OSError on a full disk.
         """
-        if self._share >= 1:
+        is_wanted = is_wanted or self._share >= 1
+        if is_wanted:
             self.wait()
         if self._thread is not None and self._thread.is_alive():
             return False
         self.wait()
         if self._cost_s is None:
             self._cost_s = num_bytes(make()) / _BYTES_PER_S
-        if time.monotonic() - self._since < self._cost_s * (1 / self._share - 1):
+        if not is_wanted and time.monotonic() - self._since < self._cost_s * (1 / self._share - 1):
             return False
         began = time.perf_counter()
         copy = on_host(make())

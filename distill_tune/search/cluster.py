@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.errors import DistillTuneError, InputError, Text
+from distill_tune.packing import RESOLUTION, share
 from distill_tune.search.environment import prepare
 from distill_tune.study import Resources
 
@@ -93,7 +94,7 @@ def slots(resources: Resources) -> Slots:
     every = ray.nodes()  # type: ignore[no-untyped-call]
     nodes = [node["Resources"] for node in every if node["Alive"]]
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
-    gpus = float(has_gpus) if resources.gpus == "auto" else resources.gpus
+    gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
     bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
     count = sum(_fitting(node, bundle) for node in nodes)
     if count == 0:
@@ -106,8 +107,29 @@ def slots(resources: Resources) -> Slots:
     return Slots(bundle, min(count, resources.max_concurrent or count))
 
 
+def packed(resources: Resources, whole: Slots, num_trials: int) -> Slots:
+    """Return slots in which so many trials share a GPU.
+
+    Args:
+        resources: What the study says of a trial's.
+        whole: Slots in which a trial has a GPU for itself; they stay where sharing does not let
+            more trials run at a time, for want of cores or because no more are wanted.
+        num_trials: At least 1.
+    """
+    shared = slots(resources.model_copy(update={"gpus": share(num_trials)}))
+    return shared if shared.count > whole.count else whole
+
+
 def _fitting(node: Mapping[str, float], bundle: Mapping[str, float]) -> int:
-    return int(min(node.get(kind, 0) / amount for kind, amount in bundle.items()))
+    return min(_times(kind, node.get(kind, 0), amount) for kind, amount in bundle.items())
+
+
+def _times(kind: str, there: float, amount: float) -> int:
+    """Return how often an amount is there; a share of a GPU is a share of one and the same."""
+    parts = max(1, round(amount * RESOLUTION))
+    if kind == "GPU" and amount < 1:
+        return int(there) * (RESOLUTION // parts)
+    return round(there * RESOLUTION) // parts
 
 
 def _words(bundle: Mapping[str, float]) -> str:

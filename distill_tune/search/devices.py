@@ -4,14 +4,20 @@ from collections.abc import Mapping
 
 import torch
 
+from distill_tune.packing import USABLE_MEMORY
+
 
 def device_of(bundle: Mapping[str, float]) -> torch.device:
     """Return where work with these resources computes: a GPU only if it holds a share of one.
 
-    Ray leaves every GPU visible to work that asked for none. On a CPU the number of threads is
-    that of the cores.
+    Ray leaves every GPU visible to work that asked for none. Work with less than a whole one may
+    fill no more than its share of the memory: it runs out of its own, not of its neighbours'. On a
+    CPU the number of threads is that of the cores.
     """
-    if bundle.get("GPU", 0) > 0:
+    share = bundle.get("GPU", 0)
+    if share > 0:
+        if share < 1:
+            torch.cuda.set_per_process_memory_fraction(USABLE_MEMORY * share)
         return torch.device("cuda")
     torch.set_num_threads(max(1, int(bundle.get("CPU", 1))))
     return torch.device("cpu")

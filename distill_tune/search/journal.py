@@ -32,6 +32,12 @@ class Journal:
         """What the log adds up to."""
         return fold(self.events)
 
+    def session_events(self) -> list[Event]:
+        """Return the events of the newest session."""
+        kinds = [event["event"] for event in reversed(self.events)]
+        count = kinds.index("session_started") if "session_started" in kinds else len(kinds)
+        return self.events[len(self.events) - count :]
+
     def emit(self, kind: str, **fields: Any) -> None:
         """Append an event; it is on disk when this returns."""
         event = {"event": kind, "time": time.time(), **fields}

@@ -33,13 +33,16 @@ def victims(said: str) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def memory_detail(config: TrialConfig, said: str, used_gb: float | None = None) -> str:
+def memory_detail(
+    config: TrialConfig, said: str, used_gb: float | None = None, *, share: float = 1
+) -> str:
     """Return why a trial ran out of memory, in a line that names what it is that needs memory.
 
     Args:
         config: The trial's.
         said: What the allocator or Ray said.
         used_gb: What the trial's process had, if known.
+        share: How much of a GPU it may use; a share is a limit of its memory too.
     """
     node = _NODE.search(said)
     if node is None:
@@ -48,9 +51,10 @@ def memory_detail(config: TrialConfig, said: str, used_gb: float | None = None) 
         mine = "" if used_gb is None else f" at {used_gb:g} GB"
         why = f"its worker was killed{mine}, as the machine was short of memory ({node[1]})"
     gan = config.gan.batch_size
-    return (
-        f"{config.backbone.name} with batches of {config.classifier.batch_size}, GAN {gan}: {why}"
-    )
+    what = f"{config.backbone.name} with batches of {config.classifier.batch_size}, GAN {gan}"
+    if share < 1:
+        what += f", on {share:g} of a GPU (resources.gpus)"
+    return f"{what}: {why}"
 
 
 def actor_id(trial: Any) -> str:

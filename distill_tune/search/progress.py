@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distill_tune.packing import PACKING, gpu_uses, packing_words
 from distill_tune.report import duration, trials_table
 from distill_tune.study import Study
 from distill_tune.trials import Event, StudyState, TrialRecord, best, fold
@@ -67,7 +68,7 @@ class Progress:
         if event["event"] == "trial_started":
             self._first_start = min(self._first_start, event["time"])
         line = self._line(event)
-        if line and (self._live is None or event["event"] in {"stage", "warning"}):
+        if line and (self._live is None or event["event"] in {"stage", "warning", PACKING}):
             self.say(line)
 
     def stage(self, name: str, text: str) -> None:
@@ -86,6 +87,8 @@ class Progress:
             return f"shared stage {event['name']}: {found}"
         if kind == "warning":
             return f"warning: {event['text']}"
+        if kind == PACKING:
+            return "".join(packing_words(*found) for found in gpu_uses([event]).items())
         if kind in {"trial_started", "epoch", "trial_ended"}:
             return self._trial_line(event, self._state.trials[event["trial"]])
         return ""

@@ -1,6 +1,5 @@
 """The trainable: a thin adaptor of a trial to Ray. One step = one epoch of stage 3."""
 
-import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from distill_tune import __version__
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
-from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoint_writer import CheckpointWriter
 from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
+from distill_tune.search.gpu_use import GpuMeter
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
@@ -25,12 +24,9 @@ from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
 from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place
+from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.study import Study
-from distill_tune.tracking import TensorBoard
 from distill_tune.training import model_files
-
-_GRID_PER_CLASS = 8
-_HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity")
 
 
 class DistillTrial(tune.Trainable):
@@ -62,6 +58,7 @@ class DistillTrial(tune.Trainable):
             raise TypeError("study and images are given by tune.with_parameters")
         self._study, self._images, self._root = study, images.images(), root
         self._is_sharing = is_sharing
+        self._meter = GpuMeter()
         self._ends = {
             *rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor),
             study.max_epochs,
@@ -72,7 +69,8 @@ class DistillTrial(tune.Trainable):
         self._proposal, self._name = config, trial_name(config)
         self._warnings: list[str] = []
         self._reported = 0
-        self._board: TensorBoard | None = None
+        self._adopted: list[str] = []
+        self._board: TrialBoard | None = None
         self._checkpoints = CheckpointWriter(
             self._root, self._name, self._study.search.checkpoint_share
         )
@@ -85,15 +83,12 @@ class DistillTrial(tune.Trainable):
 
     def _build(self, config: dict[str, Any]) -> None:
         self._config = self._study.trial_config(config["backbone"], config["params"])
-        held = self.trial_resources
-        self._device = device_of(held.required_resources if held is not None else {})
+        self._bundle = getattr(self.trial_resources, "required_resources", {})
+        self._device = device_of(self._bundle)
+        self._meter.begin(config["backbone"], self._study.resources, self._bundle)
         reports = self._begin_trial()
-        board = TensorBoard(StudyDirectory(self._root).path(f"tensorboard/{self._name}"))
-        self._board = board
-        self._hparams = {"backbone": config["backbone"], **config["params"]}
-        board.hparams(self._hparams, dict.fromkeys(_HPARAMS_METRICS, math.nan))
-        for report in reports:
-            board.scalars(report.stage, report.step, report.metrics)
+        shown = {"backbone": config["backbone"], **config["params"]}
+        self._board = TrialBoard(self._root, self._name, shown, reports)
         self._go_on()
 
     def _begin_trial(self) -> list[Report]:
@@ -101,7 +96,6 @@ class DistillTrial(tune.Trainable):
         self._best = float("-inf")
         self._trial = Trial(self._config, self._images, self._device)
         self._reports: Iterator[Report] = self._trial.run()
-        self._adopted: list[str] = []
         if not self._is_sharing:
             return []
         store = StageStore(self._root, self._images.digest, Place.here(self._device))
@@ -146,8 +140,8 @@ class DistillTrial(tune.Trainable):
         Returns:
             ``objective``, the best value so far, and every number of the epoch; ``done`` after
             the last epoch. A trial that cannot go on reports ``failure`` and its reason instead,
-            with a finite objective that nobody reads. ``warnings`` and ``stages``, the keys of the
-            products that it took over, are for the study's records.
+            with an objective that nobody reads. ``warnings``, ``gpu_use`` and ``stages``, the keys
+            of the products that it took over, are for the study's records.
         """
         result = self._result() | {"warnings": self._warnings, "stages": self._adopted}
         self._warnings, self._adopted = [], []
@@ -160,42 +154,38 @@ class DistillTrial(tune.Trainable):
             if self._reported:
                 # Not before: asked for more, it knows that the driver has logged that epoch. Else
                 # a kill in between would leave a trial that goes on after an epoch nobody has.
-                self._checkpoints.offer(self._reported, self._checkpoint)
+                # With ``fit`` the experiment ends when it is known what fits.
+                is_wanted = self._study.resources.gpus == "fit" and self._bundle.get("GPU") == 1
+                self._checkpoints.offer(self._reported, self._checkpoint, is_wanted=is_wanted)
             return self._next_epoch()
         except DivergedError as error:
             return self._failure(error.reason, error.detail)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            return self._failure("out_of_memory", memory_detail(self._config, str(error)))
+            detail = memory_detail(self._config, str(error), share=self._bundle.get("GPU", 1))
+            return self._failure("out_of_memory", detail)
 
     def _next_epoch(self) -> dict[str, Any]:
         seconds: defaultdict[str, float] = defaultdict(float)
-        for report in self._reports:
+        for report in self._meter.watch(self._reports):
             seconds[f"seconds/{report.stage}"] += report.seconds
-            self._open_board.scalars(report.stage, report.step, report.metrics)
+            self._open_board.add(report)
             if report.stage == "joint":
                 return self._epoch_result(report, dict(seconds))
         return self._failure("error", "the trial was over before this epoch")
 
     @property
-    def _open_board(self) -> TensorBoard:
+    def _open_board(self) -> TrialBoard:
         if self._board is None:
             raise RuntimeError(f"{self._name}: its TensorBoard run is closed")
         return self._board
 
     def _epoch_result(self, report: Report, seconds: Metrics) -> dict[str, Any]:
-        board = self._open_board
-        value = report.metrics[self._study.search.metric]
-        self._best = max(self._best, value)
-        if self._is_grid_due(report.step):
-            images = self._trial.sample_images(_GRID_PER_CLASS)
-            board.images("synthetic", report.step, images, columns=_GRID_PER_CLASS)
-        board.flush()
-        shown = {OBJECTIVE: self._best, **report.metrics}
-        board.hparams(
-            self._hparams, {name: shown[name] for name in _HPARAMS_METRICS}, step=report.step
-        )
+        self._best = max(self._best, report.metrics[self._study.search.metric])
+        is_grid_due = report.step in {1, self._study.min_epochs, self._study.max_epochs}
+        images = self._trial.sample_images(GRID_PER_CLASS) if is_grid_due else None
+        self._open_board.add_epoch(report, self._best, images)
         if report.step in self._ends:
             # Before anybody hears of this epoch: a trial that is over has its model.
             files = model_files(self._trial, self._images, self._best)
@@ -207,11 +197,8 @@ class DistillTrial(tune.Trainable):
             "training_iteration": report.step,
             "done": report.step == report.num_steps,
             "metrics": {**report.metrics, **seconds},
+            **self._meter.told(),
         }
-
-    def _is_grid_due(self, epoch: int) -> bool:
-        """Draw images at the first epoch, at the rung and at the end."""
-        return epoch in {1, self._study.min_epochs, self._study.max_epochs}
 
     def _failure(self, reason: str, detail: str) -> dict[str, Any]:
         if self._board is not None:

@@ -13,6 +13,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
+from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import Raw, SamplerPlan, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
@@ -84,44 +85,46 @@ def tune_trials(
     checkpoint by its name. So nothing depends on the state that Ray keeps of an experiment.
 
     Where Ray gives up an experiment (its memory monitor killed a worker) or a trial (a worker was
-    lost at a bad moment), another experiment goes on.
+    lost at a bad moment), another experiment goes on. So it does with ``gpus: fit`` when it is
+    known how many trials share a GPU: ``slots`` give a whole one to each.
     """
-    trainable = tune.with_resources(
-        tune.with_parameters(
-            DistillTrial,
-            study=study,
-            images=PlacedImages.of(images),
-            root=journal.directory.path(),
-            is_sharing=is_sharing,
-        ),
-        dict(slots.bundle),
+    trainable = tune.with_parameters(
+        DistillTrial,
+        study=study,
+        images=PlacedImages.of(images),
+        root=journal.directory.path(),
+        is_sharing=is_sharing,
     )
     losses: Counter[int] = Counter()
     for attempt in itertools.count():
+        present = present_slots(study, slots, journal.events)
+        packing = PackingCallback(study, journal, slots, present)
         sampler, scheduler = make_sampler(study), make_scheduler(study)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())
         callback = StudyCallback(journal, sampler, study, losses)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
-            trainable,
-            tune_config=_tune_config(study, slots, sampler, scheduler),
+            tune.with_resources(trainable, dict(present.bundle)),
+            tune_config=_tune_config(study, present, sampler, scheduler),
             run_config=_run_config(
                 study,
                 callback,
+                packing,
                 name=f"{session}-{attempt}" if attempt else session,
                 storage_path=journal.directory.path("ray"),
             ),
         )
-        is_over = _is_over(tuner, callback)
+        is_over = _is_over(tuner, callback, packing)
         ended = [trial for trial in journal.state.trials.values() if trial.ended_at is not None]
         if is_over or len(ended) >= study.search.num_trials:
             return
 
 
-def _is_over(tuner: tune.Tuner, callback: StudyCallback) -> bool:
+def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallback) -> bool:
     """Run an experiment; False when it has to go on in another one."""
     on_interrupt = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
     try:
         tuner.fit()
     except Exception as error:
@@ -130,11 +133,14 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback) -> bool:
         if callback.fatal is not None:
             raise callback.fatal from error
         raise
+    else:
+        # Interrupted, Ray has put back the handler that it found.
+        is_interrupted = is_main and signal.getsignal(signal.SIGINT) is on_interrupt
+        return is_interrupted or not packing.is_due
     finally:
-        if threading.current_thread() is threading.main_thread():
+        if is_main:
             # Ray leaves its own, which ends an experiment that is over.
             signal.signal(signal.SIGINT, on_interrupt)
-    return True
 
 
 def _tune_config(
@@ -154,12 +160,18 @@ def _tune_config(
 
 
 def _run_config(
-    study: Study, callback: StudyCallback, *, name: str, storage_path: str
+    study: Study,
+    callback: StudyCallback,
+    packing: PackingCallback,
+    *,
+    name: str,
+    storage_path: str,
 ) -> tune.RunConfig:
     return tune.RunConfig(
         name=name,
         storage_path=storage_path,
-        callbacks=[callback],
+        callbacks=[callback, packing],
+        stop=PackingStopper(packing),
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
         # Trials write their own: Ray's stop a trial twice, to write it and to copy it.
         checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

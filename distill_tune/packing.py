@@ -1,0 +1,98 @@
+"""How many trials share a GPU: what one of them was seen to take, and what follows from that."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from distill_tune.trials import Event
+
+PACKING = "packing"
+"""The kind of event that holds what a trial takes."""
+
+USABLE_MEMORY = 0.9
+"""The share of a GPU's memory that trials may fill; the rest is for peaks that were not seen."""
+
+RESOLUTION = 10_000
+"""Ray counts a GPU in so many parts, and cuts off what is finer."""
+
+_MOST, _MOST_UNSEEN = 16, 4
+_GIB = 2.0**30
+
+
+class GpuUse(NamedTuple):
+    """What one trial takes of a GPU that it has for itself.
+
+    Attributes:
+        memory_bytes: At its peak, with all that the process and others hold beside tensors.
+        total_bytes: What the GPU has.
+        utilisation: The share of the time in which the GPU computed, in [0, 1]; None where that
+            cannot be seen.
+    """
+
+    memory_bytes: int
+    total_bytes: int
+    utilisation: float | None
+
+
+def fitting(use: GpuUse) -> int:
+    """Return how many such trials share a GPU: at least 1, at most 16.
+
+    More than keep it busy are of no use. Where that cannot be seen, 4 at most: trials that only
+    wait for each other end later, and there is less to learn from while they run.
+    """
+    by_memory = int(USABLE_MEMORY * use.total_bytes / max(1, use.memory_bytes))
+    if use.utilisation is None:
+        by_time = _MOST_UNSEEN
+    else:
+        by_time = math.ceil(1 / max(use.utilisation, 1 / _MOST))
+    return max(1, min(by_memory, by_time))
+
+
+def share(num_trials: int) -> float:
+    """Return the share of a GPU, in (0, 1], of which so many fit as Ray counts them."""
+    return RESOLUTION // num_trials / RESOLUTION
+
+
+def trials_per_gpu(uses: Mapping[str, GpuUse], backbones: Iterable[str]) -> int | None:
+    """Return how many trials of any of these backbones share a GPU; None until all were seen."""
+    names = set(backbones)
+    return min(fitting(uses[name]) for name in names) if names <= uses.keys() else None
+
+
+def gpu_uses(events: Iterable[Event]) -> dict[str, GpuUse]:
+    """Return what a trial of each backbone takes, by the newest event that tells it.
+
+    What makes no sense is passed over.
+    """
+    found: dict[str, GpuUse] = {}
+    for event in events:
+        if event.get("event") == PACKING:
+            use = _use(event)
+            if use is not None:
+                found[str(event.get("backbone"))] = use
+    return found
+
+
+def _use(event: Event) -> GpuUse | None:
+    try:
+        memory, total = int(event["memory_bytes"]), int(event["total_bytes"])
+        said = event["utilisation"]
+        utilisation = None if said is None else float(said)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    is_sound = 0 < memory < 2**63 and 0 < total < 2**63
+    if not is_sound or (utilisation is not None and not 0 <= utilisation <= 1):
+        return None
+    return GpuUse(memory, total, utilisation)
+
+
+def packing_words(backbone: str, use: GpuUse) -> str:
+    """Return what a trial takes, how many fit, and how to ask for that."""
+    took = f"{use.memory_bytes / _GIB:.1f} GiB of {use.total_bytes / _GIB:.1f} GiB"
+    if use.utilisation is None:
+        took += " of its GPU (how busy that is cannot be seen)"
+    else:
+        took += f" and {100 * use.utilisation:.0f} % of the time of its GPU"
+    count = fitting(use)
+    how = "1 fits" if count == 1 else f"{count} fit (--set resources.gpus={share(count):g})"
+    return f"{backbone}: one trial takes {took}: {how}"

@@ -1,0 +1,104 @@
+"""Trials that share a GPU: what one takes is recorded, and where asked so many run on it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+from ray.tune.stopper import NoopStopper
+
+from distill_tune.packing import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
+from distill_tune.search.cluster import Slots, packed
+from distill_tune.search.journal import Journal
+from distill_tune.study import Study
+from distill_tune.trials import Event
+
+
+def present_slots(study: Study, whole: Slots, events: Iterable[Event]) -> Slots:
+    """Return the slots that a study has now.
+
+    Args:
+        study: The whole search.
+        whole: Slots in which a trial has a GPU for itself, where there is any.
+        events: The study's log. With ``gpus: fit`` trials share GPUs as soon as it tells what one
+            of each backbone takes.
+    """
+    if study.resources.gpus != "fit" or "GPU" not in whole.bundle:
+        return whole
+    uses = gpu_uses(events)
+    count = trials_per_gpu(uses, (backbone.name for backbone in study.backbones))
+    return whole if count is None else packed(study.resources, whole, count)
+
+
+class PackingCallback(tune.Callback):
+    """Records what trials take of a GPU, and knows when to go on with more of them on each.
+
+    Args:
+        study: The whole search.
+        journal: Where events go.
+        whole: Slots in which a trial has a GPU for itself.
+        slots: Those of this experiment.
+    """
+
+    def __init__(self, study: Study, journal: Journal, whole: Slots, slots: Slots) -> None:
+        self._study, self._journal = study, journal
+        self._whole, self._slots = whole, slots
+        self._running: Counter[int] = Counter()
+        self._can_be_more = False
+
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        """Pickle as nothing, as the study's own callback does."""
+        return tune.Callback, ()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether another experiment is to go on: more trials fit, and all that run are saved.
+
+        A trial is, from its second report here on: it wrote the first one's checkpoint before.
+        """
+        return self._can_be_more and all(count >= 2 for count in self._running.values())
+
+    def on_trial_start(self, **info: Any) -> None:  # type: ignore[override]
+        self._running[_number(info["trial"])] = 0
+
+    def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
+        self._running.pop(_number(info["trial"]), None)
+
+    def on_trial_error(self, **info: Any) -> None:  # type: ignore[override]
+        self._running.pop(_number(info["trial"]), None)
+
+    def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]
+        self._running[_number(info["trial"])] += 1
+        found = info["result"].get("gpu_use")
+        if found is not None:
+            self._hear(info["trial"].config["backbone"], GpuUse(**found))
+
+    def _hear(self, backbone: str, use: GpuUse) -> None:
+        """Record what the first trial of a backbone in this session takes; of others, only more."""
+        known = gpu_uses(self._journal.session_events()).get(backbone)
+        if known is not None and fitting(use) >= fitting(known):
+            return
+        self._journal.emit(PACKING, backbone=backbone, **use._asdict())
+        slots = present_slots(self._study, self._whole, self._journal.events)
+        over = sum(trial.ended_at is not None for trial in self._journal.state.trials.values())
+        is_work_left = self._study.search.num_trials - over > self._slots.count
+        self._can_be_more = is_work_left and slots.count > self._slots.count
+
+
+class PackingStopper(NoopStopper):
+    """Ends an experiment, in an orderly way, as soon as another is to go on."""
+
+    def __init__(self, packing: PackingCallback) -> None:
+        self._packing = packing
+
+    def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
+        """Pickle as nothing, as the callback does."""
+        return NoopStopper, ()
+
+    def stop_all(self) -> bool:
+        return self._packing.is_due
+
+
+def _number(trial: RayTrial) -> int:
+    return int(trial.config["number"])

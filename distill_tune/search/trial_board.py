@@ -1,0 +1,63 @@
+"""What TensorBoard shows of a trial of a search: curves, a row of HParams, grids of images."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distill_tune.distill.trial import Report
+from distill_tune.records import StudyDirectory
+from distill_tune.search.scheduler import OBJECTIVE
+from distill_tune.tracking import TensorBoard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GRID_PER_CLASS = 8
+_HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity")
+
+
+class TrialBoard:
+    """One trial's TensorBoard run.
+
+    Args:
+        root: The study directory or URI.
+        name: Of the trial.
+        params: Its row in HParams.
+        reports: What its shared stages reported when they were computed.
+    """
+
+    def __init__(
+        self, root: str, name: str, params: Mapping[str, Any], reports: Iterable[Report]
+    ) -> None:
+        self._board = TensorBoard(StudyDirectory(root).path(f"tensorboard/{name}"))
+        self._params = params
+        self._board.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
+        for report in reports:
+            self.add(report)
+
+    def add(self, report: Report) -> None:
+        """Show the numbers of a report."""
+        self._board.scalars(report.stage, report.step, report.metrics)
+
+    def add_epoch(self, report: Report, best: float, images: "Tensor | None") -> None:
+        """Show what an epoch of stage 3 adds to its numbers; all of it has left the process then.
+
+        Args:
+            report: The epoch's.
+            best: The objective so far.
+            images: A grid of synthetic images, ``GRID_PER_CLASS`` a class, or None.
+        """
+        if images is not None:
+            self._board.images("synthetic", report.step, images, columns=GRID_PER_CLASS)
+        self._board.flush()
+        shown = {OBJECTIVE: best, **report.metrics}
+        metrics = {name: shown[name] for name in _HPARAMS_METRICS}
+        self._board.hparams(self._params, metrics, step=report.step)
+
+    def flush(self) -> None:
+        """Let everything leave the process."""
+        self._board.flush()
+
+    def close(self) -> None:
+        """Close the run."""
+        self._board.close()
