@@ -36,17 +36,15 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
         self._cost_s: float | None = None
+        self._written = 0
         self._since = time.monotonic()
 
-    def offer(
-        self, epoch: int, make: Callable[[], dict[str, Any]], *, is_wanted: bool = False
-    ) -> bool:
+    def offer(self, epoch: int, make: Callable[[], dict[str, Any]]) -> bool:
         """Write a checkpoint if it is due.
 
         Args:
             epoch: After which it is; its name.
             make: Returns its content, tensors and plain data only; copied before this returns.
-            is_wanted: Write it whatever it costs.
 
         Returns:
             Whether it is being written.
@@ -54,22 +52,29 @@ class CheckpointWriter:
         Raises:
             Exception: What the last one failed with, such as OSError on a full disk.
         """
-        is_wanted = is_wanted or self._share >= 1
-        if is_wanted:
+        if self._share >= 1:
             self.wait()
         if self._thread is not None and self._thread.is_alive():
             return False
         self.wait()
         if self._cost_s is None:
             self._cost_s = num_bytes(make()) / _BYTES_PER_S
-        if not is_wanted and time.monotonic() - self._since < self._cost_s * (1 / self._share - 1):
+        if time.monotonic() - self._since < self._cost_s * (1 / self._share - 1):
             return False
         began = time.perf_counter()
         copy = on_host(make())
         stood_s = time.perf_counter() - began
         self._thread = threading.Thread(target=self._write, args=(epoch, copy, stood_s))
+        self._written = epoch
         self._thread.start()
         return True
+
+    def save(self, epoch: int, make: Callable[[], dict[str, Any]]) -> None:
+        """Write one now, unless it is there; it fails in silence, as an older one will do."""
+        self.close()
+        if epoch > self._written:
+            with suppress(Exception):
+                store_checkpoint(self._root, self._trial, epoch, make())
 
     def wait(self) -> None:
         """Wait for the checkpoint that is being written.

@@ -55,9 +55,9 @@ class PackingCallback(tune.Callback):
     def is_due(self) -> bool:
         """Whether another experiment is to go on: more trials fit, and all that run are saved.
 
-        A trial is, from its second report here on: it wrote the first one's checkpoint before.
+        A trial is saved where it is stopped, once it has an epoch behind it.
         """
-        return self._can_be_more and all(count >= 2 for count in self._running.values())
+        return self._can_be_more and all(self._running.values())
 
     def on_trial_start(self, **info: Any) -> None:  # type: ignore[override]
         self._running[_number(info["trial"])] = 0

@@ -154,9 +154,7 @@ class DistillTrial(tune.Trainable):
             if self._reported:
                 # Not before: asked for more, it knows that the driver has logged that epoch. Else
                 # a kill in between would leave a trial that goes on after an epoch nobody has.
-                # With ``fit`` the experiment ends when it is known what fits.
-                is_wanted = self._study.resources.gpus == "fit" and self._bundle.get("GPU") == 1
-                self._checkpoints.offer(self._reported, self._checkpoint, is_wanted=is_wanted)
+                self._checkpoints.offer(self._reported, self._checkpoint)
             return self._next_epoch()
         except DivergedError as error:
             return self._failure(error.reason, error.detail)
@@ -219,12 +217,16 @@ class DistillTrial(tune.Trainable):
         """Become another trial in the same process: imports and data are paid for once."""
         # Ray asks for this only where a trial is over.
         self._checkpoints.discard()
+        self._reported = 0
         self.cleanup()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Close what is open."""
+        """Save what a trial that is stopped on its way has behind it; close what is open."""
+        if 0 < self._reported < self._study.max_epochs:
+            # Of one that is over by a rung, the session deletes it in the end.
+            self._checkpoints.save(self._reported, self._checkpoint)
         self._checkpoints.close()
         if self._board is not None:
             self._board.close()

@@ -106,3 +106,17 @@ def test_nothing_is_left_of_a_trial_that_is_over(tmp_path: Path) -> None:
     writer.offer(1, lambda: {"w": torch.zeros(100_000)})
     writer.discard()
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_trial_that_is_stopped_is_saved_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = CheckpointWriter(str(tmp_path), NAME, 0.05)
+    writer.save(3, lambda: {"w": torch.zeros(4)})
+    assert epochs(tmp_path) == [3]
+    always = CheckpointWriter(str(tmp_path), NAME, 1.0)
+    always.offer(4, dict)
+    stored: list[int] = []
+    monkeypatch.setattr(checkpoint_writer, "store_checkpoint", lambda *a: stored.append(a[2]))
+    always.save(4, dict)
+    assert stored == []

@@ -70,7 +70,8 @@ def saved(
     alone = Alone(tmp_path_factory.mktemp("saved"), study, images)
     trial = alone.begin()
     results = [trial.step() for _ in range(3)]
-    trial.cleanup()
+    # Not closed, as after a kill.
+    trial._checkpoints.wait()
     return alone.root, results
 
 
@@ -187,7 +188,10 @@ def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:
         assert found == ([] if epoch == 1 else ["checkpoint_000001"])
     trial.reset_config(CONFIG | {"number": 1})
     assert not list(alone.root.glob("checkpoints/*/checkpoint_*"))
+    trial.step()
     trial.cleanup()
+    (stopped,) = alone.root.glob("checkpoints/*/checkpoint_*")
+    assert stopped.name == "checkpoint_000001"
 
 
 def no_memory() -> Iterator[Any]:
