@@ -10,9 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distill_tune.fold import fold
 from distill_tune.report import duration, trials_table
 from distill_tune.study import Study
-from distill_tune.trials import Event, StudyState, TrialRecord, best, fold
+from distill_tune.trials import Event, StudyState, TrialRecord, best
 
 if TYPE_CHECKING:
     from types import TracebackType

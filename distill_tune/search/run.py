@@ -101,7 +101,7 @@ class Session:
             journal.emit("warning", text=damage)
         for change in changes:
             journal.emit("warning", text=f"gone on with although changed: {change}")
-        if not any(event["event"] == "data" for event in journal.events):
+        if not journal.has("data"):
             data = self.images
             journal.emit(
                 "data",
