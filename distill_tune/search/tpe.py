@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
@@ -41,8 +42,9 @@ class OptunaSampler(OptunaSearch):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._plan, self._backbone = plan, backbone
         self._trial_ids: list[str] = []
+        self._distributions = plan.distributions()
         super().__init__(
-            plan.distributions() or no_dimensions, metric=OBJECTIVE, mode=MODE, sampler=self._tpe()
+            self._distributions or no_dimensions, metric=OBJECTIVE, mode=MODE, sampler=self._tpe()
         )
 
     @property
@@ -136,8 +138,7 @@ class OptunaSampler(OptunaSearch):
 
     def _tpe(self) -> optuna.samplers.TPESampler:
         seed = self._plan.seed_of(self._backbone, len(self._trial_ids))
-        startup = self._plan.num_startup_trials
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+        return _FixedSpaceTPE(self._distributions, seed, self._plan.num_startup_trials)
 
     def _frozen(self, trial_id: str) -> FrozenTrial:
         number: int = self._ot_trials[trial_id].number
@@ -159,6 +160,26 @@ class OptunaSampler(OptunaSearch):
         # Of the states that TPE looks at, this one needs no value; the constraint comes first.
         self._ot_trials[trial_id].set_constraint("feasible", 1.0)
         self._tell(trial_id, TrialState.PRUNED)
+
+
+class _FixedSpaceTPE(optuna.samplers.TPESampler):
+    """TPE for trials that all have the same dimensions.
+
+    Optuna's own looks for what the dimensions of all earlier trials have in common.
+    """
+
+    def __init__(
+        self, space: Mapping[str, BaseDistribution], seed: int, num_startup_trials: int
+    ) -> None:
+        super().__init__(seed=seed, n_startup_trials=num_startup_trials)
+        self._space = {name: space[name] for name in sorted(space) if not space[name].single()}
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        return dict(self._space)
 
 
 def _has_failed(result: dict[str, Any]) -> bool:
