@@ -109,11 +109,10 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
         yield copy
 
 
-def delete_checkpoints(directory: StudyDirectory, trial: str) -> None:
-    """Delete what a trial that is over needs no more."""
+def delete_checkpoints(directory: StudyDirectory, trial: str, *, keep: int = 0) -> None:
+    """Delete the checkpoints of a trial but for the newest: one that is over needs none."""
     filesystem, _ = fsspec.core.url_to_fs(directory.root)
-    for folder in newest_first(directory.root, trial):
-        # Ray itself deletes all but the last few, at the same time.
+    for folder in newest_first(directory.root, trial)[keep:]:
         with suppress(FileNotFoundError):
             filesystem.rm(folder, recursive=True)
 

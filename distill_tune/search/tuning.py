@@ -73,7 +73,13 @@ def _defaults(study: Study) -> dict[str, Raw]:
     return raw_point(study.space.dimensions, values)
 
 
-def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots) -> None:
+def tune_trials(
+    study: Study,
+    images: ImageData,
+    journal: Journal,
+    slots: Slots,
+    trainable: type[tune.Trainable] = DistillTrial,
+) -> None:
     """Run every trial that is not over yet.
 
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the
@@ -83,10 +89,8 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
     Where Ray gives up an experiment (its memory monitor killed a worker) or a trial (a worker was
     lost at a bad moment), another experiment goes on.
     """
-    trainable = tune.with_resources(
-        tune.with_parameters(
-            DistillTrial, study=study, images=images, root=journal.directory.path()
-        ),
+    placed = tune.with_resources(
+        tune.with_parameters(trainable, study=study, images=images, root=journal.directory.path()),
         dict(slots.bundle),
     )
     losses: Counter[int] = Counter()
@@ -97,7 +101,7 @@ def tune_trials(study: Study, images: ImageData, journal: Journal, slots: Slots)
         callback = StudyCallback(journal, sampler, study, losses)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
-            trainable,
+            placed,
             tune_config=_tune_config(study, slots, sampler, scheduler),
             run_config=_run_config(
                 study,
@@ -154,9 +158,8 @@ def _run_config(
         storage_path=storage_path,
         callbacks=[callback],
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
-        checkpoint_config=tune.CheckpointConfig(
-            checkpoint_frequency=1, num_to_keep=2, checkpoint_at_end=False
-        ),
+        # How many are kept is the callback's affair.
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=False),
         verbose=0,
     )
 
