@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -43,6 +44,7 @@ class OptunaSampler(OptunaSearch):
         self._plan, self._backbone = plan, backbone
         self._trial_ids: list[str] = []
         self._distributions = plan.distributions()
+        self._rows: dict[int, tuple[float, ...]] = {}
         super().__init__(
             self._distributions or no_dimensions, metric=OBJECTIVE, mode=MODE, sampler=self._tpe()
         )
@@ -138,7 +140,8 @@ class OptunaSampler(OptunaSearch):
 
     def _tpe(self) -> optuna.samplers.TPESampler:
         seed = self._plan.seed_of(self._backbone, len(self._trial_ids))
-        return _FixedSpaceTPE(self._distributions, seed, self._plan.num_startup_trials)
+        startup = self._plan.num_startup_trials
+        return _FixedSpaceTPE(self._distributions, self._rows, seed, startup)
 
     def _frozen(self, trial_id: str) -> FrozenTrial:
         number: int = self._ot_trials[trial_id].number
@@ -163,16 +166,28 @@ class OptunaSampler(OptunaSearch):
 
 
 class _FixedSpaceTPE(optuna.samplers.TPESampler):
-    """TPE for trials that all have the same dimensions.
+    """TPE for trials that all have the same dimensions: the same proposals, sooner.
 
-    Optuna's own looks for what the dimensions of all earlier trials have in common.
+    Optuna's own looks, before each proposal, for what the dimensions of all earlier trials have
+    in common, and translates all their params anew.
+
+    Args:
+        space: All dimensions.
+        rows: The translated params of trials that are over, by number; filled here.
+        seed: Of this proposal.
+        num_startup_trials: Random ones.
     """
 
     def __init__(
-        self, space: Mapping[str, BaseDistribution], seed: int, num_startup_trials: int
+        self,
+        space: Mapping[str, BaseDistribution],
+        rows: dict[int, tuple[float, ...]],
+        seed: int,
+        num_startup_trials: int,
     ) -> None:
         super().__init__(seed=seed, n_startup_trials=num_startup_trials)
         self._space = {name: space[name] for name in sorted(space) if not space[name].single()}
+        self._rows = rows
 
     def infer_relative_search_space(
         self,
@@ -180,6 +195,22 @@ class _FixedSpaceTPE(optuna.samplers.TPESampler):
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         return dict(self._space)
+
+    def _get_internal_repr(
+        self,
+        trials: list[FrozenTrial],
+        search_space: dict[str, BaseDistribution],
+        study: optuna.Study,
+    ) -> dict[str, np.ndarray]:
+        if list(search_space) != list(self._space):
+            return super()._get_internal_repr(trials, search_space, study)
+        new = [trial for trial in trials if trial.number not in self._rows]
+        columns = super()._get_internal_repr(new, search_space, study)
+        rows = dict(zip((t.number for t in new), zip(*columns.values(), strict=True), strict=True))
+        self._rows.update((t.number, rows[t.number]) for t in new if t.state.is_finished())
+        table = [rows.get(t.number) or self._rows[t.number] for t in trials]
+        values = np.array(table).reshape(-1, len(search_space))
+        return dict(zip(search_space, np.ascontiguousarray(values.T), strict=True))
 
 
 def _has_failed(result: dict[str, Any]) -> bool:
