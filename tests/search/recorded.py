@@ -156,7 +156,7 @@ class RecordingScheduler(FIFOScheduler):
 
 
 class RecordingCallback(tune.Callback):
-    """Does as ours: notes what it is told, deletes the checkpoints of a trial that is over."""
+    """Does as ours: notes what it is told, deletes the checkpoints that nobody needs any more."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -177,6 +177,11 @@ class RecordingCallback(tune.Callback):
             and info["result"]["epoch"] == 1
         ):
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_checkpoint(self, **info: Any) -> None:  # type: ignore[override]
+        folder = self._record.folder / f"session-0001/{folder_name(info['trial'])}"
+        for checkpoint in sorted(folder.glob("checkpoint_*"))[:-2]:
+            shutil.rmtree(checkpoint)
 
     def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
         self._add("complete", info["trial"], result=dict(info["trial"].last_result))
@@ -237,7 +242,7 @@ def search(
             callbacks=[RecordingCallback(record)],
             failure_config=tune.FailureConfig(max_failures=max_failures),
             checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=1, num_to_keep=2, checkpoint_at_end=False
+                checkpoint_frequency=1, checkpoint_at_end=False
             ),
             verbose=0,
         ),

@@ -91,7 +91,8 @@ def test_the_epoch_is_what_the_trial_says(record: Record) -> None:
 def test_the_last_two_checkpoints_are_where_a_resume_looks(record: Record) -> None:
     """Else nothing is found to go on from; and an epoch is logged before it is saved, not after.
 
-    The last one is written, ``checkpoint_at_end=False`` or not, before the end is told.
+    The last one is written, ``checkpoint_at_end=False`` or not, before the end is told; one that
+    is told of is whole, so that all but the last two can go.
     """
     before = [c.facts["checkpoints"] for c in record.calls if c[:3] == ("callback", "result", DONE)]
     names = [f"checkpoint_{number:06d}" for number in range(4)]
