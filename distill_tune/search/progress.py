@@ -105,8 +105,8 @@ class Progress:
     def _summary(self) -> str:
         over = sum(t.ended_at is not None for t in self._state.trials.values())
         parts = [f"{over}/{self._study.search.num_trials} trials"]
-        for backbone in self._state.backbones:
-            winner = best(self._state, backbone)
+        for backbone in self._study.backbones:
+            winner = best(self._state, backbone.name)
             if winner is not None and winner.value is not None:
                 parts.append(f"best {winner.name} {winner.value:.4f}")
         parts.append(duration(time.time() - self._started))
