@@ -4,6 +4,8 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from distill_tune.seal import seal_line, unseal_line
@@ -31,6 +33,13 @@ class _Reading(NamedTuple):
         return len(self.events) - len(self.damaged)
 
 
+class _Known(NamedTuple):
+    """What was read last, and of which state of the files."""
+
+    stamp: tuple[object, ...]
+    events: list[Event]
+
+
 class EventLog:
     """The log of one study.
 
@@ -43,6 +52,7 @@ class EventLog:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._known: _Known | None = None
 
     def exists(self) -> bool:
         """Tell whether there is a log, or a copy of it."""
@@ -59,6 +69,7 @@ class EventLog:
         text = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
         # A name that is no UTF-8 holds halves of signs: JSON has an escape for each.
         line = seal_line(text.encode("utf-8", "backslashreplace"))
+        self._known = None
         self._storage.append(LOG_FILE, line)
         if self._storage.is_local:
             self._storage.append(COPY_FILE, line)
@@ -68,10 +79,24 @@ class EventLog:
 
         A last line torn by a kill is passed over. If another is damaged, the copy is read; if
         that holds no more, a ``warning`` event stands in the place of each damaged line.
+        Files on a disk that are as they were at the last reading are not read again.
         """
-        log, complaint = self._best()
-        moment = log.events[-1]["time"] if log.events else 0.0
-        return [*log.events, *([_warning(complaint, moment)] if complaint else [])]
+        stamp = self._stamp()
+        if not stamp or self._known is None or self._known.stamp != stamp:
+            log, complaint = self._best()
+            moment = log.events[-1]["time"] if log.events else 0.0
+            events = [*log.events, *([_warning(complaint, moment)] if complaint else [])]
+            self._known = _Known(stamp, events)
+        return list(self._known.events)
+
+    def _stamp(self) -> tuple[object, ...]:
+        """Return what changes whenever one of the files does; empty if that cannot be known."""
+        stamps: list[object] = []
+        for name in (LOG_FILE, COPY_FILE) if self._storage.is_local else ():
+            with suppress(OSError):
+                found = Path(self._storage.path(name)).stat()
+                stamps.append((name, found.st_ino, found.st_size, found.st_mtime_ns))
+        return tuple(stamps)
 
     def mend(self) -> str:
         """Make log and copy alike, from the better of the two; only for who holds the lock.
@@ -83,7 +108,7 @@ class EventLog:
             return ""
         log, complaint = self._best()
         for name in (LOG_FILE, COPY_FILE):
-            if self._read(name).content != log.content:
+            if self._content(name) != log.content:
                 self._storage.write(name, log.content)
         return complaint
 
@@ -100,10 +125,12 @@ class EventLog:
         what = f"damaged in line {lines}" if is_there else "missing"
         return copy, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
 
+    def _content(self, name: str) -> bytes:
+        """Return a file's whole lines; nothing where there is no such file."""
+        return whole_lines(self._storage.read(name)) if self._storage.exists(name) else b""
+
     def _read(self, name: str) -> _Reading:
-        if not self._storage.exists(name):
-            return _Reading(b"", [], [])
-        content = whole_lines(self._storage.read(name))
+        content = self._content(name)
         events: list[Event] = []
         damaged = []
         for number, line in enumerate(content.split(b"\n"), start=1):

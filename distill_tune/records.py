@@ -13,9 +13,10 @@ from typing import Any
 
 from distill_tune.errors import StudyError, closest
 from distill_tune.event_log import EventLog
+from distill_tune.fold import fold
 from distill_tune.storage import storage_at
 from distill_tune.tables import epochs_csv, trials_csv
-from distill_tune.trials import Event, StudyState, fold
+from distill_tune.trials import Event, StudyState
 
 STUDY_FILE = "study.yaml"
 TRIALS_FILE = "trials.csv"
@@ -133,9 +134,13 @@ class StudyDirectory:
         """Write a file as a whole: a reader, or a kill, never sees a part of it."""
         self._storage.write(name, text.encode())
 
-    def write_tables(self) -> None:
-        """Write ``trials.csv`` and ``epochs.csv`` anew from the log."""
-        state = self.state()
+    def write_tables(self, state: StudyState | None = None) -> None:
+        """Write ``trials.csv`` and ``epochs.csv`` anew.
+
+        Args:
+            state: What the log adds up to, for who knows it; None: it is read.
+        """
+        state = self.state() if state is None else state
         self.write_text(TRIALS_FILE, trials_csv(state))
         self.write_text(EPOCHS_FILE, epochs_csv(state))
 

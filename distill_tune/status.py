@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from distill_tune.fold import fold
 from distill_tune.packing import GpuUse, fitting, gpu_uses
 from distill_tune.records import StudyDirectory
-from distill_tune.trials import StageRecord, StudyState, TrialRecord, best, fold
+from distill_tune.trials import StageRecord, StudyState, TrialRecord, best
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 
@@ -108,9 +109,7 @@ def _stages(state: StudyState) -> tuple[StageInfo, ...]:
     by_key: dict[str, list[StageRecord]] = {}
     for record in state.stages:
         by_key.setdefault(record.key, []).append(record)
-    return tuple(
-        _stage(records, len(state.adopted.get(key, ()))) for key, records in by_key.items()
-    )
+    return tuple(_stage(records, state.adopted.get(key, 0)) for key, records in by_key.items())
 
 
 def _stage(records: list[StageRecord], hits: int) -> StageInfo:

@@ -1,10 +1,10 @@
-"""What a study's events add up to: the trials, the sessions and the winner of each backbone."""
+"""A study's records: the trials, the sessions, the stages, and the winner of each backbone."""
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
@@ -110,6 +110,7 @@ class StudyState:
         trials: By number, in their order.
         stages: Every time that a shared stage was needed, oldest first.
         sessions: Oldest first.
+        adopted: How many trials took over the product of a shared stage, by its key.
         warnings: Of the search, and of reading its log.
     """
 
@@ -117,7 +118,7 @@ class StudyState:
     stages: tuple[StageRecord, ...]
     sessions: tuple[SessionRecord, ...]
     warnings: tuple[str, ...]
-    adopted: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    adopted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -160,106 +161,3 @@ def by_value(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 def _rank(trial: TrialRecord) -> tuple[float, int]:
     return (math.inf if trial.value is None else -trial.value, trial.number)
-
-
-def fold(events: Iterable[Event]) -> StudyState:
-    """Add up a log's events, oldest first.
-
-    Events of an unknown kind are passed over; one that lacks what its kind needs is passed over
-    with a warning. A trial that starts anew keeps its history.
-    """
-    draft = _Draft()
-    for position, event in enumerate(events, start=1):
-        kind = event.get("event")
-        try:
-            draft.add(str(kind), float(event["time"]), event)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            draft.warnings.append(f"event {position} ({kind}) is incomplete and was skipped")
-    return draft.state()
-
-
-@dataclass
-class _Draft:
-    """A study in the making: what ``fold`` changes event by event."""
-
-    trials: dict[int, dict[str, Any]] = field(default_factory=dict)
-    stages: list[StageRecord] = field(default_factory=list)
-    sessions: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    adopted: dict[str, frozenset[int]] = field(default_factory=dict)
-
-    def add(self, kind: str, time: float, event: Event) -> None:
-        if kind == "session_started":
-            self._close_session("interrupted")
-            started = {"started_at": time, "ended_at": time, "status": "running"}
-            self.sessions.append({"command": str(event["command"]), **started})
-        elif self.sessions and self.sessions[-1]["status"] == "running":
-            self.sessions[-1]["ended_at"] = max(time, self.sessions[-1]["ended_at"])
-        if kind == "session_ended":
-            if event["status"] not in get_args(SessionStatus):
-                raise ValueError(event["status"])
-            self._close_session(event["status"])
-        elif kind in {"stage", "stages_adopted"}:
-            self._add_to_stages(kind, time, event)
-        elif kind == "warning":
-            self.warnings.append(str(event["text"]))
-        elif kind in {"trial_started", "epoch", "trial_ended"}:
-            self._add_to_trial(kind, time, event)
-
-    def _close_session(self, status: SessionStatus) -> None:
-        if self.sessions and self.sessions[-1]["status"] == "running":
-            self.sessions[-1]["status"] = status
-
-    def _add_to_stages(self, kind: str, time: float, event: Event) -> None:
-        if kind == "stages_adopted":
-            for key in event["keys"]:
-                trials = self.adopted.get(str(key), frozenset())
-                self.adopted[str(key)] = trials | {int(event["trial"])}
-            return
-        stage = StageRecord(
-            name=str(event["name"]),
-            key=str(event["key"]),
-            seconds=float(event["seconds"]),
-            cost_s=float(event["cost_s"]),
-            metrics=_numbers(event.get("metrics", {})),
-            cached=bool(event["cached"]),
-            time=time,
-        )
-        self.stages.append(stage)
-
-    def _add_to_trial(self, kind: str, time: float, event: Event) -> None:
-        number = int(event["trial"])
-        if kind == "trial_started":
-            names = {"name": str(event["name"]), "backbone": str(event["backbone"])}
-            started = names | {"params": dict(event["params"])}
-            trial = self._trial(number)
-            trial.update(started, status="running", reason="", detail="", ended_at=None)
-            trial["started_at"] = time if trial["started_at"] is None else trial["started_at"]
-        elif kind == "epoch":
-            row = {int(event["epoch"]): _numbers(event["metrics"])}
-            self._trial(number)["history"].update(row)
-        else:
-            why = {name: str(event.get(name) or "") for name in ("reason", "detail")}
-            self._trial(number).update(why, status=str(event["status"]), ended_at=time)
-
-    def _trial(self, number: int) -> dict[str, Any]:
-        """Return a trial's draft; a made-up one when the line of its start was lost."""
-        empty: dict[str, Any] = dict.fromkeys(("reason", "detail", "backbone"), "")
-        empty |= {"number": number, "name": f"trial-{number:04d}", "params": {}, "history": {}}
-        empty |= {"status": "running", "started_at": None, "ended_at": None}
-        return self.trials.setdefault(number, empty)
-
-    def state(self) -> StudyState:
-        trials = {}
-        for number, draft in sorted(self.trials.items()):
-            draft["history"] = dict(sorted(draft["history"].items()))
-            trials[number] = TrialRecord(**draft)
-        sessions = tuple(SessionRecord(**session) for session in self.sessions)
-        return StudyState(
-            trials, tuple(self.stages), sessions, tuple(self.warnings), dict(self.adopted)
-        )
-
-
-def _numbers(metrics: Mapping[str, Any]) -> "Metrics":
-    """Return metrics as numbers; the log holds ``nan`` and ``inf`` as text."""
-    return {str(name): float(value) for name, value in metrics.items()}

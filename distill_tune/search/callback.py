@@ -4,15 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from ray import cloudpickle, tune
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray import tune
+from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.errors import DiskFullError, is_disk_full
 from distill_tune.search.checkpoints import delete_checkpoints
+from distill_tune.search.failures import explain, last_error
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import actor_id, is_memory_kill, memory_detail, victims
 from distill_tune.search.models import keep_best_models
@@ -21,7 +20,8 @@ from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.trainable import trial_name
 from distill_tune.study import Study
 
-_TABLES_EVERY_S = 10.0
+# The tables are for people: written so seldom that it takes next to no time, however long they are.
+_TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0
 
 
 class StudyCallback(tune.Callback):
@@ -45,7 +45,7 @@ class StudyCallback(tune.Callback):
     ) -> None:
         self._journal, self._sampler, self._study = journal, sampler, study
         self._losses = losses
-        self._tables_at = time.monotonic()
+        self._tables_due = time.monotonic() + _TABLES_EVERY_S
         self._running: dict[int, RayTrial] = {}
         self._actors: dict[str, int] = {}
         self.fatal: Exception | None = None
@@ -104,12 +104,13 @@ class StudyCallback(tune.Callback):
                 self._journal.emit("stages_adopted", trial=number, keys=result["stages"])
             if not result.get("failure"):
                 self._epoch(trial.config["number"], result)
+            # Ray would keep, and store again and again, statistics of every number in it.
+            result.pop("metrics", None)
 
     def _epoch(self, number: int, result: dict[str, Any]) -> None:
         metrics = {OBJECTIVE: result[OBJECTIVE], **result["metrics"]}
         self._journal.emit("epoch", trial=number, epoch=result["epoch"], metrics=metrics)
-        if time.monotonic() - self._tables_at > _TABLES_EVERY_S:
-            self._write_tables()
+        self._write_tables_if_due()
 
     def on_trial_complete(
         self,
@@ -141,12 +142,12 @@ class StudyCallback(tune.Callback):
             if trial.config["number"] not in self._running:
                 # It failed as it was built: Ray never called it started.
                 self._start(trial)
-            error = _last_error(trial)
+            error = last_error(trial)
             number = trial.config["number"]
             if is_memory_kill(error):
                 self._end_for_memory(number, str(error))
                 return
-            reason, detail = _explain(error)
+            reason, detail = explain(error)
             if reason == "worker_lost" and self._losses[number] < self._study.search.max_failures:
                 # Of a worker lost as it took on its next trial Ray hears twice, and after the
                 # second time gives the trial up. Its place in the order is here: begin anew.
@@ -162,7 +163,7 @@ class StudyCallback(tune.Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         with self._fatal_kept():
-            error = _last_error(trial)
+            error = last_error(trial)
             number = trial.config["number"]
             if is_memory_kill(error):
                 if number not in self._running:
@@ -171,7 +172,7 @@ class StudyCallback(tune.Callback):
                 # Ray would run it again; an experiment without it does not.
                 raise _GivenUpError(str(error))
             self._losses[number] += 1
-            _, detail = _explain(error)
+            _, detail = explain(error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
             text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
             self._journal.emit("warning", text=text)
@@ -206,43 +207,17 @@ class StudyCallback(tune.Callback):
         number, name = trial.config["number"], trial_name(trial.config)
         self._journal.end_trial(number, name, status=status, reason=reason, detail=detail)
         self._running.pop(number, None)
-        self._write_tables()
+        self._write_tables_if_due()
         delete_checkpoints(self._journal.directory.root, name)
         keep_best_models(self._journal.directory, self._journal.state, self._study.search.keep_top)
 
-    def _write_tables(self) -> None:
-        self._journal.write_tables()
-        self._tables_at = time.monotonic()
+    def _write_tables_if_due(self) -> None:
+        begun = time.monotonic()
+        if begun >= self._tables_due:
+            self._journal.write_tables()
+            ended = time.monotonic()
+            self._tables_due = ended + max(_TABLES_EVERY_S, _TABLES_REST * (ended - begun))
 
 
 class _GivenUpError(Exception):
     """Ends an experiment from within a callback, so that another one goes on."""
-
-
-def _explain(error: object) -> tuple[str, str]:
-    """Return reason and last line of what ended a trial's process or its code.
-
-    Raises:
-        DiskFullError: It was for want of room, which is no fault of the trial's.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if is_disk_full(error):
-        raise DiskFullError(lines[-1])
-    is_lost = isinstance(error, RayActorError) and not error.actor_init_failed
-    return "worker_lost" if is_lost else "error", lines[-1] if lines else "no message"
-
-
-def _last_error(trial: RayTrial) -> object:
-    """Return a trial's last error: itself where Ray kept it, else as text.
-
-    Read where the driver keeps it: the storage has it at Ray's next snapshot only.
-    """
-    text = Path(trial.error_file).read_text() if trial.error_file else ""
-    last = text.rpartition("Failure # ")[2].partition("\n")[2].strip()
-    path = trial.pickled_error_file
-    if path and Path(path).exists():
-        error = cloudpickle.loads(Path(path).read_bytes())
-        # Not every error is pickled: this one may be of an earlier failure.
-        if str(error).strip() == last:
-            return error
-    return last

@@ -10,7 +10,9 @@ _ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "60",
+    # Ray's state of an experiment is stored at its start and its end: nobody reads it.
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     # Short of memory, kill one worker, not several at a time.
     "RAY_worker_killing_policy_by_group": "true",
 }

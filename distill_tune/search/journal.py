@@ -1,21 +1,27 @@
 """The study's event log while a search runs: one place where events are made, kept and shown."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from distill_tune.fold import Fold
 from distill_tune.interfaces import INFEASIBLE
+from distill_tune.packing import PACKING
 from distill_tune.records import StudyDirectory
-from distill_tune.search.proposals import PastTrial
+from distill_tune.search.proposals import PastTrial, Raw
 from distill_tune.search.scheduler import OBJECTIVE, RungEvent
 from distill_tune.tracking import TensorBoard
-from distill_tune.trials import Event, StudyState, fold
+from distill_tune.trials import Event, StudyState
 
 Listener = Callable[[Event, StudyState], None]
 
 
 class Journal:
     """Appends events to a study's log and tells a listener.
+
+    The log is read once, at the start. Of its events is kept what they add up to, and what
+    sampler and scheduler are rebuilt from: an event costs the same at the start of a long search
+    and at its end.
 
     Args:
         directory: Where the log is.
@@ -25,25 +31,55 @@ class Journal:
     def __init__(self, directory: StudyDirectory, listen: Listener) -> None:
         self.directory = directory
         self._listen = listen
-        self.events: list[Event] = directory.events()
+        self._fold = Fold()
+        self._kinds: set[str] = set()
+        self._packing: list[Event] = []
+        self._num_packing_before = 0
+        self._raw: dict[int, dict[str, Raw]] = {}
+        self._reports: list[tuple[int, int, float]] = []
+        for event in directory.events():
+            self._add(event)
 
     @property
     def state(self) -> StudyState:
         """What the log adds up to."""
-        return fold(self.events)
+        return self._fold.state
 
-    def session_events(self) -> list[Event]:
-        """Return the events of the newest session."""
-        kinds = [event["event"] for event in reversed(self.events)]
-        count = kinds.index("session_started") if "session_started" in kinds else len(kinds)
-        return self.events[len(self.events) - count :]
+    def has(self, kind: str) -> bool:
+        """Tell whether the log holds an event of that kind."""
+        return kind in self._kinds
+
+    @property
+    def packing_events(self) -> list[Event]:
+        """What the log tells of the use of GPUs, oldest first."""
+        return self._packing
+
+    @property
+    def session_packing_events(self) -> list[Event]:
+        """The same of the newest session."""
+        return self._packing[self._num_packing_before :]
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Append an event; it is on disk when this returns."""
         event = {"event": kind, "time": time.time(), **fields}
         self.directory.append(event)
-        self.events.append(event)
-        self._listen(self.events[-1], self.state)
+        self._add(event)
+        self._listen(event, self.state)
+
+    def _add(self, event: Event) -> None:
+        if not self._fold.add(event):
+            return
+        kind = event["event"]
+        self._kinds.add(kind)
+        if kind == "session_started":
+            self._num_packing_before = len(self._packing)
+        elif kind == PACKING:
+            self._packing.append(event)
+        if kind == "trial_started" and "raw" in event:
+            self._raw[int(event["trial"])] = event["raw"]
+        elif kind == "epoch" and OBJECTIVE in event["metrics"]:
+            objective = float(event["metrics"][OBJECTIVE])
+            self._reports.append((int(event["trial"]), int(event["epoch"]), objective))
 
     def end_trial(self, number: int, name: str, *, status: str, reason: str, detail: str) -> None:
         """Record a trial's end: in TensorBoard first, as after the event nobody looks again."""
@@ -54,33 +90,23 @@ class Journal:
 
     def write_tables(self) -> None:
         """Write ``trials.csv`` and ``epochs.csv`` anew."""
-        self.directory.write_tables()
+        self.directory.write_tables(self.state)
 
-    def rung_events(self) -> Iterable[RungEvent]:
-        """Yield every report of a trial that had an objective, in the order of the log."""
+    def rung_events(self) -> list[RungEvent]:
+        """Return every report of a trial that had an objective, in the order of the log."""
         trials = self.state.trials
-        for event in self.events:
-            if event["event"] == "epoch" and OBJECTIVE in event["metrics"]:
-                number = int(event["trial"])
-                yield RungEvent(
-                    number,
-                    trials[number].backbone,
-                    int(event["epoch"]),
-                    float(event["metrics"][OBJECTIVE]),
-                )
+        return [
+            RungEvent(number, trials[number].backbone, epoch, objective)
+            for number, epoch, objective in self._reports
+        ]
 
     def past_trials(self) -> list[PastTrial]:
         """Return what the sampler has to know of every trial of earlier sessions."""
-        raw = {
-            int(event["trial"]): event["raw"]
-            for event in self.events
-            if event["event"] == "trial_started"
-        }
         return [
             PastTrial(
                 number=trial.number,
                 backbone=trial.backbone,
-                raw=raw[trial.number],
+                raw=self._raw[trial.number],
                 status=trial.status,
                 value=trial.value,
                 intermediate={
@@ -91,5 +117,5 @@ class Journal:
                 infeasible=trial.reason in INFEASIBLE,
             )
             for trial in self.state.trials.values()
-            if trial.number in raw
+            if trial.number in self._raw
         ]

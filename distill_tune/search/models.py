@@ -28,10 +28,13 @@ def write_model(root: str, trial: str, files: Mapping[str, bytes]) -> None:
 
 def keep_best_models(directory: StudyDirectory, state: StudyState, keep_top: int) -> None:
     """Delete the models of trials that are over and not among their backbone's best."""
+    filesystem, path = fsspec.core.url_to_fs(directory.root)
+    found = folders(filesystem, f"{path}/{MODELS}")
+    if not found:
+        return
     best = {trial.name for name in state.backbones for trial in top(state, name, keep_top)}
     over = {trial.name for trial in state.trials.values() if trial.ended_at is not None}
-    filesystem, path = fsspec.core.url_to_fs(directory.root)
-    for folder in folders(filesystem, f"{path}/{MODELS}"):
+    for folder in found:
         if folder.rpartition("/")[2] in over - best:
             with suppress(FileNotFoundError):
                 filesystem.rm(folder, recursive=True)

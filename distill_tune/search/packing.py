@@ -76,11 +76,11 @@ class PackingCallback(tune.Callback):
 
     def _hear(self, backbone: str, use: GpuUse) -> None:
         """Record what the first trial of a backbone in this session takes; of others, only more."""
-        known = gpu_uses(self._journal.session_events()).get(backbone)
+        known = gpu_uses(self._journal.session_packing_events).get(backbone)
         if known is not None and fitting(use) >= fitting(known):
             return
         self._journal.emit(PACKING, backbone=backbone, **use._asdict())
-        slots = present_slots(self._study, self._whole, self._journal.events)
+        slots = present_slots(self._study, self._whole, self._journal.packing_events)
         over = sum(trial.ended_at is not None for trial in self._journal.state.trials.values())
         is_work_left = self._study.search.num_trials - over > self._slots.count
         self._can_be_more = is_work_left and slots.count > self._slots.count

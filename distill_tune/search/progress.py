@@ -10,10 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distill_tune.fold import fold
 from distill_tune.packing import PACKING, gpu_uses, packing_words
 from distill_tune.report import duration, trials_table
 from distill_tune.study import Study
-from distill_tune.trials import Event, StudyState, TrialRecord, best, fold
+from distill_tune.trials import Event, StudyState, TrialRecord, best
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -107,8 +108,8 @@ class Progress:
     def _summary(self) -> str:
         over = sum(t.ended_at is not None for t in self._state.trials.values())
         parts = [f"{over}/{self._study.search.num_trials} trials"]
-        for backbone in self._state.backbones:
-            winner = best(self._state, backbone)
+        for backbone in self._study.backbones:
+            winner = best(self._state, backbone.name)
             if winner is not None and winner.value is not None:
                 parts.append(f"best {winner.name} {winner.value:.4f}")
         parts.append(duration(time.time() - self._started))

@@ -103,7 +103,7 @@ class Session:
             journal.emit("warning", text=damage)
         for change in changes:
             journal.emit("warning", text=f"gone on with although changed: {change}")
-        if not any(event["event"] == "data" for event in journal.events):
+        if not journal.has("data"):
             data = self.images
             journal.emit(
                 "data",
@@ -178,9 +178,8 @@ class Session:
             return
         if self.is_sharing:
             run_stages(self.study, self.images, journal, self.progress, trial_slots)
-        sharing = {"is_sharing": self.is_sharing}
         try:
-            tune_trials(self.study, self.images, journal, trial_slots, **sharing)
+            tune_trials(self.study, self.images, journal, trial_slots, is_sharing=self.is_sharing)
         except (RuntimeError, TuneError) as error:
             if is_disk_full(error):
                 raise

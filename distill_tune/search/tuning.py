@@ -76,7 +76,13 @@ def _defaults(study: Study) -> dict[str, Raw]:
 
 
 def tune_trials(
-    study: Study, images: ImageData, journal: Journal, slots: Slots, *, is_sharing: bool = True
+    study: Study,
+    images: ImageData,
+    journal: Journal,
+    slots: Slots,
+    trainable: type[tune.Trainable] = DistillTrial,
+    *,
+    is_sharing: bool = True,
 ) -> None:
     """Run every trial that is not over yet.
 
@@ -88,8 +94,8 @@ def tune_trials(
     lost at a bad moment), another experiment goes on. So it does with ``gpus: fit`` when it is
     known how many trials share a GPU: ``slots`` give a whole one to each.
     """
-    trainable = tune.with_parameters(
-        DistillTrial,
+    placed = tune.with_parameters(
+        trainable,
         study=study,
         images=PlacedImages.of(images),
         root=journal.directory.path(),
@@ -97,7 +103,7 @@ def tune_trials(
     )
     losses: Counter[int] = Counter()
     for attempt in itertools.count():
-        present = present_slots(study, slots, journal.events)
+        present = present_slots(study, slots, journal.packing_events)
         packing = PackingCallback(study, journal, slots, present)
         sampler, scheduler = make_sampler(study), make_scheduler(study)
         sampler.replay(journal.past_trials())
@@ -105,7 +111,7 @@ def tune_trials(
         callback = StudyCallback(journal, sampler, study, losses)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
-            tune.with_resources(trainable, dict(present.bundle)),
+            tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, present, sampler, scheduler),
             run_config=_run_config(
                 study,

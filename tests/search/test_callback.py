@@ -94,7 +94,10 @@ def test_the_last_line_of_a_traceback_is_why_a_trial_failed(
     trial = ray_trial(tmp_path, task_error())
     callback.on_trial_start(**ROW, trial=trial)
     callback.on_trial_error(**ROW, trial=trial)
-    assert [event["event"] for event in journal.events] == ["trial_started", "trial_ended"]
+    assert [event["event"] for event in journal.directory.events()] == [
+        "trial_started",
+        "trial_ended",
+    ]
     assert ended(journal).detail == "ZeroDivisionError: division by zero"
 
 
@@ -240,7 +243,7 @@ def test_a_full_disk_is_no_failure_of_the_trial(
     # Whatever Ray makes of it, nothing more is recorded.
     with pytest.raises(DiskFullError):
         callback.on_trial_complete(**ROW, trial=trial)
-    assert [event["event"] for event in journal.events] == ["trial_started"]
+    assert [event["event"] for event in journal.directory.events()] == ["trial_started"]
 
 
 def test_an_earlier_pickled_error_is_not_taken_for_the_last_one(

@@ -105,7 +105,7 @@ class Searching:
         """Begin a session."""
         self.journal.emit("session_started", command="search", study={})
         self.whole = slots(self.study.resources)
-        self.slots = present_slots(self.study, self.whole, self.journal.events)
+        self.slots = present_slots(self.study, self.whole, self.journal.packing_events)
         self.callback = PackingCallback(self.study, self.journal, self.whole, self.slots)
         self.stopper = PackingStopper(self.callback)
 
@@ -120,7 +120,7 @@ class Searching:
         return self.tell("trial_result", number, **({"gpu_use": use._asdict()} if use else {}))
 
     def uses(self) -> list[tuple[str, int]]:
-        found = [event for event in self.journal.events if event["event"] == "packing"]
+        found = [event for event in self.journal.directory.events() if event["event"] == "packing"]
         return [(event["backbone"], event["memory_bytes"] // 2**30) for event in found]
 
 
@@ -137,7 +137,7 @@ def test_when_every_backbone_was_seen_and_every_trial_is_saved_more_go_on(tmp_pa
     assert not search.tell("trial_complete", 0)
     assert not search.tell("trial_start", 1)
     assert search.epoch(1, LARGE)
-    present = present_slots(search.study, search.whole, search.journal.events)
+    present = present_slots(search.study, search.whole, search.journal.packing_events)
     assert (search.slots.count, present) == (1, Slots({"CPU": 1, "GPU": 0.5}, 2))
 
 
@@ -170,7 +170,7 @@ def test_an_experiment_is_not_ended_for_nothing(tmp_path: Path, made: Study, use
         search.tell("trial_start", number)
         search.epoch(number, use)
         assert not search.epoch(number)
-    assert present_slots(made, search.whole, search.journal.events) is search.whole
+    assert present_slots(made, search.whole, search.journal.packing_events) is search.whole
 
 
 @pytest.mark.usefixtures("_one_gpu")

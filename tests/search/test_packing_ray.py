@@ -81,7 +81,7 @@ class Search:
 
     def shares(self) -> dict[tuple[int, int], float]:
         """Return the share of a GPU with which each epoch of each trial was computed."""
-        epochs = of_kind(self.journal.events, "epoch")
+        epochs = of_kind(self.journal.directory.events(), "epoch")
         return {(event["trial"], event["epoch"]): event["metrics"]["gpu"] for event in epochs}
 
     def sessions(self) -> list[str]:
@@ -98,7 +98,7 @@ def assert_whole(search: Search) -> None:
     state = search.journal.state
     assert {trial.status for trial in state.trials.values()} == {"complete"}
     every = [(trial, epoch) for trial in range(4) for epoch in range(1, 4)]
-    assert sorted(epochs_reported(search.journal.events)) == every
+    assert sorted(epochs_reported(search.journal.directory.events())) == every
     assert_nothing_is_doubled(search.folder)
 
 
@@ -107,13 +107,13 @@ def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path)
     search = Search(tmp_path)
     search.run()
     assert_whole(search)
-    (told,) = of_kind(search.journal.events, "packing")
+    (told,) = of_kind(search.journal.directory.events(), "packing")
     assert (told["memory_bytes"], told["utilisation"]) == (2 * 2**30, pytest.approx(0.3))
     shares = search.shares()
     assert shares.pop((0, 1)) == 1
     assert set(shares.values()) == {0.5}
     assert search.sessions() == ["session-0001", "session-0001-1"]
-    assert most_at_once(search.journal.events) == 2
+    assert most_at_once(search.journal.directory.events()) == 2
 
 
 def most_at_once(events: list[Event]) -> int:
@@ -144,7 +144,7 @@ def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_the
     search.run()
     assert_whole(search)
     assert search.sessions() == ["session-0001", "session-0002"]
-    assert len(of_kind(search.journal.events, "packing")) == 1
+    assert len(of_kind(search.journal.directory.events(), "packing")) == 1
     shares = search.shares()
     assert shares.pop((0, 1)) == 1
     assert set(shares.values()) == {0.5}
