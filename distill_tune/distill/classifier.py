@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from distill_tune.backbones.classifier import Classifier
 from distill_tune.distill.augmentation import classifier_augmentation, to_float
 from distill_tune.distill.data import DeviceData
-from distill_tune.distill.evaluation import running_statistics_kept
+from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
 from distill_tune.distill.streams import seed_global, stream
 from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
 from distill_tune.errors import DivergedError
@@ -99,7 +99,7 @@ def train_step(
         synthetic: The same of synthetic images; None or empty = real images only.
         joint: Needed with synthetic images: label smoothing and batch-norm mode.
     """
-    classifier.train()
+    ensure_training(classifier)
     images, labels = real
     if synthetic is None or joint is None or len(synthetic[1]) == 0:
         loss = F.cross_entropy(classifier(images), labels)

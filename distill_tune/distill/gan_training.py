@@ -9,6 +9,7 @@ from torch import Tensor
 from distill_tune.distill.augmentation import GanAugmentation, to_float
 from distill_tune.distill.classifier import set_lr
 from distill_tune.distill.data import DeviceData
+from distill_tune.distill.evaluation import ensure_training
 from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,
@@ -78,14 +79,13 @@ class GanTrainer:
         gan = self.state.gan
         set_lr(gan.generator_optimizer, lr)
         set_lr(gan.discriminator_optimizer, lr)
-        gan.generator.train()
-        gan.discriminator.train()
+        ensure_training(gan.generator, gan.discriminator)
         is_gpu = self.data.device.type == "cuda"
         loss = torch.zeros((), device=self.data.device)
         for repeat in range(self.config.gan.num_discriminator_steps(is_gpu=is_gpu)):
             loss = self._discriminator_step(repeat)
         losses = self._generator_step(triplet_weight)
-        gan.ema.update_parameters(gan.generator)
+        gan.average.move()
         gan.step += 1
         return losses._replace(discriminator=loss)
 

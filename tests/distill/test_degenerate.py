@@ -97,7 +97,7 @@ def plain_gan_step(running: Trial) -> None:
     loss = generator_hinge(gan.discriminator(changed(images, "generator"), classes, 1.0))
     loss.backward()
     gan.generator_optimizer.step()
-    gan.ema.update_parameters(gan.generator)
+    gan.average.move()
     gan.step += 1
 
 
