@@ -10,13 +10,14 @@ from distill_tune.distill.state import copy_weights
 from .tiny import differences
 
 DECAY = 0.6
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
 
 
-def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
     steps = float(count)
     weight = 1 - min(DECAY, (1 + steps) / (10 + steps))
     for old, new in zip(averaged, current, strict=True):

@@ -1,9 +1,9 @@
 """Within an epoch the host never waits for the device: what would make it is counted here."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distill_tune.distill import joint as joint_module
+from distill_tune.distill.classifier import real_batches
 from distill_tune.distill.joint import JointStage
 from distill_tune.distill.monitors import Reference
 from distill_tune.distill.trial import Trial
@@ -39,7 +39,7 @@ class Waits(TorchDispatchMode):
     """Counts operations for which the host waits, and indexing with a mask."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: Counter[str] = Counter()
         self.allowed: Tensor | None = None
 
@@ -78,7 +78,7 @@ class Journeys(TorchFunctionMode):
 def watching(running: Trial) -> Iterator[tuple[Waits, Journeys]]:
     """Count; the step number of the average, which is on the host on every machine, is free."""
     waits, journeys = Waits(), Journeys()
-    waits.allowed = journeys.allowed = cast("Tensor", running.state.gan.ema.n_averaged)
+    waits.allowed = journeys.allowed = running.state.gan.ema.n_averaged
     assert waits.allowed.device.type == "cpu"
     with waits, journeys:
         yield waits, journeys
@@ -89,12 +89,11 @@ def steps_of_an_epoch(
 ) -> list[tuple[Counter[str], Counter[str]]]:
     """Return what each step of a joint epoch made the host wait for."""
     found: list[tuple[Counter[str], Counter[str]]] = []
-    original: Callable[..., Iterator[Any]] = joint_module.real_batches
     stage = JointStage(running.trainer, Reference.measure(running.trainer))
     with watching(running) as (waits, journeys):
 
         def stepping(*args: Any, **options: Any) -> Iterator[Any]:
-            batches = original(*args, **options)
+            batches = real_batches(*args, **options)
             # The order of the images is drawn with the first batch, once an epoch.
             yield next(batches)
             for batch in batches:
@@ -103,7 +102,7 @@ def steps_of_an_epoch(
                 journeys.found.clear()
                 yield batch
 
-        monkeypatch.setattr(joint_module, "real_batches", stepping)
+        monkeypatch.setattr("distill_tune.distill.joint.real_batches", stepping)
         stage._train(1)
     return found
 
