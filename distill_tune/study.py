@@ -19,6 +19,7 @@ _UNSEARCHABLE = {
     "data": "all trials of a study have the same data",
     "backbone": "list the backbones under backbones: each gets its own search",
     "backbones": "list them under backbones: each gets its own search",
+    "compute": "it changes how fast a trial computes, not its method; set trial.compute",
     "seed": "a lucky seed is no better configuration; set trial.seed",
     "preset": "set trial.preset, and search the fields that it changes",
     "search": "it is no part of a trial",

@@ -1,8 +1,11 @@
 """The classifier F = head o phi: one way in for real and synthetic images alike."""
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Classifier(nn.Module):
@@ -34,6 +37,11 @@ class Classifier(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         self.register_buffer("interpolation", interpolation_matrix(*resize), persistent=False)
+
+    @functools.cached_property
+    def batch_norms(self) -> tuple[_BatchNorm, ...]:
+        """The body's batch norms, found once: a step does not walk through the network."""
+        return tuple(module for module in self.modules() if isinstance(module, _BatchNorm))
 
     def to_classifier(self, images: Tensor) -> Tensor:
         """Resize and normalise ``[n, c, image_size, image_size]`` images in [-1, 1].

@@ -17,7 +17,8 @@ class PointwiseConv2d(nn.Conv2d):
             return super().forward(maps)
         rows, columns = self.stride
         pixels = maps[:, :, ::rows, ::columns].permute(0, 2, 3, 1)
-        return F.linear(pixels, self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)
+        # Flattened and not indexed: the backward of an index fills a weight with zeros first.
+        return F.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class CentredConv2d(nn.Conv2d):
@@ -26,8 +27,9 @@ class CentredConv2d(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         if maps.is_cuda or maps.shape[2:] != (1, 1):
             return super().forward(maps)
-        result = F.linear(maps[:, :, 0, 0], self.weight[:, :, 1, 1], self.bias)
-        return result[:, :, None, None]
+        # Channels last, as the weight lies in memory: its gradient needs no other order.
+        centre = self.weight.permute(0, 2, 3, 1).flatten(1, 2)[:, 4]
+        return F.linear(maps[:, :, 0, 0], centre, self.bias)[:, :, None, None]
 
 
 def use_matrix_products(model: nn.Module) -> None:

@@ -1,7 +1,8 @@
 """Stage 1: the classifier on real images; its steps serve stage 3 and the baselines too."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from distill_tune.backbones.classifier import Classifier
 from distill_tune.distill.augmentation import classifier_augmentation, to_float
 from distill_tune.distill.data import DeviceData
-from distill_tune.distill.evaluation import running_statistics_kept
+from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
+from distill_tune.distill.execution import Execution
 from distill_tune.distill.streams import seed_global, stream
 from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
 from distill_tune.errors import DivergedError
@@ -86,6 +88,7 @@ def train_step(
     synthetic: Batch | None = None,
     *,
     joint: JointTraining | None = None,
+    execution: Execution | None = None,
 ) -> Tensor:
     """Take one optimiser step and return the loss, a scalar on the device.
 
@@ -98,13 +101,15 @@ def train_step(
         real: Augmented images in [-1, 1] and labels.
         synthetic: The same of synthetic images; None or empty = real images only.
         joint: Needed with synthetic images: label smoothing and batch-norm mode.
+        execution: How the classifier is called; None: in float32, not compiled.
     """
-    classifier.train()
+    call = classifier if execution is None else partial(execution, classifier)
+    ensure_training(classifier)
     images, labels = real
     if synthetic is None or joint is None or len(synthetic[1]) == 0:
-        loss = F.cross_entropy(classifier(images), labels)
+        loss = F.cross_entropy(call(images), labels)
     else:
-        loss = _mixture_loss(classifier, real, synthetic, joint)
+        loss = _mixture_loss(classifier, call, real, synthetic, joint)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -112,16 +117,20 @@ def train_step(
 
 
 def _mixture_loss(
-    classifier: Classifier, real: Batch, synthetic: Batch, joint: JointTraining
+    classifier: Classifier,
+    call: Callable[[Tensor], Tensor],
+    real: Batch,
+    synthetic: Batch,
+    joint: JointTraining,
 ) -> Tensor:
     num_real, num_synthetic = len(real[1]), len(synthetic[1])
     if joint.batch_norm == "mixed":
-        logits = classifier(torch.cat([real[0], synthetic[0]]))
+        logits = call(torch.cat([real[0], synthetic[0]]))
         real_logits, synthetic_logits = logits.split([num_real, num_synthetic])
     else:
-        real_logits = classifier(real[0])
+        real_logits = call(real[0])
         with running_statistics_kept(classifier):
-            synthetic_logits = classifier(synthetic[0])
+            synthetic_logits = call(synthetic[0])
     smoothed = F.cross_entropy(
         synthetic_logits, synthetic[1], label_smoothing=joint.label_smoothing
     )
@@ -131,21 +140,29 @@ def _mixture_loss(
 def train_epoch(
     classifier: Classifier,
     optimizer: torch.optim.Optimizer,
-    data: DeviceData,
-    training: ClassifierTraining,
+    batches: Iterable[Batch],
     *,
     seed: int,
     epoch: int,
+    execution: Execution | None = None,
 ) -> float:
     """Train on the real images of one epoch and return the mean loss.
+
+    Args:
+        classifier: In training mode afterwards.
+        optimizer: Its optimiser.
+        batches: Of this epoch, from :func:`real_batches`.
+        seed: The trial's.
+        epoch: Keys dropout.
+        execution: As for :func:`train_step`.
 
     Raises:
         DivergedError: The loss is no longer finite.
     """
     losses = []
-    for step, batch in enumerate(real_batches(data, training, seed=seed, epoch=epoch)):
+    for step, batch in enumerate(batches):
         seed_global(seed, "dropout", epoch, step)
-        losses.append(train_step(classifier, optimizer, batch))
+        losses.append(train_step(classifier, optimizer, batch, execution=execution))
     return mean_loss(losses, f"the classifier's loss in epoch {epoch + 1}")
 
 

@@ -29,6 +29,13 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
             model.train(mode)
 
 
+def ensure_training(*models: nn.Module) -> None:
+    """Put models into training mode; one that is in it is not walked through again."""
+    for model in models:
+        if not model.training:
+            model.train()
+
+
 def image_batches(images: Tensor) -> Iterator[Tensor]:
     """Yield uint8 or float images as float32 in [-1, 1], some hundred at a time."""
     for batch in images.split(_BATCH):
@@ -104,13 +111,12 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
 
 
 @contextmanager
-def running_statistics_kept(classifier: nn.Module) -> Iterator[None]:
+def running_statistics_kept(classifier: Classifier) -> Iterator[None]:
     """Let a training-mode forward use its batch's statistics without recording them."""
-    norms = [module for module in classifier.modules() if isinstance(module, _BatchNorm)]
-    for norm in norms:
+    for norm in classifier.batch_norms:
         norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm in norms:
+        for norm in classifier.batch_norms:
             norm.track_running_stats = True

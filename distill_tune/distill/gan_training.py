@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_tune.distill.augmentation import GanAugmentation, to_float
 from distill_tune.distill.classifier import set_lr
 from distill_tune.distill.data import DeviceData
+from distill_tune.distill.evaluation import ensure_training
+from distill_tune.distill.execution import Execution
 from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,
@@ -22,6 +24,8 @@ from distill_tune.distill.pairing import pair
 from distill_tune.distill.state import Gan, TrialState
 from distill_tune.distill.streams import Purpose, integers, normal, stream, uniform
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DivergedError
+from distill_tune.interfaces import Metrics
 
 _LECAM_DECAY = 0.99
 
@@ -56,6 +60,7 @@ class GanTrainer:
     config: TrialConfig
     data: DeviceData
     state: TrialState
+    execution: Execution
 
     @property
     def augmentation(self) -> GanAugmentation:
@@ -68,6 +73,12 @@ class GanTrainer:
         ramp = self.config.gan.class_ramp * self.config.gan.warmup_steps
         return 1.0 if ramp == 0 else min(1.0, self.state.gan.step / ramp)
 
+    def run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+        """Call one of the GAN's networks with the class signal, as the configuration asks."""
+        signal = self.class_signal()
+        execution = self.execution if signal == 1 else self.execution.uncompiled
+        return execution(network, *inputs, signal)
+
     def step(self, *, lr: float, triplet_weight: float) -> GanLosses:
         """Train D, then G once, and move the average.
 
@@ -78,14 +89,13 @@ class GanTrainer:
         gan = self.state.gan
         set_lr(gan.generator_optimizer, lr)
         set_lr(gan.discriminator_optimizer, lr)
-        gan.generator.train()
-        gan.discriminator.train()
+        ensure_training(gan.generator, gan.discriminator)
         is_gpu = self.data.device.type == "cuda"
         loss = torch.zeros((), device=self.data.device)
         for repeat in range(self.config.gan.num_discriminator_steps(is_gpu=is_gpu)):
             loss = self._discriminator_step(repeat)
         losses = self._generator_step(triplet_weight)
-        gan.ema.update_parameters(gan.generator)
+        gan.average.move()
         gan.step += 1
         return losses._replace(discriminator=loss)
 
@@ -112,18 +122,18 @@ class GanTrainer:
         return self.augmentation(images, generator)
 
     def _discriminator_step(self, repeat: int) -> Tensor:
-        gan, signal = self.state.gan, self.class_signal()
+        gan = self.state.gan
         real, labels = self.real_batch(gan.step, repeat)
         latent = self.latent("z", self.config.gan.batch_size, gan.step, repeat)
         with torch.no_grad():
-            fake = gan.generator(*latent, signal)
+            fake = self.run(gan.generator, *latent)
         images = torch.cat(
             [
                 self._augment(real, gan.step, repeat, "real"),
                 self._augment(fake, gan.step, repeat, "fake"),
             ]
         )
-        logits = gan.discriminator(images, torch.cat([labels, latent.labels]), signal)
+        logits = self.run(gan.discriminator, images, torch.cat([labels, latent.labels]))
         real_logits, fake_logits = logits.chunk(2)
         loss = discriminator_hinge(real_logits, fake_logits) + self._lecam(
             gan, real_logits, fake_logits
@@ -144,13 +154,12 @@ class GanTrainer:
         )
 
     def _generator_step(self, triplet_weight: float) -> GanLosses:
-        gan, signal = self.state.gan, self.class_signal()
+        gan = self.state.gan
         latent = self.latent("z", self.config.gan.batch_size, gan.step, -1)
-        fake = gan.generator(*latent, signal)
+        fake = self.run(gan.generator, *latent)
         gan.discriminator.requires_grad_(requires_grad=False)
-        logits = gan.discriminator(
-            self._augment(fake, gan.step, "generator"), latent.labels, signal
-        )
+        augmented = self._augment(fake, gan.step, "generator")
+        logits = self.run(gan.discriminator, augmented, latent.labels)
         gan.discriminator.requires_grad_(requires_grad=True)
         adversarial = generator_hinge(logits)
         loss = adversarial
@@ -204,7 +213,7 @@ class GanTrainer:
             self.config.seed, "mode-seeking", self.state.gan.step, device=fake.device
         )
         other_z = normal(tuple(latent.z.shape), generator)
-        others = self.state.gan.generator(other_z, latent.labels, self.class_signal())
+        others = self.run(self.state.gan.generator, other_z, latent.labels)
         return mode_seeking_loss(fake, others, latent.z, other_z)
 
     @torch.no_grad()
@@ -212,3 +221,23 @@ class GanTrainer:
         """Return images of the averaged generator, float32 in [-1, 1], without gradient."""
         images: Tensor = self.state.gan.ema(*latent, self.class_signal())
         return images
+
+
+def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
+    """Return the means of some generator steps; empty without steps.
+
+    Raises:
+        DivergedError: One is not finite.
+    """
+    if not losses:
+        return {}
+    names = {
+        "generator": "loss/generator",
+        "discriminator": "loss/discriminator",
+        "triplet": "loss/triplet",
+        "active": "triplet/active_share",
+    }
+    means = torch.stack([torch.stack(step) for step in losses]).mean(0)
+    if not bool(torch.isfinite(means).all()):
+        raise DivergedError("diverged", f"a loss of the GAN is not finite in {when}")
+    return dict(zip(names.values(), means.tolist(), strict=True))

@@ -31,6 +31,8 @@ class HardSets:
         hard_pools: Per class what a triplet's hard sample is drawn from; a class too small for
             a set of its own has everyone's, or none.
         easy_pools: The same of easy samples.
+        any_hard: One pool of all hard images, whatever their class.
+        any_easy: The same of easy images.
         features: ``[n, d]`` float32, normalised as the loss wants them.
         scale: s, the median over classes of the distance of a hard and an easy image.
         num_clamped: Classes whose set the guard made larger or smaller.
@@ -41,6 +43,8 @@ class HardSets:
     easy: Tensor
     hard_pools: ClassPools
     easy_pools: ClassPools
+    any_hard: ClassPools
+    any_easy: ClassPools
     features: Tensor
     scale: float
     num_clamped: int
@@ -95,6 +99,8 @@ def assemble(
         easy=easy,
         hard_pools=_pools(hard, data, config.joint),
         easy_pools=_pools(easy, data, None),
+        any_hard=ClassPools.of([hard.nonzero().squeeze(1)]),
+        any_easy=ClassPools.of([easy.nonzero().squeeze(1)]),
         features=features,
         scale=sets.get("scale") or median_distance(features, hard, easy, data.train.labels),
         num_clamped=num_clamped,

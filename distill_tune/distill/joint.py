@@ -18,7 +18,8 @@ from distill_tune.distill.classifier import (
     train_step,
 )
 from distill_tune.distill.evaluation import validate
-from distill_tune.distill.gan_training import GanLosses, GanTrainer
+from distill_tune.distill.execution import Execution
+from distill_tune.distill.gan_training import GanLosses, GanTrainer, Latent, gan_metrics
 from distill_tune.distill.hardness import label, turnover
 from distill_tune.distill.monitors import (
     Reference,
@@ -85,6 +86,15 @@ class JointStage:
         share = 1.0 if joint.ramp_epochs == 0 else min(1.0, (epoch + 1) / joint.ramp_epochs)
         return joint.synthetic_ratio * share
 
+    def execution(self, epoch: int) -> Execution:
+        """Return how the classifier is called in an epoch: compiled once its batches have a size.
+
+        It depends on the epoch alone, so that a resumed trial computes as the uninterrupted one.
+        """
+        execution = self.trainer.execution
+        is_fixed = self.ratio(epoch) == self.trainer.config.joint.synthetic_ratio
+        return execution if is_fixed else execution.uncompiled
+
     def _refresh_if_due(self, epoch: int) -> Metrics:
         if not self._is_refresh_due(epoch):
             return {}
@@ -113,7 +123,7 @@ class JointStage:
             training, training.lr * config.joint.classifier_lr_factor, epoch, config.joint.epochs
         )
         set_lr(state.optimizer, lr)
-        whole_epoch = training.epochs + epoch
+        whole_epoch, execution = training.epochs + epoch, self.execution(epoch)
         losses: list[Tensor] = []
         gan_losses: list[GanLosses] = []
         batches = real_batches(self.trainer.data, training, seed=config.seed, epoch=whole_epoch)
@@ -127,7 +137,14 @@ class JointStage:
             synthetic = self.synthetic_batch(epoch, step, len(real[1]))
             seed_global(config.seed, "dropout", whole_epoch, step)
             losses.append(
-                train_step(state.classifier, state.optimizer, real, synthetic, joint=config.joint)
+                train_step(
+                    state.classifier,
+                    state.optimizer,
+                    real,
+                    synthetic,
+                    joint=config.joint,
+                    execution=execution,
+                )
             )
         what = f"the classifier's loss in joint epoch {epoch + 1}"
         return {
@@ -150,12 +167,17 @@ class JointStage:
         whole_step = epoch * num_steps(data, config.classifier) + step
         latent = self.trainer.latent("synthetic", max(2, count), whole_step)
         images = classifier_augmentation(
-            self.trainer.synthesise(latent),
+            self._synthesise(latent, epoch),
             max_shift=config.classifier.shift,
             flip=data.flip,
             generator=stream(config.seed, "synthetic-augmentation", whole_step, device=data.device),
         )
         return images, latent.labels
+
+    @torch.no_grad()
+    def _synthesise(self, latent: Latent, epoch: int) -> Tensor:
+        gan = self.state.gan
+        return self.execution(epoch)(gan.ema.module, *latent, self.trainer.class_signal())
 
     def monitor_images(self) -> Tensor:
         """Return the averaged generator's images for the fixed ``(z, y)``."""
@@ -220,23 +242,3 @@ class JointStage:
         state.stage = "done"
         final = validate(state.classifier, self.trainer.data)
         return {"val/final_accuracy": final["accuracy"]}
-
-
-def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
-    """Return the means of some generator steps; empty without steps.
-
-    Raises:
-        DivergedError: One is not finite.
-    """
-    if not losses:
-        return {}
-    names = {
-        "generator": "loss/generator",
-        "discriminator": "loss/discriminator",
-        "triplet": "loss/triplet",
-        "active": "triplet/active_share",
-    }
-    means = torch.stack([torch.stack(step) for step in losses]).mean(0)
-    if not bool(torch.isfinite(means).all()):
-        raise DivergedError("diverged", f"a loss of the GAN is not finite in {when}")
-    return dict(zip(names.values(), means.tolist(), strict=True))

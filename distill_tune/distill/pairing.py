@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -43,20 +44,21 @@ def pair(
         generator: On the device of the anchors.
     """
     numbers = uniform((2, len(labels)), generator)
+    hard_pools, easy_pools = sets.hard_pools, sets.easy_pools
     if pairing == "any":
-        hard = _draw_any(sets.hard, numbers[0])
-        easy = _draw_any(sets.easy, numbers[1])
-        has_pair = torch.full_like(numbers[0], float(bool(sets.hard.any() and sets.easy.any())))
-        return Pairs(hard, easy, has_pair)
-    hard = sets.hard_pools.draw(labels, numbers[0])
-    easy = sets.easy_pools.draw(labels, numbers[1])
+        hard_pools, easy_pools = sets.any_hard, sets.any_easy
+        labels = torch.zeros_like(labels)
+    hard = hard_pools.draw(labels, numbers[0])
+    easy = easy_pools.draw(labels, numbers[1])
     if pairing == "assign":
         hard = assign(anchors.detach(), hard, labels, sets.features)
-    return Pairs(hard, easy, _has_pair(labels, sets.hard_pools, sets.easy_pools))
+    return Pairs(hard, easy, _has_pair(labels, hard_pools, easy_pools))
 
 
 def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> Tensor:
     """Return ``hard`` permuted within each class so that the summed distance is least.
+
+    The solver runs on the host: once there, once back.
 
     Args:
         anchors: ``[n, d]`` without gradient.
@@ -66,21 +68,15 @@ def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> T
     """
     distances = torch.cdist(anchors, features[hard], compute_mode="donot_use_mm_for_euclid_dist")
     # What is not finite shows in the loss; here it would only be an error of the solver's.
-    distances = distances.nan_to_num(posinf=0.0).cpu()
-    numbers = labels.cpu()
-    order = torch.arange(len(labels))
-    for number in numbers.unique():
-        members = (numbers == number).nonzero().squeeze(1)
-        rows, columns = linear_sum_assignment(distances[members][:, members].numpy())
-        order[members[torch.as_tensor(rows)]] = members[torch.as_tensor(columns)]
-    return hard[order.to(hard.device)]
-
-
-def _draw_any(chosen: Tensor, numbers: Tensor) -> Tensor:
-    indices = chosen.nonzero().squeeze(1)
-    if len(indices) == 0:
-        return torch.zeros_like(numbers, dtype=torch.int64)
-    return indices[(numbers * len(indices)).long().clamp_(max=len(indices) - 1)]
+    distances = distances.nan_to_num(posinf=0.0)
+    table = torch.cat([distances, labels[:, None].to(distances.dtype)], dim=1).cpu().numpy()
+    numbers = table[:, -1]
+    order = np.arange(len(numbers))
+    for number in np.unique(numbers):
+        members = np.flatnonzero(numbers == number)
+        rows, columns = linear_sum_assignment(table[np.ix_(members, members)])
+        order[members[rows]] = members[columns]
+    return hard[torch.from_numpy(order).to(hard.device)]
 
 
 def _has_pair(labels: Tensor, hard: ClassPools, easy: ClassPools) -> Tensor:

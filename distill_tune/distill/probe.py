@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from distill_tune.distill.execution import require_compiler
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
@@ -11,9 +12,10 @@ def probe(config: TrialConfig, images: ImageData) -> None:
     """Build the networks once.
 
     Raises:
-        InputError: The backbone cannot take the images, or there are fewer training images than
-            a batch of two.
+        InputError: The backbone cannot take the images, there are fewer training images than
+            a batch of two, or nothing that could compile.
     """
+    require_compiler(config.compute)
     if len(images.train.labels) < 2:
         raise InputError(
             "data", got=f"{len(images.train.labels)} training images", expected="at least 2"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.averaging import MovingAverage
 from distill_tune.distill.classifier import make_optimizer
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.hardness import HardSets, assemble
@@ -26,6 +27,7 @@ class Gan:
     Attributes:
         generator: G.
         ema: Moving average of G, buffers too; what the classifier learns from.
+        average: What moves it.
         discriminator: D.
         generator_optimizer: Adam, betas (0, 0.9).
         discriminator_optimizer: The same.
@@ -35,6 +37,7 @@ class Gan:
 
     generator: nn.Module
     ema: AveragedModel
+    average: MovingAverage
     discriminator: nn.Module
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
@@ -205,13 +208,12 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
         build(**shape).to(device).to(memory_format=torch.channels_last)
         for build in (config.gan.build_generator, config.gan.build_discriminator)
     )
-    ema = AveragedModel(
-        generator, multi_avg_fn=_moving_average(config.gan.ema_decay), use_buffers=True
-    )
+    ema = AveragedModel(generator, use_buffers=True)
     ema.requires_grad_(requires_grad=False).eval()
     return Gan(
         generator,
         ema,
+        MovingAverage(ema, generator, config.gan.ema_decay),
         discriminator,
         _adam(generator, config.gan.lr),
         _adam(discriminator, config.gan.lr),
@@ -221,19 +223,3 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
 
 def _adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
-
-
-def _moving_average(decay: float) -> Any:
-    """Return the update ``old * decay + new * (1 - decay)``, with less decay in the first steps."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
-        count = float(num_averaged)
-        weight = 1 - min(decay, (1 + count) / (10 + count))
-        for old, new in zip(averaged, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, weight)
-            else:
-                old.copy_(new)
-
-    return update

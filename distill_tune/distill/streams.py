@@ -33,7 +33,11 @@ def stream(
 
 def seed_global(seed: int, purpose: Purpose, *counters: int | str) -> None:
     """Key torch's global state, from which initialisation and dropout draw."""
-    torch.manual_seed(key(seed, purpose, *counters))
+    number = key(seed, purpose, *counters)
+    torch.default_generator.manual_seed(number)
+    # torch.manual_seed would also note down the stack, for a GPU that is not in use.
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

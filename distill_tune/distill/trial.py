@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from distill_tune.distill.classifier import scheduled_lr, set_lr, train_epoch
+from distill_tune.distill.classifier import real_batches, scheduled_lr, set_lr, train_epoch
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.evaluation import validate
-from distill_tune.distill.gan_training import GanLosses, GanTrainer
+from distill_tune.distill.execution import Execution
+from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.hardness import assemble, label
-from distill_tune.distill.joint import JointStage, enter, gan_metrics
+from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.monitors import Reference, effective_rank, within_class_distance
 from distill_tune.distill.state import Best, StateDict, TrialState
 from distill_tune.distill.trial_config import TrialConfig
@@ -58,7 +59,8 @@ class Trial:
         self.config = config
         self.data = DeviceData.place(images, device)
         self.state = TrialState.fresh(config, images, device)
-        self.trainer = GanTrainer(config, self.data, self.state)
+        execution = Execution(config.compute, device)
+        self.trainer = GanTrainer(config, self.data, self.state, execution)
 
     def run(self) -> Iterator[Report]:
         """Go on from the present state to the end, reporting after every epoch.
@@ -150,10 +152,10 @@ class Trial:
             loss = train_epoch(
                 state.classifier,
                 state.optimizer,
-                self.data,
-                training,
+                real_batches(self.data, training, seed=self.config.seed, epoch=state.epoch),
                 seed=self.config.seed,
                 epoch=state.epoch,
+                execution=self.trainer.execution,
             )
             result = validate(state.classifier, self.data)
             state.epoch += 1

@@ -106,6 +106,25 @@ class JointTraining(Config):
         return self
 
 
+class Compute(Config):
+    """How a trial computes: speed and rounding, not the method. Eager float32 is the reference.
+
+    Losses, hardness, validation, monitors and the features of the triplet loss are float32 always,
+    and so are weights and optimisers.
+    """
+
+    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    """Of the networks' forwards in training; ``bfloat16`` is autocast, ``auto``: bfloat16 on a
+    GPU, float32 on a CPU."""
+    compile: bool = False
+    """Whether those forwards are compiled, where shapes are fixed: not while the synthetic ratio
+    or the class signal grows. On a GPU as CUDA graphs; needs a C++ compiler."""
+
+    def is_bfloat16(self, *, is_gpu: bool) -> bool:
+        """Return whether forwards in training are autocast to bfloat16 on this device."""
+        return is_gpu if self.precision == "auto" else self.precision == "bfloat16"
+
+
 class TrialTemplate(Config):
     """The fields of a procedure, whatever the data and the backbone."""
 
@@ -118,6 +137,8 @@ class TrialTemplate(Config):
     """Stage 2 and the GAN itself."""
     joint: JointTraining = JointTraining()
     """Stage 3."""
+    compute: Compute = Compute()
+    """Precision and compilation."""
     seed: int = Field(default=0, ge=0)
     """Every random stream of a trial starts from it."""
 

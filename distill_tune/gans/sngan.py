@@ -6,15 +6,17 @@ resolution doubles, ``z`` and the class enter every block, the class part starts
 """
 
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
 from distill_tune.gans.training import GanTraining
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Sngan(GanTraining):
@@ -129,15 +131,33 @@ class Generator(nn.Module):
         return images[:, :, side, side]
 
 
+class _Float32SpectralNorm(_SpectralNorm):
+    """Spectral norm outside autocast: power iteration in bfloat16 misses the norm by a percent."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(weight.device.type):
+            return super().forward(weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
+
+
+def spectrally_normalised(layer: Layer) -> Layer:
+    """Give a layer spectral norm that is computed in float32, in place."""
+    spectral_norm(layer)
+    for norm in layer.get_submodule("parametrizations.weight").children():
+        norm.__class__ = _Float32SpectralNorm
+    return layer
+
+
 class DiscriminatorBlock(nn.Module):
     """A residual block, spectrally normalised, that may halve the resolution."""
 
     def __init__(self, width_in: int, width: int, *, is_first: bool, halves: bool) -> None:
         super().__init__()
         self.is_first = is_first
-        self.conv1 = spectral_norm(nn.Conv2d(width_in, width, 3, padding=1))
-        self.conv2 = spectral_norm(nn.Conv2d(width, width, 3, padding=1))
-        self.skip = spectral_norm(nn.Conv2d(width_in, width, 1))
+        self.conv1 = spectrally_normalised(nn.Conv2d(width_in, width, 3, padding=1))
+        self.conv2 = spectrally_normalised(nn.Conv2d(width, width, 3, padding=1))
+        self.skip = spectrally_normalised(nn.Conv2d(width_in, width, 1))
         self.resize: Callable[[Tensor], Tensor] = halve if halves else _same
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -163,8 +183,8 @@ class Discriminator(nn.Module):
                 for level in range(halvings + 1)
             )
         )
-        self.to_logit = spectral_norm(nn.Linear(width, 1))
-        self.of_class = spectral_norm(nn.Embedding(num_classes, width))
+        self.to_logit = spectrally_normalised(nn.Linear(width, 1))
+        self.of_class = spectrally_normalised(nn.Embedding(num_classes, width))
 
     def forward(self, images: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
         hidden = F.relu(self.blocks(images)).sum(dim=(2, 3))

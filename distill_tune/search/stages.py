@@ -127,6 +127,7 @@ def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
         for name, value in values[room].items()
         if enters(stage, f"{room}.{name}")
     }
+    fields["compute"] = values["compute"]
     if stage != "warmup":
         fields["backbone"] = values["backbone"]
     return fields

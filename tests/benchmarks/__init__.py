@@ -14,6 +14,7 @@ Benchmark = Callable[[int, Path], list[Result]]
 
 BENCHMARKS: dict[str, str] = {
     "scale": "scale",
+    "joint-step": "joint_step",
 }
 """Name on the command line -> module of this folder, in the order in which all are run."""
 

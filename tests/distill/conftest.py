@@ -35,7 +35,8 @@ def at_joint(digits: ImageData, joint_state: bytes) -> Begin:
     """Return what begins stage 3 from that checkpoint with other fields."""
 
     def begin(**changes: Any) -> Trial:
-        begun = trial(digits, classifier={"epochs": 12}, **changes)
+        changes["classifier"] = {"epochs": 12} | changes.get("classifier", {})
+        begun = trial(digits, **changes)
         begun.load_state_dict(unpacked(joint_state))
         enter(begun.state, begun.config)
         return begun

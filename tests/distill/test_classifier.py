@@ -129,8 +129,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_by_name(at_joint: Begin) -> Non
         train_epoch(
             running.state.classifier,
             running.state.optimizer,
-            running.data,
-            running.config.classifier,
+            real_batches(running.data, running.config.classifier, seed=0, epoch=7),
             seed=0,
             epoch=7,
         )

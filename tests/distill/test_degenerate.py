@@ -97,7 +97,7 @@ def plain_gan_step(running: Trial) -> None:
     loss = generator_hinge(gan.discriminator(changed(images, "generator"), classes, 1.0))
     loss.backward()
     gan.generator_optimizer.step()
-    gan.ema.update_parameters(gan.generator)
+    gan.average.move()
     gan.step += 1
 
 
@@ -107,14 +107,14 @@ def test_ratio_zero_is_stage_one_continued(at_joint: Begin) -> None:
     state, training = plain.state, plain.config.classifier
     state.classifier.train()
     for epoch, (metrics, weights) in enumerate(joint_epochs(at_joint(joint=joint))):
+        whole = training.epochs + epoch
         set_lr(state.optimizer, epoch_lr(plain, epoch))
         loss = train_epoch(
             state.classifier,
             state.optimizer,
-            plain.data,
-            training,
+            real_batches(plain.data, training, seed=plain.config.seed, epoch=whole),
             seed=plain.config.seed,
-            epoch=training.epochs + epoch,
+            epoch=whole,
         )
         result = validate(state.classifier, plain.data)
         assert metrics["loss/classifier"] == loss

@@ -1,0 +1,46 @@
+"""The generator's moving average: what the classifier learns from."""
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+class MovingAverage:
+    """Moves an averaged copy after each step of its network, buffers too.
+
+    As :meth:`AveragedModel.update_parameters` does, whose count of steps travels to the device and
+    back at each of them: here the device never waits, and all weights move in one call.
+
+    Args:
+        averaged: The copy, whose ``n_averaged`` is on the host.
+        network: Whose average it is.
+        decay: Weight of the old; less in the first steps.
+    """
+
+    def __init__(self, averaged: AveragedModel, network: nn.Module, decay: float) -> None:
+        self._count, self._decay = averaged.n_averaged, decay
+        pairs = list(zip(_tensors(averaged.module), _tensors(network), strict=True))
+        self._moving = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Set every weight to ``old * decay + new * (1 - decay)``, the first time to the new."""
+        count = int(self._count)
+        weight = 1 - min(self._decay, (1 + count) / (10 + count))
+        moving, copied = self._moving, self._copied
+        if count == 0:
+            moving, copied = [], [*moving, *copied]
+        if moving:
+            torch._foreach_lerp_(*_columns(moving), weight)
+        if copied:
+            torch._foreach_copy_(*_columns(copied))
+        self._count += 1
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+def _columns(pairs: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    return [old for old, _ in pairs], [new for _, new in pairs]
