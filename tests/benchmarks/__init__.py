@@ -12,7 +12,10 @@ from tests.benchmarks.results import Result
 
 Benchmark = Callable[[int, Path], list[Result]]
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "search-cost": "search_cost",
+    "start-up": "start_up",
+}
 """Name on the command line -> module of this folder, in the order in which all are run."""
 
 

@@ -36,9 +36,7 @@ def make_optimizer(
 def pretrain(classifier: Classifier, config: TrialConfig, loaders: Loaders) -> float:
     """Train on real images, leave the best weights in the classifier, return their accuracy."""
     epochs = config.classifier.epochs
-    optimizer, schedule = make_optimizer(
-        classifier, config, lr=config.classifier.lr, epochs=epochs
-    )
+    optimizer, schedule = make_optimizer(classifier, config, lr=config.classifier.lr, epochs=epochs)
     best, weights = -1.0, classifier.state_dict()
     for _ in range(epochs):
         classifier.train()
@@ -92,7 +90,7 @@ class HardSamples:
 @torch.no_grad()
 def find_hard_samples(classifier: Classifier, config: TrialConfig, loaders: Loaders) -> HardSamples:
     """Rank the images of each class by their mean loss over some augmented draws."""
-    snapshot = copy.deepcopy(classifier).eval().requires_grad_(False)  # noqa: FBT003
+    snapshot = copy.deepcopy(classifier).eval().requires_grad_(False)
     losses = torch.stack([_losses(snapshot, loaders.scored) for _ in range(_DRAWS)]).mean(0)
     labels = torch.cat([labels for _, labels in loaders.plain])
     features = torch.cat([snapshot.features(images) for images, _ in loaders.plain])

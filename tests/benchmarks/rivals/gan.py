@@ -1,6 +1,6 @@
 """Stage 2: a conditional GAN with hinge loss, LeCam, an averaged generator, a triplet loss."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -18,6 +18,8 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from tests.benchmarks.rivals.classifier import HardSamples
 from tests.benchmarks.rivals.images import gan_batches
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class PlainGan:
@@ -100,9 +102,7 @@ class PlainGan:
         self.fake_average = self.fake_average.lerp(fake_logits.detach().mean(), share)
 
     def _latent(self, count: int) -> tuple[Tensor, Tensor]:
-        return torch.randn(count, self.config.latent_dim), torch.randint(
-            self.num_classes, (count,)
-        )
+        return torch.randn(count, self.config.latent_dim), torch.randint(self.num_classes, (count,))
 
     def _class_signal(self) -> float:
         ramp = self.config.class_ramp * self.config.warmup_steps
@@ -134,10 +134,10 @@ def _adam(network: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
 
 
-def _warmed(decay: float):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _warmed(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Return torch's moving average with less decay in the first steps, which are few."""
 
-    def update(averaged, current, num_averaged):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def update(averaged: Tensors, current: Tensors, num_averaged: Tensor | int) -> None:
         count = float(num_averaged)
         now = min(decay, (1 + count) / (10 + count))
         get_ema_multi_avg_fn(now)(averaged, current, num_averaged)

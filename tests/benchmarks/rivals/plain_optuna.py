@@ -27,7 +27,7 @@ def search(study: Study, images: ImageData) -> optuna.Study:
         spent: Counter[str] = Counter()
         for accuracy, seconds in run_trial(study.trial_config(backbone, params), images):
             values.append(accuracy)
-            spent.update(seconds)  # type: ignore[arg-type]
+            spent.update(seconds)
             trial.set_user_attr("seconds", dict(spent))
             trial.report(accuracy, step=len(values))
             if len(values) < study.max_epochs and trial.should_prune():

@@ -68,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as storage:
         grid = search(study, images, storage)
         trials = []
-        for result in grid:
+        for result in (grid[index] for index in range(len(grid))):
             rows = result.metrics_dataframe
             assert rows is not None, result.error
             stages = [name for name in rows.columns if name.startswith("seconds/")]
