@@ -13,8 +13,10 @@ from tests.benchmarks.results import Result
 Benchmark = Callable[[int, Path], list[Result]]
 
 BENCHMARKS: dict[str, str] = {
-    "scale": "scale",
+    "search-cost": "search_cost",
     "joint-step": "joint_step",
+    "scale": "scale",
+    "start-up": "start_up",
 }
 """Name on the command line -> module of this folder, in the order in which all are run."""
 

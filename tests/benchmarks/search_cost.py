@@ -1,0 +1,118 @@
+"""What a search costs: ours against the same search written by hand, in plain Ray Tune and Optuna.
+
+Same study (``search_cost.yaml``: data, backbone, procedure, space, seeds, number of trials), each
+as one command, timed from its start to its exit.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from distill_tune.records import StudyDirectory
+from tests.benchmarks.processes import timed
+from tests.benchmarks.results import Result, spread
+
+STUDY = Path(__file__).with_name("search_cost.yaml")
+RIVALS = {"ray": "plain Ray Tune", "optuna": "plain Optuna"}
+FLOOR = 3.0
+
+_NOTES = (
+    """\
+The scripts in `tests/benchmarks/rivals/` use our networks and losses; their loops, `DataLoader`
+over PIL images, torchvision transforms and search are what the documentation of torch, Ray Tune and
+Optuna shows. Every trial of theirs does every stage. They write neither checkpoints nor models and
+measure no collapse; ours does.""",
+    """\
+Plain Ray Tune: two trials at a time with a core each, as ours. Plain Optuna: one process, torch
+with all cores. A value is a trial's best validation accuracy; random numbers differ, so that values
+agree within the noise of seeds only.""",
+)
+
+
+class Found(NamedTuple):
+    """A search that is over.
+
+    Attributes:
+        seconds: Wall time from start to exit.
+        values: Of every trial, the validation accuracy after each epoch of stage 3.
+        stages: Seconds of each stage, summed over processes that run side by side.
+    """
+
+    seconds: float
+    values: Sequence[Sequence[float]]
+    stages: Mapping[str, float]
+
+    @property
+    def best(self) -> float:
+        """The best value of any trial."""
+        return max(max(values) for values in self.values)
+
+    def num_complete(self, epochs: int) -> int:
+        """Return how many trials were not pruned."""
+        return sum(len(values) == epochs for values in self.values)
+
+
+def run(runs: int, scratch: Path) -> list[Result]:
+    """Search in turns: ours, Ray Tune, Optuna, ours, ..."""
+    rounds = [
+        (search_ours(STUDY, scratch / f"{turn}"), *(search_rival(name, STUDY) for name in RIVALS))
+        for turn in range(runs)
+    ]
+    ours = [found[0] for found in rounds]
+    results = []
+    for place, (name, called) in enumerate(RIVALS.items(), start=1):
+        theirs = [found[place] for found in rounds]
+        results.append(
+            Result(
+                name=f"search-cost/{name}",
+                what=f"seconds of {called} / of distill-tune",
+                ratios=[b.seconds / a.seconds for a, b in zip(ours, theirs, strict=True)],
+                floor=FLOOR,
+                bound="at least",
+                numbers=_numbers("ours", ours) | _numbers(called, theirs),
+                notes=_NOTES if place == len(RIVALS) else (),
+            )
+        )
+    return results
+
+
+def search_ours(study: Path, storage: Path) -> Found:
+    """Search as a user does and read what the study's records say."""
+    command = ("-m", "distill_tune.cli", "search", "--space", str(study), "--storage", str(storage))
+    seconds = timed(*command).seconds
+    (root,) = storage.iterdir()
+    state = StudyDirectory(str(root)).state()
+    stages = Counter({stage.name.partition("/")[0]: stage.seconds for stage in state.stages})
+    values = []
+    for trial in state.trials.values():
+        stages.update(trial.seconds)
+        values.append([metrics["val/accuracy"] for metrics in trial.history.values()])
+    return Found(seconds, values, stages)
+
+
+def search_rival(name: str, study: Path) -> Found:
+    """Search with one of the scripts, whose last line says what it found."""
+    done = timed("-m", f"tests.benchmarks.rivals.plain_{name}", str(study))
+    trials = json.loads(done.stdout.splitlines()[-1])
+    stages: Counter[str] = Counter()
+    for trial in trials:
+        stages.update(trial["seconds"])
+    return Found(done.seconds, [trial["values"] for trial in trials], stages)
+
+
+def _numbers(called: str, found: Sequence[Found]) -> dict[str, str]:
+    epochs = max(len(values) for one in found for values in one.values)
+    totals = Counter[str]()
+    for one in found:
+        totals.update(one.stages)
+    shares = (f"{name} {seconds / totals.total():.0%}" for name, seconds in totals.items())
+    return {
+        f"{called}, s": spread([one.seconds for one in found], 1),
+        f"{called}, best value": spread([one.best for one in found], 3),
+        f"{called}, trials": spread([len(one.values) for one in found], 0),
+        f"{called}, trials not pruned": spread([one.num_complete(epochs) for one in found], 0),
+        f"{called}, epochs of stage 3": spread([sum(map(len, one.values)) for one in found], 0),
+        f"{called}, shares of the stages": ", ".join(shares),
+    }
