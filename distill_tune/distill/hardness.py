@@ -1,7 +1,7 @@
 """Which training images are hard and which easy for a classifier as it is now (LABEL)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +60,25 @@ class HardSets:
         }
 
 
-def label(classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int) -> HardSets:
+class Scores(NamedTuple):
+    """How hard every training image is for a classifier: means over augmented draws.
+
+    Attributes:
+        losses: ``[n]`` cross-entropies.
+        probabilities: ``[n, num_classes]``.
+    """
+
+    losses: Tensor
+    probabilities: Tensor
+
+
+def label(
+    classifier: Classifier,
+    data: DeviceData,
+    config: TrialConfig,
+    moment: int,
+    scored: Scores | None = None,
+) -> HardSets:
     """Return hard and easy training images of ``classifier`` (METHOD: LABEL(F)).
 
     Args:
@@ -68,8 +86,9 @@ def label(classifier: Classifier, data: DeviceData, config: TrialConfig, moment:
         data: Training images.
         config: Rule, threshold and seed.
         moment: Which labelling of the trial this is; keys the augmentation's draws.
+        scored: What :func:`score` returns at this moment, if it is known already.
     """
-    scores, probabilities = score(classifier, data, config, moment)
+    scores, probabilities = scored or score(classifier, data, config, moment)
     hard, easy = _apply_rule(scores, probabilities, data, config.joint)
     num_clamped = 0
     for members in _members(data):
@@ -107,10 +126,8 @@ def assemble(
     )
 
 
-def score(
-    classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int
-) -> tuple[Tensor, Tensor]:
-    """Return ``(scores [n], probabilities [n, classes])``, means over augmented draws.
+def score(classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int) -> Scores:
+    """Return scores under augmentation.
 
     Less saturated than one clean pass, in which most training images have a loss of 0.
     """
@@ -127,7 +144,7 @@ def score(
         _, logits = features_and_logits(classifier, changed)
         losses.append(F.cross_entropy(logits, labels, reduction="none"))
         probabilities.append(logits.softmax(1))
-    return torch.stack(losses).mean(0), torch.stack(probabilities).mean(0)
+    return Scores(torch.stack(losses).mean(0), torch.stack(probabilities).mean(0))
 
 
 def median_distance(features: Tensor, hard: Tensor, easy: Tensor, labels: Tensor) -> float:

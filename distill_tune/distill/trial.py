@@ -15,7 +15,7 @@ from distill_tune.distill.data import DeviceData
 from distill_tune.distill.evaluation import validate
 from distill_tune.distill.execution import Execution
 from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
-from distill_tune.distill.hardness import assemble, label
+from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.monitors import Reference, effective_rank, within_class_distance
 from distill_tune.distill.state import Best, StateDict, TrialState
@@ -53,11 +53,19 @@ class Trial:
             number of threads).
         images: Training and validation images; never the test split.
         device: Where to compute.
+        data: ``images`` on ``device``, where an earlier trial has put them already.
     """
 
-    def __init__(self, config: TrialConfig, images: ImageData, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        images: ImageData,
+        device: torch.device,
+        data: DeviceData | None = None,
+    ) -> None:
         self.config = config
-        self.data = DeviceData.place(images, device)
+        self.data = DeviceData.place(images, device) if data is None else data
+        self._scored: Scores | None = None
         self.state = TrialState.fresh(config, images, device)
         execution = Execution(config.compute, device)
         self.trainer = GanTrainer(config, self.data, self.state, execution)
@@ -104,11 +112,13 @@ class Trial:
     def product(self, stage: Stage) -> dict[str, Any]:
         """Return what a stage yields, as tensors and plain data.
 
-        Of ``classifier`` F_ref, of ``warmup`` the warmed GAN, of ``triplet`` the trained GAN and
-        the hard and easy images.
+        Of ``classifier`` F_ref and how hard every image is for it, of ``warmup`` the warmed GAN,
+        of ``triplet`` the trained GAN and the hard and easy images.
         """
         if stage == "classifier":
-            return {"weights": self.state.reference.state_dict(), "epoch": self.state.epoch}
+            scored = score(self.state.reference, self.data, self.config, 0)
+            weights, epoch = self.state.reference.state_dict(), self.state.epoch
+            return {"weights": weights, "epoch": epoch, "scored": list(scored)}
         product = {"gan": self.state.gan.state_dict()}
         if stage == "triplet" and self.state.sets is not None:
             product["sets"] = self.state.sets.state_dict()
@@ -124,6 +134,7 @@ class Trial:
         if stage == "classifier":
             self.state.classifier.load_state_dict(product["weights"])
             self.state.epoch = int(product["epoch"])
+            self._scored = Scores(*product["scored"])
             self._end_classifier_stage()
             return
         self.state.gan.load_state_dict(product["gan"])
@@ -182,7 +193,8 @@ class Trial:
 
     def _triplet_stage(self) -> Iterator[Report]:
         if self.state.sets is None:
-            self.state.sets = label(self.state.snapshot, self.data, self.config, 0)
+            state = self.state
+            state.sets = label(state.snapshot, self.data, self.config, 0, self._scored)
         start, total = self.config.gan.warmup_steps, self.config.gan.triplet_steps
         yield from self._gan_stage("triplet", start, total)
         enter(self.state, self.config)

@@ -10,6 +10,7 @@ import torch
 from ray import tune
 
 from distill_tune import __version__
+from distill_tune.distill.data import DeviceData
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
@@ -59,6 +60,7 @@ class DistillTrial(tune.Trainable):
         self._study, self._images, self._root = study, images.images(), root
         self._is_sharing = is_sharing
         self._meter = GpuMeter()
+        self._placed: DeviceData | None = None
         self._ends = {
             *rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor),
             study.max_epochs,
@@ -94,7 +96,10 @@ class DistillTrial(tune.Trainable):
     def _begin_trial(self) -> list[Report]:
         """Make the trial afresh; return what the shared stages reported when computed."""
         self._best = float("-inf")
-        self._trial = Trial(self._config, self._images, self._device)
+        # A process that takes on one trial after another has its images on the device once.
+        placed = self._placed if self._placed and self._placed.device == self._device else None
+        self._trial = Trial(self._config, self._images, self._device, placed)
+        self._placed = self._trial.data
         self._reports: Iterator[Report] = self._trial.run()
         if not self._is_sharing:
             return []

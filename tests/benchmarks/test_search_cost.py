@@ -139,7 +139,7 @@ def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
     ours, theirs = [], []
     for seed in range(6):
         seeded = config.model_copy(update={"seed": seed})
-        *_, last = Trial(seeded, images, torch.device("cpu")).train_classifier()
+        *_, last = Trial(seeded, images, torch.device("cpu")).run_stage("classifier")
         ours.append(last.metrics["val/best_accuracy"])
         torch.manual_seed(seed)
         network = rival.build_classifier(seeded, images)
