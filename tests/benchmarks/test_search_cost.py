@@ -13,14 +13,22 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.interfaces import ImageData
+from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.opening import read_study
+from distill_tune.study import differences
 from tests.benchmarks.rivals import classifier as rival
 from tests.benchmarks.rivals.images import augment, make_loaders
 from tests.benchmarks.rivals.plain_optuna import search
 from tests.benchmarks.rivals.procedure import read, run_trial
 from tests.benchmarks.rivals.report import default_params, described
-from tests.benchmarks.search_cost import RIVALS, STUDY, Found, search_ours, search_rival
+from tests.benchmarks.search_cost import (
+    RIVALS,
+    STUDY,
+    Found,
+    search_ours,
+    search_rival,
+    write_seeded,
+)
 from tests.commands import TRIAL
 
 TINY = f"""\
@@ -121,6 +129,13 @@ def test_what_a_search_found_is_counted() -> None:
     assert (found.best, found.num_complete(2)) == (0.75, 1)
 
 
+def test_a_round_has_one_seed_for_everything(tmp_path: Path) -> None:
+    study, _ = read_study(write_seeded(tmp_path, 3), [], {})
+    first, _ = read_study(STUDY, [], {})
+    changed = [f"{path}.seed: 0 -> 3" for path in ("trial", "search")]
+    assert list(differences(plain(first), plain(study)).values()) == changed
+
+
 def test_the_study_has_the_shipped_dimensions_and_number_of_trials() -> None:
     shipped, _ = read_study(STUDY.parents[2] / "search_spaces/resnet.yaml", [], {})
     study, _ = read_study(STUDY, [], {})
@@ -129,8 +144,8 @@ def test_the_study_has_the_shipped_dimensions_and_number_of_trials() -> None:
     assert (study.min_epochs, study.max_epochs) == (shipped.min_epochs, shipped.max_epochs)
 
 
-# Measured over six seeds: stage 1 of either side ends with a standard deviation of 0.03.
-_SEED_NOISE = 0.03
+# Measured over five seeds and more on either side: the standard deviation of one seed's accuracy.
+_STAGE_1_NOISE, _TRIAL_NOISE = 0.03, 0.04
 
 
 @pytest.mark.slow
@@ -144,7 +159,7 @@ def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
         torch.manual_seed(seed)
         network = rival.build_classifier(seeded, images)
         theirs.append(rival.pretrain(network, seeded, make_loaders(seeded, images)))
-    tolerance = 3 * _SEED_NOISE * math.sqrt(2 / len(ours))
+    tolerance = 3 * _STAGE_1_NOISE * math.sqrt(2 / len(ours))
     assert statistics.mean(ours) == pytest.approx(statistics.mean(theirs), abs=tolerance)
     assert min(*ours, *theirs) > 0.6
 
@@ -158,6 +173,6 @@ def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path) -> None:
     # Nobody prunes, and the first trial of each is the study's own configuration.
     assert [list(map(len, one.values)) for one in found] == [[5, 5]] * 3
     values = [max(one.values[0]) for one in found]
-    assert max(values) - min(values) < 3 * _SEED_NOISE * math.sqrt(2)
+    assert max(values) - min(values) < 3 * _TRIAL_NOISE * math.sqrt(2)
     assert min(values) > 0.6
     assert all(set(one.stages) == {"classifier", "warmup", "triplet", "joint"} for one in found)
