@@ -14,6 +14,7 @@ Benchmark = Callable[[int, Path], list[Result]]
 
 BENCHMARKS: dict[str, str] = {
     "joint-step": "joint_step",
+    "overhead": "overhead",
 }
 """Name on the command line -> module of this folder, in the order in which all are run."""
 
