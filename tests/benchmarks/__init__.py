@@ -15,8 +15,10 @@ Benchmark = Callable[[int, Path], list[Result]]
 BENCHMARKS: dict[str, str] = {
     "search-cost": "search_cost",
     "joint-step": "joint_step",
+    "overhead": "overhead",
     "scale": "scale",
     "start-up": "start_up",
+    "quality": "quality",
 }
 """Name on the command line -> module of this folder, in the order in which all are run."""
 

@@ -47,6 +47,8 @@ class PlainLoop:
     def __init__(self, bench: Bench) -> None:
         self.bench, config = bench, bench.trial.config
         self.ready = shapes(bench.trial)
+        self.move = v2.RandomAffine(degrees=0, translate=(config.classifier.shift,) * 2)
+        self.synthetic_images = self.ready.synthetic[0]
         dataset = Transformed(bench.trial.data.train, config.classifier.shift)
         sizes = (config.classifier.batch_size, config.gan.batch_size)
         self.real, self.gan = (
@@ -65,9 +67,13 @@ class PlainLoop:
                     fake = trial.state.gan.generator(ready.z, ready.gan[1], 1.0)
                 discriminator_part(trial, ready, fake)
             generator_part(trial, ready)
+            trial.state.gan.ema.update_parameters(trial.state.gan.generator)
             average_part(trial, ready)
-            loss = classifier_part(trial, ready._replace(real=(images, labels)))
-            loss.item()
+            synthetic = torch.stack([self.move(image) for image in self.synthetic_images])
+            shown = ready._replace(
+                real=(images, labels), synthetic=(synthetic, self.ready.synthetic[1])
+            )
+            classifier_part(trial, shown).item()
 
     def _ready(self, batch: tuple[Tensor, Tensor]) -> Shapes:
         images, labels = (tensor.to(self.bench.device) for tensor in batch)
@@ -110,8 +116,9 @@ def compare(bench: Bench, runs: int) -> Result:
         },
         notes=[
             "Real and synthetic images of the classifier are counted. Same networks, optimisers "
-            "and batch sizes; the plain loop is eager float32, without pairing and without the "
-            "GAN's augmentation. "
+            "and batch sizes; the plain loop is eager float32, augments images one at a time, "
+            "averages the generator by torch's AveragedModel, reads its loss at every step, and "
+            "goes without pairing and without the GAN's augmentation. "
             + (
                 "Ours is compiled and autocast to bfloat16."
                 if is_gpu
