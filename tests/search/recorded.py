@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ray import cloudpickle, tune
+from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from distill_tune.search.scheduler import MODE, OBJECTIVE
 
-from .scripted import Script, ScriptedTrial
+from .scripted import Script, ScriptedTrial, pickled_error
 
 SHARE = {"CPU": 0.5}
 PATIENCE_S = 120.0
@@ -179,14 +179,15 @@ class RecordingCallback(tune.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def on_checkpoint(self, **info: Any) -> None:  # type: ignore[override]
-        folder = self._record.folder / f"session-0001/{folder_name(info['trial'])}"
-        for checkpoint in sorted(folder.glob("checkpoint_*"))[:-2]:
-            shutil.rmtree(checkpoint)
+        self._delete_checkpoints(info["trial"], keep=2)
 
     def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
         self._add("complete", info["trial"], result=dict(info["trial"].last_result))
-        folder = self._record.folder / f"session-0001/{folder_name(info['trial'])}"
-        for checkpoint in folder.glob("checkpoint_*"):
+        self._delete_checkpoints(info["trial"], keep=0)
+
+    def _delete_checkpoints(self, trial: RayTrial, keep: int) -> None:
+        folder = self._record.folder / f"session-0001/{folder_name(trial)}"
+        for checkpoint in sorted(folder.glob("checkpoint_*"))[: -keep or None]:
             shutil.rmtree(checkpoint)
 
     def on_trial_error(self, **info: Any) -> None:  # type: ignore[override]
@@ -194,13 +195,6 @@ class RecordingCallback(tune.Callback):
 
     def on_trial_recover(self, **info: Any) -> None:  # type: ignore[override]
         self._add("recover", info["trial"], error=pickled_error(info["trial"]))
-
-
-def pickled_error(trial: RayTrial) -> Exception:
-    """Return what a trial failed of, as our callback reads it."""
-    assert trial.pickled_error_file is not None
-    error: Exception = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    return error
 
 
 @contextmanager
