@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.search.scheduler import OBJECTIVE
 
@@ -82,3 +83,10 @@ class ScriptedTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._begin("reset_config", new_config)
         return True
+
+
+def pickled_error(trial: RayTrial) -> Exception:
+    """Return what a trial failed of, as our callback reads it."""
+    assert trial.pickled_error_file is not None
+    error: Exception = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return error

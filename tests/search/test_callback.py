@@ -94,10 +94,8 @@ def test_the_last_line_of_a_traceback_is_why_a_trial_failed(
     trial = ray_trial(tmp_path, task_error())
     callback.on_trial_start(**ROW, trial=trial)
     callback.on_trial_error(**ROW, trial=trial)
-    assert [event["event"] for event in journal.directory.events()] == [
-        "trial_started",
-        "trial_ended",
-    ]
+    kinds = [event["event"] for event in journal.directory.events()]
+    assert kinds == ["trial_started", "trial_ended"]
     assert ended(journal).detail == "ZeroDivisionError: division by zero"
 
 
