@@ -12,7 +12,9 @@ from tests.benchmarks.results import Result
 
 Benchmark = Callable[[int, Path], list[Result]]
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "quality": "quality",
+}
 """Name on the command line -> module of this folder, in the order in which all are run."""
 
 
