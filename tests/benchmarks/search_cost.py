@@ -29,9 +29,9 @@ Optuna shows. Every trial of theirs does every stage. They write neither checkpo
 measure no collapse; ours does.""",
     """\
 Plain Ray Tune: two trials at a time with a core each, as ours. Plain Optuna: one process, torch
-with all cores. A value is a trial's best validation accuracy. Every round has a seed of its own, the
-same for all three; they draw other random numbers from it, so that values agree within the noise of
-seeds only (one trial's standard deviation is 0.04).""",
+with all cores. A value is a trial's best validation accuracy. Every round has a seed of its own,
+the same for all three; they draw other random numbers from it, so that values agree within the
+noise of seeds only (one trial's standard deviation is 0.04).""",
 )
 
 

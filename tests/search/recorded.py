@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ray import cloudpickle, tune
+from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from distill_tune.search.scheduler import MODE, OBJECTIVE
 
-from .scripted import Script, ScriptedTrial
+from .scripted import Script, ScriptedTrial, pickled_error
 
 SHARE = {"CPU": 0.5}
 PATIENCE_S = 120.0
@@ -179,13 +179,6 @@ class RecordingCallback(tune.Callback):
 
     def on_trial_recover(self, **info: Any) -> None:  # type: ignore[override]
         self._add("recover", info["trial"], error=pickled_error(info["trial"]))
-
-
-def pickled_error(trial: RayTrial) -> Exception:
-    """Return what a trial failed of, as our callback reads it."""
-    assert trial.pickled_error_file is not None
-    error: Exception = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    return error
 
 
 @contextmanager
