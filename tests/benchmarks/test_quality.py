@@ -65,7 +65,7 @@ def test_the_recorded_table_is_whole() -> None:
     rows = read_rows()
     table = QualityTable.read(study)
     points = len(table.params)
-    assert points >= 32
+    assert points >= 96
     assert len(rows) == points * len(SEEDS)
     assert table.curves.shape == (points, len(SEEDS), study.max_epochs)
     assert np.isfinite(table.curves).all()
