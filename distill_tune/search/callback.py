@@ -15,9 +15,9 @@ from distill_tune.search.failures import explain, last_error
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import actor_id, is_memory_kill, memory_detail, victims
 from distill_tune.search.models import keep_best_models
+from distill_tune.search.proposals import trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
-from distill_tune.search.trainable import trial_name
 from distill_tune.study import Study
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.

@@ -16,6 +16,12 @@ from distill_tune.trials import Event, StudyState
 Listener = Callable[[Event, StudyState], None]
 
 
+def is_logged(root: str, number: int, epoch: int) -> bool:
+    """Tell whether the log of a study, at a path or URI, holds an epoch of a trial."""
+    trials = StudyDirectory(root).state().trials
+    return number in trials and epoch in trials[number].history
+
+
 class Journal:
     """Appends events to a study's log and tells a listener.
 

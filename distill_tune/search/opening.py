@@ -98,9 +98,11 @@ def load_images(study: Study, document: Document) -> ImageData:
             try:
                 probe(study.trial_config(backbone.name, {}), images)
             except InputError as error:
-                if error.where != "backbones":
+                places = {"backbones": f"backbones.{index}"}
+                places["compute.compile"] = "trial.compute.compile"
+                if error.where not in places:
                     raise
-                where = f"backbones.{index}"
+                where = places[error.where]
                 raise InputError(where, got=error.got, expected=error.expected) from error
     return images
 

@@ -131,3 +131,8 @@ def _lies_in(space: BaseDistribution, value: Raw) -> bool:
     except (ValueError, TypeError):
         return False
     return True
+
+
+def trial_name(config: dict[str, Any]) -> str:
+    """Return the name of a trial, such as ``resnet50-0007``."""
+    return f"{config['backbone']}-{config['number']:04d}"

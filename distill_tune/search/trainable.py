@@ -3,6 +3,7 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from distill_tune.search.checkpoint_writer import CheckpointWriter
 from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import GpuMeter
+from distill_tune.search.journal import is_logged
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.proposals import trial_name
 from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
 from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.stage_store import StageStore
@@ -72,6 +75,8 @@ class DistillTrial(tune.Trainable):
         self._warnings: list[str] = []
         self._reported = 0
         self._adopted: list[str] = []
+        self._untold: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
         self._board: TrialBoard | None = None
         self._checkpoints = CheckpointWriter(
             self._root, self._name, self._study.search.checkpoint_share
@@ -138,6 +143,9 @@ class DistillTrial(tune.Trainable):
             self._begin_trial()
             raise ValueError(f"{folder}: got the state of something else ({error})") from error
         self._reports = self._trial.run()
+        told = saved["told"]
+        if told and not is_logged(self._root, self._proposal["number"], told["epoch"]):
+            self._untold = told
 
     def step(self) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
@@ -156,6 +164,9 @@ class DistillTrial(tune.Trainable):
         try:
             if self._refusal is not None:
                 raise self._refusal
+            if self._untold:
+                result, self._untold = self._untold, {}
+                return self._telling(result)
             if self._reported:
                 # Not before: asked for more, it knows that the driver has logged that epoch. Else
                 # a kill in between would leave a trial that goes on after an epoch nobody has.
@@ -193,26 +204,30 @@ class DistillTrial(tune.Trainable):
             # Before anybody hears of this epoch: a trial that is over has its model.
             files = model_files(self._trial, self._images, self._best)
             write_model(self._root, self._name, files)
-        self._reported = report.step
-        return {
-            OBJECTIVE: self._best,
-            "epoch": report.step,
-            "training_iteration": report.step,
-            "done": report.step == report.num_steps,
-            "metrics": {**report.metrics, **seconds},
-            **self._meter.told(),
-        }
+        result = {OBJECTIVE: self._best, "metrics": {**report.metrics, **seconds}}
+        result |= {"epoch": report.step, "training_iteration": report.step}
+        result |= {"done": report.step == report.num_steps}
+        return self._telling(result) | self._meter.told()
+
+    def _telling(self, result: dict[str, Any]) -> dict[str, Any]:
+        self._reported, self._told = result["epoch"], result
+        return result
 
     def _failure(self, reason: str, detail: str) -> dict[str, Any]:
         if self._board is not None:
             self._board.flush()
         return {OBJECTIVE: 0.0, "failure": reason, "detail": detail, "done": True, "metrics": {}}
 
-    def _checkpoint(self) -> dict[str, Any]:
-        """Return all that changes, as tensors and plain data only."""
+    def _checkpoint(self, told: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return all that changes, as tensors and plain data only.
+
+        Args:
+            told: The last report, where it is not known whether the driver heard of it.
+        """
         return {
             "trial": self._trial.state_dict(),
             "objective": self._best,
+            "told": told or {},
             "proposal": self._proposal,
             "digest": self._images.digest,
             "versions": {"distill-tune": __version__, "torch": str(torch.__version__)},
@@ -231,12 +246,7 @@ class DistillTrial(tune.Trainable):
         """Save what a trial that is stopped on its way has behind it; close what is open."""
         if 0 < self._reported < self._study.max_epochs:
             # Of one that is over by a rung, the session deletes it in the end.
-            self._checkpoints.save(self._reported, self._checkpoint)
+            self._checkpoints.save(self._reported, partial(self._checkpoint, self._told))
         self._checkpoints.close()
         if self._board is not None:
             self._board.close()
-
-
-def trial_name(config: dict[str, Any]) -> str:
-    """Return the name of a trial, such as ``resnet50-0007``."""
-    return f"{config['backbone']}-{config['number']:04d}"

@@ -15,10 +15,10 @@ from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.proposals import Raw, SamplerPlan, raw_point
+from distill_tune.search.proposals import Raw, SamplerPlan, raw_point, trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
-from distill_tune.search.trainable import DistillTrial, trial_name
+from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
 
 

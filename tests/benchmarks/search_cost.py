@@ -95,8 +95,8 @@ def search_ours(study: Path, storage: Path) -> Found:
     """Search as a user does and read what the study's records say."""
     command = ("-m", "distill_tune.cli", "search", "--space", str(study), "--storage", str(storage))
     seconds = timed(*command).seconds
-    (root,) = storage.iterdir()
-    state = StudyDirectory(str(root)).state()
+    (found,) = storage.glob("*/study.yaml")
+    state = StudyDirectory(str(found.parent)).state()
     stages = Counter({stage.name.partition("/")[0]: stage.seconds for stage in state.stages})
     values = []
     for trial in state.trials.values():

@@ -137,20 +137,6 @@ def test_tables_written_on_the_way_are_those_of_the_log(now: list[float], search
     assert len(on_the_way.splitlines()) == 1 + 3 * NUM_EPOCHS + 1
 
 
-def test_a_running_trial_keeps_its_last_two_checkpoints_over_all_sessions(search: Search) -> None:
-    trial = ray_trial(search.folder)
-    search.callback.on_trial_start(**ROW, trial=trial)
-    ray = search.folder / "study/ray"
-    found: list[list[str]] = []
-    for saved in ("0001/8", "0001/9", "0002/0", "0002/1"):
-        session, number = saved.split("/")
-        (ray / f"session-{session}/alexnet-0000/checkpoint_00000{number}").mkdir(parents=True)
-        search.callback.on_checkpoint(**ROW, trial=trial, checkpoint=cast("Any", None))
-        left = sorted(ray.glob("*/*/checkpoint_*"))
-        found.append([f"{path.parts[-3][-4:]}/{path.name[-1]}" for path in left])
-    assert found == [["0001/8"], ["0001/8", "0001/9"], ["0001/9", "0002/0"], ["0002/0", "0002/1"]]
-
-
 def test_ray_keeps_no_numbers_of_ours(search: Search) -> None:
     trial = ray_trial(search.folder)
     search.callback.on_trial_start(**ROW, trial=trial)

@@ -15,7 +15,6 @@ import distill_tune
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.packing import share
 from distill_tune.records import StudyDirectory
-from distill_tune.search import tuning
 from distill_tune.search.cluster import slots
 from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal
@@ -76,7 +75,8 @@ class Search:
     def run(self) -> None:
         settle(self.study, self.journal)
         with suppress(KeyboardInterrupt):
-            tune_trials(self.study, self.images, self.journal, slots(self.study.resources))
+            held = slots(self.study.resources)
+            tune_trials(self.study, self.images, self.journal, held, FakeGpuTrial)
         self.journal.write_tables()
 
     def shares(self) -> dict[tuple[int, int], float]:
@@ -88,11 +88,6 @@ class Search:
         return sorted(path.name for path in (self.folder / "ray").iterdir() if path.is_dir())
 
 
-@pytest.fixture
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "DistillTrial", FakeGpuTrial)
-
-
 def assert_whole(search: Search) -> None:
     """Check that every trial is over, and that each of its epochs was reported once."""
     state = search.journal.state
@@ -102,7 +97,7 @@ def assert_whole(search: Search) -> None:
     assert_nothing_is_doubled(search.folder)
 
 
-@pytest.mark.usefixtures("_one_gpu", "_fakes")
+@pytest.mark.usefixtures("_one_gpu")
 def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path) -> None:
     search = Search(tmp_path)
     search.run()
@@ -129,7 +124,7 @@ def most_at_once(events: list[Event]) -> int:
     return most
 
 
-@pytest.mark.usefixtures("_one_gpu", "_fakes")
+@pytest.mark.usefixtures("_one_gpu")
 def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

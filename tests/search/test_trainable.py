@@ -11,6 +11,7 @@ import torch
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
+from distill_tune.records import StudyDirectory
 from distill_tune.search.checkpoints import write_checkpoint
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
@@ -192,6 +193,23 @@ def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:
     trial.cleanup()
     (stopped,) = alone.root.glob("checkpoints/*/checkpoint_*")
     assert stopped.name == "checkpoint_000001"
+
+
+def test_a_trial_stopped_before_its_report_was_heard_tells_it_again(alone: Alone) -> None:
+    """Ray may stop it between the end of an epoch and the driver's hearing of it."""
+    trial = alone.begin()
+    trial.step()
+    second = trial.step()
+    trial.cleanup()
+    again = alone.begin()
+    assert same(again.step(), second)
+    assert again.step()["epoch"] == 3
+    again.cleanup()
+    directory = StudyDirectory(str(alone.root))
+    started = {"name": NAME, "backbone": CONFIG["backbone"], "params": {}}
+    directory.append({"event": "trial_started", "time": 1, "trial": 0, **started})
+    directory.append({"event": "epoch", "time": 1, "trial": 0, "epoch": 3, "metrics": {}})
+    assert alone.begin().step()["epoch"] == 4
 
 
 def no_memory() -> Iterator[Any]:
