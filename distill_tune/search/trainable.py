@@ -151,10 +151,9 @@ class DistillTrial(tune.Trainable):
         """Run to the end of the next epoch of stage 3.
 
         Returns:
-            ``objective``, the best value so far, and every number of the epoch; ``done`` after
-            the last epoch. A trial that cannot go on reports ``failure`` and its reason instead,
-            with an objective that nobody reads. ``warnings``, ``gpu_use`` and ``stages``, the keys
-            of the products that it took over, are for the study's records.
+            ``objective``, the best so far, and every number of the epoch; ``done`` after the last.
+            A trial that cannot go on reports ``failure`` and its reason, and an objective that
+            nobody reads. ``warnings``, ``gpu_use`` and ``stages`` are for the study's records.
         """
         result = self._result() | {"warnings": self._warnings, "stages": self._adopted}
         self._warnings, self._adopted = [], []

@@ -23,15 +23,15 @@ FLOOR = 3.0
 
 _NOTES = (
     """\
-The scripts in `tests/benchmarks/rivals/` use our networks and losses; their loops, `DataLoader`
-over PIL images, torchvision transforms and search are what the documentation of torch, Ray Tune and
-Optuna shows. Every trial of theirs does every stage. They write neither checkpoints nor models and
-measure no collapse; ours does.""",
+The scripts in `tests/benchmarks/rivals/` use our networks and losses, and fused optimisers; their
+loops, `DataLoader` over PIL images, torchvision transforms and search are what the documentation of
+torch, Ray Tune and Optuna shows. Every trial of theirs does every stage. They write neither
+checkpoints nor models and measure no collapse; ours does.""",
     """\
 Plain Ray Tune: two trials at a time with a core each, as ours. Plain Optuna: one process, torch
-with all cores. A value is a trial's best validation accuracy. Every round has a seed of its own,
-the same for all three; they draw other random numbers from it, so that values agree within the
-noise of seeds only (one trial's standard deviation is 0.04).""",
+with all cores. A value is a trial's best validation accuracy. Every round has its own seed, the
+same for all three; they draw other random numbers from it, so that values agree within the noise
+of seeds only (one trial's standard deviation is 0.04).""",
 )
 
 
