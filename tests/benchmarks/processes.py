@@ -35,6 +35,12 @@ def timed(*arguments: str) -> Finished:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, in which this checkout is what is imported."""
+    """Return this process's environment, in which this checkout is what is imported.
+
+    Without what a search of ours in this process has set for Ray: a rival is to have Ray as it is.
+    """
     path = os.environ.get("PYTHONPATH", "")
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), path)))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))
+    }
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), path)))}
