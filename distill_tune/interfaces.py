@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 Metrics = dict[str, float]
@@ -125,19 +124,6 @@ class TrialObserver(Protocol):
 def plain(config: BaseModel) -> dict[str, Any]:
     """Return a configuration as plain data: what JSON, YAML and a checkpoint can hold."""
     return config.model_dump(mode="json")
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where and how a trial computes.
-
-    Attributes:
-        torch: The device itself.
-        num_threads: CPU threads for this trial's operations.
-    """
-
-    torch: "torch.device"
-    num_threads: int = 1
 
 
 StudyPath = Path | str

@@ -3,7 +3,7 @@
 ``study.yaml`` the study as resolved; ``events.jsonl`` the log, from which all else follows, and
 its copy ``events.copy.jsonl``;
 ``trials.csv`` and ``epochs.csv`` for people and pandas; ``best/<backbone>.yaml`` the winners;
-``tensorboard/<trial>/``, ``stages/``, ``ray/`` and ``lock``.
+``tensorboard/<trial>/``, ``checkpoints/<trial>/``, ``stages/``, ``ray/`` and ``lock``.
 """
 
 import shlex

@@ -6,6 +6,7 @@ import torch
 from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
+from distill_tune.storage import LocalFiles
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,3 +32,17 @@ def digits() -> ImageData:
 def mnist16() -> ImageData:
     """Return digits of MNIST at 16x16 pixels: 20 of each class to learn from, 10 to validate."""
     return Mnist5k(kind="mnist5k", image_size=16, train_per_class=20, val_per_class=10).load()
+
+
+@pytest.fixture
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the study's files that are read from now on."""
+    names: list[str] = []
+    read = LocalFiles.read
+
+    def noting(self: LocalFiles, name: str) -> bytes:
+        names.append(name)
+        return read(self, name)
+
+    monkeypatch.setattr(LocalFiles, "read", noting)
+    return names

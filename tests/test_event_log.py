@@ -7,7 +7,6 @@ import pytest
 
 from distill_tune.event_log import COPY_FILE, LOG_FILE
 from distill_tune.records import StudyDirectory
-from distill_tune.storage import LocalFiles
 
 
 @pytest.fixture
@@ -79,24 +78,16 @@ def test_with_both_damaged_what_is_sound_is_read_and_the_rest_named(
 
 
 def test_a_log_is_read_again_only_when_it_has_changed(
-    directory: StudyDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: StudyDirectory, tmp_path: Path, files_read: list[str]
 ) -> None:
-    names: list[str] = []
-    read = LocalFiles.read
-
-    def noting(self: LocalFiles, name: str) -> bytes:
-        names.append(name)
-        return read(self, name)
-
-    monkeypatch.setattr(LocalFiles, "read", noting)
     for _ in range(3):
         assert numbers(directory) == [0, 1, 2]
-    assert names == [LOG_FILE]
+    assert files_read == [LOG_FILE]
     directory.append({"event": "counted", "number": 3})
     assert numbers(directory) == [0, 1, 2, 3]
     StudyDirectory(str(tmp_path)).append({"event": "counted", "number": 4})
     assert numbers(directory) == [0, 1, 2, 3, 4]
-    assert names == [LOG_FILE] * 3
+    assert files_read == [LOG_FILE] * 3
     (tmp_path / LOG_FILE).unlink()
     assert numbers(directory) == [0, 1, 2, 3, 4]
     assert directory.state().warnings == (

@@ -12,7 +12,6 @@ _ALWAYS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     # Ray's state of an experiment is stored at its start and its end: nobody reads it.
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
-    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     # Short of memory, kill one worker, not several at a time.
     "RAY_worker_killing_policy_by_group": "true",
 }

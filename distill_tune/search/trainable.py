@@ -73,7 +73,6 @@ class DistillTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._proposal, self._name = config, trial_name(config)
         self._warnings: list[str] = []
-        self._reported = 0
         self._adopted: list[str] = []
         self._untold: dict[str, Any] = {}
         self._told: dict[str, Any] = {}
@@ -166,10 +165,10 @@ class DistillTrial(tune.Trainable):
             if self._untold:
                 result, self._untold = self._untold, {}
                 return self._telling(result)
-            if self._reported:
+            if self._told:
                 # Not before: asked for more, it knows that the driver has logged that epoch. Else
                 # a kill in between would leave a trial that goes on after an epoch nobody has.
-                self._checkpoints.offer(self._reported, self._checkpoint)
+                self._checkpoints.offer(self._told["epoch"], self._checkpoint)
             return self._next_epoch()
         except DivergedError as error:
             return self._failure(error.reason, error.detail)
@@ -209,7 +208,7 @@ class DistillTrial(tune.Trainable):
         return self._telling(result) | self._meter.told()
 
     def _telling(self, result: dict[str, Any]) -> dict[str, Any]:
-        self._reported, self._told = result["epoch"], result
+        self._told = result
         return result
 
     def _failure(self, reason: str, detail: str) -> dict[str, Any]:
@@ -236,16 +235,17 @@ class DistillTrial(tune.Trainable):
         """Become another trial in the same process: imports and data are paid for once."""
         # Ray asks for this only where a trial is over.
         self._checkpoints.discard()
-        self._reported = 0
+        self._told = {}
         self.cleanup()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
         """Save what a trial that is stopped on its way has behind it; close what is open."""
-        if 0 < self._reported < self._study.max_epochs:
+        epoch = self._told.get("epoch", 0)
+        if 0 < epoch < self._study.max_epochs:
             # Of one that is over by a rung, the session deletes it in the end.
-            self._checkpoints.save(self._reported, partial(self._checkpoint, self._told))
+            self._checkpoints.save(epoch, partial(self._checkpoint, self._told))
         self._checkpoints.close()
         if self._board is not None:
             self._board.close()

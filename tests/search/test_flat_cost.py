@@ -14,7 +14,6 @@ from distill_tune.records import StudyDirectory
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.journal import Journal
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.storage import LocalFiles
 from distill_tune.study import Study
 from distill_tune.trials import Event
 
@@ -59,20 +58,6 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = SimpleNamespace(monotonic=lambda: moment[0])
     monkeypatch.setattr("distill_tune.search.callback.time", clock)
     return moment
-
-
-@pytest.fixture
-def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names of the study's files that are read from now on."""
-    names: list[str] = []
-    read = LocalFiles.read
-
-    def noting(self: LocalFiles, name: str) -> bytes:
-        names.append(name)
-        return read(self, name)
-
-    monkeypatch.setattr(LocalFiles, "read", noting)
-    return names
 
 
 def test_an_event_is_added_once_and_the_log_is_not_read_again(
