@@ -110,6 +110,10 @@ def is_disk_full(error: object) -> bool:
     return "No space left on device" in said or "Disk quota exceeded" in said
 
 
+class SealedTestError(DistillTuneError):
+    """Something asked for the test split that must not see it, such as a search."""
+
+
 class NoTrialSucceededError(DistillTuneError):
     """The search is over and not one trial gave a value."""
 

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from distill_tune.arms import ARMS, METHOD
 from distill_tune.backbones import Backbone
 from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.datasets import Dataset
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
-from distill_tune.errors import InputError, InputErrors, Text
+from distill_tune.errors import InputError, InputErrors, Text, closest
 from distill_tune.interfaces import Config, plain
 from distill_tune.space import SearchSpace, apply
 
@@ -35,6 +36,7 @@ HARMLESS_CHANGES = (
     "search.keep_top",
     "search.checkpoint_share",
     "resources.",
+    "confirm",
 )
 """What may differ between a study and its resumption: the results are the same."""
 
@@ -69,6 +71,37 @@ class Search(Config):
     """Of how many of the best trials of each backbone the weights are kept."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
+
+
+class Confirm(Config):
+    """Whether the gain is real: the best configuration and its rivals, trained with fresh seeds."""
+
+    top: int = Field(default=3, ge=1)
+    """How many of a backbone's best configurations are trained anew, to find the best of them."""
+    seeds: int = Field(default=5, ge=1)
+    """Fresh seeds of every arm; an interval needs three."""
+    arms: tuple[str, ...] = (
+        "baseline",
+        "equal_steps",
+        "strong_augmentation",
+        "gan_augmentation",
+        "gan_distillation",
+    )
+    """What is compared; the method itself always is."""
+    tune_arms: bool = False
+    """Whether each arm gets a search of its own, with the budget that the method had."""
+
+    @field_validator("arms")
+    @classmethod
+    def _are_there_and_compare(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
+        for arm in arms:
+            if arm not in ARMS:
+                near = closest(arm, ARMS)
+                hint = f". Did you mean {near!r}?" if near else ""
+                raise ValueError(f"expected some of {', '.join(ARMS)}{hint}")
+        if not set(arms) - {METHOD}:
+            raise ValueError(f"expected at least one arm beside {METHOD}")
+        return tuple(name for name in ARMS if name in {*arms, METHOD})
 
 
 class Resources(Config):
@@ -109,6 +142,8 @@ class Study(Config):
     """Sampler, scheduler, budget."""
     resources: Resources = Resources()
     """What a trial takes."""
+    confirm: Confirm | None = None
+    """Makes ``distill-tune confirm`` the last step of the search; null: it is not."""
 
     @field_validator("study")
     @classmethod

@@ -15,7 +15,7 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal"),
+    ("errors", "seal", "evidence"),
     ("yaml_text",),
     ("document",),
     ("reading", "wording"),
@@ -23,12 +23,15 @@ LAYERS = (
     ("dimensions",),
     ("space",),
     ("trials", "storage"),
-    ("tables", "mirror", "event_log", "packing", "fold"),
+    ("tables", "mirror", "event_log", "packing", "fold", "confirm_log"),
+    ("remarks",),
+    ("confirmation",),
     ("records",),
     ("backbones", "gans", "datasets"),
     ("distill",),
+    ("arms",),
     ("study", "tracking", "status"),
-    ("report", "training"),
+    ("report", "training", "confirmation_view"),
     ("search",),
     ("cli",),
 )
@@ -39,17 +42,17 @@ OWNERS = {
     "optuna": {"search"},
     "yaml": {"yaml_text", "document"},
     "tensorboard": {"tracking"},
-    "torchvision": {"backbones", "datasets"},
+    "torchvision": {"backbones", "datasets", "distill"},
     "sklearn": {"datasets"},
     "mlxtend": {"datasets"},
     "PIL": {"datasets"},
-    "scipy": {"distill"},
+    "scipy": {"distill", "evidence"},
     "safetensors": {"training"},
     "filelock": {"records", "search"},
     "pyarrow": {"storage"},
     "fsspec": {"storage", "search"},
     "typer": {"cli"},
-    "rich": {"cli", "report", "search"},
+    "rich": {"cli", "report", "confirmation_view", "search"},
 }
 """A library that is not listed here may be used everywhere."""
 
@@ -66,6 +69,7 @@ TORCH_FREE |= {
     "records",
 }
 TORCH_FREE |= {"records", "status", "report"}
+TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 
 
 class Import(NamedTuple):

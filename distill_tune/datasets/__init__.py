@@ -10,7 +10,7 @@ from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.datasets.npz import Npz
-from distill_tune.datasets.source import ImageSource
+from distill_tune.datasets.source import ImageSource, unsealed
 from distill_tune.datasets.torchvision_sets import KINDS, TorchvisionSet
 
 DATASETS: dict[str, type[ImageSource]] = {
@@ -27,4 +27,4 @@ else:
     # A field of this type takes any kind of the index; ``kind`` says which.
     Dataset = Annotated[reduce(or_, dict.fromkeys(DATASETS.values())), Field(discriminator="kind")]
 
-__all__ = ["DATASETS", "Dataset", "ImageSource"]
+__all__ = ["DATASETS", "Dataset", "ImageSource", "unsealed"]

@@ -1,6 +1,9 @@
 """What every kind of data set shares: its fields, its splits, its colour, its digest."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -11,10 +14,23 @@ from distill_tune.datasets.arrays import is_grey, with_channels
 from distill_tune.datasets.duplicates import digests, shared_images
 from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, SealedTestError, Text
 from distill_tune.interfaces import Config, ImageData, Split
 
 Part = Literal["train", "val", "test"]
+
+_is_open: ContextVar[bool] = ContextVar("test split is open", default=False)
+
+
+@contextmanager
+def unsealed() -> Iterator[None]:
+    """Let ``load_test`` be called within: by who writes down that the test split was read."""
+    token = _is_open.set(True)
+    try:
+        yield
+    finally:
+        _is_open.reset(token)
+
 
 MAX_SIZE = 1024
 """Height and width in pixels that the networks take."""
@@ -105,22 +121,32 @@ class ImageSource(Config):
             ),
         )
 
-    def load_test(self) -> Split:
-        """Return the test images, which nothing else reads: for the end, after the search.
-
-        Raises:
-            InputError: As ``load``; or there is no test part and ``test_fraction`` is 0.
-        """
-        drawn = self._drawn()
-        test = drawn.pool.take(drawn.draw.test)
-        if "test" in self.parts():
-            test = self._own_part("test", drawn.pool)
-        elif not self.test_fraction:
+    def require_test(self) -> None:
+        """Raise InputError where there are no test images; opens none."""
+        if "test" not in self.parts() and not self.test_fraction:
             raise InputError(
                 "data.test_fraction",
                 got=self.test_fraction,
                 expected="more than 0, because this source has no test part of its own",
             )
+
+    def load_test(self) -> Split:
+        """Return the test images, which nothing else reads: for the end, after the search.
+
+        Raises:
+            SealedTestError: Not inside :func:`unsealed`.
+            InputError: As ``load``; or there is no test part and ``test_fraction`` is 0.
+        """
+        if not _is_open.get():
+            raise SealedTestError(
+                f"{self.name}: the test split is sealed; distill-tune confirm opens it, and writes "
+                "down that it did"
+            )
+        self.require_test()
+        drawn = self._drawn()
+        test = drawn.pool.take(drawn.draw.test)
+        if "test" in self.parts():
+            test = self._own_part("test", drawn.pool)
         return _split(test, drawn.channels)
 
     @property

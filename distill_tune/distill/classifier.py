@@ -9,15 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.backbones.classifier import Classifier
-from distill_tune.distill.augmentation import classifier_augmentation, to_float
+from distill_tune.distill.batches import Batch, augmented_batch, smoothed
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
 from distill_tune.distill.execution import Execution
 from distill_tune.distill.streams import seed_global, stream
 from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
 from distill_tune.errors import DivergedError
-
-Batch = tuple[Tensor, Tensor]
 
 
 def make_optimizer(
@@ -72,13 +70,14 @@ def real_batches(
     order = order.to(data.device)
     for step in range(num_steps(data, training)):
         chosen = order[step * training.batch_size : (step + 1) * training.batch_size]
-        images = classifier_augmentation(
-            to_float(data.train.images[chosen]),
-            max_shift=training.shift,
-            flip=data.flip,
-            generator=stream(seed, "augmentation", epoch, step, device=data.device),
+        images, labels = augmented_batch(
+            data.train.images[chosen],
+            data.train.labels[chosen],
+            data,
+            training,
+            (seed, "augmentation", epoch, step),
         )
-        yield images, data.train.labels[chosen]
+        yield images, smoothed(labels, training.label_smoothing, data.num_classes)
 
 
 def train_step(
@@ -99,8 +98,8 @@ def train_step(
         classifier: In training mode afterwards.
         optimizer: Its optimiser.
         real: Augmented images in [-1, 1] and labels.
-        synthetic: The same of synthetic images; None or empty = real images only.
-        joint: Needed with synthetic images: label smoothing and batch-norm mode.
+        synthetic: The same of the extra images; None or empty = real images only.
+        joint: Needed with extra images: label smoothing and batch-norm mode.
         execution: How the classifier is called; None: in float32, not compiled.
     """
     call = classifier if execution is None else partial(execution, classifier)

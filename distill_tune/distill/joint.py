@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distill_tune.distill.augmentation import classifier_augmentation
+from distill_tune.distill.batches import Batch, Key, augmented_batch
 from distill_tune.distill.classifier import (
-    Batch,
     make_optimizer,
     mean_loss,
     num_steps,
@@ -20,7 +19,7 @@ from distill_tune.distill.classifier import (
 from distill_tune.distill.evaluation import validate
 from distill_tune.distill.execution import Execution
 from distill_tune.distill.gan_training import GanLosses, GanTrainer, Latent, gan_metrics
-from distill_tune.distill.hardness import label, turnover
+from distill_tune.distill.hardness import HardSets, label, turnover
 from distill_tune.distill.monitors import (
     Reference,
     discriminator_gap,
@@ -30,8 +29,8 @@ from distill_tune.distill.monitors import (
     measure,
 )
 from distill_tune.distill.state import Best, TrialState, copy_weights
-from distill_tune.distill.streams import seed_global, stream
-from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.streams import integers, seed_global, stream, uniform
+from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 
@@ -48,15 +47,24 @@ def enter(state: TrialState, config: TrialConfig) -> None:
 
 @dataclass(frozen=True)
 class JointStage:
-    """The epochs of stage 3 over a state that has been through stages 1 and 2."""
+    """The epochs of stage 3 over a state that has been through stages 1 and 2.
+
+    Attributes:
+        trainer: Trains the GAN; without one it holds the state all the same.
+        reference: What the monitors compare with; None where there is no GAN to watch.
+    """
 
     trainer: GanTrainer
-    reference: Reference
+    reference: Reference | None
 
     @property
     def state(self) -> TrialState:
         """The trial's state."""
         return self.trainer.state
+
+    @property
+    def _joint(self) -> JointTraining:
+        return self.trainer.config.joint
 
     def epochs(self) -> Iterator[Metrics]:
         """Run the epochs that are left.
@@ -109,7 +117,7 @@ class JointStage:
 
     def _is_refresh_due(self, epoch: int) -> bool:
         refresh = self.trainer.config.joint.refresh
-        if epoch == 0 or refresh == "never":
+        if epoch == 0 or refresh == "never" or self._joint.extra_images == "none":
             return False
         if refresh == "plateau":
             last_change = max(self.state.best.epoch, self.state.last_refresh)
@@ -128,20 +136,20 @@ class JointStage:
         gan_losses: list[GanLosses] = []
         batches = real_batches(self.trainer.data, training, seed=config.seed, epoch=whole_epoch)
         for step, real in enumerate(batches):
-            if config.joint.gan_lr > 0 and not state.is_frozen:
+            if self._joint.has_gan and self._joint.gan_lr > 0 and not state.is_frozen:
                 gan_losses.append(
                     self.trainer.step(
                         lr=config.joint.gan_lr, triplet_weight=config.joint.triplet_weight
                     )
                 )
-            synthetic = self.synthetic_batch(epoch, step, len(real[1]))
+            extra = self.extra_batch(epoch, step, len(real[1]))
             seed_global(config.seed, "dropout", whole_epoch, step)
             losses.append(
                 train_step(
                     state.classifier,
                     state.optimizer,
                     real,
-                    synthetic,
+                    extra,
                     joint=config.joint,
                     execution=execution,
                 )
@@ -154,39 +162,56 @@ class JointStage:
             **gan_metrics(gan_losses, f"joint epoch {epoch + 1}"),
         }
 
-    def synthetic_batch(self, epoch: int, step: int, num_real: int) -> Batch | None:
-        """Return fresh augmented synthetic images for one step, or None where there are none.
+    def extra_batch(self, epoch: int, step: int, num_real: int) -> Batch | None:
+        """Return fresh augmented extra images for one step, or None where there are none.
 
-        From the averaged generator, classes uniform, through the augmentation of real images:
-        else the classifier learns that what is not augmented is synthetic.
+        From the averaged generator or from the hard training images, classes uniform, through the
+        augmentation of real images: else the classifier learns that what is not augmented is
+        synthetic.
         """
         config, data = self.trainer.config, self.trainer.data
         count = round(self.ratio(epoch) * num_real)
-        if count == 0:
+        if count == 0 or self._joint.extra_images == "none":
             return None
         whole_step = epoch * num_steps(data, config.classifier) + step
-        latent = self.trainer.latent("synthetic", max(2, count), whole_step)
-        images = classifier_augmentation(
-            self._synthesise(latent, epoch),
-            max_shift=config.classifier.shift,
-            flip=data.flip,
-            generator=stream(config.seed, "synthetic-augmentation", whole_step, device=data.device),
-        )
-        return images, latent.labels
+        if self._joint.has_gan:
+            latent = self.trainer.latent("synthetic", max(2, count), whole_step)
+            images, labels = self._synthesise(latent, epoch), latent.labels
+        else:
+            images, labels = self._hard_images(max(2, count), whole_step)
+        key: Key = (config.seed, "synthetic-augmentation", whole_step)
+        return augmented_batch(images, labels, data, config.classifier, key)
+
+    def _hard_images(self, count: int, whole_step: int) -> Batch:
+        data = self.trainer.data
+        generator = stream(self.trainer.config.seed, "synthetic", whole_step, device=data.device)
+        classes = integers(data.num_classes, (count,), generator)
+        chosen = self._sets.hard_pools.draw(classes, uniform((count,), generator))
+        # A class that is too small for hard images of its own draws those of others.
+        return data.train.images[chosen], data.train.labels[chosen]
 
     @torch.no_grad()
     def _synthesise(self, latent: Latent, epoch: int) -> Tensor:
         gan = self.state.gan
         return self.execution(epoch)(gan.ema.module, *latent, self.trainer.class_signal())
 
-    def monitor_images(self) -> Tensor:
-        """Return the averaged generator's images for the fixed ``(z, y)``."""
-        return self.trainer.synthesise(self.reference.latent)
-
-    def _monitor(self) -> Metrics:
+    @property
+    def _sets(self) -> HardSets:
         sets = self.state.sets
         assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
-        health = measure(self.trainer, self.reference, self.monitor_images(), sets)
+        return sets
+
+    def _monitor(self) -> Metrics:
+        sets = self._sets
+        hard = {
+            "hard/share": sets.hard.float().mean().item(),
+            "hard/num_clamped": float(sets.num_clamped),
+        }
+        return hard if self.reference is None else hard | self._watch_gan(self.reference)
+
+    def _watch_gan(self, reference: Reference) -> Metrics:
+        images = self.trainer.synthesise(reference.latent)
+        health = measure(self.trainer, reference, images, self._sets)
         self._apply_policy(is_healthy=not is_collapsed(health))
         gap = discriminator_gap(self.trainer)
         self._refuse_overfit(gap)
@@ -196,8 +221,6 @@ class JointStage:
             "gan/discriminator_gap": gap,
             "synthetic/warning": float(is_warning(health)),
             "synthetic/collapsed": float(is_collapsed(health)),
-            "hard/share": sets.hard.float().mean().item(),
-            "hard/num_clamped": float(sets.num_clamped),
         }
 
     def _apply_policy(self, *, is_healthy: bool) -> None:

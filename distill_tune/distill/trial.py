@@ -187,16 +187,14 @@ class Trial:
         state.stage = "warmup"
 
     def _warmup_stage(self) -> Iterator[Report]:
-        total = self.config.gan.warmup_steps
-        yield from self._gan_stage("warmup", 0, total)
+        yield from self._gan_stage("warmup", 0, self.config.warmup_steps)
         self.state.stage = "triplet"
 
     def _triplet_stage(self) -> Iterator[Report]:
         if self.state.sets is None:
             state = self.state
             state.sets = label(state.snapshot, self.data, self.config, 0, self._scored)
-        start, total = self.config.gan.warmup_steps, self.config.gan.triplet_steps
-        yield from self._gan_stage("triplet", start, total)
+        yield from self._gan_stage("triplet", self.config.warmup_steps, self.config.triplet_steps)
         enter(self.state, self.config)
 
     def _gan_stage(self, stage: Stage, start: int, total: int) -> Iterator[Report]:
@@ -234,6 +232,7 @@ class Trial:
         }
 
     def _joint_stage(self) -> Iterator[Report]:
-        stage = JointStage(self.trainer, Reference.measure(self.trainer))
+        has_gan = self.config.joint.has_gan
+        stage = JointStage(self.trainer, Reference.measure(self.trainer) if has_gan else None)
         for metrics in stage.epochs():
             yield Report("joint", self.state.joint_epoch, self.config.joint.epochs, metrics, 0.0)

@@ -46,6 +46,14 @@ class ClassifierTraining(Config):
     """Decoupled weight decay (AdamW), or L2 (SGD)."""
     shift: float = Field(default=0.125, ge=0, le=0.5)
     """Augmentation A: largest shift as a share of the image side. Mirroring is the data's."""
+    augmentation: Literal["shift", "trivial", "randaugment"] = "shift"
+    """``shift``: A is no more than that; ``trivial``: TrivialAugment (Müller and Hutter, ICCV 2021)
+    before it; ``randaugment``: RandAugment (Cubuk et al., 2020) before it."""
+    cutmix: float = Field(default=0.0, ge=0, le=1)
+    """Share of the batches whose images are mixed with each other after A (CutMix, Yun et al.,
+    ICCV 2019)."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Of the real images' labels, in stages 1 and 3."""
 
 
 class JointTraining(Config):
@@ -56,12 +64,16 @@ class JointTraining(Config):
     margin: float = Field(default=0.3, ge=0)
     """m of the triplet loss, in the unit of ``margin_unit``."""
     synthetic_ratio: float = Field(default=0.5, ge=0, le=8)
-    """Synthetic images per real image in a classifier batch; 0 = none, 1 = as many as real."""
+    """Extra images, mostly synthetic, per real image in a classifier batch; 0 = none, 1 = as many
+    as real."""
     hard_threshold: float = Field(default=0.3, gt=0, lt=1)
     """Where hard begins: share of each class (``quantile``) or probability of the true class
     (``confidence``)."""
     gan_lr: float = Field(default=5e-5, ge=0)
     """Learning rate of the GAN's fine-tuning; 0 freezes the generator."""
+    extra_images: Literal["synthetic", "hard", "none"] = "synthetic"
+    """What a classifier batch holds beside its real images: ``synthetic`` ones; ``hard`` real
+    images once more, every class as likely as any other, and ``none``, both without a GAN."""
     triplet_weight: float = Field(default=0.5, ge=0)
     """Lambda, the weight of the triplet loss beside the adversarial one; 0 = plain GAN."""
     margin_unit: MarginUnit = "relative"
@@ -84,7 +96,7 @@ class JointTraining(Config):
     classifier_lr_factor: float = Field(default=0.3, gt=0)
     """The classifier's learning rate in stage 3, as a share of stage 1's."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Of the synthetic images' labels."""
+    """Of the extra images' labels."""
     batch_norm: Literal["split", "mixed"] = "split"
     """``split``: synthetic images pass apart and leave the running statistics alone; ``mixed``:
     one concatenated batch."""
@@ -98,6 +110,11 @@ class JointTraining(Config):
     """Ends a trial, with reason ``discriminator_overfit``, whose discriminator's mean logit is
     higher by more than this on training than on validation images: it learns them by heart (the
     hinge loss asks for 1 on real and -1 on synthetic ones). null: no limit."""
+
+    @property
+    def has_gan(self) -> bool:
+        """Whether there is a GAN to train."""
+        return self.extra_images == "synthetic"
 
     @model_validator(mode="after")
     def _refresh_is_positive(self) -> "JointTraining":
@@ -163,3 +180,13 @@ class TrialConfig(TrialTemplate):
     """What is learnt."""
     backbone: Backbone
     """Who learns it."""
+
+    @property
+    def warmup_steps(self) -> int:
+        """Generator steps of the warm-up; none without a GAN."""
+        return self.gan.warmup_steps if self.joint.has_gan else 0
+
+    @property
+    def triplet_steps(self) -> int:
+        """Generator steps of the triplet pre-training; none without a GAN."""
+        return self.gan.triplet_steps if self.joint.has_gan else 0

@@ -19,6 +19,7 @@ from distill_tune.search.models import keep_best_models
 from distill_tune.search.opening import check_same
 from distill_tune.search.outcome import resume_command, write_best
 from distill_tune.search.progress import Progress
+from distill_tune.search.stages import shared_jobs
 from distill_tune.study import Study
 from distill_tune.trials import StudyState
 
@@ -161,7 +162,7 @@ class Session:
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
-                with self._time_limit(), _terminate_as_interrupt():
+                with self._time_limit(), terminate_as_interrupt():
                     self._search(journal, trial_slots)
         except KeyboardInterrupt:
             pass
@@ -177,7 +178,8 @@ class Session:
         if self._num_open(journal.state) <= 0:
             return
         if self.is_sharing:
-            run_stages(self.study, self.images, journal, self.progress, trial_slots)
+            jobs = shared_jobs(self.study)
+            run_stages(jobs, self.images, journal, self.progress, trial_slots)
         try:
             tune_trials(self.study, self.images, journal, trial_slots, is_sharing=self.is_sharing)
         except (RuntimeError, TuneError) as error:
@@ -220,7 +222,7 @@ class Session:
 
 
 @contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
+def terminate_as_interrupt() -> Iterator[None]:
     """Let SIGTERM, as a cluster's scheduler sends it, end a session as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield

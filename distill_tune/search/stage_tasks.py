@@ -1,8 +1,8 @@
 """The shared stages as Ray tasks, before any trial holds the resources that they need."""
 
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import ray
 import torch
@@ -15,18 +15,23 @@ from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.progress import Progress
 from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.stage_store import Claim, StageStore
-from distill_tune.search.stages import PREDECESSORS, Job, Place, shared_jobs
-from distill_tune.study import Study
+from distill_tune.search.stages import PREDECESSORS, Job, Place
 
 _LOOK_EVERY_S = 0.5
 _CPU = torch.device("cpu")
 
 
+class StageProgress(Protocol):
+    """Who is told how far shared stages are."""
+
+    def stage(self, name: str, text: str) -> None:
+        """Take how far a stage is; an empty text = it is done."""
+
+
 def run_stages(
-    study: Study, images: ImageData, journal: Journal, progress: Progress, slots: Slots
+    jobs: Iterable[Job], images: ImageData, journal: Journal, progress: StageProgress, slots: Slots
 ) -> None:
     """Compute what trials share and the study does not hold yet: on the resources of a trial.
 
@@ -37,7 +42,7 @@ def run_stages(
     store = StageStore(journal.directory.path(), images.digest, Place.of(slots.bundle))
     desk = _Desk(store, journal, progress)
     # Looked at here: a worker that only finds it ready would take seconds to start.
-    desk.waiting = [job for job in shared_jobs(study) if not desk.is_ready(job)]
+    desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
         return
     placed = ray.put(PlacedImages.of(images))
@@ -67,7 +72,7 @@ class _Desk:
         running: What is being computed, and the right to it, by ray's ObjectRefGenerator.
     """
 
-    def __init__(self, store: StageStore, journal: Journal, progress: Progress) -> None:
+    def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
         self.running: dict[Any, tuple[Job, Claim]] = {}

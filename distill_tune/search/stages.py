@@ -34,6 +34,7 @@ PREDECESSORS: Mapping[SharedStage, tuple[SharedStage, ...]] = {
 """The stages whose products a stage begins with."""
 
 _ROOMS: Mapping[SharedStage, str] = {"classifier": "classifier", "warmup": "gan"}
+_HAS_GAN = "joint.extra_images"
 _TRIPLET_FIELDS = frozenset(
     {
         "gan.triplet_steps",
@@ -90,6 +91,8 @@ class Job(NamedTuple):
 
 def enters(stage: SharedStage, path: str) -> bool:
     """Tell whether a field of a trial, by its dotted path, changes what a stage yields."""
+    if path == _HAS_GAN:
+        return stage != "classifier"
     if path in _TRIPLET_FIELDS:
         return stage == "triplet"
     if any(enters(before, path) for before in PREDECESSORS[stage]):
@@ -170,6 +173,8 @@ def _jobs(stage: SharedStage, study: Study) -> Iterator[Job]:
         for point in points:
             params = dict(zip(searched, point, strict=True))
             config = study.trial_config(backbone, params)
+            if stage != "classifier" and not config.joint.has_gan:
+                continue
             yield Job(stage, config, stage_name(stage, config, searched))
 
 

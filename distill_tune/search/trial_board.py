@@ -51,7 +51,7 @@ class TrialBoard:
             self._board.images("synthetic", report.step, images, columns=GRID_PER_CLASS)
         self._board.flush()
         shown = {OBJECTIVE: best, **report.metrics}
-        metrics = {name: shown[name] for name in _HPARAMS_METRICS}
+        metrics = {name: shown.get(name, math.nan) for name in _HPARAMS_METRICS}
         self._board.hparams(self._params, metrics, step=report.step)
 
     def flush(self) -> None:

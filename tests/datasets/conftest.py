@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import pickle
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter
 
-from distill_tune.datasets import Dataset, ImageSource
+from distill_tune.datasets import Dataset, ImageSource, unsealed
 
 Make = Callable[..., ImageSource]
 Array = NDArray[Any]
+
+
+@pytest.fixture(autouse=True)
+def _unsealed() -> Iterator[None]:
+    """Let the tests look at test splits."""
+    with unsealed():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -159,24 +159,24 @@ def test_a_refresh_gives_the_snapshot_the_classifier_of_now(at_joint: Begin) -> 
     assert differences(copy_weights(running.state.reference), reference) == []
 
 
-def test_synthetic_batches_follow_ratio_and_ramp_and_are_fresh(at_joint: Begin) -> None:
+def test_extra_batches_follow_ratio_and_ramp_and_are_fresh(at_joint: Begin) -> None:
     running = at_joint(joint={"synthetic_ratio": 0.5, "ramp_epochs": 4})
     stage = JointStage(running.trainer, Reference.measure(running.trainer))
     sizes = []
     for epoch in range(6):
-        batch = stage.synthetic_batch(epoch, 0, 80)
+        batch = stage.extra_batch(epoch, 0, 80)
         assert batch is not None
         assert not batch[0].requires_grad
         assert batch[0].abs().max().item() <= 1
         sizes.append(len(batch[1]))
     assert sizes == [10, 20, 30, 40, 40, 40]
-    one, again, other = (stage.synthetic_batch(5, step, 80) for step in (0, 0, 1))
+    one, again, other = (stage.extra_batch(5, step, 80) for step in (0, 0, 1))
     assert one is not None
     assert again is not None
     assert other is not None
     assert torch.equal(one[0], again[0])
     assert not torch.equal(one[0], other[0])
-    assert stage.synthetic_batch(0, 0, 3) is None
+    assert stage.extra_batch(0, 0, 3) is None
     assert at_joint(joint={"ramp_epochs": 0}).config.joint.ramp_epochs == 0
 
 

@@ -95,6 +95,7 @@ def test_what_a_stage_reads_is_what_enters_it(
         ("joint.margin", {"triplet"}),
         ("joint.hard_threshold", {"triplet"}),
         ("joint.synthetic_ratio", set()),
+        ("joint.extra_images", {"warmup", "triplet"}),
         ("joint.gan_lr", set()),
         ("joint.refresh", set()),
     ],
@@ -123,6 +124,13 @@ def test_the_keys_depend_on_what_the_products_depend_on(study: Study) -> None:
     assert key(study, "warmup", one) == key(study, "warmup", one, gan__triplet_steps=9)
     for path in ("gan__lr", "classifier__lr", "joint__margin"):
         assert key(study, "triplet", one) != key(study, "triplet", one, **{path: 0.5})
+
+
+def test_without_a_gan_there_is_only_the_classifier_to_share(study: Study) -> None:
+    joint = study.trial.joint.model_copy(update={"extra_images": "hard"})
+    trial = study.trial.model_copy(update={"joint": joint})
+    jobs = shared_jobs(study.model_copy(update={"trial": trial}))
+    assert [job.stage for job in jobs] == ["classifier", "classifier"]
 
 
 def test_the_keys_depend_on_data_code_and_place(

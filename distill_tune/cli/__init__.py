@@ -1,28 +1,23 @@
 """The command line. Each command imports what it needs inside itself: --help answers at once."""
 
 import json
-import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated
 
 import typer
 
 from distill_tune import __version__
-from distill_tune.errors import DistillTuneError, InputError, StudyError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from distill_tune.records import StudyDirectory
-    from distill_tune.search.run import Session
-    from distill_tune.study import Study
-    from distill_tune.trials import StudyState
-
-INTERRUPTED = 130
+from distill_tune.cli.running import (
+    Running,
+    console,
+    new_place,
+    prepare,
+    reporting,
+    run_confirmation,
+    run_search,
+)
+from distill_tune.errors import StudyError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,15 +59,6 @@ NoSharedStages = Annotated[
 ]
 
 
-class Running(NamedTuple):
-    """The options that a new search and one that goes on have in common."""
-
-    address: str | None
-    allow_changed: bool
-    is_sharing: bool
-    as_json: bool
-
-
 @app.callback(invoke_without_command=True)
 def _root(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
@@ -98,8 +84,8 @@ def search(  # noqa: PLR0913 - the options of the command line
     as_json: Json = False,
 ) -> None:
     """Find the best configuration of every backbone of a study."""
-    with _reporting():
-        _prepare(address)
+    with reporting():
+        prepare(address)
         from distill_tune.search.opening import (
             check_same,
             load_images,
@@ -112,7 +98,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
         typed, document = read_study(space, assignments or [], changes)
         study = with_absolute_root(typed)
-        directory = _place(storage, study.study)
+        directory = new_place(storage, study.study)
         if directory.exists():
             if not resume:
                 raise StudyError(
@@ -121,9 +107,9 @@ def search(  # noqa: PLR0913 - the options of the command line
                 )
             check_same(directory, study, allow_changed=allow_changed)
         images = load_images(typed, document)
-        options = Running(address, allow_changed, not no_shared_stages, as_json)
+        options = Running(address, not no_shared_stages, as_json, allow_changed)
         with located(document):
-            _run(study, directory, images, options)
+            run_search(study, directory, images, options)
 
 
 @app.command()
@@ -138,8 +124,8 @@ def resume(  # noqa: PLR0913 - the options of the command line
     as_json: Json = False,
 ) -> None:
     """Go on with a study that was interrupted, or give it more trials."""
-    with _reporting():
-        _prepare(address)
+    with reporting():
+        prepare(address)
         from distill_tune.records import StudyDirectory
         from distill_tune.search.opening import load_images, located, stored_study
 
@@ -147,9 +133,9 @@ def resume(  # noqa: PLR0913 - the options of the command line
         changes = {"--num-trials": num_trials, "--time-budget": time_budget}
         study, document = stored_study(directory, changes)
         images = load_images(study, document)
-        options = Running(address, allow_changed, not no_shared_stages, as_json)
+        options = Running(address, not no_shared_stages, as_json, allow_changed)
         with located(document):
-            _run(study, directory, images, options)
+            run_search(study, directory, images, options)
 
 
 @app.command()
@@ -159,7 +145,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say how a study stands; reads plain files only."""
-    with _reporting():
+    with reporting():
         from distill_tune.records import StudyDirectory
         from distill_tune.report import status_info, status_json, status_table
 
@@ -169,7 +155,7 @@ def status(
         if as_json:
             typer.echo(json.dumps(status_json(info)))
         else:
-            _console(as_json=False).print(status_table(info))
+            console(as_json=False).print(status_table(info))
 
 
 @app.command()
@@ -184,16 +170,16 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one configuration through all stages and write the model."""
-    with _reporting():
+    with reporting():
         import torch
 
         from distill_tune.training import train_model
 
         if threads is not None:
             torch.set_num_threads(threads)
-        console = _console(as_json=as_json)
+        output = console(as_json=as_json)
         # As it stands: names of files are in it, whose brackets are no markup.
-        say = partial(console.print, markup=False, soft_wrap=True)
+        say = partial(output.print, markup=False, soft_wrap=True)
         result = train_model(config, out, assignments or [], say=say)
         for path in result["paths"].values():
             say(f"written: {path}")
@@ -201,88 +187,50 @@ def train(
             typer.echo(json.dumps(result))
 
 
-def _prepare(address: str | None) -> None:
-    """Set Ray's environment, before anything imports it."""
-    from distill_tune.search.environment import prepare
+@app.command()
+def confirm(  # noqa: PLR0913 - the options of the command line
+    study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
+    *,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Best configurations to choose from anew.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Fresh seeds of every arm; an interval needs 3.")
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="What to compare; all for all.")
+    ] = None,
+    tune_arms: Annotated[
+        bool, typer.Option("--tune-arms", help="Give each arm a search like the method's first.")
+    ] = False,
+    read_test_again: Annotated[
+        bool,
+        typer.Option(
+            "--read-test-again",
+            help="Train and test once more what was tested already; the records show it.",
+        ),
+    ] = False,
+    no_shared_stages: NoSharedStages = False,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether the gain is real: the best configuration against its rivals, on fresh seeds."""
+    with reporting():
+        prepare(address)
+        from distill_tune.records import StudyDirectory
+        from distill_tune.search.confirm_plan import planned
+        from distill_tune.search.opening import load_images, located, stored_study
 
-    prepare(address)
-
-
-def _place(storage: str, name: str) -> "StudyDirectory":
-    """Return the directory of a study that may be new."""
-    from distill_tune.records import StudyDirectory
-
-    if not storage:
-        raise InputError("--storage", got=storage, expected="a folder or a URI")
-    directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
-    directory.refuse_unusable()
-    return directory
-
-
-def _run(study: "Study", directory: "StudyDirectory", images: Any, options: "Running") -> None:
-    from distill_tune.search.progress import Progress
-    from distill_tune.search.run import Session
-
-    console = _console(as_json=options.as_json)
-    with Progress(console, study) as progress:
-        session = Session(
-            study,
-            directory,
-            images,
-            progress,
-            address=options.address,
-            command=shlex.join(sys.argv),
-            allow_changed=options.allow_changed,
-            is_sharing=options.is_sharing,
-        )
-        try:
-            state = session.run()
-        except KeyboardInterrupt:
-            _fail(session.interrupted_message(), INTERRUPTED)
-    _finish(session, state, console, as_json=options.as_json)
-
-
-def _finish(session: "Session", state: "StudyState", console: "Console", *, as_json: bool) -> None:
-    from distill_tune.search.outcome import outcome_json, outcome_view, require_success
-
-    status = state.sessions[-1].status
-    for part in outcome_view(session.study, session.directory, status):
-        console.print(part, soft_wrap=isinstance(part, str))
-    if as_json:
-        typer.echo(json.dumps(outcome_json(session.study, session.directory, status)))
-    if status == "interrupted":
-        raise typer.Exit(INTERRUPTED)
-    if status == "finished":
-        require_success(state)
-
-
-def _console(*, as_json: bool) -> "Console":
-    """Return where people read: stdout, or stderr when stdout is for a program."""
-    from rich.console import Console
-
-    return Console(stderr=as_json, highlight=False)
-
-
-@contextmanager
-def _reporting() -> Iterator[None]:
-    """Show what a user can cause as a message without a traceback."""
-    try:
-        yield
-    except DistillTuneError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+        directory = StudyDirectory(study_dir)
+        study, document = stored_study(directory)
+        asked = {"top": top, "seeds": seeds, "arms": arms, "tune_arms": tune_arms or None}
+        study = study.model_copy(update={"confirm": planned(study, asked)})
+        images = load_images(study, document)
+        options = Running(address, not no_shared_stages, as_json)
+        with located(document):
+            run_confirmation(study, directory, images, options, is_again=read_test_again)
 
 
 def main() -> None:
     """Run the command line."""
     app()
-
-
-if __name__ == "__main__":
-    main()

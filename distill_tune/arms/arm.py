@@ -1,0 +1,80 @@
+"""What an arm is: a change of a trial's configuration, and what may be searched of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from distill_tune.dimensions import Dimension
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import plain
+from distill_tune.space import SearchSpace, apply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way to train a classifier, to be compared with the others on the same seeds.
+
+    Attributes:
+        name: Such as ``gan_augmentation``.
+        title: What tables call it.
+        role: ``method`` is what is to be shown to help, ``baseline`` what it is to improve on,
+            ``rival`` what else might have; ``combination`` is the method with something more.
+        changes: Dotted path of a trial -> the arm's own value.
+        unused: Fields, or rooms that end in a dot, that make no difference to the arm.
+        own_space: What is searched of it by ``--tune-arms`` beside the study's dimensions that
+            make a difference, as in a YAML file.
+        is_stage_one_only: Whether it ends with the classifier's first training.
+    """
+
+    name: str
+    title: str
+    role: str
+    changes: Mapping[str, object] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    own_space: Mapping[str, object] = field(default_factory=dict)
+    is_stage_one_only: bool = False
+
+    def config(self, method: TrialConfig) -> TrialConfig:
+        """Return the arm's configuration beside that of the method."""
+        return TrialConfig.model_validate(apply(plain(method), self.changes))
+
+    def dimensions(self, searched: Mapping[str, Dimension]) -> dict[str, Dimension]:
+        """Return what ``--tune-arms`` searches: what makes a difference to the arm.
+
+        Args:
+            searched: The study's dimensions.
+        """
+        own = SearchSpace.parse(dict(self.own_space)).dimensions
+        shared = {path: dim for path, dim in searched.items() if self._uses(path)}
+        return {**own, **shared}
+
+    def _uses(self, path: str) -> bool:
+        return path not in self.changes and not _is_below(path, self.unused)
+
+
+def _is_below(path: str, places: Iterable[str]) -> bool:
+    return any(path == place or (place[-1] == "." and path.startswith(place)) for place in places)
+
+
+GAN_FIELDS = (
+    "gan.",
+    "joint.gan_lr",
+    "joint.margin",
+    "joint.margin_unit",
+    "joint.feature_norm",
+    "joint.pairing",
+    "joint.triplet_weight",
+    "joint.collapse_policy",
+    "joint.max_discriminator_gap",
+)
+"""What makes a difference only where there is a GAN."""
+
+EXTRA_FIELDS = (
+    "joint.synthetic_ratio",
+    "joint.ramp_epochs",
+    "joint.label_smoothing",
+    "joint.batch_norm",
+)
+"""What makes a difference only where there are extra images."""
+
+HARD_FIELDS = ("joint.hard_threshold", "joint.hard_rule", "joint.min_hard", "joint.refresh")
+"""What makes a difference only where hard images do."""

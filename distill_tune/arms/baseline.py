@@ -1,0 +1,12 @@
+"""The poster's baseline: the classifier as stage 1 leaves it."""
+
+from distill_tune.arms.arm import Arm
+
+BASELINE = Arm(
+    name="baseline",
+    title="Baseline",
+    role="baseline",
+    changes={"joint.extra_images": "none"},
+    unused=("gan.", "joint."),
+    is_stage_one_only=True,
+)

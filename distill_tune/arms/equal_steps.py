@@ -1,0 +1,12 @@
+"""The baseline that trains as long as the method: as many steps, on real images alone."""
+
+from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+
+EQUAL_STEPS = Arm(
+    name="equal_steps",
+    title="Baseline, equal steps",
+    role="baseline",
+    changes={"joint.extra_images": "none"},
+    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+    own_space={"joint.classifier_lr_factor": "loguniform(0.03, 1)"},
+)

@@ -1,0 +1,16 @@
+"""No GAN: the hard real images once more, where the method has synthetic ones."""
+
+from distill_tune.arms.arm import GAN_FIELDS, Arm
+
+HARD_OVERSAMPLING = Arm(
+    name="hard_oversampling",
+    title="Hard oversampling",
+    role="rival",
+    # Their labels are certain: smoothing them is a remedy for synthetic images.
+    changes={"joint.extra_images": "hard", "joint.label_smoothing": 0.0},
+    unused=GAN_FIELDS,
+    own_space={
+        "joint.synthetic_ratio": "uniform(0, 2)",
+        "joint.hard_threshold": "uniform(0.1, 0.5)",
+    },
+)

@@ -1,0 +1,183 @@
+"""Is a gain real? Paired differences, their intervals, and what may be said of them.
+
+Numbers in, numbers out: it knows no files. Accuracies lie in [0, 1], and so do gains.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+Effect = Literal["helps", "no evidence", "harms"]
+
+_LEVEL = 0.95
+_ALPHA = 0.05
+_LEAST_FOR_INTERVAL = 3
+_LEAST_FOR_BOOTSTRAP = 10
+_RESAMPLES = 9999
+
+
+class Gain(NamedTuple):
+    """What one arm has over another, seed by seed.
+
+    With fewer than three pairs there is a mean and no more.
+
+    Attributes:
+        num_pairs: Seeds on which both have a value.
+        mean: Of the differences; nan without a pair.
+        spread: Their standard deviation; None with fewer than two.
+        low: Lower end of the mean's 95 % interval: Student's t, from ten pairs on the BCa
+            bootstrap (Efron 1987); None with fewer than three pairs.
+        high: Upper end.
+        probability: Of the mean gain being above 0, given the differences and no prior
+            knowledge (Student's t); None with fewer than three pairs.
+        p_value: Of a two-sided paired t-test; None with fewer than three pairs.
+    """
+
+    num_pairs: int
+    mean: float
+    spread: float | None = None
+    low: float | None = None
+    high: float | None = None
+    probability: float | None = None
+    p_value: float | None = None
+
+
+def paired_gain(values: Mapping[int, float], others: Mapping[int, float]) -> Gain:
+    """Return what ``values`` have over ``others``.
+
+    Args:
+        values: Seed to accuracy; a seed that failed is not in it.
+        others: The same of the other arm.
+    """
+    differences = [values[seed] - others[seed] for seed in sorted(values) if seed in others]
+    return gain(differences)
+
+
+def gain(differences: Sequence[float]) -> Gain:
+    """Return mean, interval and probabilities of paired differences."""
+    count = len(differences)
+    if count == 0:
+        return Gain(0, math.nan)
+    mean = statistics.fmean(differences)
+    if count == 1:
+        return Gain(1, mean)
+    spread = statistics.stdev(differences)
+    if count < _LEAST_FOR_INTERVAL:
+        return Gain(count, mean, spread)
+    if spread <= 1e-12:
+        return _constant(count, mean)
+    from scipy import stats
+
+    error = spread / count**0.5
+    probability = float(stats.t.cdf(mean / error, count - 1))
+    low, high = _interval(differences, mean, error)
+    p_value = 2 * min(probability, 1 - probability)
+    return Gain(count, mean, spread, low, high, probability, p_value)
+
+
+def _constant(count: int, mean: float) -> Gain:
+    """Return the gain of differences without spread: they are all there is to know."""
+    mean = 0.0 if abs(mean) <= 1e-12 else mean
+    probability = 0.5 if mean == 0 else float(mean > 0)
+    return Gain(count, mean, 0.0, mean, mean, probability, float(mean == 0))
+
+
+def _interval(differences: Sequence[float], mean: float, error: float) -> tuple[float, float]:
+    import numpy as np
+    from scipy import stats
+
+    count = len(differences)
+    if count < _LEAST_FOR_BOOTSTRAP:
+        low, high = stats.t.interval(_LEVEL, count - 1, loc=mean, scale=error)
+        return float(low), float(high)
+    found = stats.bootstrap(
+        (np.asarray(differences),),
+        np.mean,
+        confidence_level=_LEVEL,
+        n_resamples=_RESAMPLES,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values that may be compared with 0.05 each, though there are several (Holm 1979).
+
+    None stays None and does not count.
+    """
+    known = sorted((value, index) for index, value in enumerate(p_values) if value is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (value, index) in enumerate(known):
+        largest = max(largest, min(1.0, value * (len(known) - rank)))
+        adjusted[index] = largest
+    return adjusted
+
+
+def effect(found: Gain, adjusted_p: float | None) -> Effect:
+    """Return what a gain shows: only an interval beside 0 shows anything.
+
+    Args:
+        found: The gain.
+        adjusted_p: Its p-value among those of all backbones (:func:`holm`).
+    """
+    if found.low is None or found.high is None or adjusted_p is None or adjusted_p >= _ALPHA:
+        return "no evidence"
+    if found.low > 0:
+        return "helps"
+    return "harms" if found.high < 0 else "no evidence"
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and standard deviation; None for the latter of fewer than two values."""
+    if not values:
+        return math.nan, None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+class Compared(NamedTuple):
+    """What the method has over one other arm.
+
+    Attributes:
+        what: ``the baseline`` or ``its strongest rival``.
+        title: Of the other arm.
+        gain: Of the method over it.
+        effect: What that shows.
+    """
+
+    what: str
+    title: str
+    gain: Gain
+    effect: Effect
+
+
+_VERBS: Mapping[Effect, str] = {
+    "helps": "helps",
+    "no evidence": "is not shown to help",
+    "harms": "harms",
+}
+
+
+def verdict(baseline: Compared | None, rival: Compared | None) -> str:
+    """Return in one sentence whether the method helps: against a baseline and its best rival."""
+    known = [one for one in (baseline, rival) if one is not None]
+    if not known:
+        return "nothing was run that GAN distillation could be compared with"
+    clauses = " and ".join(
+        f"{_VERBS[one.effect]} against {one.what} ({one.title}: {gain_words(one.gain)})"
+        for one in known
+    )
+    missing = [what for what, one in (("baseline", baseline), ("rival arm", rival)) if one is None]
+    return f"GAN distillation {clauses}" + (f"; no {missing[0]} was run" if missing else "")
+
+
+def gain_words(found: Gain) -> str:
+    """Return a gain in points, such as ``+1.20 points, 95 %: +0.40 to +2.00, n = 5``."""
+    if found.num_pairs == 0:
+        return "no seed on which both succeeded"
+    text, count = f"{100 * found.mean:+.2f} points", f"n = {found.num_pairs}"
+    if found.low is None or found.high is None:
+        return f"{text}, no interval with fewer than three seeds, {count}"
+    return f"{text}, 95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}, {count}"

@@ -1,0 +1,221 @@
+"""One arm with one fresh seed, trained from nothing, and its model read on the test split."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill_tune.arms import Arm
+from distill_tune.distill.evaluation import evaluate
+from distill_tune.distill.state import copy_weights
+from distill_tune.distill.trial import Report, Trial
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DivergedError
+from distill_tune.interfaces import Metrics, Split, plain
+from distill_tune.records import StudyDirectory
+from distill_tune.search.checkpoint_writer import CheckpointWriter, on_host
+from distill_tune.search.checkpoints import local_copies, read_checkpoint
+from distill_tune.search.devices import device_of
+from distill_tune.search.memory import is_out_of_memory, memory_detail
+from distill_tune.search.placement import PlacedImages
+from distill_tune.search.shared_stages import adopt_stages
+from distill_tune.search.stage_store import StageStore
+from distill_tune.search.stages import Place
+from distill_tune.tracking import TensorBoard
+
+Weights = dict[str, Tensor]
+
+
+class ArmRun(NamedTuple):
+    """What is to be trained.
+
+    Attributes:
+        name: Of its checkpoints and its TensorBoard run.
+        phase: ``selection`` or ``evidence``.
+        backbone: Name of the backbone.
+        arm: Which arm.
+        trial: Number of the trial that is confirmed.
+        config: The arm's, with the fresh seed.
+        key: Digest of ``config``, the seed left out.
+        is_tuned: Whether the arm had a search of its own.
+    """
+
+    name: str
+    phase: str
+    backbone: str
+    arm: Arm
+    trial: int
+    config: TrialConfig
+    key: str
+    is_tuned: bool
+
+
+class Outcome(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+        status: ``complete`` or ``failed``.
+        value: Highest value of the search's metric over the epochs; None if it failed.
+        seconds: Stage to seconds, those of an adopted stage included.
+    """
+
+    status: str
+    reason: str
+    detail: str
+    value: float | None
+    seconds: dict[str, float]
+
+
+class Ground(NamedTuple):
+    """What all runs of a study have in common.
+
+    Attributes:
+        root: The study directory or URI.
+        metric: The search's.
+        checkpoint_share: As for a trial.
+        bundle: Resources of a run.
+        is_sharing: Whether stages are taken over from the study.
+    """
+
+    root: str
+    metric: str
+    checkpoint_share: float
+    bundle: dict[str, float]
+    is_sharing: bool
+
+
+def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any]:
+    """Train an arm, from its newest sound checkpoint if there is one.
+
+    Yields:
+        Reports; then the :class:`Outcome`; at last, of a run that is complete, its classifier's
+        weights in main memory.
+    """
+    device = device_of(ground.bundle)
+    running = _Running(run, placed, ground, device)
+    try:
+        yield from running.reports()
+    except DivergedError as error:
+        yield Outcome("failed", error.reason, error.detail, None, running.seconds())
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        share = ground.bundle.get("GPU", 1)
+        detail = memory_detail(run.config, str(error), share=share)
+        yield Outcome("failed", "out_of_memory", detail, None, running.seconds())
+        return
+    finally:
+        running.close()
+    yield Outcome("complete", "", "", running.value, running.seconds())
+    yield on_host(copy_weights(running.trial.state.classifier))
+
+
+class _Running:
+    """A run under way."""
+
+    def __init__(
+        self, run: ArmRun, placed: PlacedImages, ground: Ground, device: torch.device
+    ) -> None:
+        self._run, self._ground = run, ground
+        self._images = placed.images()
+        self._writer = CheckpointWriter(ground.root, run.name, ground.checkpoint_share)
+        self._board = TensorBoard(StudyDirectory(ground.root).path(f"tensorboard/{run.name}"))
+        self.value: float | None = None
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self.trial = Trial(run.config, self._images, device)
+        self._adopted: list[Report] = []
+
+    def reports(self) -> Iterator[Report]:
+        """Train to the end."""
+        if not self._go_on() and self._ground.is_sharing:
+            store = StageStore(
+                self._ground.root, self._images.digest, Place.here(self.trial.data.device)
+            )
+            for report in adopt_stages(self.trial, store).reports:
+                self._take(report)
+        for report in self._own_reports():
+            self._take(report)
+            if report.stage == "joint":
+                self._writer.offer(report.step, self._checkpoint)
+            yield report
+
+    def _own_reports(self) -> Iterator[Report]:
+        if not self._run.arm.is_stage_one_only:
+            yield from self.trial.run()
+        elif self.trial.state.stage == "classifier":
+            yield from self.trial.run_stage("classifier")
+
+    def _take(self, report: Report) -> None:
+        self._seconds[report.stage] += report.seconds
+        self._board.scalars(report.stage, report.step, report.metrics)
+        value = report.metrics.get(self._ground.metric)
+        counts = "classifier" if self._run.arm.is_stage_one_only else "joint"
+        if value is not None and report.stage == counts:
+            self.value = value if self.value is None else max(self.value, value)
+
+    def _go_on(self) -> bool:
+        """Continue from the newest sound checkpoint; tell whether there is one."""
+        with tempfile.TemporaryDirectory() as scratch:
+            copies = local_copies(self._ground.root, self._run.name, Path(scratch))
+            for folder in copies:
+                try:
+                    saved = read_checkpoint(folder, self.trial.data.device)
+                except ValueError:
+                    continue
+                if saved.get("config") == plain(self._run.config):
+                    self.trial.load_state_dict(saved["trial"])
+                    self.value = saved["value"]
+                    self._seconds.update(saved["seconds"])
+                    return True
+        return False
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return {
+            "trial": self.trial.state_dict(),
+            "value": self.value,
+            "seconds": dict(self._seconds),
+            "config": plain(self._run.config),
+        }
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of every stage so far."""
+        return dict(self._seconds)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writer.close()
+        self._board.close()
+
+
+def read_test(
+    config: TrialConfig,
+    weights: Weights,
+    placed: PlacedImages,
+    test: Any,
+    bundle: Mapping[str, float],
+) -> Metrics:
+    """Return how well trained weights know the test split: ``accuracy`` and more, see ``evaluate``.
+
+    Args:
+        config: That of the run.
+        weights: Its classifier's.
+        placed: For the number of classes and the shape of images.
+        test: ``images`` and ``labels`` of the test split, as arrays.
+        bundle: Resources to compute with.
+    """
+    device = device_of(bundle)
+    images = placed.described
+    classifier = config.backbone.build(
+        num_classes=images.num_classes,
+        channels=images.channels,
+        image_size=images.image_size,
+        is_fetching=False,
+    ).to(device)
+    classifier.load_state_dict(weights)
+    split = Split(*(torch.tensor(array, device=device) for array in test))
+    return evaluate(classifier, split)

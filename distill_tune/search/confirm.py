@@ -1,0 +1,266 @@
+"""A confirmation: the search's best configurations and their rivals, trained with fresh seeds."""
+
+import json
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from distill_tune import __version__
+from distill_tune.confirm_log import (
+    CHOSEN,
+    ENDED,
+    EVIDENCE,
+    SELECTION,
+    STARTED,
+    next_reading,
+    run_records,
+    runs_csv,
+)
+from distill_tune.confirmation import Confirmation, confirmation
+from distill_tune.confirmation_view import as_json, markdown
+from distill_tune.errors import StudyError
+from distill_tune.evidence import mean_and_spread
+from distill_tune.interfaces import ImageData, plain
+from distill_tune.records import StudyDirectory
+from distill_tune.search.arm_run import ArmRun, Ground
+from distill_tune.search.arm_tasks import ArmDesk
+from distill_tune.search.cluster import Slots, cluster, slots
+from distill_tune.search.confirm_plan import Plan, shared_by
+from distill_tune.search.confirm_progress import ConfirmProgress
+from distill_tune.search.journal import Journal
+from distill_tune.search.run import terminate_as_interrupt
+from distill_tune.search.sealed_test import SealedTest
+from distill_tune.search.stage_tasks import run_stages
+from distill_tune.search.stages import Place
+from distill_tune.search.tune_arms import tune_arms
+from distill_tune.study import Confirm, Study
+from distill_tune.trials import StudyState, TrialRecord, top
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CONFIRMATION_FILE = "confirm/confirmation.json"
+TABLES_FILE = "confirm/confirmation.md"
+RUNS_FILE = "confirm/runs.csv"
+FILES = (TABLES_FILE, CONFIRMATION_FILE, RUNS_FILE)
+
+_RETRIED = {"worker_lost", "error"}
+
+
+class How(NamedTuple):
+    """How a confirmation runs.
+
+    Attributes:
+        address: Of a Ray cluster, or None for this machine.
+        command: As the user typed it, for the records.
+        is_sharing: Whether stages that runs have in common are computed once for all of them.
+        is_again: Whether what was read on the test split already is trained and read once more.
+    """
+
+    address: str | None
+    command: str
+    is_sharing: bool = True
+    is_again: bool = False
+
+
+def confirm_study(
+    study: Study, directory: StudyDirectory, images: ImageData, console: "Console", how: How
+) -> Confirmation:
+    """Train what a confirmation still lacks, and return what is then known.
+
+    Args:
+        study: As stored, with its ``confirm``.
+        directory: Where it lies.
+        images: Its data.
+        console: Where people read.
+        how: Where and how.
+
+    Raises:
+        StudyError: No trial has a value, a search is at it, or the images are others.
+        InputError: There are no test images, or no cluster.
+        KeyboardInterrupt: What is recorded until then stays.
+    """
+    plan = study.confirm or Confirm()
+    study.data.require_test()
+    _require_same_images(directory, images)
+    candidates = _candidates(study, directory, plan.top)
+    tuned = {}
+    if plan.tune_arms:
+        run = {name: value for name, value in how._asdict().items() if name != "is_again"}
+        tuned = tune_arms(study, directory, images, plan.arms, console=console, **run)
+    with ConfirmProgress(console) as progress, directory.lock(), terminate_as_interrupt():
+        session = _Session(
+            Plan(study, plan, images.digest, tuned),
+            images,
+            Journal(directory, lambda event, _: progress.listen(event)),
+            progress,
+            how,
+            next_reading(directory.events(), is_again=how.is_again),
+        )
+        return session.run(candidates)
+
+
+def _require_same_images(directory: StudyDirectory, images: ImageData) -> None:
+    for event in directory.events():
+        if event["event"] == "data" and event["digest"] != images.digest:
+            raise StudyError(
+                f"{directory.root}: got other images (digest {images.digest}), "
+                f"expected those of the search (digest {event['digest']})"
+            )
+
+
+def _candidates(
+    study: Study, directory: StudyDirectory, count: int
+) -> dict[str, list[TrialRecord]]:
+    state: StudyState = directory.state()
+    found = {backbone.name: top(state, backbone.name, count) for backbone in study.backbones}
+    missing = [name for name, trials in found.items() if not trials]
+    if missing:
+        raise StudyError(
+            f"{directory.root}: got no trial of {', '.join(missing)} that is over and has a "
+            "value, expected a search that came to some result"
+        )
+    return found
+
+
+@dataclass
+class _Session:
+    """One run of a confirmation; Ray is started when there is something to compute."""
+
+    plan: Plan
+    images: ImageData
+    journal: Journal
+    progress: ConfirmProgress
+    how: How
+    reading: int
+
+    def run(self, candidates: dict[str, list[TrialRecord]]) -> Confirmation:
+        self.journal.emit(
+            STARTED,
+            command=self.how.command,
+            version=__version__,
+            plan=plain(self.plan.confirm),
+            seeds=self.plan.evidence_seeds(),
+            reading=self.reading,
+        )
+        with ExitStack() as stack:
+            workshop = _Workshop(self, stack)
+            chosen = self._choose(candidates, workshop)
+            workshop.compute(list(self.plan.evidence(chosen)))
+        self.journal.emit(ENDED, reading=self.reading)
+        return self._write()
+
+    def _choose(
+        self, candidates: dict[str, list[TrialRecord]], workshop: "_Workshop"
+    ) -> dict[str, TrialRecord]:
+        """Return each backbone's best configuration by its mean over the selection's seeds."""
+        runs = {
+            (name, trial.number): self.plan.selection(name, trial)
+            for name, trials in candidates.items()
+            for trial in trials
+            if len(trials) > 1
+        }
+        workshop.compute([run for of_trial in runs.values() for run in of_trial])
+        events = self.journal.directory.events()
+        values = {r.name: r.value for r in run_records(events) if r.phase == SELECTION}
+        means = {key: _mean([values[run.name] for run in own]) for key, own in runs.items()}
+        known = {e["backbone"]: e["trial"] for e in events if e["event"] == CHOSEN}
+        chosen = {}
+        for name, trials in candidates.items():
+            # On a tie the search's own order decides.
+            best = max(trials, key=lambda trial: means.get((name, trial.number), 0.0))
+            chosen[name] = best
+            if known.get(name) != best.number:
+                self._tell(name, best, means)
+        return chosen
+
+    def _tell(self, backbone: str, trial: TrialRecord, means: dict[tuple[str, int], float]) -> None:
+        own = {str(number): mean for (name, number), mean in means.items() if name == backbone}
+        self.journal.emit(
+            CHOSEN,
+            backbone=backbone,
+            trial=trial.number,
+            name=trial.name,
+            metric=self.plan.study.search.metric,
+            search_value=trial.value,
+            selection=own,
+        )
+
+    def _write(self) -> Confirmation:
+        directory = self.journal.directory
+        events = directory.events()
+        found = confirmation(events)
+        if found is None:
+            raise StudyError(f"{directory.root}: not one run of the confirmation is recorded")
+        directory.write_text(CONFIRMATION_FILE, f"{json.dumps(as_json(found), indent=2)}\n")
+        directory.write_text(TABLES_FILE, markdown(found))
+        directory.write_text(RUNS_FILE, runs_csv(run_records(events)))
+        return found
+
+
+class _Workshop:
+    """Where runs are computed."""
+
+    def __init__(self, session: _Session, stack: ExitStack) -> None:
+        self._session, self._stack = session, stack
+        self._slots: Slots | None = None
+        self._desk: ArmDesk | None = None
+
+    def compute(self, runs: list[ArmRun]) -> None:
+        """Compute what of these is not recorded yet."""
+        todo = self._open(runs)
+        if not todo:
+            return
+        session, present = self._session, self._start()
+        session.progress.expect(len(todo))
+        # What is repeated begins from nothing: else it would not be a repetition.
+        is_sharing = session.how.is_sharing and session.reading == 1
+        if is_sharing:
+            jobs = shared_by(todo, session.images.digest, Place.of(present.bundle))
+            run_stages(jobs, session.images, session.journal, session.progress, present)
+        if self._desk is None:
+            self._desk = self._new_desk(present, is_sharing=is_sharing)
+        self._desk.compute(todo, present.count, session.progress)
+
+    def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
+        over = {
+            (record.name, record.reading)
+            for record in run_records(self._session.journal.directory.events())
+            if record.reason not in _RETRIED
+        }
+        readings = {SELECTION: 0, EVIDENCE: self._session.reading}
+        return [run for run in runs if (run.name, readings[run.phase]) not in over]
+
+    def _start(self) -> Slots:
+        if self._slots is None:
+            address = self._session.how.address
+            self._session.progress.say(f"starting Ray on {address or 'this machine'}")
+            self._stack.enter_context(cluster(address))
+            self._slots = slots(self._session.plan.study.resources)
+        return self._slots
+
+    def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:
+        session = self._session
+        search = session.plan.study.search
+        ground = Ground(
+            root=session.journal.directory.path(),
+            metric=search.metric,
+            checkpoint_share=search.checkpoint_share,
+            bundle=dict(present.bundle),
+            is_sharing=is_sharing,
+        )
+        test = SealedTest(session.plan.study.data, session.journal)
+        return ArmDesk(
+            session.journal,
+            session.images,
+            ground,
+            test,
+            reading=session.reading,
+            max_failures=search.max_failures,
+        )
+
+
+def _mean(values: list[Any]) -> float:
+    """Return the mean by which a configuration is chosen; one with a failed seed comes last."""
+    return -math.inf if None in values else mean_and_spread(values)[0]

@@ -1,0 +1,148 @@
+"""What a confirmation trains: arms and seeds, and which runs begin with the same stages."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distill_tune.arms import ARMS, METHOD, Arm
+from distill_tune.confirm_log import EVIDENCE, SELECTION
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import InputError
+from distill_tune.interfaces import plain
+from distill_tune.search.arm_run import ArmRun
+from distill_tune.search.stages import Job, Place, SharedStage, stage_key, stage_name
+from distill_tune.search.tune_arms import Tuned
+from distill_tune.space import apply
+from distill_tune.study import Confirm, Study
+from distill_tune.trials import TrialRecord
+
+_EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
+
+
+def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
+    """Return what a study says of its confirmation, with options of the command line applied.
+
+    Args:
+        study: May say nothing.
+        options: Field of :class:`Confirm` -> value, ``arms`` as text with commas; None leaves it.
+
+    Raises:
+        InputError: There is no such arm, or nothing to compare with.
+    """
+    base = study.confirm or Confirm()
+    given = {name: value for name, value in options.items() if value is not None}
+    if "arms" in given:
+        given["arms"] = _arms(str(given["arms"]))
+    return Confirm(**{**{name: getattr(base, name) for name in Confirm.model_fields}, **given})
+
+
+def _arms(text: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if names == ["all"]:
+        return tuple(ARMS)
+    for name in names:
+        if name not in ARMS:
+            expected = f"all, or some of {', '.join(ARMS)}"
+            raise InputError("--arms", got=name, expected=expected, choices=ARMS)
+    if not set(names) - {METHOD}:
+        raise InputError("--arms", got=text, expected=f"at least one arm beside {METHOD}")
+    return tuple(names)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a confirmation.
+
+    Attributes:
+        study: The search's.
+        confirm: Arms and numbers.
+        digest: Of the data.
+        tuned: Params of arms that had a search of their own.
+    """
+
+    study: Study
+    confirm: Confirm
+    digest: str
+    tuned: Tuned
+
+    def evidence_seeds(self) -> list[int]:
+        """Return the seeds on which arms are compared."""
+        return self._seeds(_EVIDENCE_SEEDS)
+
+    def _seeds(self, first: int) -> list[int]:
+        start = self.study.trial.seed + first
+        return list(range(start, start + self.confirm.seeds))
+
+    def selection(self, backbone: str, trial: TrialRecord) -> list[ArmRun]:
+        """Return the runs by which a configuration is compared with the search's other best ones.
+
+        Their seeds are others than those of the evidence: what won by luck has to win again.
+        """
+        return [
+            self._run(SELECTION, backbone, trial, ARMS[METHOD], seed)
+            for seed in self._seeds(_SELECTION_SEEDS)
+        ]
+
+    def evidence(self, chosen: Mapping[str, TrialRecord]) -> Iterator[ArmRun]:
+        """Yield the runs of all arms, seed after seed: what an interrupt leaves is paired.
+
+        Args:
+            chosen: Backbone -> the trial that is confirmed.
+        """
+        for seed in self.evidence_seeds():
+            for backbone, trial in chosen.items():
+                for arm in self.confirm.arms:
+                    yield self._run(EVIDENCE, backbone, trial, ARMS[arm], seed)
+
+    def _run(self, phase: str, backbone: str, trial: TrialRecord, arm: Arm, seed: int) -> ArmRun:
+        params = self.tuned.get(arm.name, {}).get(backbone)
+        config = self._config(backbone, trial, arm, params)
+        key = _key(config, self.digest)
+        return ArmRun(
+            name=f"confirm-{backbone}-{arm.name}-{key[:8]}-seed{seed}",
+            phase=phase,
+            backbone=backbone,
+            arm=arm,
+            trial=trial.number,
+            config=config.model_copy(update={"seed": seed}),
+            key=key,
+            is_tuned=params is not None,
+        )
+
+    def _config(
+        self, backbone: str, trial: TrialRecord, arm: Arm, params: Mapping[str, Any] | None
+    ) -> TrialConfig:
+        if params is None:
+            return arm.config(self.study.trial_config(backbone, trial.params))
+        # As its own search was: from the study's values, not from those found for the method.
+        base = arm.config(self.study.trial_config(backbone, {}))
+        return TrialConfig.model_validate(apply(plain(base), params))
+
+
+def _key(config: TrialConfig, digest: str) -> str:
+    fields = {name: value for name, value in plain(config).items() if name != "seed"}
+    text = json.dumps({**fields, "digest": digest}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def shared_by(runs: Iterable[ArmRun], digest: str, place: Place) -> list[Job]:
+    """Return the stages that at least two runs begin with: those of one seed, in several arms.
+
+    Args:
+        runs: What is to be trained.
+        digest: Of the data.
+        place: Where.
+    """
+    jobs: dict[str, list[Job]] = {}
+    needed: tuple[SharedStage, ...] = ("warmup", "classifier")
+    todo = list(runs)
+    for stage in needed:
+        for run in todo:
+            if stage == "warmup" and not run.config.joint.has_gan:
+                continue
+            name = f"{stage_name(stage, run.config)} seed={run.config.seed}"
+            key = stage_key(stage, run.config, digest, place)
+            jobs.setdefault(key, []).append(Job(stage, run.config, name))
+    return [same[0] for same in jobs.values() if len(same) > 1]

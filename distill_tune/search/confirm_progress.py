@@ -1,0 +1,94 @@
+"""What the terminal shows while a confirmation runs: a bar, or a plain line per run."""
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from distill_tune.distill.trial import Report
+from distill_tune.report import duration
+from distill_tune.trials import Event
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class ConfirmProgress:
+    """Shows a confirmation on a console; a context manager.
+
+    Args:
+        console: A terminal gets a bar and a line for what computes, anything else lines only.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        now = TextColumn("{task.fields[now]}")
+        self._bar = Progress(*columns, now, console=console, transient=True)
+        self._task = self._bar.add_task("runs", total=None, now="")
+        self._total = self._done = 0
+        self._began: float | None = None
+        self._now: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def expect(self, count: int) -> None:
+        """Take how many more runs there will be."""
+        self._total += count
+        self._began = self._began or time.monotonic()
+        self._bar.update(self._task, total=self._total)
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the study's log."""
+        if event["event"] == "warning":
+            self.say(f"warning: {event['text']}")
+        elif event["event"] == "stage":
+            found = "found ready" if event["cached"] else f"in {duration(event['seconds'])}"
+            self.say(f"shared stage {event['name']}: {found}")
+
+    def stage(self, name: str, text: str) -> None:
+        """Show how far a shared stage is; an empty text = it is done."""
+        self._show(name, text)
+
+    def report(self, name: str, report: Report) -> None:
+        """Show how far a run is."""
+        self._show(name, f"{report.stage} {report.step}/{report.num_steps}")
+
+    def finished(self, name: str, text: str) -> None:
+        """Show what became of a run."""
+        self._show(name, "")
+        self._done += 1
+        self._bar.update(self._task, completed=self._done)
+        left = self._seconds_left()
+        rest = f", about {duration(left)} left" if left else ""
+        self.say(f"{name}: {text}  [{self._done}/{self._total} runs{rest}]")
+
+    def _show(self, name: str, text: str) -> None:
+        if text:
+            self._now[name] = text
+        else:
+            self._now.pop(name, None)
+        shown = "; ".join(f"{name} {text}" for name, text in self._now.items())
+        self._bar.update(self._task, now=shown)
+
+    def _seconds_left(self) -> float:
+        if self._began is None or not self._done:
+            return 0.0
+        return (self._total - self._done) * (time.monotonic() - self._began) / self._done

@@ -1,0 +1,48 @@
+"""The test split, sealed: nothing else opens it, and each look at it is in the log before."""
+
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from distill_tune.confirm_log import READING
+from distill_tune.datasets import Dataset, unsealed
+from distill_tune.search.arm_run import ArmRun
+from distill_tune.search.journal import Journal
+
+if TYPE_CHECKING:
+    from distill_tune.interfaces import Split
+
+
+class SealedTest:
+    """Hands out the test images for one reading at a time.
+
+    Args:
+        data: Where they come from.
+        journal: Where readings are written down.
+    """
+
+    def __init__(self, data: Dataset, journal: Journal) -> None:
+        self._data, self._journal = data, journal
+        self._placed: Any = None
+
+    def open(self, run: ArmRun, reading: int) -> Any:
+        """Write a reading down, then return where Ray keeps the test images.
+
+        Args:
+            run: Whose model is to be read.
+            reading: How often it will have been: 1 the first time.
+        """
+        self._journal.emit(
+            READING,
+            run=run.name,
+            backbone=run.backbone,
+            arm=run.arm.name,
+            key=run.key,
+            seed=run.config.seed,
+            reading=reading,
+        )
+        if self._placed is None:
+            with unsealed():
+                split: Split = self._data.load_test()
+            self._placed = ray.put((split.images.numpy(), split.labels.numpy()))
+        return self._placed

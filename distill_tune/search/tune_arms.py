@@ -1,0 +1,67 @@
+"""A search for each arm that has something to be searched: with the budget that the method had."""
+
+from typing import Any
+
+from distill_tune.arms import ARMS, METHOD, Arm
+from distill_tune.distill.trial_config import TrialTemplate
+from distill_tune.interfaces import ImageData, plain
+from distill_tune.records import StudyDirectory
+from distill_tune.search.progress import Progress
+from distill_tune.search.run import Session
+from distill_tune.space import SearchSpace, apply
+from distill_tune.study import Study
+from distill_tune.trials import best
+
+Tuned = dict[str, dict[str, dict[str, Any]]]
+"""Arm -> backbone -> params."""
+
+
+def arm_study(study: Study, arm: Arm) -> Study | None:
+    """Return the study that searches an arm's own hyperparameters.
+
+    None for the method, which has been searched; for an arm that ends with stage 1, whose epochs
+    no rung compares; and for one with nothing to search.
+    """
+    dimensions = arm.dimensions(study.space.dimensions)
+    if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
+        return None
+    trial = TrialTemplate.model_validate(apply(plain(study.trial), arm.changes))
+    changes = {
+        "study": f"{study.study}-{arm.name}",
+        "trial": trial,
+        "space": SearchSpace(dimensions),
+        "confirm": None,
+    }
+    return study.model_copy(update=changes)
+
+
+def tune_arms(
+    study: Study, directory: StudyDirectory, images: ImageData, names: tuple[str, ...], **run: Any
+) -> Tuned:
+    """Search every arm, or go on with it, in ``arms/<arm>/`` of the study.
+
+    Args:
+        study: The method's.
+        directory: Its directory.
+        images: Its data.
+        names: Of the arms.
+        **run: ``console`` to show it on; ``address``, ``command`` and ``is_sharing`` as for a
+            :class:`Session`.
+
+    Raises:
+        KeyboardInterrupt: A search was interrupted; the same command goes on with it.
+    """
+    console, tuned = run.pop("console"), {}
+    for name in names:
+        own = arm_study(study, ARMS[name])
+        if own is None:
+            continue
+        place = StudyDirectory(f"{directory.path()}/arms/{name}")
+        with Progress(console, own) as progress:
+            progress.say(f"search of {ARMS[name].title}: {own.search.num_trials} trials")
+            state = Session(own, place, images, progress, **run).run()
+        if state.sessions[-1].status != "finished":
+            raise KeyboardInterrupt
+        winners = {backbone: best(state, backbone) for backbone in state.backbones}
+        tuned[name] = {backbone: won.params for backbone, won in winners.items() if won}
+    return tuned

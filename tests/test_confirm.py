@@ -1,0 +1,243 @@
+"""``distill-tune confirm`` on a real study: to its end, again, after a kill, and refused."""
+
+import json
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from distill_tune.cli import app
+from distill_tune.confirm_log import READING, RUN
+from distill_tune.search.confirm_plan import planned
+from distill_tune.study import Confirm
+
+from .commands import STUDY, Event, Run, of_kind, read_events, run, write_space
+
+ARMS = ["baseline", "equal_steps", "strong_augmentation", "gan_augmentation", "gan_distillation"]
+OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))
+SMALL = (
+    STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
+    .replace("num_trials: 6", "num_trials: 3")
+    .replace("val_per_class: 10", "val_per_class: 10, test_fraction: 0.3")
+    .replace("joint: {epochs: 4", "joint: {epochs: 2")
+)
+
+
+class Done(NamedTuple):
+    """A study that was confirmed: where, what was printed, its log."""
+
+    folder: Path
+    said: dict[str, Any]
+    shown: str
+    events: list[Event]
+
+
+def confirm(folder: Path, *options: str) -> Done:
+    done = run("confirm", str(folder), "--json", *OPTIONS, *options)
+    return Done(folder, json.loads(done.stdout), done.stderr, read_events(folder))
+
+
+def results(events: list[Event], reading: int = 1) -> dict[str, Any]:
+    """Return what of each run's numbers does not depend on the clock."""
+    return {
+        event["name"]: (event["status"], event["value"], event["test"])
+        for event in of_kind(events, RUN)
+        if event["reading"] in {0, reading}
+    }
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("confirm")
+    run(*write_space(root, SMALL))
+    return root / "runs/tiny"
+
+
+@pytest.fixture(scope="module")
+def confirmed(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("confirmed") / "tiny"
+    shutil.copytree(searched, folder)
+    return confirm(folder)
+
+
+@pytest.mark.slow
+def test_every_arm_is_trained_with_every_seed_and_read_once(confirmed: Done) -> None:
+    runs = of_kind(confirmed.events, RUN)
+    evidence = [one for one in runs if one["phase"] == "evidence"]
+    pairs = Counter((one["arm"], one["seed"]) for one in evidence)
+    assert pairs == Counter({(arm, seed): 1 for arm in ARMS for seed in (1000, 1001, 1002)})
+    selection = [one for one in runs if one["phase"] == "selection"]
+    assert len(selection) == 6
+    assert not {one["seed"] for one in selection} & {one["seed"] for one in evidence}
+    assert all(one["test"] == {} for one in selection)
+    readings = of_kind(confirmed.events, READING)
+    assert Counter(read["run"] for read in readings) == Counter(one["name"] for one in evidence)
+    assert confirmed.said["num_readings"] == 15
+    # Each look at the test images is written down before its result is known.
+    order = [e.get("run", e.get("name")) for e in confirmed.events if e["event"] in {READING, RUN}]
+    for name in {one["name"] for one in evidence}:
+        assert order.index(name) < len(order) - 1 - order[::-1].index(name)
+
+
+@pytest.mark.slow
+def test_arms_of_a_seed_begin_alike_and_cost_what_they_would_alone(confirmed: Done) -> None:
+    stages = [event["name"] for event in of_kind(confirmed.events, "stage")]
+    fresh = [name for name in stages if "seed=100" in name]
+    assert len(fresh) == len(set(fresh))
+    assert {name for name in fresh if name.startswith("warmup")} >= {
+        f"warmup seed={seed}" for seed in (1000, 1001, 1002)
+    }
+    for event in of_kind(confirmed.events, RUN):
+        stages = set(event["seconds"])
+        assert "classifier" in stages
+        assert ("joint" in stages) == (event["arm"] != "baseline")
+        assert ("warmup" in stages) == event["arm"].startswith("gan_")
+
+
+@pytest.mark.slow
+def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> None:
+    said = confirmed.said["backbones"]["shufflenet_v2_x0_5"]
+    evidence = [e for e in of_kind(confirmed.events, RUN) if e["phase"] == "evidence"]
+    for arm in ARMS:
+        values = {str(e["seed"]): e["test"]["accuracy"] for e in evidence if e["arm"] == arm}
+        assert said["arms"][arm]["accuracies"] == values
+    gains = [
+        said["arms"]["gan_distillation"]["accuracies"][seed] - value
+        for seed, value in said["arms"]["equal_steps"]["accuracies"].items()
+    ]
+    assert said["arms"]["equal_steps"]["method_over"]["mean"] == pytest.approx(sum(gains) / 3)
+    assert said["baseline"] == "equal_steps"
+    shown = " ".join(confirmed.shown.split())
+    assert said["verdict"] in shown
+    assert "controls untuned" in shown
+    for path in confirmed.said["paths"]:
+        assert Path(path).exists()
+        assert f"written: {path}\n" in confirmed.shown
+    stored = json.loads((confirmed.folder / "confirm/confirmation.json").read_text())
+    assert stored["backbones"]["shufflenet_v2_x0_5"] == said
+    boards = {path.name for path in (confirmed.folder / "tensorboard").iterdir()}
+    assert {e["name"] for e in evidence} <= boards
+
+
+@pytest.mark.slow
+def test_what_is_recorded_is_not_computed_again(confirmed: Done) -> None:
+    again = confirm(confirmed.folder)
+    assert again.said["backbones"] == confirmed.said["backbones"]
+    assert results(again.events) == results(confirmed.events)
+    assert len(of_kind(again.events, READING)) == 15
+    assert "starting Ray" not in again.shown
+
+
+@pytest.mark.slow
+def test_a_repetition_gives_the_same_numbers_and_is_told(confirmed: Done, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(confirmed.folder, folder)
+    again = confirm(folder, "--read-test-again")
+    evidence = {name: r for name, r in results(confirmed.events).items() if r[2]}
+    assert {name: r for name, r in results(again.events, 2).items() if r[2]} == evidence
+    told = [text for text in again.said["remarks"] if "read again" in text]
+    assert len(told) == 15
+    assert all("the same numbers" in text for text in told)
+    assert again.said["num_readings"] == 30
+    # Nothing was taken over: every run trained all of its stages.
+    seconds = {e["name"]: e["seconds"] for e in of_kind(again.events, RUN) if e["reading"] == 2}
+    assert all("classifier" in stages for stages in seconds.values())
+    adopted = {e["name"]: e["seconds"] for e in of_kind(confirmed.events, RUN)}
+    assert all(seconds[name] != adopted[name] for name in seconds)
+
+
+@pytest.mark.slow
+def test_a_killed_confirmation_goes_on(searched: Path, confirmed: Done, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(searched, folder)
+    for number in (2, 9):
+        killed = Run("confirm", str(folder), *OPTIONS)
+        killed.wait_until(lambda: len(of_kind(read_events(folder), RUN)) >= number)  # noqa: B023
+        killed.send(signal.SIGKILL)
+        killed.wait()
+        killed.wait_for_silence(but_for="ray::")
+    done = confirm(folder)
+    assert results(done.events) == results(confirmed.events)
+    names = Counter(event["name"] for event in of_kind(done.events, RUN))
+    assert set(names.values()) == {1}
+    assert done.said["num_readings"] == 15
+    assert not any((folder / "checkpoints").glob("confirm-*"))
+
+
+@pytest.mark.slow
+def test_an_interrupt_says_how_to_go_on(searched: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(searched, folder)
+    stopped = Run("confirm", str(folder), *OPTIONS)
+    stopped.wait_until(lambda: bool(of_kind(read_events(folder), "stage")))
+    stopped.send(signal.SIGINT)
+    assert stopped.wait() == 130
+    assert f"distill-tune confirm {folder} --seeds 3" in stopped.stderr
+    assert "Traceback" not in stopped.output
+
+
+@pytest.mark.slow
+def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
+    extra = "confirm: {top: 1, seeds: 2, arms: [equal_steps, gan_augmentation], tune_arms: true}\n"
+    done = run(
+        *write_space(tmp_path, SMALL.replace("num_trials: 3", "num_trials: 2") + extra), "--json"
+    )
+    said = json.loads(done.stdout)
+    assert said["status"] == "finished"
+    found = said["confirmation"]["backbones"]["shufflenet_v2_x0_5"]
+    assert set(found["arms"]) == {"equal_steps", "gan_augmentation", "gan_distillation"}
+    assert [arm["is_tuned"] for arm in found["arms"].values()] == [True, True, False]
+    assert "no interval with fewer than three seeds" in found["verdict"]
+    assert not any("untuned" in text for text in said["confirmation"]["remarks"])
+    folder = tmp_path / "runs/tiny"
+    for arm in ("equal_steps", "gan_augmentation"):
+        tried = {e["trial"] for e in of_kind(read_events(folder / "arms" / arm), "trial_started")}
+        assert len(tried) == 2
+
+
+def refused(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["confirm", *arguments])
+    assert done.exit_code == 2, done.output
+    return done.output
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ("baselin", "--arms: got 'baselin', expected all, or some of baseline, equal_steps, "),
+        ("gan_distillation", "expected at least one arm beside gan_distillation"),
+        ("", "expected at least one arm beside gan_distillation"),
+    ],
+)
+def test_arms_that_cannot_be_are_refused(arms: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(SMALL)
+    assert message in refused(str(tmp_path), "--arms", arms)
+
+
+def test_a_study_without_results_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(SMALL)
+    assert "got no trial of shufflenet_v2_x0_5 that is over" in refused(str(tmp_path))
+    assert "no study here" in refused(str(tmp_path / "nothing"))
+
+
+def test_data_without_test_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(SMALL.replace("test_fraction: 0.3", "test_fraction: 0"))
+    assert "data.test_fraction: got 0" in refused(str(tmp_path))
+
+
+def test_options_change_what_the_study_says(searched_study: Any) -> None:
+    assert planned(searched_study, {}) == Confirm()
+    plan = planned(searched_study, {"seeds": 7, "arms": "all", "top": None})
+    assert (plan.seeds, plan.top, len(plan.arms)) == (7, 3, 7)
+
+
+@pytest.fixture
+def searched_study() -> Any:
+    from distill_tune.config import parse, read_yaml_text
+    from distill_tune.study import Study
+
+    return parse(Study, read_yaml_text(SMALL, "tiny.yaml"))

@@ -1,0 +1,264 @@
+"""From a log of made-up paired results to tables, verdicts and remarks."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from distill_tune.confirm_log import (
+    CHOSEN,
+    ENDED,
+    READING,
+    RUN,
+    STARTED,
+    next_reading,
+    run_records,
+    runs_csv,
+)
+from distill_tune.confirmation import BackboneEvidence, Confirmation, confirmation
+from distill_tune.confirmation_view import as_json, confirmation_view, markdown
+from distill_tune.trials import Event
+
+Accuracies = Mapping[str, list[float | None]]
+
+ROLES = {
+    "baseline": ("Baseline", "baseline"),
+    "equal_steps": ("Baseline, equal steps", "baseline"),
+    "hard_oversampling": ("Hard oversampling", "rival"),
+    "gan_augmentation": ("GAN augmentation", "rival"),
+    "gan_distillation": ("GAN distillation", "method"),
+    "strong_distillation": ("Distillation + strong augmentation", "combination"),
+}
+BASE = [0.70, 0.72, 0.71, 0.69, 0.73]
+CLEAR: Accuracies = {
+    "baseline": BASE,
+    "equal_steps": [one + 0.01 for one in BASE],
+    "hard_oversampling": [0.70, 0.71, 0.72, 0.70, 0.71],
+    "gan_augmentation": [0.725, 0.745, 0.731, 0.716, 0.752],
+    "gan_distillation": [0.751, 0.768, 0.762, 0.744, 0.779],
+    "strong_distillation": [0.80, 0.81, 0.80, 0.79, 0.82],
+}
+
+
+def run(
+    backbone: str, arm: str, seed: int, accuracy: float | None, **fields: Any
+) -> dict[str, Any]:
+    title, role = ROLES[arm]
+    failed = accuracy is None
+    return {
+        "event": RUN,
+        "name": f"confirm-{backbone}-{arm}-seed{seed}",
+        "phase": "evidence",
+        "backbone": backbone,
+        "arm": arm,
+        "title": title,
+        "role": role,
+        "trial": 4,
+        "key": f"{arm}-key",
+        "seed": seed,
+        "is_tuned": False,
+        "status": "failed" if failed else "complete",
+        "reason": "diverged" if failed else "",
+        "detail": "",
+        "value": None if failed else 0.6,
+        "test": {} if failed else {"accuracy": accuracy, "balanced_accuracy": 0.5, "loss": 1.0},
+        "seconds": {"classifier": 10.0, "joint": 20.0},
+        "gpus": 0,
+        "reading": 1,
+    } | fields
+
+
+def log(results: Mapping[str, Accuracies]) -> list[Event]:
+    count = max(len(values) for arms in results.values() for values in arms.values())
+    seeds = list(range(1000, 1000 + count))
+    events: list[Event] = [{"event": STARTED, "seeds": seeds, "reading": 1}]
+    for backbone, arms in results.items():
+        events.append(
+            {
+                "event": CHOSEN,
+                "backbone": backbone,
+                "trial": 4,
+                "name": f"{backbone}-0004",
+                "metric": "val/accuracy",
+                "search_value": 0.65,
+            }
+        )
+        for arm, values in arms.items():
+            for seed, value in zip(seeds, values, strict=False):
+                events.append(run(backbone, arm, seed, value))
+                if value is not None:
+                    name = events[-1]["name"]
+                    events.append({"event": READING, "run": name, "reading": 1})
+    return events
+
+
+def found_in(events: list[Event]) -> Confirmation:
+    found = confirmation(events)
+    assert found is not None
+    return found
+
+
+def only(results: Accuracies) -> BackboneEvidence:
+    (one,) = found_in(log({"resnet50": results})).backbones
+    return one
+
+
+def test_a_clear_gain_helps_against_the_strictest_baseline_and_the_strongest_rival() -> None:
+    one = only(CLEAR)
+    assert one.baseline is not None
+    assert one.rival is not None
+    assert (one.baseline.arm, one.rival.arm) == ("equal_steps", "gan_augmentation")
+    assert one.verdict.startswith("GAN distillation helps against the baseline")
+    assert "and helps against its strongest rival (GAN augmentation: " in one.verdict
+    assert one.baseline.method_over is not None
+    assert one.baseline.method_over.mean == pytest.approx(0.0408)
+    assert one.confirmed_value == pytest.approx(0.6)
+    method = one.method
+    assert method is not None
+    assert method.mean == pytest.approx(0.7608)
+    assert method.over_baseline is not None
+    assert method.over_baseline.mean == pytest.approx(0.0508)
+
+
+def test_what_holds_the_method_is_no_rival_of_it() -> None:
+    combined = next(arm for arm in only(CLEAR).arms if arm.arm == "strong_distillation")
+    assert combined.mean > 0.8
+    assert (combined.method_over, combined.effect) == (None, None)
+
+
+def test_no_difference_and_harm() -> None:
+    same = {"equal_steps": BASE, "gan_distillation": [0.71, 0.71, 0.70, 0.70, 0.74]}
+    assert only(same).verdict.startswith("GAN distillation is not shown to help")
+    worse = {"equal_steps": BASE, "gan_distillation": [one - 0.03 - one / 100 for one in BASE]}
+    assert only(worse).verdict.startswith("GAN distillation harms against the baseline")
+
+
+def test_two_seeds_have_no_interval_whatever_the_gain() -> None:
+    one = only({arm: values[:2] for arm, values in CLEAR.items()})
+    assert one.verdict.startswith("GAN distillation is not shown to help")
+    assert "no interval with fewer than three seeds" in one.verdict
+    assert all(arm.method_over.low is None for arm in one.arms if arm.method_over)
+
+
+def test_a_failed_seed_leaves_its_pair_out_and_is_told() -> None:
+    results = dict(CLEAR) | {"gan_augmentation": [0.70, None, 0.70, 0.70, 0.70]}
+    events = log({"resnet50": results})
+    found = found_in(events)
+    rival = next(arm for arm in found.backbones[0].arms if arm.arm == "gan_augmentation")
+    assert rival.failures == {1001: "diverged"}
+    assert rival.method_over is not None
+    assert rival.method_over.num_pairs == 4
+    assert rival.method_over.mean == pytest.approx((0.751 + 0.762 + 0.744 + 0.779) / 4 - 0.70)
+    assert any("1 of 5 seeds failed (diverged)" in text for text in found.remarks)
+    assert found.num_readings == len(CLEAR) * 5 - 1
+
+
+def test_a_gain_that_one_backbone_alone_would_show_needs_more_among_three() -> None:
+    differences = [0.01, 0.03, 0.02, 0.004, 0.02]
+    better = [base + one for base, one in zip(BASE, differences, strict=True)]
+    weak = {"equal_steps": BASE, "gan_distillation": better}
+    noise = {"equal_steps": BASE, "gan_distillation": [0.71, 0.71, 0.70, 0.70, 0.74]}
+    alone = found_in(log({"resnet50": weak})).backbones[0]
+    assert alone.verdict.startswith("GAN distillation helps against the baseline")
+    among = found_in(log({"resnet50": weak, "alexnet": noise, "densenet121": noise}))
+    adjusted = {one.backbone: one.arms[0].adjusted_p for one in among.backbones}
+    assert alone.arms[0].adjusted_p is not None
+    assert adjusted["resnet50"] == pytest.approx(3 * alone.arms[0].adjusted_p)
+    assert among.backbones[0].verdict.startswith("GAN distillation helps") == (
+        3 * alone.arms[0].adjusted_p < 0.05
+    )
+
+
+def test_the_newest_choice_and_the_newest_configuration_of_an_arm_count() -> None:
+    events = log({"resnet50": CLEAR})
+    events.append({**events[1], "trial": 7, "name": "resnet50-0007"})
+    events += [run("resnet50", "gan_distillation", s, 0.5, trial=7) for s in (1000, 1001, 1002)]
+    events += [run("resnet50", "equal_steps", s, 0.6, trial=7, key="old") for s in (1000, 1001)]
+    events += [
+        run("resnet50", "equal_steps", s, 0.4, trial=7, name=f"tuned{s}") for s in (1000, 1001)
+    ]
+    found = found_in(events)
+    (one,) = found.backbones
+    assert one.trial == "resnet50-0007"
+    assert one.baseline is not None
+    assert one.baseline.accuracies == {1000: 0.4, 1001: 0.4}
+    assert any("read for 2 configurations" in text for text in found.remarks)
+
+
+def test_a_run_that_failed_and_was_tried_again_counts_as_it_ended() -> None:
+    lost = run("resnet50", "equal_steps", 1000, None, reason="worker_lost")
+    events = log({"resnet50": {"gan_distillation": [0.8]}})
+    events += [lost, run("resnet50", "equal_steps", 1000, 0.7)]
+    baseline = found_in(events).backbones[0].baseline
+    assert baseline is not None
+    assert (baseline.accuracies, baseline.failures) == ({1000: 0.7}, {})
+
+
+def test_second_readings_and_late_seeds_are_told() -> None:
+    events = log({"resnet50": CLEAR})
+    events.append({"event": STARTED, "seeds": [1000, 1001, 1005, 1006], "reading": 1})
+    events.append(run("resnet50", "equal_steps", 1000, BASE[0] + 0.01, reading=2))
+    events.append(run("resnet50", "equal_steps", 1001, 0.9, reading=2))
+    found = found_in(events)
+    assert any("2 seeds were added when results of others were known" in t for t in found.remarks)
+    again = [text for text in found.remarks if "read again" in text]
+    assert len(again) == 2
+    assert "the same numbers" in again[0]
+    assert "'accuracy': 0.9" in again[1]
+    # The first reading is the result.
+    assert found.backbones[0].baseline is not None
+    assert found.backbones[0].baseline.accuracies[1001] == pytest.approx(0.73)
+
+
+def test_an_interrupted_repetition_goes_on_and_a_finished_one_is_followed_by_another() -> None:
+    started = {"event": STARTED, "reading": 1}
+    assert next_reading([], is_again=False) == 1
+    assert next_reading([started], is_again=True) == 2
+    again = [started, {"event": ENDED, "reading": 1}, {"event": STARTED, "reading": 2}]
+    assert next_reading(again, is_again=True) == 2
+    assert next_reading(again, is_again=False) == 1
+    assert next_reading([*again, {"event": ENDED, "reading": 2}], is_again=True) == 3
+
+
+def test_untuned_controls_are_named() -> None:
+    events = log({"resnet50": CLEAR})
+    for event in events:
+        if event.get("arm") == "gan_augmentation":
+            event["is_tuned"] = True
+    (remark,) = [text for text in found_in(events).remarks if "untuned" in text]
+    assert "Hard oversampling" in remark
+    assert "GAN augmentation" not in remark
+
+
+def test_a_log_without_evidence_has_no_confirmation_and_damage_is_passed_over() -> None:
+    assert confirmation([]) is None
+    assert confirmation(log({"resnet50": {"gan_distillation": []}})) is None
+    damaged = run("resnet50", "equal_steps", 1000, 0.7)
+    del damaged["role"]
+    assert run_records([damaged, run("resnet50", "equal_steps", 1001, 0.7)])[0].seed == 1001
+
+
+def test_tables_json_and_csv_say_the_same() -> None:
+    events = log({"resnet50": CLEAR, "alexnet": CLEAR})
+    found = found_in(events)
+    console = Console(width=80, file=io.StringIO(), highlight=False)
+    for part in confirmation_view(found):
+        console.print(part)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (" ".join(shown.split()), markdown(found)):
+        assert "76.08" in text
+        assert "+4.08" in text
+        assert "helps" in text
+        assert "65.00 in the search -> 60.00" in text
+    assert max(map(len, shown.splitlines())) <= 80
+    data = json.loads(json.dumps(as_json(found), allow_nan=False))
+    assert data["backbones"]["alexnet"]["arms"]["gan_distillation"]["mean"] == pytest.approx(0.7608)
+    assert data["backbones"]["alexnet"]["rival"] == "gan_augmentation"
+    assert data["backbones"]["alexnet"]["effects"] == {"baseline": "helps", "rival": "helps"}
+    rows = list(csv.DictReader(io.StringIO(runs_csv(run_records(events)))))
+    assert len(rows) == 60
+    assert rows[0]["test/accuracy"] == "0.7"

@@ -1,0 +1,125 @@
+"""Statistics of paired results, against scipy, numbers worked by hand, and made-up verdicts."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from distill_tune.evidence import Compared, Gain, effect, gain, holm, paired_gain, verdict
+
+
+def test_the_interval_is_students_and_worked_by_hand() -> None:
+    found = gain([0.01, 0.02, 0.03])
+    # sd 0.01, standard error 0.01 / sqrt(3), t(0.975; 2) = 4.3027
+    assert found.mean == pytest.approx(0.02)
+    assert found.spread == pytest.approx(0.01)
+    assert found.low == pytest.approx(0.02 - 4.3027 * 0.01 / math.sqrt(3), abs=1e-6)
+    assert found.high == pytest.approx(0.02 + 4.3027 * 0.01 / math.sqrt(3), abs=1e-6)
+    assert found.p_value == pytest.approx(stats.ttest_1samp([0.01, 0.02, 0.03], 0).pvalue)
+    assert found.probability == pytest.approx(1 - found.p_value / 2)
+
+
+def test_pairs_are_those_of_seeds_that_both_have() -> None:
+    found = paired_gain({1: 0.9, 2: 0.8, 3: 0.7, 5: 0.1}, {3: 0.6, 1: 0.5, 2: 0.7, 4: 0.0})
+    assert found.num_pairs == 3
+    assert found.mean == pytest.approx((0.4 + 0.1 + 0.1) / 3)
+
+
+@pytest.mark.parametrize("differences", [[], [0.01], [0.01, 0.03]])
+def test_fewer_than_three_seeds_have_no_interval(differences: list[float]) -> None:
+    found = gain(differences)
+    assert (found.low, found.high, found.probability, found.p_value) == (None,) * 4
+    assert effect(found, found.p_value) == "no evidence"
+
+
+def test_from_ten_pairs_on_the_interval_is_a_bootstrap_that_repeats() -> None:
+    differences = list(np.random.default_rng(3).exponential(0.01, 12))
+    found, again = gain(differences), gain(differences)
+    assert found == again
+    low, high = stats.t.interval(0.95, 11, np.mean(differences), stats.sem(differences))
+    assert found.low is not None
+    assert found.high is not None
+    # Skewed data: the bootstrap leans to the long side, Student's t does not.
+    assert found.low > low
+    assert found.high - found.mean > found.mean - found.low
+    assert abs(found.high - high) < 0.01
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(0).normal(0.01, 0.02, (2000, 5))
+    covered = [found.low < 0.01 < found.high for found in map(gain, draw.tolist())]  # type: ignore[operator]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0, "no evidence"), (0.02, "helps")])
+def test_differences_without_spread(value: float, shown: str) -> None:
+    found = gain([value] * 5)
+    assert (found.low, found.high, found.spread) == (value, value, 0.0)
+    assert effect(found, found.p_value) == shown
+
+
+def test_holm_worked_by_hand() -> None:
+    # Sorted 0.01, 0.03, 0.04: times 3, 2, 1 are 0.03, 0.06, 0.04; none below an earlier one.
+    assert holm([0.04, None, 0.01, 0.03]) == pytest.approx([0.06, None, 0.03, 0.06])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_a_gain_beside_zero_shows_nothing_once_several_were_looked_at() -> None:
+    found = gain([0.01, 0.03, 0.02, 0.015])
+    assert found.p_value is not None
+    assert found.p_value < 0.05
+    assert effect(found, found.p_value) == "helps"
+    assert effect(found, 3 * found.p_value) == "no evidence"
+
+
+def compared(what: str, differences: list[float]) -> Compared:
+    found = gain(differences)
+    return Compared(what, what.title(), found, effect(found, found.p_value))
+
+
+CLEAR = [0.02, 0.025, 0.018, 0.022, 0.021]
+NOTHING = [0.01, -0.02, 0.015, -0.01, 0.0]
+HARM = [-one for one in CLEAR]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "rival", "verbs"),
+    [
+        (CLEAR, CLEAR, ("helps", "helps")),
+        (CLEAR, NOTHING, ("helps", "is not shown to help")),
+        (CLEAR, HARM, ("helps", "harms")),
+        (NOTHING, CLEAR, ("is not shown to help", "helps")),
+        (HARM, NOTHING, ("harms", "is not shown to help")),
+        (CLEAR[:2], CLEAR[:2], ("is not shown to help", "is not shown to help")),
+    ],
+)
+def test_a_verdict_follows_from_both_comparisons(
+    baseline: list[float], rival: list[float], verbs: tuple[str, str]
+) -> None:
+    said = verdict(compared("the baseline", baseline), compared("its rival", rival))
+    clauses = said.removeprefix("GAN distillation ").split(" and ")
+    for clause, differences, verb in zip(clauses, (baseline, rival), verbs, strict=True):
+        assert clause.partition(" against ")[0] == verb
+        assert f"{100 * np.mean(differences):+.2f} points" in clause
+        assert f"n = {len(differences)}" in clause
+        assert ("no interval" in clause) == (len(differences) < 3)
+
+
+def test_a_verdict_says_what_was_not_run() -> None:
+    only = compared("the baseline", CLEAR)
+    assert verdict(only, None).endswith("; no rival arm was run")
+    assert verdict(None, compared("its strongest rival", HARM)).endswith("; no baseline was run")
+    assert "nothing" in verdict(None, None)
+
+
+def test_an_interval_is_shown_in_points() -> None:
+    said = verdict(compared("the baseline", CLEAR), None)
+    match = re.search(r"95 %: ([+-][\d.]+) to ([+-][\d.]+), n = 5", said)
+    assert match
+    found: Gain = gain(CLEAR)
+    assert [float(part) for part in match.groups()] == pytest.approx(
+        [100 * (found.low or 0), 100 * (found.high or 0)], abs=0.006
+    )

@@ -1,0 +1,67 @@
+"""The test split is sealed: a search that asks for it raises, wherever it asks."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import distill_tune
+from distill_tune.datasets import ImageSource, unsealed
+from distill_tune.datasets.digits import Digits
+from distill_tune.errors import InputError, SealedTestError
+
+from .commands import STUDY, Run, read_events, write_space
+
+PACKAGE = Path(distill_tune.__file__).parent
+SNOOP = """
+import distill_tune.distill.trial as trial
+
+whole = trial.Trial.__init__
+
+
+def snoop(self, config, images, *rest, **named):
+    config.data.load_test()
+    whole(self, config, images, *rest, **named)
+
+
+trial.Trial.__init__ = snoop
+"""
+"""What a careless change would do: a look at the test images as a trial begins."""
+
+
+def test_it_is_closed_unless_it_is_opened() -> None:
+    data = Digits(kind="digits")
+    with pytest.raises(SealedTestError, match="digits: the test split is sealed"):
+        data.load_test()
+    with unsealed():
+        assert len(data.load_test().labels) > 0
+    with pytest.raises(SealedTestError):
+        data.load_test()
+
+
+def test_one_place_opens_it() -> None:
+    opening = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name | ast.Attribute)
+        if (node.id if isinstance(node, ast.Name) else node.attr) in {"load_test", "unsealed"}
+    }
+    assert opening == {"search/sealed_test.py"}
+
+
+def test_a_source_without_test_images_says_so_before_it_opens_any() -> None:
+    data: ImageSource = Digits(kind="digits", test_fraction=0.0)
+    with pytest.raises(InputError, match=r"data\.test_fraction: got 0.0, expected more than 0"):
+        data.require_test()
+
+
+@pytest.mark.slow
+def test_a_search_that_looks_at_the_test_split_fails(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SNOOP, encoding="utf-8")
+    command = write_space(tmp_path, STUDY.replace("num_trials: 6", "num_trials: 2"))
+    done = Run(*command, PYTHONPATH=f"{tmp_path}:{PACKAGE.parent}")
+    assert done.wait() == 3, done.output
+    ends = [e for e in read_events(tmp_path / "runs/tiny") if e["event"] == "trial_ended"]
+    assert {end["status"] for end in ends} == {"failed"}
+    assert all("the test split is sealed" in end["detail"] for end in ends)
