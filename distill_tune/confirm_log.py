@@ -27,6 +27,8 @@ class RunRecord:
         seconds: Stage to seconds, those of a shared stage in full.
         reading: Of ``evidence``, how often its model has then been read on the test split, had it
             not failed: 1, 2, ...; 0 for ``selection``.
+        order: Place of its arm in tables.
+        curves: Metric to its value after each epoch of stage 3.
     """
 
     name: str
@@ -47,6 +49,8 @@ class RunRecord:
     seconds: dict[str, float]
     gpus: float
     reading: int
+    order: int
+    curves: dict[str, list[float]]
 
 
 def run_records(events: Iterable[Event]) -> list[RunRecord]:

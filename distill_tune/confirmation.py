@@ -133,7 +133,8 @@ def _arms(runs: list[RunRecord], metric: str) -> list[ArmEvidence]:
     by_arm = {arm: [r for r in runs if r.arm == arm and r.key == newest[arm]] for arm in newest}
     values = {arm: _accuracies(found, metric) for arm, found in by_arm.items()}
     method = next((arm for arm, found in by_arm.items() if found[0].role == "method"), None)
-    return [_arm(found, values, method) for found in by_arm.values()]
+    in_order = sorted(by_arm.values(), key=lambda found: found[0].order)
+    return [_arm(found, values, method) for found in in_order]
 
 
 def _accuracies(runs: list[RunRecord], metric: str) -> dict[int, float]:

@@ -69,6 +69,8 @@ def run(
         "seconds": {"classifier": 10.0, "joint": 20.0},
         "gpus": 0,
         "reading": 1,
+        "order": list(ROLES).index(arm),
+        "curves": {},
     } | fields
 
 

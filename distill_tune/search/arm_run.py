@@ -29,6 +29,8 @@ from distill_tune.tracking import TensorBoard
 
 Weights = dict[str, Tensor]
 
+_CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
+
 
 class ArmRun(NamedTuple):
     """What is to be trained.
@@ -61,6 +63,7 @@ class Outcome(NamedTuple):
         status: ``complete`` or ``failed``.
         value: Highest value of the search's metric over the epochs; None if it failed.
         seconds: Stage to seconds, those of an adopted stage included.
+        curves: Metric to its value after each epoch of stage 3, of the few that figures show.
     """
 
     status: str
@@ -68,6 +71,7 @@ class Outcome(NamedTuple):
     detail: str
     value: float | None
     seconds: dict[str, float]
+    curves: dict[str, list[float]]
 
 
 class Ground(NamedTuple):
@@ -100,18 +104,18 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
     try:
         yield from running.reports()
     except DivergedError as error:
-        yield Outcome("failed", error.reason, error.detail, None, running.seconds())
+        yield running.outcome("failed", error.reason, error.detail)
         return
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         share = ground.bundle.get("GPU", 1)
         detail = memory_detail(run.config, str(error), share=share)
-        yield Outcome("failed", "out_of_memory", detail, None, running.seconds())
+        yield running.outcome("failed", "out_of_memory", detail)
         return
     finally:
         running.close()
-    yield Outcome("complete", "", "", running.value, running.seconds())
+    yield running.outcome("complete")
     yield on_host(copy_weights(running.trial.state.classifier))
 
 
@@ -125,10 +129,10 @@ class _Running:
         self._images = placed.images()
         self._writer = CheckpointWriter(ground.root, run.name, ground.checkpoint_share)
         self._board = TensorBoard(StudyDirectory(ground.root).path(f"tensorboard/{run.name}"))
-        self.value: float | None = None
+        self._value: float | None = None
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._curves: dict[str, list[float]] = {}
         self.trial = Trial(run.config, self._images, device)
-        self._adopted: list[Report] = []
 
     def reports(self) -> Iterator[Report]:
         """Train to the end."""
@@ -156,7 +160,10 @@ class _Running:
         value = report.metrics.get(self._ground.metric)
         counts = "classifier" if self._run.arm.is_stage_one_only else "joint"
         if value is not None and report.stage == counts:
-            self.value = value if self.value is None else max(self.value, value)
+            self._value = value if self._value is None else max(self._value, value)
+        if report.stage == "joint":
+            for name in _CURVES & set(report.metrics):
+                self._curves.setdefault(name, []).append(report.metrics[name])
 
     def _go_on(self) -> bool:
         """Continue from the newest sound checkpoint; tell whether there is one."""
@@ -169,7 +176,7 @@ class _Running:
                     continue
                 if saved.get("config") == plain(self._run.config):
                     self.trial.load_state_dict(saved["trial"])
-                    self.value = saved["value"]
+                    self._value, self._curves = saved["value"], saved["curves"]
                     self._seconds.update(saved["seconds"])
                     return True
         return False
@@ -177,14 +184,16 @@ class _Running:
     def _checkpoint(self) -> dict[str, Any]:
         return {
             "trial": self.trial.state_dict(),
-            "value": self.value,
+            "value": self._value,
             "seconds": dict(self._seconds),
+            "curves": self._curves,
             "config": plain(self._run.config),
         }
 
-    def seconds(self) -> dict[str, float]:
-        """Return the seconds of every stage so far."""
-        return dict(self._seconds)
+    def outcome(self, status: str, reason: str = "", detail: str = "") -> Outcome:
+        """Return what has become of the run; what failed has no value."""
+        value = self._value if status == "complete" else None
+        return Outcome(status, reason, detail, value, dict(self._seconds), self._curves)
 
     def close(self) -> None:
         """Wait for what is being written."""

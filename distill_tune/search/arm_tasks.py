@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import ray
 
+from distill_tune.arms import ARMS
 from distill_tune.confirm_log import EVIDENCE, RUN
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, is_disk_full
@@ -156,7 +157,7 @@ class ArmDesk:
             return True
         word = "error" if isinstance(error, ray.exceptions.RayTaskError) else "worker_lost"
         word = "out_of_memory" if is_memory_kill(error) else word
-        self._record(_Work(run, Outcome("failed", word, detail, None, {})), {}, progress)
+        self._record(_Work(run, Outcome("failed", word, detail, None, {}, {})), {}, progress)
         return False
 
     def _record(self, work: _Work, test: Metrics, progress: RunProgress) -> None:
@@ -179,6 +180,7 @@ class ArmDesk:
             test=test,
             gpus=self._ground.bundle.get("GPU", 0),
             reading=self._reading if run.phase == EVIDENCE else 0,
+            order=list(ARMS).index(run.arm.name),
         )
         delete_checkpoints(self._ground.root, run.name)
         progress.finished(run.name, _words(outcome, test))
