@@ -9,7 +9,7 @@ from distill_tune.trials import Event
 
 STARTED, ENDED = "confirm_started", "confirm_ended"
 CHOSEN, READING, RUN = "confirm_chosen", "test_read", "confirm_run"
-SELECTION, EVIDENCE = "selection", "evidence"
+SELECTION, EVIDENCE, FIGURES = "selection", "evidence", "figures"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RunRecord:
     Attributes:
         name: Such as ``confirm-resnet50-baseline-1f2e3d-seed1000``.
         phase: ``selection`` picks one of the search's best configurations, on seeds of its own;
-            ``evidence`` compares the arms.
+            ``evidence`` compares the arms; ``figures`` shows what the others do not.
         trial: Number of the trial whose configuration is confirmed.
         key: Digest of the arm's configuration, the seed left out.
         value: The best value of the search's metric over the epochs; None if it failed.

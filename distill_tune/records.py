@@ -130,6 +130,10 @@ class StudyDirectory:
         except UnicodeDecodeError as error:
             raise StudyError(f"{self.path(name)}: got no text in UTF-8 ({error.reason})") from None
 
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file as a whole, as :meth:`write_text` does."""
+        self._storage.write(name, content)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a file as a whole: a reader, or a kill, never sees a part of it."""
         self._storage.write(name, text.encode())

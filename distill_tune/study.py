@@ -91,6 +91,9 @@ class Confirm(Config):
     tune_arms: bool = False
     """Whether each arm gets a search of its own, with the budget that the method had."""
 
+    figures: bool = True
+    """Whether a run is added to show what a collapsed generator does, for the figure of it."""
+
     @field_validator("arms")
     @classmethod
     def _are_there_and_compare(cls, arms: tuple[str, ...]) -> tuple[str, ...]:

@@ -63,6 +63,11 @@ class TensorBoard:
             self._add(name, step, image(name, grid, dataformats="CHW"))
             self._writer.flush()
 
+    def picture(self, name: str, step: int, pixels: "Tensor") -> None:
+        """Write one picture ``[height, width, 3]``, uint8."""
+        self._add(name, step, image(name, pixels, dataformats="HWC"))
+        self._writer.flush()
+
     def hparams(
         self, params: Mapping[str, Any], metrics: Metrics, *, step: int | None = None
     ) -> None:

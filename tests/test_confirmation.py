@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from distill_tune.confirmation import BackboneEvidence, Confirmation, confirmati
 from distill_tune.confirmation_view import as_json, confirmation_view, markdown
 from distill_tune.trials import Event
 
-Accuracies = Mapping[str, list[float | None]]
+Accuracies = Mapping[str, Sequence[float | None]]
 
 ROLES = {
     "baseline": ("Baseline", "baseline"),

@@ -17,6 +17,7 @@ def test_the_interval_is_students_and_worked_by_hand() -> None:
     assert found.spread == pytest.approx(0.01)
     assert found.low == pytest.approx(0.02 - 4.3027 * 0.01 / math.sqrt(3), abs=1e-6)
     assert found.high == pytest.approx(0.02 + 4.3027 * 0.01 / math.sqrt(3), abs=1e-6)
+    assert found.p_value is not None
     assert found.p_value == pytest.approx(stats.ttest_1samp([0.01, 0.02, 0.03], 0).pvalue)
     assert found.probability == pytest.approx(1 - found.p_value / 2)
 

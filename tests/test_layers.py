@@ -15,7 +15,7 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal", "evidence"),
+    ("errors", "seal", "evidence", "plots"),
     ("yaml_text",),
     ("document",),
     ("reading", "wording"),
@@ -43,7 +43,8 @@ OWNERS = {
     "yaml": {"yaml_text", "document"},
     "tensorboard": {"tracking"},
     "torchvision": {"backbones", "datasets", "distill"},
-    "sklearn": {"datasets"},
+    "sklearn": {"datasets", "plots"},
+    "matplotlib": {"plots", "search"},
     "mlxtend": {"datasets"},
     "PIL": {"datasets"},
     "scipy": {"distill", "evidence"},

@@ -2,6 +2,7 @@
 
 from distill_tune.arms.arm import Arm
 from distill_tune.arms.baseline import BASELINE
+from distill_tune.arms.collapsed import COLLAPSED
 from distill_tune.arms.equal_steps import EQUAL_STEPS
 from distill_tune.arms.gan_augmentation import GAN_AUGMENTATION
 from distill_tune.arms.gan_distillation import GAN_DISTILLATION
@@ -25,4 +26,4 @@ ARMS: dict[str, Arm] = {
 METHOD = GAN_DISTILLATION.name
 """What the others are compared with."""
 
-__all__ = ["ARMS", "METHOD", "Arm"]
+__all__ = ["ARMS", "COLLAPSED", "METHOD", "Arm"]

@@ -17,7 +17,8 @@ class Arm:
         name: Such as ``gan_augmentation``.
         title: What tables call it.
         role: ``method`` is what is to be shown to help, ``baseline`` what it is to improve on,
-            ``rival`` what else might have; ``combination`` is the method with something more.
+            ``rival`` what else might have; ``combination`` is the method with something more,
+            ``demonstration`` the method made to fail.
         changes: Dotted path of a trial -> the arm's own value.
         unused: Fields, or rooms that end in a dot, that make no difference to the arm.
         own_space: What is searched of it by ``--tune-arms`` beside the study's dimensions that

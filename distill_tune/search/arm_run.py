@@ -22,6 +22,7 @@ from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.portraits import Picture, portraits
 from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place
@@ -44,6 +45,7 @@ class ArmRun(NamedTuple):
         config: The arm's, with the fresh seed.
         key: Digest of ``config``, the seed left out.
         is_tuned: Whether the arm had a search of its own.
+        is_portrayed: Whether figures are drawn of it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ArmRun(NamedTuple):
     config: TrialConfig
     key: str
     is_tuned: bool
+    is_portrayed: bool = False
 
 
 class Outcome(NamedTuple):
@@ -96,13 +99,15 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
     """Train an arm, from its newest sound checkpoint if there is one.
 
     Yields:
-        Reports; then the :class:`Outcome`; at last, of a run that is complete, its classifier's
-        weights in main memory.
+        Reports; figures, if there are to be any; then the :class:`Outcome`; at last, of a run
+        that is complete, its classifier's weights in main memory.
     """
     device = device_of(ground.bundle)
     running = _Running(run, placed, ground, device)
     try:
         yield from running.reports()
+        if run.is_portrayed:
+            yield from running.pictures()
     except DivergedError as error:
         yield running.outcome("failed", error.reason, error.detail)
         return
@@ -147,6 +152,12 @@ class _Running:
             if report.stage == "joint":
                 self._writer.offer(report.step, self._checkpoint)
             yield report
+
+    def pictures(self) -> Iterator[Picture]:
+        """Draw what figures show of the trained trial; into its TensorBoard run too."""
+        for picture in portraits(self.trial, self._images.classes):
+            self._board.picture(picture.name, self.trial.state.joint_epoch, picture.pixels)
+            yield picture
 
     def _own_reports(self) -> Iterator[Report]:
         if not self._run.arm.is_stage_one_only:

@@ -18,6 +18,7 @@ from distill_tune.search.checkpoints import delete_checkpoints
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.sealed_test import SealedTest
 
 _LOOK_EVERY_S = 0.5
@@ -134,6 +135,8 @@ class ArmDesk:
         said = ray.get(item)
         if isinstance(said, Outcome):
             work.outcome = said
+        elif isinstance(said, Picture):
+            store_picture(self._journal.directory, work.run.backbone, said)
         else:
             progress.report(work.run.name, said)
 
@@ -180,7 +183,7 @@ class ArmDesk:
             test=test,
             gpus=self._ground.bundle.get("GPU", 0),
             reading=self._reading if run.phase == EVIDENCE else 0,
-            order=list(ARMS).index(run.arm.name),
+            order=[*ARMS, run.arm.name].index(run.arm.name),
         )
         delete_checkpoints(self._ground.root, run.name)
         progress.finished(run.name, _words(outcome, test))

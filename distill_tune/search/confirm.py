@@ -29,12 +29,14 @@ from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.confirm_plan import Plan, shared_by
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.journal import Journal
+from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
 from distill_tune.search.stages import Place
 from distill_tune.search.tune_arms import tune_arms
 from distill_tune.study import Confirm, Study
+from distill_tune.tracking import TensorBoard
 from distill_tune.trials import StudyState, TrialRecord, top
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ class _Session:
         with ExitStack() as stack:
             workshop = _Workshop(self, stack)
             chosen = self._choose(candidates, workshop)
-            workshop.compute(list(self.plan.evidence(chosen)))
+            workshop.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
         self.journal.emit(ENDED, reading=self.reading)
         return self._write()
 
@@ -195,7 +197,15 @@ class _Session:
             raise StudyError(f"{directory.root}: not one run of the confirmation is recorded")
         directory.write_text(CONFIRMATION_FILE, f"{json.dumps(as_json(found), indent=2)}\n")
         directory.write_text(TABLES_FILE, markdown(found))
-        directory.write_text(RUNS_FILE, runs_csv(run_records(events)))
+        runs = run_records(events)
+        directory.write_text(RUNS_FILE, runs_csv(runs))
+        for one in found.backbones:
+            picture = collapse_picture(one.backbone, runs)
+            if picture is not None:
+                store_picture(directory, one.backbone, picture)
+                board = TensorBoard(directory.path(f"tensorboard/confirm-{one.backbone}"))
+                board.picture(picture.name, 0, picture.pixels)
+                board.close()
         return found
 
 
@@ -229,8 +239,10 @@ class _Workshop:
             for record in run_records(self._session.journal.directory.events())
             if record.reason not in _RETRIED
         }
-        readings = {SELECTION: 0, EVIDENCE: self._session.reading}
-        return [run for run in runs if (run.name, readings[run.phase]) not in over]
+        reading = self._session.reading
+        return [
+            run for run in runs if (run.name, reading if run.phase == EVIDENCE else 0) not in over
+        ]
 
     def _start(self) -> Slots:
         if self._slots is None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tune.arms import ARMS, METHOD, Arm
-from distill_tune.confirm_log import EVIDENCE, SELECTION
+from distill_tune.arms import ARMS, COLLAPSED, METHOD, Arm
+from distill_tune.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
@@ -96,6 +96,13 @@ class Plan:
                 for arm in self.confirm.arms:
                     yield self._run(EVIDENCE, backbone, trial, ARMS[arm], seed)
 
+    def figures(self, chosen: Mapping[str, TrialRecord]) -> list[ArmRun]:
+        """Return the runs that only figures show: each backbone's, with a collapsed generator."""
+        if not self.confirm.figures:
+            return []
+        seed = self.evidence_seeds()[0]
+        return [self._run(FIGURES, name, trial, COLLAPSED, seed) for name, trial in chosen.items()]
+
     def _run(self, phase: str, backbone: str, trial: TrialRecord, arm: Arm, seed: int) -> ArmRun:
         params = self.tuned.get(arm.name, {}).get(backbone)
         config = self._config(backbone, trial, arm, params)
@@ -109,6 +116,9 @@ class Plan:
             config=config.model_copy(update={"seed": seed}),
             key=key,
             is_tuned=params is not None,
+            is_portrayed=phase == EVIDENCE
+            and arm.name == METHOD
+            and seed == self.evidence_seeds()[0],
         )
 
     def _config(

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.config import parse, read_yaml
-from distill_tune.distill.classifier import Batch, real_batches
+from distill_tune.distill.batches import Batch
+from distill_tune.distill.classifier import real_batches
 from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
 from distill_tune.distill.hardness import label
 from distill_tune.distill.joint import JointStage, enter

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
+from distill_tune.distill.batches import Batch
 from distill_tune.distill.classifier import (
-    Batch,
     make_optimizer,
     num_steps,
     real_batches,

@@ -17,7 +17,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.error import TuneError
 from ray.util import placement_group, remove_placement_group
 
-from distill_tune.search.run import _terminate_as_interrupt
+from distill_tune.search.run import terminate_as_interrupt
 
 from .recorded import SHARE, Record, search
 from .scripted import Script
@@ -185,7 +185,7 @@ def is_lost(error: object) -> bool:
 
 def test_sigterm_ends_a_search_and_no_trial(tmp_path: Path) -> None:
     """Else a cluster's scheduler kills the driver, or its last trials count as over."""
-    with _terminate_as_interrupt():
+    with terminate_as_interrupt():
         mine = signal.getsignal(signal.SIGTERM)
         stopped = search(tmp_path, [Script("terminates", 3), Script("done")])
         assert signal.getsignal(signal.SIGTERM) is mine

@@ -1,0 +1,13 @@
+"""The index of figures: a figure is one file here and one line below.
+
+Each file has what it shows as a named tuple, ``draw`` for the eye and ``words`` for who cannot see
+it. A drawing only draws.
+"""
+
+from types import ModuleType
+
+from distill_tune.plots import collapse, features, matches
+
+PLOTS: dict[str, ModuleType] = {"collapse": collapse, "features": features, "matches": matches}
+
+__all__ = ["PLOTS"]

@@ -1,0 +1,95 @@
+"""The figures of a confirmation: drawn where a run's model is, or from the log of several."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from distill_tune.confirm_log import EVIDENCE, FIGURES, RunRecord
+from distill_tune.distill.augmentation import to_uint8
+from distill_tune.distill.portrait import Portrait, portray
+from distill_tune.distill.trial import Trial
+from distill_tune.plots import collapse, features, matches
+from distill_tune.plots.figure import pixels, png
+from distill_tune.records import StudyDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+
+FIGURES_FOLDER = "confirm/figures"
+
+
+class Picture(NamedTuple):
+    """A figure that is ready to be stored.
+
+    Attributes:
+        name: Such as ``features``.
+        png: The file's content.
+        pixels: ``[height, width, 3]`` uint8, for TensorBoard.
+        words: What it shows.
+    """
+
+    name: str
+    png: bytes
+    pixels: "Tensor"
+    words: str
+
+
+def store_picture(directory: StudyDirectory, backbone: str, picture: Picture) -> None:
+    """Write a figure, and what it shows, into ``confirm/figures/`` of a study."""
+    name = f"{FIGURES_FOLDER}/{backbone}-{picture.name}"
+    directory.write_bytes(f"{name}.png", picture.png)
+    directory.write_text(f"{name}.txt", f"{picture.words}\n")
+
+
+def portraits(trial: Trial, classes: Sequence[str]) -> Iterator[Picture]:
+    """Yield the figures that need a trained trial: its feature spaces, its matched images."""
+    found = portray(trial)
+    yield _features(found)
+    yield _matches(found, classes)
+
+
+def _features(found: Portrait) -> Picture:
+    labels = found.labels.numpy()
+    maps = [
+        features.feature_map(title, space.numpy(), found.kinds, labels)
+        for title, space in (
+            ("features after stage 1 (frozen)", found.first),
+            ("features after stage 3", found.final),
+        )
+    ]
+    return _picture("features", features.draw(maps), features.words(maps))
+
+
+def _matches(found: Portrait, classes: Sequence[str]) -> Picture:
+    hard, synthetic = (
+        to_uint8(images).permute(0, 2, 3, 1).unflatten(0, (len(classes), found.per_class)).numpy()
+        for images in (found.hard, found.matched)
+    )
+    shown = matches.Matches(classes, hard, synthetic)
+    return _picture("matches", matches.draw(shown), matches.words(shown))
+
+
+def collapse_picture(backbone: str, runs: Iterable[RunRecord]) -> Picture | None:
+    """Return what collapse does to the classifier; None without a run that shows it.
+
+    Args:
+        backbone: Whose.
+        runs: Of a log.
+    """
+    wanted = {
+        run.phase: run
+        for run in runs
+        if run.backbone == backbone
+        if run.phase == FIGURES or (run.phase == EVIDENCE and run.role == "method")
+    }
+    found = (wanted.get(EVIDENCE), wanted.get(FIGURES))
+    courses = [collapse.course(run.title, run.curves) for run in found if run is not None]
+    known = [course for course in courses if course is not None]
+    return _picture("collapse", collapse.draw(known), collapse.words(known)) if known else None
+
+
+def _picture(name: str, figure: "Figure", words: str) -> Picture:
+    return Picture(name, png(figure), torch.from_numpy(pixels(figure)), words)
