@@ -172,8 +172,9 @@ def test_a_killed_confirmation_goes_on(searched: Path, confirmed: Done, tmp_path
 def test_an_interrupt_says_how_to_go_on(searched: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     shutil.copytree(searched, folder)
+    before = len(of_kind(read_events(folder), "stage"))
     stopped = Run("confirm", str(folder), *OPTIONS)
-    stopped.wait_until(lambda: bool(of_kind(read_events(folder), "stage")))
+    stopped.wait_until(lambda: len(of_kind(read_events(folder), "stage")) > before)
     stopped.send(signal.SIGINT)
     assert stopped.wait() == 130
     assert f"distill-tune confirm {folder} --seeds 3" in stopped.stderr

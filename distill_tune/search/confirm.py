@@ -25,6 +25,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.arm_run import ArmRun, Ground
 from distill_tune.search.arm_tasks import ArmDesk
+from distill_tune.search.checkpoints import delete_leftovers
 from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.confirm_plan import Plan, shared_by
 from distill_tune.search.confirm_progress import ConfirmProgress
@@ -198,6 +199,8 @@ class _Session:
         directory.write_text(CONFIRMATION_FILE, f"{json.dumps(as_json(found), indent=2)}\n")
         directory.write_text(TABLES_FILE, markdown(found))
         runs = run_records(events)
+        # What a run leaves that was killed between its end and its own cleaning up.
+        delete_leftovers(directory, {run.name for run in runs})
         directory.write_text(RUNS_FILE, runs_csv(runs))
         for one in found.backbones:
             picture = collapse_picture(one.backbone, runs)
