@@ -7,11 +7,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from distill_tune.distill.data import ClassPools
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.streams import uniform
 
-Pairing = Literal["assign", "class", "any"]
+Pairing = Literal["assign", "contrast", "class", "any"]
 
 
 class Pairs(NamedTuple):
@@ -39,20 +38,26 @@ def pair(
         sets: The current hard and easy sets.
         pairing: ``class``: at random within the class. ``assign``: the same draw, then hard
             samples and anchors of a class matched one to one at least total distance, which
-            makes the first term a mini-batch Wasserstein-1 distance. ``any``: at random over
-            all classes (the poster's formula read literally).
+            makes the first term a mini-batch Wasserstein-1 distance. ``contrast``: hard samples
+            as in ``assign``, easy ones over all classes: within a class nothing holds an anchor
+            that has passed its hard sample on the side away from the easy one, where another
+            class begins. ``any``: both at random over all classes (the poster's formula read
+            literally).
         generator: On the device of the anchors.
     """
     numbers = uniform((2, len(labels)), generator)
     hard_pools, easy_pools = sets.hard_pools, sets.easy_pools
+    of_hard = of_easy = labels
     if pairing == "any":
-        hard_pools, easy_pools = sets.any_hard, sets.any_easy
-        labels = torch.zeros_like(labels)
-    hard = hard_pools.draw(labels, numbers[0])
-    easy = easy_pools.draw(labels, numbers[1])
-    if pairing == "assign":
+        hard_pools, of_hard = sets.any_hard, torch.zeros_like(labels)
+    if pairing in {"any", "contrast"}:
+        easy_pools, of_easy = sets.any_easy, torch.zeros_like(labels)
+    hard = hard_pools.draw(of_hard, numbers[0])
+    easy = easy_pools.draw(of_easy, numbers[1])
+    if pairing in {"assign", "contrast"}:
         hard = assign(anchors.detach(), hard, labels, sets.features)
-    return Pairs(hard, easy, _has_pair(labels, hard_pools, easy_pools))
+    has_pair = (hard_pools.counts[of_hard] > 0) & (easy_pools.counts[of_easy] > 0)
+    return Pairs(hard, easy, has_pair.float())
 
 
 def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> Tensor:
@@ -77,7 +82,3 @@ def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> T
         rows, columns = linear_sum_assignment(table[np.ix_(members, members)])
         order[members[rows]] = members[columns]
     return hard[torch.from_numpy(order).to(hard.device)]
-
-
-def _has_pair(labels: Tensor, hard: ClassPools, easy: ClassPools) -> Tensor:
-    return ((hard.counts[labels] > 0) & (easy.counts[labels] > 0)).float()

@@ -81,8 +81,9 @@ class JointTraining(Config):
     ``feature``: literal, as on the poster."""
     feature_norm: FeatureNorm = "scale"
     """``scale``: distances in units of s; ``none``: as they are; ``l2``: on the unit sphere."""
-    pairing: Literal["assign", "class", "any"] = "assign"
-    """``assign``: hard samples matched one to one within a class; ``class``: random within a
+    pairing: Literal["assign", "contrast", "class", "any"] = "assign"
+    """``assign``: hard samples matched one to one within a class; ``contrast``: the same, but easy
+    samples of every class, which keeps synthetic images in theirs; ``class``: random within a
     class; ``any``: random over everything."""
     hard_rule: Literal["quantile", "confidence", "misclassified"] = "quantile"
     """What makes a training image hard."""

@@ -147,7 +147,7 @@ def test_a_class_too_small_for_a_set_of_its_own_draws_from_everyones(label_by_ha
     assert sets.easy_pools.counts.tolist() == [5, 10]
 
 
-@pytest.mark.parametrize("pairing", ["assign", "class", "any"])
+@pytest.mark.parametrize("pairing", ["assign", "contrast", "class", "any"])
 def test_nothing_hard_at_all_gives_every_triplet_the_weight_zero(
     label_by_hand: Label, pairing: Any
 ) -> None:

@@ -87,6 +87,18 @@ def test_assign_and_class_draw_the_same_samples(at_joint: Begin) -> None:
     assert cost(anchors, other.hard, sets.features) < cost(anchors, one.hard, sets.features)
 
 
+def test_contrast_matches_hard_within_the_class_and_draws_easy_over_all(at_joint: Begin) -> None:
+    sets, real_labels = real_sets(at_joint)
+    labels = torch.zeros(400, dtype=torch.int64)
+    anchors = torch.randn(400, sets.features.shape[1])
+    pairs = pair(anchors, labels, sets, "contrast", stream(0, "pairing"))
+    within = pair(anchors, labels, sets, "assign", stream(0, "pairing"))
+    assert torch.equal(pairs.hard, within.hard)
+    assert set(pairs.easy.tolist()) == set(sets.easy.nonzero().squeeze(1).tolist())
+    assert len(real_labels[pairs.easy].unique()) == 10
+    assert pairs.weights.tolist() == [1] * 400
+
+
 def test_any_draws_over_all_classes(at_joint: Begin) -> None:
     sets, real_labels = real_sets(at_joint)
     labels = torch.zeros(400, dtype=torch.int64)

@@ -148,7 +148,7 @@ def test_a_gan_that_is_no_number_ends_the_warm_up_by_name(digits: ImageData, net
     assert str(error) == "diverged: a loss of the GAN is not finite in warmup step 1"
 
 
-@pytest.mark.parametrize("pairing", ["assign", "class", "any"])
+@pytest.mark.parametrize("pairing", ["assign", "contrast", "class", "any"])
 def test_a_gan_that_is_no_number_ends_the_triplet_stage_by_name(
     digits: ImageData, pairing: str
 ) -> None:
