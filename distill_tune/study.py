@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from distill_tune.arms import ARMS, METHOD
 from distill_tune.backbones import Backbone
 from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.datasets import Dataset
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
-from distill_tune.errors import InputError, InputErrors, Text, closest
+from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
 from distill_tune.space import SearchSpace, apply
+from distill_tune.study_parts import Confirm, Resources, Search
 
 _SEARCHABLE = ("classifier", "gan", "joint")
 _UNSEARCHABLE = {
@@ -43,89 +43,6 @@ HARMLESS_CHANGES = (
 ALLOWABLE_CHANGES = frozenset({"version", "data.root", "search.seed", "search.num_startup_trials"})
 """What may differ when the user says so: it changes no trial that is there already. (Where the
 images lie is one; that they are the same images is checked by their digest.)"""
-
-
-class Search(Config):
-    """How the search goes about it."""
-
-    num_trials: int = Field(default=16, ge=1)
-    """Trials in total, shared out evenly between the backbones."""
-    metric: Literal["val/accuracy", "val/balanced_accuracy"] = "val/accuracy"
-    """What is compared: a trial's best value over its epochs."""
-    mode: Literal["max"] = "max"
-    """Higher is better."""
-    seed: int = Field(default=0, ge=0)
-    """Of the sampler."""
-    num_startup_trials: int = Field(default=5, ge=1)
-    """Random configurations per backbone before TPE begins to learn."""
-    min_epochs: int | None = Field(default=None, ge=1)
-    """Epochs that every trial gets (ASHA's grace period); null: a third of ``joint.epochs``."""
-    reduction_factor: float = Field(default=3, gt=1)
-    """One in so many trials survives a rung (ASHA's eta)."""
-    max_failures: int = Field(default=2, ge=0)
-    """How often a trial whose worker was lost is continued from its last checkpoint."""
-    checkpoint_share: float = Field(default=0.05, gt=0, le=1)
-    """Largest share of a trial's time that writing its checkpoints may cost; 1: after every
-    epoch. A trial that is killed repeats what came after its last one."""
-    keep_top: int = Field(default=3, ge=1)
-    """Of how many of the best trials of each backbone the weights are kept."""
-    time_budget_s: float | None = Field(default=None, gt=0)
-    """Seconds after which a session stops as if interrupted; null: no limit."""
-
-
-class Confirm(Config):
-    """Whether the gain is real: the best configuration and its rivals, trained with fresh seeds."""
-
-    top: int = Field(default=3, ge=1)
-    """How many of a backbone's best configurations are trained anew, to find the best of them."""
-    seeds: int = Field(default=5, ge=1)
-    """Fresh seeds of every arm; an interval needs three."""
-    arms: tuple[str, ...] = (
-        "baseline",
-        "equal_steps",
-        "strong_augmentation",
-        "gan_augmentation",
-        "gan_distillation",
-    )
-    """What is compared; the method itself always is."""
-    tune_arms: bool = False
-    """Whether each arm gets a search of its own, with the budget that the method had."""
-
-    figures: bool = True
-    """Whether a run is added to show what a collapsed generator does, for the figure of it."""
-
-    @field_validator("arms")
-    @classmethod
-    def _are_there_and_compare(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
-        for arm in arms:
-            if arm not in ARMS:
-                near = closest(arm, ARMS)
-                hint = f". Did you mean {near!r}?" if near else ""
-                raise ValueError(f"expected some of {', '.join(ARMS)}{hint}")
-        if not set(arms) - {METHOD}:
-            raise ValueError(f"expected at least one arm beside {METHOD}")
-        return tuple(name for name in ARMS if name in {*arms, METHOD})
-
-
-class Resources(Config):
-    """What one trial takes."""
-
-    cpus: float = Field(default=1, gt=0)
-    """CPU cores; also its number of threads."""
-    gpus: float | Literal["auto", "fit"] = "auto"
-    """GPUs, or a share of one such as 0.25. ``auto``: one where the cluster has any; what a trial
-    takes of it is measured, and how many would fit is told. ``fit``: as many trials share a GPU."""
-    max_concurrent: int | None = Field(default=None, ge=1)
-    """Most trials at a time; null: as many as fit."""
-
-    @field_validator("gpus")
-    @classmethod
-    def _gpus_are_some_or_a_share_of_one(cls, gpus: float | str) -> float | str:
-        if isinstance(gpus, float) and gpus and (gpus < 1e-4 or (gpus > 1 and gpus % 1)):
-            raise ValueError(
-                "expected auto, fit, 0, a share of one GPU such as 0.5, or a whole number"
-            )
-        return gpus
 
 
 class Study(Config):

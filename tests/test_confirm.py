@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from distill_tune.cli import app
 from distill_tune.confirm_log import READING, RUN
 from distill_tune.search.confirm_plan import planned
-from distill_tune.study import Confirm
+from distill_tune.study_parts import Confirm
 
 from .commands import STUDY, Event, Run, of_kind, read_events, run, write_space
 

@@ -30,6 +30,7 @@ LAYERS = (
     ("backbones", "gans", "datasets"),
     ("distill",),
     ("arms",),
+    ("study_parts",),
     ("study", "tracking", "status"),
     ("report", "training", "confirmation_view"),
     ("search",),

@@ -97,8 +97,8 @@ def test_the_map_puts_like_features_near_each_other() -> None:
 
 
 def test_the_same_features_give_the_same_map() -> None:
-    maps = [features.feature_map("a space", *spaces()).positions for _ in range(2)]
-    assert np.array_equal(*maps)
+    one, other = (features.feature_map("a space", *spaces()).positions for _ in range(2))
+    assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

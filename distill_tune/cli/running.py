@@ -108,7 +108,8 @@ def _confirmed(  # noqa: PLR0913 - what both ways to a confirmation differ in
     is_again: bool = False,
 ) -> dict[str, Any]:
     from distill_tune.confirmation_view import as_json, confirmation_view
-    from distill_tune.search.confirm import FILES, How, confirm_study
+    from distill_tune.search.confirm import FILES, confirm_study
+    from distill_tune.search.confirm_workshop import How
 
     how = How(options.address, shlex.join(sys.argv), options.is_sharing, is_again)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from distill_tune.errors import DistillTuneError, InputError, Text
 from distill_tune.packing import RESOLUTION, share
 from distill_tune.search.environment import prepare
-from distill_tune.study import Resources
+from distill_tune.study_parts import Resources
 
 _PATIENCE_S = 5.0
 _NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")

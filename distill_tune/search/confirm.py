@@ -4,13 +4,12 @@ import json
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from distill_tune import __version__
 from distill_tune.confirm_log import (
     CHOSEN,
     ENDED,
-    EVIDENCE,
     SELECTION,
     STARTED,
     next_reading,
@@ -23,20 +22,16 @@ from distill_tune.errors import StudyError
 from distill_tune.evidence import mean_and_spread
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.arm_run import ArmRun, Ground
-from distill_tune.search.arm_tasks import ArmDesk
 from distill_tune.search.checkpoints import delete_leftovers
-from distill_tune.search.cluster import Slots, cluster, slots
-from distill_tune.search.confirm_plan import Plan, shared_by
+from distill_tune.search.confirm_plan import Plan
 from distill_tune.search.confirm_progress import ConfirmProgress
+from distill_tune.search.confirm_workshop import How, Workshop
 from distill_tune.search.journal import Journal
 from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
-from distill_tune.search.sealed_test import SealedTest
-from distill_tune.search.stage_tasks import run_stages
-from distill_tune.search.stages import Place
 from distill_tune.search.tune_arms import tune_arms
-from distill_tune.study import Confirm, Study
+from distill_tune.study import Study
+from distill_tune.study_parts import Confirm
 from distill_tune.tracking import TensorBoard
 from distill_tune.trials import StudyState, TrialRecord, top
 
@@ -47,24 +42,6 @@ CONFIRMATION_FILE = "confirm/confirmation.json"
 TABLES_FILE = "confirm/confirmation.md"
 RUNS_FILE = "confirm/runs.csv"
 FILES = (TABLES_FILE, CONFIRMATION_FILE, RUNS_FILE)
-
-_RETRIED = {"worker_lost", "error"}
-
-
-class How(NamedTuple):
-    """How a confirmation runs.
-
-    Attributes:
-        address: Of a Ray cluster, or None for this machine.
-        command: As the user typed it, for the records.
-        is_sharing: Whether stages that runs have in common are computed once for all of them.
-        is_again: Whether what was read on the test split already is trained and read once more.
-    """
-
-    address: str | None
-    command: str
-    is_sharing: bool = True
-    is_again: bool = False
 
 
 def confirm_study(
@@ -148,14 +125,22 @@ class _Session:
             reading=self.reading,
         )
         with ExitStack() as stack:
-            workshop = _Workshop(self, stack)
+            workshop = Workshop(
+                self.plan.study,
+                self.images,
+                self.journal,
+                self.progress,
+                self.how,
+                self.reading,
+                stack,
+            )
             chosen = self._choose(candidates, workshop)
             workshop.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
         self.journal.emit(ENDED, reading=self.reading)
         return self._write()
 
     def _choose(
-        self, candidates: dict[str, list[TrialRecord]], workshop: "_Workshop"
+        self, candidates: dict[str, list[TrialRecord]], workshop: Workshop
     ) -> dict[str, TrialRecord]:
         """Return each backbone's best configuration by its mean over the selection's seeds."""
         runs = {
@@ -210,70 +195,6 @@ class _Session:
                 board.picture(picture.name, 0, picture.pixels)
                 board.close()
         return found
-
-
-class _Workshop:
-    """Where runs are computed."""
-
-    def __init__(self, session: _Session, stack: ExitStack) -> None:
-        self._session, self._stack = session, stack
-        self._slots: Slots | None = None
-        self._desk: ArmDesk | None = None
-
-    def compute(self, runs: list[ArmRun]) -> None:
-        """Compute what of these is not recorded yet."""
-        todo = self._open(runs)
-        if not todo:
-            return
-        session, present = self._session, self._start()
-        session.progress.expect(len(todo))
-        # What is repeated begins from nothing: else it would not be a repetition.
-        is_sharing = session.how.is_sharing and session.reading == 1
-        if is_sharing:
-            jobs = shared_by(todo, session.images.digest, Place.of(present.bundle))
-            run_stages(jobs, session.images, session.journal, session.progress, present)
-        if self._desk is None:
-            self._desk = self._new_desk(present, is_sharing=is_sharing)
-        self._desk.compute(todo, present.count, session.progress)
-
-    def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
-        over = {
-            (record.name, record.reading)
-            for record in run_records(self._session.journal.directory.events())
-            if record.reason not in _RETRIED
-        }
-        reading = self._session.reading
-        return [
-            run for run in runs if (run.name, reading if run.phase == EVIDENCE else 0) not in over
-        ]
-
-    def _start(self) -> Slots:
-        if self._slots is None:
-            address = self._session.how.address
-            self._session.progress.say(f"starting Ray on {address or 'this machine'}")
-            self._stack.enter_context(cluster(address))
-            self._slots = slots(self._session.plan.study.resources)
-        return self._slots
-
-    def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:
-        session = self._session
-        search = session.plan.study.search
-        ground = Ground(
-            root=session.journal.directory.path(),
-            metric=search.metric,
-            checkpoint_share=search.checkpoint_share,
-            bundle=dict(present.bundle),
-            is_sharing=is_sharing,
-        )
-        test = SealedTest(session.plan.study.data, session.journal)
-        return ArmDesk(
-            session.journal,
-            session.images,
-            ground,
-            test,
-            reading=session.reading,
-            max_failures=search.max_failures,
-        )
 
 
 def _mean(values: list[Any]) -> float:

@@ -15,7 +15,8 @@ from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.stages import Job, Place, SharedStage, stage_key, stage_name
 from distill_tune.search.tune_arms import Tuned
 from distill_tune.space import apply
-from distill_tune.study import Confirm, Study
+from distill_tune.study import Study
+from distill_tune.study_parts import Confirm
 from distill_tune.trials import TrialRecord
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000

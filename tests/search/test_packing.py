@@ -20,7 +20,8 @@ from distill_tune.search.journal import Journal
 from distill_tune.search.memory import memory_detail
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.progress import Progress
-from distill_tune.study import Resources, Study
+from distill_tune.study import Study
+from distill_tune.study_parts import Resources
 from tests.commands import STUDY
 
 SMALL = GpuUse(3 * 2**30, 80 * 2**30, 0.24)

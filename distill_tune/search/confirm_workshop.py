@@ -1,0 +1,118 @@
+"""Where a confirmation computes: Ray, shared stages and runs, once there is need of them."""
+
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from distill_tune.confirm_log import EVIDENCE, run_records
+from distill_tune.interfaces import ImageData
+from distill_tune.search.arm_run import ArmRun, Ground
+from distill_tune.search.arm_tasks import ArmDesk
+from distill_tune.search.cluster import Slots, cluster, slots
+from distill_tune.search.confirm_plan import shared_by
+from distill_tune.search.confirm_progress import ConfirmProgress
+from distill_tune.search.journal import Journal
+from distill_tune.search.sealed_test import SealedTest
+from distill_tune.search.stage_tasks import run_stages
+from distill_tune.search.stages import Place
+from distill_tune.study import Study
+
+_RETRIED = {"worker_lost", "error"}
+
+
+class How(NamedTuple):
+    """How a confirmation runs.
+
+    Attributes:
+        address: Of a Ray cluster, or None for this machine.
+        command: As the user typed it, for the records.
+        is_sharing: Whether stages that runs have in common are computed once for all of them.
+        is_again: Whether what was read on the test split already is trained and read once more.
+    """
+
+    address: str | None
+    command: str
+    is_sharing: bool = True
+    is_again: bool = False
+
+
+class Workshop:
+    """Computes what is not recorded yet; Ray is started when there is something to compute.
+
+    Args:
+        study: As stored.
+        images: Its data.
+        journal: Where results go.
+        progress: Who is told.
+        how: Where and how.
+        reading: How often the models will have been read on the test split.
+        stack: Leaves Ray again.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a run needs
+        self,
+        study: Study,
+        images: ImageData,
+        journal: Journal,
+        progress: ConfirmProgress,
+        how: How,
+        reading: int,
+        stack: ExitStack,
+    ) -> None:
+        self._study, self._images, self._journal = study, images, journal
+        self._progress, self._how, self._reading, self._stack = progress, how, reading, stack
+        self._slots: Slots | None = None
+        self._desk: ArmDesk | None = None
+
+    def compute(self, runs: list[ArmRun]) -> None:
+        """Compute what of these is not recorded yet."""
+        todo = self._open(runs)
+        if not todo:
+            return
+        present = self._start()
+        self._progress.expect(len(todo))
+        # What is repeated begins from nothing: else it would not be a repetition.
+        is_sharing = self._how.is_sharing and self._reading == 1
+        if is_sharing:
+            jobs = shared_by(todo, self._images.digest, Place.of(present.bundle))
+            run_stages(jobs, self._images, self._journal, self._progress, present)
+        if self._desk is None:
+            self._desk = self._new_desk(present, is_sharing=is_sharing)
+        self._desk.compute(todo, present.count, self._progress)
+
+    def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
+        over = {
+            (record.name, record.reading)
+            for record in run_records(self._journal.directory.events())
+            if record.reason not in _RETRIED
+        }
+        return [
+            run
+            for run in runs
+            if (run.name, self._reading if run.phase == EVIDENCE else 0) not in over
+        ]
+
+    def _start(self) -> Slots:
+        if self._slots is None:
+            address = self._how.address
+            self._progress.say(f"starting Ray on {address or 'this machine'}")
+            self._stack.enter_context(cluster(address))
+            self._slots = slots(self._study.resources)
+        return self._slots
+
+    def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:
+        search = self._study.search
+        ground = Ground(
+            root=self._journal.directory.path(),
+            metric=search.metric,
+            checkpoint_share=search.checkpoint_share,
+            bundle=dict(present.bundle),
+            is_sharing=is_sharing,
+        )
+        return ArmDesk(
+            self._journal,
+            self._images,
+            ground,
+            SealedTest(self._study.data, self._journal),
+            reading=self._reading,
+            max_failures=search.max_failures,
+        )
