@@ -28,10 +28,10 @@ from distill_tune.distill.monitors import (
     is_warning,
     measure,
 )
-from distill_tune.distill.state import Best, TrialState, copy_weights
+from distill_tune.distill.policies import apply_policy, refuse_overfit
+from distill_tune.distill.state import Best, TrialState
 from distill_tune.distill.streams import integers, seed_global, stream, uniform
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
-from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 
 _PLATEAU = 2
@@ -212,9 +212,9 @@ class JointStage:
     def _watch_gan(self, reference: Reference) -> Metrics:
         images = self.trainer.synthesise(reference.latent)
         health = measure(self.trainer, reference, images, self._sets)
-        self._apply_policy(is_healthy=not is_collapsed(health))
+        apply_policy(self._joint.collapse_policy, self.state, is_healthy=not is_collapsed(health))
         gap = discriminator_gap(self.trainer)
-        self._refuse_overfit(gap)
+        refuse_overfit(gap, self._joint.max_discriminator_gap, self.state.joint_epoch)
         return {
             **{f"synthetic/{name}": value for name, value in health.items()},
             **{f"gan/{name}": value for name, value in gradient_norms(self.trainer).items()},
@@ -222,33 +222,6 @@ class JointStage:
             "synthetic/warning": float(is_warning(health)),
             "synthetic/collapsed": float(is_collapsed(health)),
         }
-
-    def _apply_policy(self, *, is_healthy: bool) -> None:
-        policy, state = self.trainer.config.joint.collapse_policy, self.state
-        if is_healthy:
-            if policy == "rollback":
-                state.healthy = copy_weights(state.gan.ema)
-        elif policy == "stop":
-            raise DivergedError(
-                "collapsed",
-                f"the generator's images are alike in joint epoch "
-                f"{state.joint_epoch + 1} (collapse_policy: stop)",
-            )
-        elif policy == "freeze":
-            state.is_frozen = True
-        elif policy == "rollback" and state.healthy:
-            state.gan.ema.load_state_dict(state.healthy)
-            state.gan.generator.load_state_dict(state.gan.ema.module.state_dict())
-
-    def _refuse_overfit(self, gap: float) -> None:
-        limit = self.trainer.config.joint.max_discriminator_gap
-        # Written so that a gap that is no number is beyond every limit.
-        if limit is not None and not gap <= limit:
-            raise DivergedError(
-                "discriminator_overfit",
-                f"the discriminator tells training from validation images by {gap:.3g} in joint "
-                f"epoch {self.state.joint_epoch + 1} (joint.max_discriminator_gap: {limit:g})",
-            )
 
     def _validate(self, epoch: int) -> Metrics:
         result = validate(self.state.classifier, self.trainer.data)

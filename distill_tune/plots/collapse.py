@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from distill_tune.plots.figure import HARD, OTHER, SYNTHETIC, blank
 
@@ -66,6 +67,7 @@ def _draw(axes: Axes, one: Course) -> None:
     axes.axhline(COLLAPSED, color=SYNTHETIC, linewidth=0.6, linestyle=":")
     axes.set_title(one.title)
     axes.set_xlabel("epoch of stage 3")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
 
 
