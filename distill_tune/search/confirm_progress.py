@@ -52,7 +52,6 @@ class ConfirmProgress:
     def expect(self, count: int) -> None:
         """Take how many more runs there will be."""
         self._total += count
-        self._began = self._began or time.monotonic()
         self._bar.update(self._task, total=self._total)
 
     def listen(self, event: Event) -> None:
@@ -69,6 +68,8 @@ class ConfirmProgress:
 
     def report(self, name: str, report: Report) -> None:
         """Show how far a run is."""
+        # Shared stages come before the runs, and say nothing of how long those take.
+        self._began = self._began or time.monotonic()
         self._show(name, f"{report.stage} {report.step}/{report.num_steps}")
 
     def finished(self, name: str, text: str) -> None:
