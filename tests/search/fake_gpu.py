@@ -1,5 +1,7 @@
 """A trial that computes on a CPU and takes it for a GPU, of which it uses little."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +23,28 @@ class FakeGpuTrial(DistillTrial):
         patch.setattr(gpu_use, "utilisation_reader", lambda: lambda: 0.3)
         super().setup(config, **parameters)
 
-    def step(self) -> dict[str, Any]:
+    @property
+    def share(self) -> float:
+        """What it holds of a GPU."""
         held = self.trial_resources
-        share = held.required_resources.get("GPU", 0) if held else 0
+        return held.required_resources.get("GPU", 0) if held else 0
+
+    def step(self) -> dict[str, Any]:
+        share = self.share
         result = super().step()
         result["metrics"]["gpu"] = share
         return result
+
+
+class MeetingTrial(FakeGpuTrial):
+    """Goes on with a share of a GPU only once another trial has one too, or after a minute."""
+
+    def step(self) -> dict[str, Any]:
+        if self.share < 1:
+            place = Path(self._root) / "meeting"
+            place.mkdir(exist_ok=True)
+            (place / self._name).touch()
+            until = time.monotonic() + 60
+            while len(list(place.iterdir())) < 2 and time.monotonic() < until:
+                time.sleep(0.05)
+        return super().step()

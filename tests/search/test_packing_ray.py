@@ -23,7 +23,7 @@ from distill_tune.search.tuning import settle, tune_trials
 from distill_tune.study import Study
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
 
-from .fake_gpu import FakeGpuTrial
+from .fake_gpu import FakeGpuTrial, MeetingTrial
 
 pytestmark = pytest.mark.slow
 
@@ -72,11 +72,11 @@ class Search:
         self.journal.emit("session_started", command="search", study={})
         return self.journal
 
-    def run(self) -> None:
+    def run(self, trainable: type[FakeGpuTrial] = FakeGpuTrial) -> None:
         settle(self.study, self.journal)
         with suppress(KeyboardInterrupt):
             held = slots(self.study.resources)
-            tune_trials(self.study, self.images, self.journal, held, FakeGpuTrial)
+            tune_trials(self.study, self.images, self.journal, held, trainable)
         self.journal.write_tables()
 
     def shares(self) -> dict[tuple[int, int], float]:
@@ -100,7 +100,7 @@ def assert_whole(search: Search) -> None:
 @pytest.mark.usefixtures("_one_gpu")
 def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path) -> None:
     search = Search(tmp_path)
-    search.run()
+    search.run(MeetingTrial)
     assert_whole(search)
     (told,) = of_kind(search.journal.directory.events(), "packing")
     assert (told["memory_bytes"], told["utilisation"]) == (2 * 2**30, pytest.approx(0.3))
