@@ -1,6 +1,6 @@
 """Which hard and which easy sample a synthetic image is compared with."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,8 +9,7 @@ from torch import Tensor
 
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.streams import uniform
-
-Pairing = Literal["assign", "contrast", "class", "any"]
+from distill_tune.distill.trial_config import Pairing
 
 
 class Pairs(NamedTuple):

@@ -1,11 +1,8 @@
 """What becomes of a trial whose generator collapses, or whose discriminator learns by heart."""
 
-from typing import Literal
-
 from distill_tune.distill.state import TrialState, copy_weights
+from distill_tune.distill.trial_config import CollapsePolicy
 from distill_tune.errors import DivergedError
-
-CollapsePolicy = Literal["continue", "rollback", "freeze", "stop"]
 
 
 def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool) -> None:

@@ -15,6 +15,8 @@ from distill_tune.gans import AnyGan, Sngan
 from distill_tune.interfaces import Config
 
 Preset = Literal["safe", "poster_literal"]
+Pairing = Literal["assign", "contrast", "class", "any"]
+CollapsePolicy = Literal["continue", "rollback", "freeze", "stop"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "safe": {},
@@ -81,7 +83,7 @@ class JointTraining(Config):
     ``feature``: literal, as on the poster."""
     feature_norm: FeatureNorm = "scale"
     """``scale``: distances in units of s; ``none``: as they are; ``l2``: on the unit sphere."""
-    pairing: Literal["assign", "contrast", "class", "any"] = "assign"
+    pairing: Pairing = "assign"
     """``assign``: hard samples matched one to one within a class; ``contrast``: the same, but easy
     samples of every class, which keeps synthetic images in theirs; ``class``: random within a
     class; ``any``: random over everything."""
@@ -103,7 +105,7 @@ class JointTraining(Config):
     one concatenated batch."""
     monitor_images: int = Field(default=1000, ge=20)
     """Fixed synthetic images on which diversity and collapse are measured each epoch."""
-    collapse_policy: Literal["continue", "rollback", "freeze", "stop"] = "continue"
+    collapse_policy: CollapsePolicy = "continue"
     """What to do once the generator has collapsed: go on as on the poster, return to the last
     healthy generator, freeze it, or end the trial with reason ``collapsed``."""
 

@@ -53,7 +53,7 @@ BASE: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "no extra images (equal steps)": {"joint.extra_images": "none"},
     "lambda 0 (GAN augmentation)": {"joint.triplet_weight": 0.0},
-    "as above: pairing contrast, lambda 8, margin 1": {},
+    "the method: pairing contrast, lambda 8, margin 1": {},
     "lambda 25": {"joint.triplet_weight": 25.0},
     "pairing assign": {"joint.pairing": "assign"},
     "pairing class": {"joint.pairing": "class"},
