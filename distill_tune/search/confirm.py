@@ -2,7 +2,6 @@
 
 import json
 import math
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,15 +69,10 @@ def confirm_study(
         run = {name: value for name, value in how._asdict().items() if name != "is_again"}
         tuned = tune_arms(study, directory, images, plan.arms, console=console, **run)
     with ConfirmProgress(console) as progress, directory.lock(), terminate_as_interrupt():
-        session = _Session(
-            Plan(study, plan, images.digest, tuned),
-            images,
-            Journal(directory, lambda event, _: progress.listen(event)),
-            progress,
-            how,
-            next_reading(directory.events(), is_again=how.is_again),
-        )
-        return session.run(candidates)
+        journal = Journal(directory, lambda event, _: progress.listen(event))
+        reading = next_reading(directory.events(), is_again=how.is_again)
+        workshop = Workshop(study, images, journal, progress, how, reading)
+        return _Session(Plan(study, plan, images.digest, tuned), workshop).run(candidates)
 
 
 def _require_same_images(directory: StudyDirectory, images: ImageData) -> None:
@@ -106,42 +100,31 @@ def _candidates(
 
 @dataclass
 class _Session:
-    """One run of a confirmation; Ray is started when there is something to compute."""
+    """One run of a confirmation."""
 
     plan: Plan
-    images: ImageData
-    journal: Journal
-    progress: ConfirmProgress
-    how: How
-    reading: int
+    workshop: Workshop
+
+    @property
+    def journal(self) -> Journal:
+        return self.workshop.journal
 
     def run(self, candidates: dict[str, list[TrialRecord]]) -> Confirmation:
         self.journal.emit(
             STARTED,
-            command=self.how.command,
+            command=self.workshop.how.command,
             version=__version__,
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),
-            reading=self.reading,
+            reading=self.workshop.reading,
         )
-        with ExitStack() as stack:
-            workshop = Workshop(
-                self.plan.study,
-                self.images,
-                self.journal,
-                self.progress,
-                self.how,
-                self.reading,
-                stack,
-            )
-            chosen = self._choose(candidates, workshop)
-            workshop.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
-        self.journal.emit(ENDED, reading=self.reading)
+        with self.workshop:
+            chosen = self._choose(candidates)
+            self.workshop.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
+        self.journal.emit(ENDED, reading=self.workshop.reading)
         return self._write()
 
-    def _choose(
-        self, candidates: dict[str, list[TrialRecord]], workshop: Workshop
-    ) -> dict[str, TrialRecord]:
+    def _choose(self, candidates: dict[str, list[TrialRecord]]) -> dict[str, TrialRecord]:
         """Return each backbone's best configuration by its mean over the selection's seeds."""
         runs = {
             (name, trial.number): self.plan.selection(name, trial)
@@ -149,7 +132,7 @@ class _Session:
             for trial in trials
             if len(trials) > 1
         }
-        workshop.compute([run for of_trial in runs.values() for run in of_trial])
+        self.workshop.compute([run for of_trial in runs.values() for run in of_trial])
         events = self.journal.directory.events()
         values = {r.name: r.value for r in run_records(events) if r.phase == SELECTION}
         means = {key: _mean([values[run.name] for run in own]) for key, own in runs.items()}

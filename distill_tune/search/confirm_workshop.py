@@ -1,7 +1,8 @@
 """Where a confirmation computes: Ray, shared stages and runs, once there is need of them."""
 
 from contextlib import ExitStack
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from distill_tune.confirm_log import EVIDENCE, run_records
 from distill_tune.interfaces import ImageData
@@ -15,6 +16,9 @@ from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
 from distill_tune.search.stages import Place
 from distill_tune.study import Study
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _RETRIED = {"worker_lost", "error"}
 
@@ -35,33 +39,41 @@ class How(NamedTuple):
     is_again: bool = False
 
 
+@dataclass
 class Workshop:
     """Computes what is not recorded yet; Ray is started when there is something to compute.
 
-    Args:
+    A context manager, which leaves Ray again.
+
+    Attributes:
         study: As stored.
         images: Its data.
         journal: Where results go.
         progress: Who is told.
         how: Where and how.
         reading: How often the models will have been read on the test split.
-        stack: Leaves Ray again.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - all that a run needs
+    study: Study
+    images: ImageData
+    journal: Journal
+    progress: ConfirmProgress
+    how: How
+    reading: int
+    _stack: ExitStack = field(default_factory=ExitStack, init=False)
+    _slots: Slots | None = field(default=None, init=False)
+    _desk: ArmDesk | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
         self,
-        study: Study,
-        images: ImageData,
-        journal: Journal,
-        progress: ConfirmProgress,
-        how: How,
-        reading: int,
-        stack: ExitStack,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
     ) -> None:
-        self._study, self._images, self._journal = study, images, journal
-        self._progress, self._how, self._reading, self._stack = progress, how, reading, stack
-        self._slots: Slots | None = None
-        self._desk: ArmDesk | None = None
+        self._stack.__exit__(kind, error, trace)
 
     def compute(self, runs: list[ArmRun]) -> None:
         """Compute what of these is not recorded yet."""
@@ -69,50 +81,50 @@ class Workshop:
         if not todo:
             return
         present = self._start()
-        self._progress.expect(len(todo))
+        self.progress.expect(len(todo))
         # What is repeated begins from nothing: else it would not be a repetition.
-        is_sharing = self._how.is_sharing and self._reading == 1
+        is_sharing = self.how.is_sharing and self.reading == 1
         if is_sharing:
-            jobs = shared_by(todo, self._images.digest, Place.of(present.bundle))
-            run_stages(jobs, self._images, self._journal, self._progress, present)
+            jobs = shared_by(todo, self.images.digest, Place.of(present.bundle))
+            run_stages(jobs, self.images, self.journal, self.progress, present)
         if self._desk is None:
             self._desk = self._new_desk(present, is_sharing=is_sharing)
-        self._desk.compute(todo, present.count, self._progress)
+        self._desk.compute(todo, present.count, self.progress)
 
     def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
         over = {
             (record.name, record.reading)
-            for record in run_records(self._journal.directory.events())
+            for record in run_records(self.journal.directory.events())
             if record.reason not in _RETRIED
         }
         return [
             run
             for run in runs
-            if (run.name, self._reading if run.phase == EVIDENCE else 0) not in over
+            if (run.name, self.reading if run.phase == EVIDENCE else 0) not in over
         ]
 
     def _start(self) -> Slots:
         if self._slots is None:
-            address = self._how.address
-            self._progress.say(f"starting Ray on {address or 'this machine'}")
+            address = self.how.address
+            self.progress.say(f"starting Ray on {address or 'this machine'}")
             self._stack.enter_context(cluster(address))
-            self._slots = slots(self._study.resources)
+            self._slots = slots(self.study.resources)
         return self._slots
 
     def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:
-        search = self._study.search
+        search = self.study.search
         ground = Ground(
-            root=self._journal.directory.path(),
+            root=self.journal.directory.path(),
             metric=search.metric,
             checkpoint_share=search.checkpoint_share,
             bundle=dict(present.bundle),
             is_sharing=is_sharing,
         )
         return ArmDesk(
-            self._journal,
-            self._images,
+            self.journal,
+            self.images,
             ground,
-            SealedTest(self._study.data, self._journal),
-            reading=self._reading,
+            SealedTest(self.study.data, self.journal),
+            reading=self.reading,
             max_failures=search.max_failures,
         )
