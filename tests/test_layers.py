@@ -16,13 +16,13 @@ PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
     ("errors", "seal", "evidence", "plots"),
-    ("yaml_text",),
+    ("yaml_text", "rungs"),
     ("document",),
     ("reading", "wording"),
     ("config", "interfaces"),
     ("dimensions",),
     ("space",),
-    ("trials", "storage"),
+    ("trials", "storage", "distributions"),
     ("tables", "mirror", "event_log", "packing", "fold", "confirm_log"),
     ("remarks",),
     ("confirmation",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("arms",),
     ("study_parts",),
     ("study", "tracking", "status"),
-    ("report", "training", "confirmation_view"),
+    ("terminal", "training", "confirmation_view"),
     ("search",),
     ("cli",),
 )
@@ -40,7 +40,7 @@ LAYERS = (
 
 OWNERS = {
     "ray": {"search"},
-    "optuna": {"search"},
+    "optuna": {"search", "distributions"},
     "yaml": {"yaml_text", "document"},
     "tensorboard": {"tracking"},
     "torchvision": {"backbones", "datasets", "distill"},
@@ -54,7 +54,7 @@ OWNERS = {
     "pyarrow": {"storage"},
     "fsspec": {"storage", "search"},
     "typer": {"cli"},
-    "rich": {"cli", "report", "confirmation_view", "search"},
+    "rich": {"cli", "terminal", "confirmation_view", "search"},
 }
 """A library that is not listed here may be used everywhere."""
 
@@ -70,7 +70,7 @@ TORCH_FREE |= {
     "mirror",
     "records",
 }
-TORCH_FREE |= {"records", "status", "report"}
+TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 
 
@@ -197,7 +197,7 @@ def test_the_rooms_that_read_a_study_do_not_name_torch() -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        "import distill_tune.report",
+        "import distill_tune.terminal",
         "from distill_tune.cli import app; app(['--help'], standalone_mode=False)",
         "from distill_tune.cli import app; app(['search', '--help'], standalone_mode=False)",
         "from distill_tune.cli import app; app(['status', '{study}'], standalone_mode=False)",

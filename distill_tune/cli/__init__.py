@@ -147,7 +147,7 @@ def status(
     """Say how a study stands; reads plain files only."""
     with reporting():
         from distill_tune.records import StudyDirectory
-        from distill_tune.report import status_info, status_json, status_table
+        from distill_tune.terminal import status_info, status_json, status_table
 
         directory = StudyDirectory(study_dir)
         directory.require()

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from distill_tune.distill.trial import Report
-from distill_tune.report import duration
+from distill_tune.terminal import duration
 from distill_tune.trials import Event
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from distill_tune.distributions import Raw
 from distill_tune.fold import Fold
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.packing import PACKING
 from distill_tune.records import StudyDirectory
-from distill_tune.search.proposals import PastTrial, Raw
+from distill_tune.search.proposals import PastTrial
 from distill_tune.search.scheduler import OBJECTIVE, RungEvent
 from distill_tune.tracking import TensorBoard
 from distill_tune.trials import Event, StudyState

@@ -11,9 +11,9 @@ from distill_tune.config import to_yaml
 from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
 from distill_tune.records import EPOCHS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
-from distill_tune.report import final_summary
 from distill_tune.search.models import model_folder
 from distill_tune.study import Study
+from distill_tune.terminal import final_summary
 from distill_tune.trials import StudyState, TrialRecord, best
 
 if TYPE_CHECKING:

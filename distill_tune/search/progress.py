@@ -12,8 +12,8 @@ from rich.text import Text
 
 from distill_tune.fold import fold
 from distill_tune.packing import PACKING, gpu_uses, packing_words
-from distill_tune.report import duration, trials_table
 from distill_tune.study import Study
+from distill_tune.terminal import duration, trials_table
 from distill_tune.trials import Event, StudyState, TrialRecord, best
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from distill_tune.distributions import Raw
 from distill_tune.errors import StudyError
-from distill_tune.search.proposals import PastTrial, Raw, SamplerPlan
+from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.scheduler import MODE, OBJECTIVE
 from distill_tune.search.tpe import OptunaSampler
 

@@ -8,7 +8,7 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from distill_tune.errors import InputError
+from distill_tune.rungs import rung_epochs
 
 OBJECTIVE: Final = "objective"
 """The reported metric that trials are compared by: higher is better (mode ``max``)."""
@@ -168,22 +168,3 @@ def _event(trial: Trial, result: dict[str, Any]) -> RungEvent:
     config = trial.config
     epoch, objective = result["training_iteration"], result[OBJECTIVE]
     return RungEvent(config["number"], config["backbone"], int(epoch), float(objective))
-
-
-def rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tuple[int, ...]:
-    """Return the epochs below ``max_epochs`` at which trials are compared, ascending."""
-    if min_epochs < 1:
-        raise InputError("search.min_epochs", got=min_epochs, expected="at least 1")
-    if max_epochs < min_epochs:
-        expected = f"at most the {max_epochs} epochs of a trial"
-        raise InputError("search.min_epochs", got=min_epochs, expected=expected)
-    if not reduction_factor > 1:
-        expected = "a number above 1"
-        raise InputError("search.reduction_factor", got=reduction_factor, expected=expected)
-    epochs: list[int] = []
-    exact: float = min_epochs
-    while exact < max_epochs:
-        # A fractional factor: the first whole epoch at or after the rung, as Ray has it.
-        epochs += [epoch for epoch in [math.ceil(exact)] if epoch < max_epochs]
-        exact *= reduction_factor
-    return tuple(sorted(set(epochs)))

@@ -10,8 +10,9 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
+from distill_tune.distributions import Raw
 from distill_tune.interfaces import INFEASIBLE, TrialStatus
-from distill_tune.search.proposals import PastTrial, Raw, SamplerPlan
+from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.scheduler import MODE, OBJECTIVE
 
 _STATUS: dict[TrialState, TrialStatus] = {

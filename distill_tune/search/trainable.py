@@ -15,6 +15,7 @@ from distill_tune.distill.data import DeviceData
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
+from distill_tune.rungs import rung_epochs
 from distill_tune.search.checkpoint_writer import CheckpointWriter
 from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
@@ -24,7 +25,7 @@ from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import trial_name
-from distill_tune.search.scheduler import OBJECTIVE, rung_epochs
+from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place

@@ -9,13 +9,14 @@ from functools import partial
 from ray import tune
 
 from distill_tune.config import get_path
+from distill_tune.distributions import Raw
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.proposals import Raw, SamplerPlan, raw_point, trial_name
+from distill_tune.search.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
 from distill_tune.search.trainable import DistillTrial

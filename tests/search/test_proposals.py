@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from distill_tune.distributions import distribution, encode
 from distill_tune.errors import InputError
-from distill_tune.search.proposals import distribution, encode, raw_point
+from distill_tune.search.proposals import raw_point
 from distill_tune.space import Choice, Dimension, LogUniform, RandInt, Range, Uniform
 
 from .plans import SPACE, plan

@@ -13,7 +13,8 @@ from rich.console import Console, RenderableType
 
 from distill_tune.errors import StudyError
 from distill_tune.records import StudyDirectory
-from distill_tune.report import (
+from distill_tune.status import StageInfo
+from distill_tune.terminal import (
     duration,
     final_summary,
     status_info,
@@ -21,7 +22,6 @@ from distill_tune.report import (
     status_table,
     trials_table,
 )
-from distill_tune.status import StageInfo
 
 PARAMS = {
     "joint.margin": 0.31234,
@@ -205,7 +205,7 @@ def test_a_duration_is_short(seconds: float, text: str) -> None:
 
 
 def test_reading_a_study_needs_neither_torch_nor_ray() -> None:
-    code = "import distill_tune.report, sys; print(*sys.modules)"
+    code = "import distill_tune.terminal, sys; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     loaded = set(result.stdout.decode().split())
     assert "distill_tune.trials" in loaded

@@ -20,6 +20,7 @@ __all__ = [
     "best_table",
     "duration",
     "final_summary",
+    "short_names",
     "status_info",
     "status_json",
     "status_table",
@@ -82,7 +83,7 @@ def best_table(winners: Mapping[str, TrialRecord | None]) -> "Table":
     """Return a table of each backbone's winner; one that is not complete says so."""
     table = _table("best", "backbone", "trial", "value", "epochs", "params")
     found = {backbone: trial for backbone, trial in winners.items() if trial is not None}
-    names = _short_names(found.values())
+    names = short_names(found.values())
     for backbone, trial in found.items():
         flag = {"complete": "", "running": " (so far)"}.get(trial.status, f" ({trial.status})")
         table.add_row(backbone, f"{trial.number}{flag}", *_cells(trial, names))
@@ -106,7 +107,7 @@ def trials_table(
     """
     trials = [t for t in state.trials.values() if backbone in {None, t.backbone}]
     several = len({trial.backbone for trial in trials}) > 1
-    names = _short_names(trials)
+    names = short_names(trials)
     columns = ["#", *(["backbone"] if several else []), "state", "value", "epochs", "params"]
     table = _table("trials" if backbone is None else f"trials of {backbone}", *columns)
     for trial in by_value(trials) if sort_by_value else trials:
@@ -153,7 +154,7 @@ def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:
+def short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:
     """Return each param's dotted path to its shortest ending that no other param shares."""
     paths = list(dict.fromkeys(path for trial in trials for path in flat(trial.params)))
     return {path: _ending(path, paths) for path in paths}

@@ -1,0 +1,34 @@
+"""Dimensions as Optuna sees them: their distributions, and the raw values drawn from those."""
+
+import math
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from distill_tune.space import Choice, Dimension, Range
+
+Raw = bool | int | float | str | None
+"""A value as Optuna proposes it, before ``decode`` of its dimension."""
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """Return the Optuna distribution of a dimension's raw values, both bounds included."""
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.choices)
+    if dimension.integer:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def encode(dimension: Dimension, value: Raw) -> Raw:
+    """Return a raw value that decodes to ``value``; ``value`` itself where there is none.
+
+    Zero of a dimension with ``or_zero`` has many raw values: the middle of them is taken.
+    """
+    if isinstance(dimension, Range) and dimension.or_zero is not None and value == 0:
+        return math.sqrt(dimension.low * dimension.min)
+    return value
