@@ -33,6 +33,7 @@ LAYERS = (
     ("study_parts",),
     ("study", "tracking", "status"),
     ("terminal", "training", "confirmation_view"),
+    ("report",),
     ("search",),
     ("cli",),
 )
@@ -40,9 +41,9 @@ LAYERS = (
 
 OWNERS = {
     "ray": {"search"},
-    "optuna": {"search", "distributions"},
+    "optuna": {"search", "distributions", "report"},
     "yaml": {"yaml_text", "document"},
-    "tensorboard": {"tracking"},
+    "tensorboard": {"tracking", "report"},
     "torchvision": {"backbones", "datasets", "distill"},
     "sklearn": {"datasets", "plots"},
     "matplotlib": {"plots", "search"},
@@ -53,6 +54,8 @@ OWNERS = {
     "filelock": {"records", "search"},
     "pyarrow": {"storage"},
     "fsspec": {"storage", "search"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
     "typer": {"cli"},
     "rich": {"cli", "terminal", "confirmation_view", "search"},
 }
@@ -70,7 +73,7 @@ TORCH_FREE |= {
     "mirror",
     "records",
 }
-TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal"}
+TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 
 
@@ -202,6 +205,7 @@ def test_the_rooms_that_read_a_study_do_not_name_torch() -> None:
         "from distill_tune.cli import app; app(['search', '--help'], standalone_mode=False)",
         "from distill_tune.cli import app; app(['status', '{study}'], standalone_mode=False)",
         "from distill_tune.cli import app; app(['status', '{study}', '--json'])",
+        "from distill_tune.cli import app; app(['report', '{study}'])",
     ],
 )
 def test_help_status_and_report_answer_without_torch_or_ray(work: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from distill_tune import __version__
+from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
     Running,
     console,
@@ -156,6 +157,9 @@ def status(
             typer.echo(json.dumps(status_json(info)))
         else:
             console(as_json=False).print(status_table(info))
+
+
+app.command()(report)
 
 
 @app.command()

@@ -118,7 +118,7 @@ def _confirmed(  # noqa: PLR0913 - what both ways to a confirmation differ in
         fail(f"interrupted; what is done is recorded, go on with:\n  {go_on}", INTERRUPTED)
     for part in confirmation_view(found):
         output.print(part)
-    paths = [directory.path(name) for name in FILES]
+    paths = [*(directory.path(name) for name in FILES), *write_page(directory, output)]
     for path in paths:
         output.print(f"written: {path}", markup=False, soft_wrap=True)
     return as_json(found) | {"paths": paths}
@@ -130,6 +130,7 @@ def _finish(
     from distill_tune.search.outcome import outcome_json, outcome_view, require_success
 
     status = state.sessions[-1].status
+    write_page(session.directory, output)
     for part in outcome_view(session.study, session.directory, status):
         output.print(part, soft_wrap=isinstance(part, str))
     found = outcome_json(session.study, session.directory, status)
@@ -145,6 +146,22 @@ def _finish(
                 typer.echo(json.dumps(found))
             raise
     return found
+
+
+def write_page(directory: "StudyDirectory", output: "Console") -> list[str]:
+    """Write the report of what is done; that it cannot be written ends nothing.
+
+    Returns:
+        The page's path; nothing where there is none.
+    """
+    from distill_tune.report import write_report
+
+    try:
+        return [write_report(directory).page]
+    except Exception as error:  # noqa: BLE001 - hours of computing came before it
+        text = f"warning: the report was not written: {error}"
+        output.print(text, style="yellow", markup=False, soft_wrap=True)
+        return []
 
 
 def console(*, as_json: bool) -> "Console":

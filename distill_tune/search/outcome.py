@@ -11,6 +11,7 @@ from distill_tune.config import to_yaml
 from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
 from distill_tune.records import EPOCHS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.report import PAGE_FILE
 from distill_tune.search.models import model_folder
 from distill_tune.study import Study
 from distill_tune.terminal import final_summary
@@ -135,6 +136,8 @@ def _paths(study: Study, directory: StudyDirectory, state: StudyState) -> dict[s
         "trials": directory.path(TRIALS_FILE),
         "epochs": directory.path(EPOCHS_FILE),
     }
+    if directory.has(PAGE_FILE):
+        found["report"] = directory.path(PAGE_FILE)
     if state.trials:
         found["tensorboard"] = directory.path("tensorboard")
     for backbone in study.backbones:

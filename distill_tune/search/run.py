@@ -15,6 +15,7 @@ from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.checkpoints import delete_leftovers
 from distill_tune.search.cluster import RayError, Slots, cluster, slots
 from distill_tune.search.journal import Journal
+from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
 from distill_tune.search.opening import check_same
 from distill_tune.search.outcome import resume_command, write_best
@@ -99,7 +100,13 @@ class Session:
         terms = plain(self.study)
         self.directory.write_text(STUDY_FILE, to_yaml(terms))
         journal = Journal(self.directory, self.progress.listen)
-        journal.emit("session_started", command=self.command, version=__version__, study=terms)
+        journal.emit(
+            "session_started",
+            command=self.command,
+            version=__version__,
+            environment=environment(),
+            study=terms,
+        )
         if damage:
             journal.emit("warning", text=damage)
         for change in changes:

@@ -1,0 +1,62 @@
+"""The report of a study: one page for people, the same as JSON, and the trials as a table."""
+
+import json
+from typing import NamedTuple
+
+from distill_tune.errors import InputError, StudyError
+from distill_tune.records import TRIALS_FILE, StudyDirectory
+from distill_tune.storage import storage_at
+from distill_tune.tables import trials_csv
+
+PAGE_FILE, JSON_FILE = "report.html", "report.json"
+FILES = (PAGE_FILE, JSON_FILE, TRIALS_FILE)
+
+
+class Written(NamedTuple):
+    """What was written.
+
+    Attributes:
+        page: Path or URI of the page.
+        json: Of the same for programs.
+        trials: Of the table.
+    """
+
+    page: str
+    json: str
+    trials: str
+
+
+def write_report(directory: StudyDirectory, out: str | None = None) -> Written:
+    """Write a study's report as it stands, finished or not.
+
+    Args:
+        directory: The study.
+        out: Where the files go: a folder or a URI; None: into the study.
+
+    Raises:
+        StudyError: There is no study, or the files cannot be written.
+        InputError: ``out`` is no folder.
+    """
+    from distill_tune.report.contents import contents, contents_json
+    from distill_tune.report.page import page
+    from distill_tune.report.source import source
+
+    found = contents(source(directory))
+    # All of them are made before any is written.
+    files = {
+        PAGE_FILE: page(found),
+        JSON_FILE: f"{json.dumps(contents_json(found), indent=1, allow_nan=False)}\n",
+        TRIALS_FILE: trials_csv(found.source.state),
+    }
+    storage = storage_at(directory.path() if out is None else out)
+    obstacle = storage.obstacle()
+    if obstacle and out is not None:
+        raise InputError("--out", got=out, expected=f"a folder that can be written to ({obstacle})")
+    if obstacle:
+        raise StudyError(
+            f"{directory.root}: {obstacle}, expected a folder that can be written to; give another "
+            "by --out"
+        )
+    for name, text in files.items():
+        storage.write(name, text.encode("utf-8", "replace"))
+    return Written(*(storage.path(name) for name in FILES))

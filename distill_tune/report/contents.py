@@ -1,0 +1,113 @@
+"""What a report says: the same for a page and for a program."""
+
+import math
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from distill_tune.confirmation_view import as_json
+from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
+from distill_tune.report.headline import Headline, headlines
+from distill_tune.report.pictures import Picture, pictures
+from distill_tune.report.source import Source
+from distill_tune.report.surroundings import Command, commands, surroundings
+from distill_tune.status import status_json
+
+
+class Figure(NamedTuple):
+    """A figure of the report.
+
+    Attributes:
+        name: In the index, such as ``best-so-far``.
+        title: For people.
+        words: What it shows.
+        info: Its numbers, of the named tuple of its file.
+        file: That knows how to draw it.
+    """
+
+    name: str
+    title: str
+    words: str
+    info: Any
+    file: ModuleType
+
+
+class Contents(NamedTuple):
+    """A whole report.
+
+    Attributes:
+        figures: Backbone to its figures.
+        overall: Figures over all backbones.
+    """
+
+    source: Source
+    headlines: tuple[Headline, ...]
+    figures: dict[str, tuple[Figure, ...]]
+    overall: tuple[Figure, ...]
+    pictures: tuple[Picture, ...]
+    surroundings: dict[str, str]
+    commands: tuple[Command, ...]
+
+
+def contents(source: Source) -> Contents:
+    """Return what is to be said of a study."""
+    backbones = source.state.backbones
+    return Contents(
+        source,
+        headlines(source),
+        {backbone: _figures(OF_A_BACKBONE, source, backbone) for backbone in backbones},
+        _figures(OF_THE_STUDY, source),
+        pictures(source),
+        surroundings(source),
+        commands(source),
+    )
+
+
+def _figures(index: Mapping[str, ModuleType], *arguments: object) -> tuple[Figure, ...]:
+    found = ((name, file, file.info(*arguments)) for name, file in index.items())
+    return tuple(
+        Figure(name, file.TITLE, file.words(info), info, file)
+        for name, file, info in found
+        if info is not None
+    )
+
+
+def contents_json(found: Contents) -> dict[str, Any]:
+    """Return a report as JSON can hold it; what is no finite number becomes null."""
+    source = found.source
+    whole = {
+        "made_at": source.made_at,
+        **status_json(source.status),
+        "metric": source.terms.metric,
+        "headlines": found.headlines,
+        "figures": {
+            backbone: {figure.name: _figure_json(figure) for figure in figures}
+            for backbone, figures in found.figures.items()
+        },
+        "overall": {figure.name: _figure_json(figure) for figure in found.overall},
+        "confirmation": as_json(source.confirmation) if source.confirmation else None,
+        "pictures": [
+            {"backbone": one.backbone, "title": one.title, "words": one.words, "source": one.source}
+            for one in found.pictures
+        ],
+        "surroundings": found.surroundings,
+        "terms": source.terms.study,
+        "warnings": source.warnings,
+        "commands": found.commands,
+    }
+    plain: dict[str, Any] = _plain(whole)
+    return plain
+
+
+def _figure_json(figure: Figure) -> dict[str, Any]:
+    return {"title": figure.title, "words": figure.words, "info": figure.info}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

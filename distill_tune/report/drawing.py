@@ -1,0 +1,186 @@
+"""Drawings: marks placed in percent, text in pixels: they fit any width and stay legible.
+
+No plotting library: the drawings of three backbones alone would take one more than the two seconds
+that the whole report may, and its text would shrink with the figure on a phone. Colours are
+classes, which the page's style sheet knows for day, night and paper.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from distill_tune.report.axes import Axis
+
+Point = tuple[object, object]
+
+
+class Dot(NamedTuple):
+    """A mark.
+
+    Attributes:
+        x: Its value on the axis from left to right.
+        y: Its value on the axis from below to above.
+        kind: Class of the style sheet: ``complete``, ``pruned``, ``failed``, ``best`` ...
+        tip: What is shown when a mouse rests on it.
+    """
+
+    x: object
+    y: object
+    kind: str
+    tip: str
+
+
+class Panel:
+    """One plot: an axis below, an axis at the left, marks between them.
+
+    Args:
+        x: From left to right.
+        y: From below to above.
+        height: In pixels.
+        num_ticks: Most numbers below.
+    """
+
+    def __init__(self, x: Axis, y: Axis, *, height: int = 190, num_ticks: int = 5) -> None:
+        self._x, self._y, self._height, self._num_ticks = x, y, height, num_ticks
+        self._marks: list[Markup] = []
+
+    def dots(self, dots: Iterable[Dot]) -> None:
+        """Draw marks; those that have no place on the axes are left out."""
+        for dot in dots:
+            place = self._place(dot.x, dot.y)
+            if place is not None:
+                mark = Markup(
+                    '<circle class="{}" cx="{}" cy="{}" r="3.5"><title>{}</title></circle>'
+                )
+                self._marks.append(mark.format(dot.kind, *map(percent, place), dot.tip))
+
+    def line(
+        self, points: Iterable[Point], kind: str, tip: str = "", *, is_step: bool = False
+    ) -> None:
+        """Draw a line through points."""
+        found = [place for x, y in points if (place := self._place(x, y)) is not None]
+        self._marks.append(path(found, kind, tip, is_step=is_step))
+
+    def upright(self, x: object, text: str) -> None:
+        """Draw a dashed line from below to above, with a word at its top."""
+        place = self._x.place(x)
+        if place is not None:
+            mark = Markup(
+                '<line class="guide" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
+                '<text class="note" x="{0}" y="0" dy="-4" text-anchor="middle">{1}</text>'
+            )
+            self._marks.append(mark.format(percent(place), text))
+
+    def whisker(self, x: object, low: object, high: object) -> None:
+        """Draw an interval from below to above."""
+        ends = self._place(x, low), self._place(x, high)
+        if ends[0] is not None and ends[1] is not None:
+            mark = Markup('<line class="whisker" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
+            self._marks.append(
+                mark.format(percent(ends[0][0]), percent(ends[0][1]), percent(ends[1][1]))
+            )
+
+    def cell(self, left: float, width: float, lower: float, height: float, kind: str) -> None:
+        """Fill a part of the area, given in shares of it."""
+        mark = Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>')
+        box = (left, 1 - lower - height, width, height)
+        self._marks.append(mark.format(kind, *map(percent, box)))
+
+    def _place(self, x: object, y: object) -> tuple[float, float] | None:
+        across, up = self._x.place(x), self._y.place(y)
+        return None if across is None or up is None else (across, 1 - up)
+
+    def html(self) -> Markup:
+        """Return the plot."""
+        return Markup(
+            '<div class="panel"><p class="up">{}</p><div class="area" style="height:{}px">'
+            '<svg aria-hidden="true">{}{}{}</svg></div><p class="across">{}</p></div>'
+        ).format(
+            self._y.title,
+            self._height,
+            self._grid(),
+            self._labels(),
+            Markup().join(self._marks),
+            self._x.title,
+        )
+
+    def _grid(self) -> Markup:
+        mark = Markup(
+            '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+            '<text x="-8" y="{0}" dy=".32em" text-anchor="end">{1}</text>'
+        )
+        return Markup().join(
+            mark.format(percent(1 - place), text) for place, text in self._y.ticks()
+        )
+
+    def _labels(self) -> Markup:
+        mark = Markup('<text x="{}" y="100%" dy="17" text-anchor="middle">{}</text>')
+        return Markup().join(
+            mark.format(percent(place), text) for place, text in self._x.ticks(self._num_ticks)
+        )
+
+
+def path(
+    places: Sequence[tuple[float, float]], kind: str, tip: str = "", *, is_step: bool = False
+) -> Markup:
+    """Return a line through places: from the left and from above, in shares of the area."""
+    # A drawing area of its own, stretched to the whole; its lines keep their width.
+    if not places:
+        return Markup()
+    corners = " ".join(f"{1000 * x:.0f} {1000 * y:.0f}" for x, y in places)
+    if is_step:
+        first, *rest = places
+        steps = "".join(f"H{1000 * x:.0f}V{1000 * y:.0f}" for x, y in rest)
+        corners = f"{1000 * first[0]:.0f} {1000 * first[1]:.0f}{steps}"
+    title = Markup("<title>{}</title>").format(tip) if tip else Markup()
+    return Markup(
+        '<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" width="100%" height="100%">'
+        '<path class="{}" d="M{}">{}</path></svg>'
+    ).format(kind, corners, title)
+
+
+def panels(drawn: Iterable[Panel]) -> Markup:
+    """Return plots side by side, or below each other where there is no room."""
+    return Markup('<div class="panels">{}</div>').format(Markup().join(one.html() for one in drawn))
+
+
+class Bar(NamedTuple):
+    """A row of a bar chart.
+
+    Attributes:
+        name: What it is.
+        share: Its length, in [0, 1].
+        text: Its length in words.
+        mark: A place on its line that is marked, in [0, 1]; None for none.
+    """
+
+    name: str
+    share: float
+    text: str
+    mark: float | None = None
+
+
+def bars(rows: Iterable[Bar]) -> Markup:
+    """Return bars from left to right, one below the other."""
+    row = Markup(
+        '<div class="bar"><span>{}</span><span class="track"><i style="width:{}"></i>{}</span>'
+        "<b>{}</b></div>"
+    )
+    tick = Markup('<u style="left:{}"></u>')
+    return Markup('<div class="bars">{}</div>').format(
+        Markup().join(
+            row.format(
+                bar.name,
+                percent(bar.share),
+                "" if bar.mark is None else tick.format(percent(bar.mark)),
+                bar.text,
+            )
+            for bar in rows
+        )
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as ``12.34%``."""
+    return f"{100 * share:.2f}%"

@@ -1,0 +1,121 @@
+"""How soon the best was found: the best value against trials, and against hours of computing."""
+
+import math
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from distill_tune.report.axes import axis_covering
+from distill_tune.report.drawing import Dot, Panel, panels
+from distill_tune.report.source import Source, is_of_search, spent_s
+from distill_tune.trials import TrialRecord
+
+TITLE = "Best so far"
+
+
+class Step(NamedTuple):
+    """A trial that is over, in the order in which trials ended.
+
+    Attributes:
+        number: Of the trial.
+        num_over: Trials over by then, this one included.
+        hours: Computed by then: of trials their own stages, and the stages that they share.
+        value: Of the trial; None if it failed.
+        best: The highest value by then: of complete trials, of pruned ones until there is any.
+    """
+
+    number: int
+    status: str
+    num_over: int
+    hours: float
+    value: float | None
+    best: float | None
+
+
+class BestSoFar(NamedTuple):
+    """How a backbone's best value rose.
+
+    Attributes:
+        metric: In words.
+        unit: Of the hours: ``CPU`` or ``GPU``.
+    """
+
+    metric: str
+    unit: str
+    steps: tuple[Step, ...]
+
+    @property
+    def found(self) -> Step | None:
+        """The step that brought the best value of all."""
+        last = self.steps[-1].best if self.steps else None
+        return next((step for step in self.steps if last is not None and step.best == last), None)
+
+
+def info(source: Source, backbone: str) -> BestSoFar | None:
+    """Return the steps of a backbone; None before any trial is over."""
+    over = [trial for trial in source.trials(backbone) if trial.ended_at is not None]
+    over.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
+    unit, amount = source.device
+    seconds = sum(spent_s(one) for one in source.status.stages if _is_of(one.name, backbone))
+    is_any_complete = False
+    best: float | None = None
+    steps = []
+    for count, trial in enumerate(over, start=1):
+        seconds += sum(trial.seconds.values())
+        if trial.status == "complete" and trial.value is not None and not is_any_complete:
+            is_any_complete, best = True, None
+        if _counts(trial, is_any_complete=is_any_complete):
+            best = max(trial.value or -math.inf, -math.inf if best is None else best)
+        hours = amount * seconds / 3600
+        steps.append(Step(trial.number, trial.status, count, hours, trial.value, best))
+    return BestSoFar(source.metric, unit, tuple(steps)) if steps else None
+
+
+def _is_of(stage: str, backbone: str) -> bool:
+    """Tell whether a shared stage was computed for the trials of a backbone."""
+    name, _, rest = stage.partition(" ")[0].partition("/")
+    return is_of_search(stage) and bool(name) and rest in {"", backbone}
+
+
+def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:
+    if trial.value is None or trial.status == "failed":
+        return False
+    return trial.status == "complete" or not is_any_complete
+
+
+def draw(found: BestSoFar) -> Markup:
+    """Draw every trial as a dot and the best so far as a line, over trials and over hours."""
+    values = [value for step in found.steps for value in (step.value, step.best)]
+    up = axis_covering(found.metric, values)
+    counts = [0, *(step.num_over for step in found.steps)]
+    hours = [0.0, *(step.hours for step in found.steps)]
+    drawn = []
+    for across, index in (
+        (axis_covering("trials that were over", counts, is_whole=True), 2),
+        (axis_covering(f"{found.unit}-hours", hours), 3),
+    ):
+        panel = Panel(across, up)
+        panel.dots(
+            Dot(step[index], step.value, step.status, f"trial {step.number}: {step.value:.4g}")
+            for step in found.steps
+            if step.value is not None
+        )
+        known = [step for step in found.steps if step.best is not None]
+        panel.line([(step[index], step.best) for step in known], "lead", is_step=True)
+        drawn.append(panel)
+    return panels(drawn)
+
+
+def words(found: BestSoFar) -> str:
+    """Return in words what the figure shows."""
+    last, step = found.steps[-1], found.found
+    total = f"{last.num_over} trials and {last.hours:.2g} {found.unit}-hours"
+    if step is None or step.best is None:
+        return f"No trial had a value after {total}."
+    kind = (
+        "" if any(one.status == "complete" for one in found.steps) else " (of pruned trials only)"
+    )
+    return (
+        f"The best {found.metric}, {step.best:.4f}{kind}, came with trial {step.number}, after "
+        f"{step.num_over} trials and {step.hours:.2g} {found.unit}-hours; all in all {total}."
+    )

@@ -1,0 +1,74 @@
+"""Where the time went, stage by stage, and what sharing stages saved."""
+
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from distill_tune.report.drawing import Bar, bars
+from distill_tune.report.source import Source, is_of_search, spent_s
+from distill_tune.terminal import duration
+
+TITLE = "Where the time went"
+
+
+class StageTime(NamedTuple):
+    """A stage.
+
+    Attributes:
+        name: Such as ``joint``, ``warmup (shared)`` or ``classifier/resnet50 (shared)``.
+        seconds: That computing it took: by all trials together, or once for all of them.
+        trials: That computed it, or took it over.
+        saved_s: What taking it over saved; 0 for what every trial computed itself.
+    """
+
+    name: str
+    seconds: float
+    trials: int
+    saved_s: float
+
+
+class StageTimes(NamedTuple):
+    """All stages of a search; those of a confirmation are not among them."""
+
+    rows: tuple[StageTime, ...]
+
+    @property
+    def saved_s(self) -> float:
+        """Seconds that sharing saved."""
+        return sum(row.saved_s for row in self.rows)
+
+
+def info(source: Source) -> StageTimes | None:
+    """Return the stages of a study; None before anything was computed."""
+    own: dict[str, list[float]] = {}
+    for trial in source.state.trials.values():
+        for stage, seconds in trial.seconds.items():
+            own.setdefault(stage, []).append(seconds)
+    rows = [StageTime(name, sum(found), len(found), 0.0) for name, found in own.items()]
+    rows += [
+        StageTime(f"{stage.name} (shared)", spent_s(stage), stage.hits, max(0.0, stage.saved_s))
+        for stage in source.status.stages
+        if is_of_search(stage.name)
+    ]
+    return StageTimes(tuple(rows)) if rows else None
+
+
+def draw(found: StageTimes) -> Markup:
+    """Draw a bar for each stage."""
+    longest = max(row.seconds for row in found.rows) or 1.0
+    return bars(
+        Bar(row.name, min(1.0, max(0.0, row.seconds / longest)), _row_words(row))
+        for row in found.rows
+    )
+
+
+def _row_words(row: StageTime) -> str:
+    saved = f", saved {duration(row.saved_s)}" if row.saved_s > 0 else ""
+    return f"{duration(row.seconds)}, {row.trials} trials{saved}"
+
+
+def words(found: StageTimes) -> str:
+    """Return in words what the figure shows."""
+    told = "; ".join(f"{row.name} {_row_words(row)}" for row in found.rows)
+    total = duration(sum(row.seconds for row in found.rows))
+    return f"{total} in all stages together: {told}. Sharing saved {duration(found.saved_s)}."

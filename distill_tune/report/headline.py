@@ -1,0 +1,130 @@
+"""The headline of a backbone: its best configuration, and how far its value is to be believed."""
+
+import math
+from typing import Any, NamedTuple
+
+from distill_tune.confirmation import BackboneEvidence
+from distill_tune.evidence import Effect, gain
+from distill_tune.report.source import Source
+from distill_tune.tables import flat
+from distill_tune.trials import TrialRecord
+
+
+class Confirmed(NamedTuple):
+    """What fresh seeds said of a configuration.
+
+    Attributes:
+        trial: Name of the trial whose configuration it is.
+        metric: Of the test split, in words.
+        test: Mean over the seeds; None if all failed.
+        low: Lower end of its 95 % interval; None for fewer than three seeds.
+        high: Upper end.
+        num_seeds: That succeeded.
+        search_value: What the search saw of it, on validation.
+        value: The same metric's mean over the fresh seeds; None if all failed.
+        spread: Its standard deviation; None for fewer than two seeds.
+        effect: ``helps`` only against baseline and rival both, ``harms`` against any.
+        verdict: One sentence.
+    """
+
+    trial: str
+    metric: str
+    test: float | None
+    low: float | None
+    high: float | None
+    num_seeds: int
+    search_value: float
+    value: float | None
+    spread: float | None
+    effect: Effect
+    verdict: str
+
+
+class Headline(NamedTuple):
+    """A backbone's result.
+
+    Attributes:
+        metric: What trials are compared by, in words.
+        trial: Name of the winner; None while no trial has a value.
+        status: Its outcome: only a complete one is compared like with like.
+        value: The search's: on validation, and too good.
+        params: By dotted path: of the confirmed configuration, else of the winner.
+        num_values: Trials that had a value, among which it is the best.
+        confirmed: None before a confirmation.
+    """
+
+    backbone: str
+    metric: str
+    trial: str | None
+    status: str
+    value: float | None
+    params: dict[str, Any]
+    num_values: int
+    confirmed: Confirmed | None
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether the search's winner is another configuration than the confirmed one."""
+        return self.confirmed is not None and self.confirmed.trial != self.trial
+
+
+def headlines(source: Source) -> tuple[Headline, ...]:
+    """Return one for each backbone that was tried."""
+    evidence = {one.backbone: one for one in _evidence(source)}
+    return tuple(_headline(source, name, evidence.get(name)) for name in source.state.backbones)
+
+
+def _evidence(source: Source) -> tuple[BackboneEvidence, ...]:
+    return source.confirmation.backbones if source.confirmation else ()
+
+
+def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) -> Headline:
+    trials = source.trials(backbone)
+    winner = source.best(backbone)
+    shown = winner
+    if evidence is not None:
+        shown = next((trial for trial in trials if trial.name == evidence.trial), winner)
+    return Headline(
+        backbone=backbone,
+        metric=source.metric,
+        trial=winner.name if winner else None,
+        status=source.outcome(winner) if winner else "",
+        value=winner.value if winner else None,
+        params=_params(source, shown),
+        num_values=sum(t.value is not None and t.status != "failed" for t in trials),
+        confirmed=_confirmed(source, evidence),
+    )
+
+
+def _params(source: Source, trial: TrialRecord | None) -> dict[str, Any]:
+    params = flat(trial.params) if trial else {}
+    return {path: params[path] for path in source.axes if path in params}
+
+
+def _confirmed(source: Source, evidence: BackboneEvidence | None) -> Confirmed | None:
+    if evidence is None or source.confirmation is None:
+        return None
+    method = evidence.method
+    accuracies = list(method.accuracies.values()) if method else []
+    # Of the values themselves: the interval of a mean, as that of a mean difference.
+    found = gain(accuracies)
+    return Confirmed(
+        trial=evidence.trial,
+        metric=f"test {source.confirmation.metric.replace('_', ' ')}",
+        test=found.mean if accuracies else None,
+        low=found.low,
+        high=found.high,
+        num_seeds=len(accuracies),
+        search_value=evidence.search_value,
+        value=None if math.isnan(evidence.confirmed_value) else evidence.confirmed_value,
+        spread=evidence.confirmed_spread,
+        effect=_effect(evidence),
+        verdict=evidence.verdict,
+    )
+
+
+def _effect(evidence: BackboneEvidence) -> Effect:
+    effects = {arm.effect for arm in (evidence.baseline, evidence.rival) if arm is not None}
+    if "harms" in effects:
+        return "harms"
+    return "helps" if effects == {"helps"} else "no evidence"

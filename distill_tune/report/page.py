@@ -1,0 +1,77 @@
+"""The page: the contents of a report as one HTML file that needs no other, and no network."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from distill_tune.confirmation_view import value_line
+from distill_tune.report.contents import Contents
+from distill_tune.report.tables import confirmation_tables, trials_table
+from distill_tune.terminal import duration
+
+_FOLDER = Path(__file__).parent / "page"
+
+
+def page(found: Contents) -> str:
+    """Return a report as HTML; all that comes from the study is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"shown": shown, "percent": percent, "duration": duration}
+    script = (_FOLDER / "sort.js").read_text(encoding="utf-8")
+    source = found.source
+    text = environment.get_template("report.html").render(
+        found=found,
+        source=source,
+        made_at=datetime.fromtimestamp(source.made_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        counts=_counts(found),
+        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        script=Markup(script),  # noqa: S704 - our own
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        trials=trials_table(source),
+        tables=confirmation_tables(source.confirmation) if source.confirmation else (),
+        value_lines=_value_lines(found),
+    )
+    # Halves of signs, as a log may hold them, are no text in UTF-8.
+    return text.encode("utf-8", "replace").decode()
+
+
+def _value_lines(found: Contents) -> list[str]:
+    confirmation = found.source.confirmation
+    if confirmation is None:
+        return []
+    name = confirmation.metric.replace("_", " ")
+    return [value_line(one, name) for one in confirmation.backbones]
+
+
+def _counts(found: Contents) -> str:
+    """Return how many trials are over, and what became of them."""
+    total: dict[str, int] = {}
+    for counts in found.source.status.counts.values():
+        for outcome, count in counts.items():
+            total[outcome] = total.get(outcome, 0) + count
+    asked = found.source.terms.number("search.num_trials")
+    of = f" of {asked:.0f}" if asked is not None else ""
+    over = sum(
+        count for outcome, count in total.items() if outcome not in {"running", "interrupted"}
+    )
+    told = ", ".join(f"{count} {outcome}" for outcome, count in total.items())
+    return f"{over}{of} trials over" + (f" ({told})" if told else "")
+
+
+def shown(value: object) -> str:
+    """Return a param as people read it."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def percent(value: float) -> str:
+    """Return a share as ``96.75``."""
+    return f"{100 * value:.2f}"

@@ -1,0 +1,128 @@
+"""What a report is made from: everything that a study's directory holds, read once."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from distill_tune.confirmation import Confirmation, confirmation
+from distill_tune.packing import GpuUse, fitting, share
+from distill_tune.records import StudyDirectory
+from distill_tune.report.axes import Axis, axis_covering, axis_of
+from distill_tune.report.terms import Terms, terms
+from distill_tune.status import StageInfo, StatusInfo, status_info
+from distill_tune.tables import flat
+from distill_tune.terminal import short_names
+from distill_tune.trials import Event, StudyState, TrialRecord, best
+
+
+class Source(NamedTuple):
+    """A study as a report sees it.
+
+    Attributes:
+        directory: Where it lies.
+        status: Where it stands.
+        state: What its log adds up to.
+        terms: What it set out to do.
+        axes: Param by dotted path to the axis that shows it, in the order of the space.
+        confirmation: What was found out about its best; None before.
+        warnings: Of the search, of reading its log, and of this report.
+        made_at: Unix time.
+    """
+
+    directory: StudyDirectory
+    status: StatusInfo
+    state: StudyState
+    terms: Terms
+    axes: Mapping[str, Axis]
+    confirmation: Confirmation | None
+    warnings: tuple[str, ...]
+    made_at: float
+
+    @property
+    def metric(self) -> str:
+        """What trials are compared by, in words."""
+        return self.terms.metric.replace("val/", "validation ").replace("_", " ")
+
+    def trials(self, backbone: str) -> list[TrialRecord]:
+        """Return a backbone's trials, by number."""
+        return [trial for trial in self.state.trials.values() if trial.backbone == backbone]
+
+    def best(self, backbone: str) -> TrialRecord | None:
+        """Return a backbone's winner."""
+        return best(self.state, backbone)
+
+    def outcome(self, trial: TrialRecord) -> str:
+        """Return what became of a trial; of one that was running when the search was left, that."""
+        is_left = trial.status == "running" and self.status.state != "running"
+        return "interrupted" if is_left else trial.status
+
+    @property
+    def device(self) -> tuple[str, float]:
+        """What hours are counted in, ``GPU`` or ``CPU``, and how many of it one trial takes."""
+        asked = self.terms.at("resources.gpus")
+        uses: Mapping[str, GpuUse] = self.status.packing
+        if isinstance(asked, int | float) and not isinstance(asked, bool) and 0 < asked < 1e6:
+            return "GPU", float(asked)
+        if uses and asked in {"auto", "fit"}:
+            return "GPU", share(min(map(fitting, uses.values()))) if asked == "fit" else 1.0
+        cpus = self.terms.number("resources.cpus")
+        return "CPU", cpus if cpus is not None and cpus > 0 else 1.0
+
+
+def source(directory: StudyDirectory) -> Source:
+    """Read a study.
+
+    Raises:
+        StudyError: There is none.
+    """
+    status = status_info(directory)
+    events = directory.events()
+    state = directory.state()
+    found, complaints = _confirmation(events)
+    study = terms(directory, events)
+    return Source(
+        directory,
+        status,
+        state,
+        study,
+        _axes(study, state),
+        found,
+        (*status.warnings, *complaints),
+        time.time(),
+    )
+
+
+def _confirmation(events: list[Event]) -> tuple[Confirmation | None, tuple[str, ...]]:
+    try:
+        return confirmation(events), ()
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return None, (f"the confirmation's records make no sense and were skipped ({error!r})",)
+
+
+def _axes(study: Terms, state: StudyState) -> dict[str, Axis]:
+    """Return an axis for every param: its dimension's, or one that covers what was tried."""
+    trials = list(state.trials.values())
+    names = short_names(trials)
+    dimensions = study.dimensions
+    values: dict[str, list[object]] = {}
+    for trial in trials:
+        for path, value in flat(trial.params).items():
+            values.setdefault(path, []).append(value)
+    known = {path: axis_of(names[path], dimensions[path]) for path in dimensions if path in values}
+    others = {
+        path: axis_covering(names[path], found)
+        for path, found in values.items()
+        if path not in known
+    }
+    return known | others
+
+
+def is_of_search(stage: str) -> bool:
+    """Tell whether a shared stage is one of the search: those of a confirmation name their seed."""
+    return " seed=" not in stage
+
+
+def spent_s(stage: StageInfo) -> float:
+    """Return the seconds that a shared stage took in this study: none where it was found ready."""
+    return 0.0 if stage.cached or not math.isfinite(stage.seconds) else stage.seconds

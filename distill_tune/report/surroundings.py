@@ -1,0 +1,102 @@
+"""How a study was made, and how to go on: images, versions, seeds, machine, commands."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from distill_tune.errors import show
+from distill_tune.report.source import Source
+
+
+class Command(NamedTuple):
+    """What can be done next.
+
+    Attributes:
+        purpose: What for.
+        line: To be copied into a shell.
+    """
+
+    purpose: str
+    line: str
+
+
+def commands(source: Source) -> tuple[Command, ...]:
+    """Return what resumes, confirms, trains and shows a study."""
+    root = shlex.quote(source.directory.root)
+    found = []
+    if source.status.state != "finished":
+        found.append(Command("go on with the search", f"distill-tune resume {root}"))
+    if any(source.status.best.values()):
+        found.append(
+            Command("ask whether the gain is real", f"distill-tune confirm {root} --seeds 5")
+        )
+    for backbone, winner in source.status.best.items():
+        if winner is not None:
+            config = shlex.quote(f"{source.directory.root}/best/{backbone}.yaml")
+            line = f"distill-tune train --config {config} --out {shlex.quote(f'model-{backbone}')}"
+            found.append(Command(f"train the best {backbone}", line))
+    board = shlex.quote(f"{source.directory.root}/tensorboard")
+    found.append(Command("see every curve", f"tensorboard --logdir {board}"))
+    found.append(Command("write this report anew", f"distill-tune report {root}"))
+    return tuple(found)
+
+
+def surroundings(source: Source) -> dict[str, str]:
+    """Return what a repetition needs to know: name of the fact to the fact."""
+    return {name: text for name, text in _facts(source) if text}
+
+
+def _facts(source: Source) -> Iterator[tuple[str, str]]:
+    terms = source.terms
+    yield "images", _data(terms.data)
+    yield "digest of the images", _text(terms.data.get("digest"))
+    for name, path in (
+        ("seed of the images", "data.seed"),
+        ("seed of the sampler", "search.seed"),
+        ("seed of the trials", "trial.seed"),
+    ):
+        yield name, _text(terms.at(path))
+    yield "confirmation seeds", _seeds(source)
+    yield "trials asked for", _text(terms.at("search.num_trials"))
+    yield "epochs of stage 3", _text(terms.max_epochs)
+    yield "rungs", ", ".join(map(str, terms.rungs[:20]))
+    yield "searched", "; ".join(f"{p}: {d.describe()}" for p, d in terms.dimensions.items())
+    yield "distill-tune", _text(terms.version)
+    for name, value in list(terms.environment.items())[:20]:
+        yield str(name), _text(value)
+    yield "a trial takes", f"{source.device[1]:g} {source.device[0]}"
+    yield "command", _command(source)
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    if not data:
+        return ""
+    classes = data.get("classes")
+    count = f", {len(classes)} classes" if isinstance(classes, list) else ""
+    sizes = ", ".join(
+        f"{data[key]} {name}"
+        for key, name in (("num_train", "training"), ("num_val", "validation"))
+        if isinstance(data.get(key), int)
+    )
+    return f"{_text(data.get('name'))}{count}" + (f", {sizes}" if sizes else "")
+
+
+def _seeds(source: Source) -> str:
+    if source.confirmation is None:
+        return ""
+    seeds = {s for one in source.confirmation.backbones for a in one.arms for s in a.accuracies}
+    return ", ".join(map(str, sorted(seeds)))
+
+
+def _command(source: Source) -> str:
+    if not source.state.sessions:
+        return ""
+    first, _, rest = source.state.sessions[-1].command.partition(" ")
+    return f"{PurePath(first).name} {rest}".strip()
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else show(value)

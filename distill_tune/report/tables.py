@@ -1,0 +1,105 @@
+"""Tables of the page: rows of cells, each with what it shows and what it is sorted by."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from distill_tune.confirmation import Confirmation
+from distill_tune.confirmation_view import arms_rows, backbones_rows
+from distill_tune.report.source import Source
+from distill_tune.tables import flat
+from distill_tune.terminal import duration
+from distill_tune.trials import TrialRecord
+
+
+class Cell(NamedTuple):
+    """A cell.
+
+    Attributes:
+        text: What it shows.
+        key: What it is sorted by.
+        kind: Class of the style sheet: ``number``, an outcome, or empty.
+        tip: What is shown when a mouse rests on it.
+    """
+
+    text: str
+    key: str
+    kind: str = ""
+    tip: str = ""
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+        title: Its caption.
+        head: Names of the columns.
+        is_sortable: Whether a click on a name orders the rows.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    is_sortable: bool = False
+
+
+def trials_table(source: Source) -> Table:
+    """Return all trials, by number."""
+    several = len(source.state.backbones) > 1
+    names = [axis.title for axis in source.axes.values()]
+    head = ("#", *(["backbone"] if several else []), "state", "value", "epochs", *names, "time")
+    trials = source.state.trials.values()
+    rows = tuple(tuple(_trial_row(source, trial, several=several)) for trial in trials)
+    return Table(f"{len(rows)} trials", head, rows, is_sortable=True)
+
+
+def _trial_row(source: Source, trial: TrialRecord, *, several: bool) -> Iterator[Cell]:
+    winner = source.best(trial.backbone)
+    is_best = winner is not None and winner.number == trial.number
+    yield _number(trial.number, str(trial.number))
+    if several:
+        yield Cell(trial.backbone, trial.backbone)
+    outcome = source.outcome(trial)
+    reason = f" ({trial.reason})" if trial.reason else ""
+    mark = " · best" if is_best else ""
+    yield Cell(f"{outcome}{reason}{mark}", outcome, outcome, trial.detail)
+    yield _number(trial.value, "" if trial.value is None else f"{trial.value:.4f}")
+    yield _number(trial.epochs, str(trial.epochs))
+    params = flat(trial.params)
+    for path in source.axes:
+        yield _param(params.get(path))
+    seconds = sum(trial.seconds.values())
+    yield _number(seconds, duration(seconds))
+
+
+def _param(value: object) -> Cell:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value, f"{value:.3g}")
+    return Cell("" if value is None else str(value), str(value))
+
+
+def _number(value: float | None, text: str) -> Cell:
+    return Cell(text, "" if value is None else repr(value), "number")
+
+
+def confirmation_tables(found: Confirmation) -> tuple[Table, ...]:
+    """Return the poster's two tables: every backbone, and every arm of each."""
+    name = found.metric.replace("_", " ")
+    first = _table(f"Test {name} in %, mean ± standard deviation over seeds", backbones_rows(found))
+    arms = [
+        _table(
+            f"{one.backbone}, trial {one.trial} (gain: over the baseline; "
+            "over it: GAN distillation's)",
+            arms_rows(one),
+        )
+        for one in found.backbones
+    ]
+    return (first, *arms)
+
+
+def _table(title: str, rows: Iterable[list[str]]) -> Table:
+    head, *body = rows
+    cells = tuple(
+        tuple(Cell(text, text, "number" if column else "") for column, text in enumerate(row))
+        for row in body
+    )
+    return Table(title, tuple(head), cells)

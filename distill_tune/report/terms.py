@@ -1,0 +1,108 @@
+"""What a study set out to do, read from plain data: what is missing or makes no sense is None."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from distill_tune.config import read_yaml_text
+from distill_tune.dimensions import Dimension
+from distill_tune.errors import DistillTuneError
+from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.rungs import rung_epochs
+from distill_tune.space import parse_dimension
+from distill_tune.trials import OBJECTIVE, Event
+
+
+class Terms(NamedTuple):
+    """What was to be searched, how, and on which images.
+
+    Attributes:
+        study: Every field of the study as plain data; empty where nothing is left of it.
+        version: Of this package in the newest session; None where that is not recorded.
+        environment: Versions and machine of the newest session.
+        data: What the log says of the images: name, digest, classes, numbers.
+    """
+
+    study: Mapping[str, Any]
+    version: str | None
+    environment: Mapping[str, Any]
+    data: Mapping[str, Any]
+
+    def at(self, path: str) -> Any:
+        """Return the field of the study at a dotted path; None where there is none."""
+        found: Any = self.study
+        for name in path.split("."):
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return found
+
+    def number(self, path: str) -> float | None:
+        """Return the number at a dotted path; None where there is none."""
+        found = self.at(path)
+        is_number = isinstance(found, int | float) and not isinstance(found, bool)
+        return found if is_number and abs(found) < 1e9 else None
+
+    @property
+    def metric(self) -> str:
+        """What trials are compared by."""
+        found = self.at("search.metric")
+        return found if isinstance(found, str) else OBJECTIVE
+
+    @property
+    def max_epochs(self) -> int | None:
+        """Epochs of a trial that nobody prunes."""
+        found = self.number("trial.joint.epochs")
+        return int(found) if found is not None else None
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which trials are compared; none where that is not known."""
+        last = self.max_epochs
+        if last is None or not 1 <= last <= 100_000:
+            return ()
+        first = self.number("search.min_epochs") or -(-last // 3)
+        try:
+            factor = self.number("search.reduction_factor") or 3.0
+            return rung_epochs(int(first), last, max(factor, 1.01))
+        except DistillTuneError:
+            return ()
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """What was searched, by dotted path; without what is no dimension."""
+        space = self.at("space")
+        found = {}
+        for path, raw in space.items() if isinstance(space, Mapping) else ():
+            try:
+                found[str(path)] = parse_dimension(str(path), raw)
+            except DistillTuneError:
+                continue
+        return found
+
+
+def terms(directory: StudyDirectory, events: Iterable[Event]) -> Terms:
+    """Return what the newest session's record says; the file for people where that has nothing."""
+    session: Mapping[str, Any] = {}
+    data: Mapping[str, Any] = {}
+    for event in events:
+        session = event if event["event"] == "session_started" else session
+        data = event if event["event"] == "data" else data
+    study = session.get("study")
+    if not isinstance(study, Mapping):
+        study = _stored(directory)
+    version = session.get("version")
+    environment = session.get("environment")
+    return Terms(
+        study,
+        version if isinstance(version, str) else None,
+        environment if isinstance(environment, Mapping) else {},
+        data,
+    )
+
+
+def _stored(directory: StudyDirectory) -> Mapping[str, Any]:
+    if not directory.has(STUDY_FILE):
+        return {}
+    try:
+        text = directory.read_text(STUDY_FILE)
+        return read_yaml_text(text, STUDY_FILE).value
+    except DistillTuneError:
+        return {}
