@@ -37,9 +37,8 @@ class Axis(NamedTuple):
         if self.choices:
             name = str(value)
             return _middle(self.choices.index(name), self) if name in self.choices else None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return self._place(value)
+        found = real(value)
+        return None if found is None else self._place(found)
 
     def _place(self, value: float) -> float | None:
         if self.has_zero and value == 0:
@@ -109,8 +108,8 @@ def axis_of(title: str, dimension: Dimension) -> Axis:
 def axis_covering(title: str, values: Iterable[object], *, is_whole: bool = False) -> Axis:
     """Return an axis on which every value has its place: numbers, or else names."""
     found = [value for value in values if value is not None]
-    numbers = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
-    if found and len(numbers) < len(found):
+    numbers = [one for value in found if (one := real(value)) is not None]
+    if len(numbers) < len(found):
         return Axis(title, choices=tuple(dict.fromkeys(str(value) for value in found)))
     return Axis(title, *_around([v for v in numbers if math.isfinite(v)]), is_whole=is_whole)
 
@@ -123,6 +122,16 @@ def _around(values: Sequence[float]) -> tuple[float, float]:
     low, high = low - room, high + room
     # Beyond what a difference can hold, only a damaged log has numbers.
     return (low, high) if math.isfinite(high - low) else (-1e300, 1e300)
+
+
+def real(value: object) -> float | None:
+    """Return a value as a number; None for what is none, or beyond all that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def number(value: float) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from distill_tune.confirmation import Confirmation
 from distill_tune.confirmation_view import arms_rows, backbones_rows
+from distill_tune.report.axes import real
 from distill_tune.report.source import Source
 from distill_tune.tables import flat
 from distill_tune.terminal import duration
@@ -72,8 +73,9 @@ def _trial_row(source: Source, trial: TrialRecord, *, several: bool) -> Iterator
 
 
 def _param(value: object) -> Cell:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number(value, f"{value:.3g}")
+    found = real(value)
+    if found is not None:
+        return _number(found, f"{found:.3g}")
     return Cell("" if value is None else str(value), str(value))
 
 

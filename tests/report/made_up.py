@@ -1,6 +1,7 @@
 """Studies that nobody ran, written by the writers of a real search."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ search: {num_trials: 300, min_epochs: 3}
 resources: {cpus: 2, gpus: 0}
 """
 START = 1_790_000_000.0
+NAME = "resnet18"
 
 
 def study_of(backbones: tuple[str, ...], num_trials: int) -> Study:
@@ -128,3 +130,30 @@ def _trial(
             yield {"event": "trial_ended", "trial": number, "status": "pruned", **rung}
             return
     yield {"event": "trial_ended", "trial": number, "status": "complete", "reason": ""}
+
+
+def begin(folder: Path, backbones: tuple[str, ...] = (NAME,)) -> StudyDirectory:
+    """Write a study without trials."""
+    study = study_of(backbones, 8)
+    directory = StudyDirectory(str(folder / "study"))
+    directory.write_text("study.yaml", to_yaml(plain(study)))
+    session = {"command": "search", "time": 1000.0, "study": plain(study)}
+    directory.append({"event": "session_started", **session})
+    return directory
+
+
+def add(
+    directory: StudyDirectory, number: int, values: list[float], status: str | None, **fields: Any
+) -> None:
+    """Record a trial whose objective is the best of ``values`` so far; ``fields`` as wanted."""
+    backbone = fields.pop("backbone", NAME)
+    params = {"joint.margin": 0.1 + 0.05 * number, "joint.synthetic_ratio": 1.0}
+    params |= {"joint.gan_lr": 1e-5, "joint.pairing": "assign"} | fields.pop("params", {})
+    head = {"trial": number, "name": f"{backbone}-{number:04d}", "backbone": backbone}
+    directory.append({"event": "trial_started", **head, "params": params})
+    for epoch, value in enumerate(values, start=1):
+        metrics = {"objective": max(values[:epoch]), "val/accuracy": value, "seconds/joint": 36.0}
+        directory.append({"event": "epoch", "trial": number, "epoch": epoch, "metrics": metrics})
+    if status:
+        end = {"trial": number, "status": status, "time": fields.pop("time", time.time())}
+        directory.append({"event": "trial_ended", **end, **fields})

@@ -111,7 +111,7 @@ def words(found: BestSoFar) -> str:
     last, step = found.steps[-1], found.found
     total = f"{last.num_over} trials and {last.hours:.2g} {found.unit}-hours"
     if step is None or step.best is None:
-        return f"No trial had a value after {total}."
+        return f"No trial came to a value in {total}."
     kind = (
         "" if any(one.status == "complete" for one in found.steps) else " (of pruned trials only)"
     )

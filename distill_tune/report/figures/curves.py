@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from distill_tune.report.axes import axis_covering
-from distill_tune.report.drawing import Panel, panels
+from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.source import Source
 from distill_tune.trials import OBJECTIVE
 
@@ -67,7 +67,10 @@ def draw(found: Curves) -> Markup:
     for curve in sorted(found.curves, key=lambda one: (one.is_best, one.outcome == "complete")):
         kind = "curve best" if curve.is_best else f"curve {curve.outcome}"
         value = max(value for _, value in curve.points)
-        panel.line(curve.points, kind, f"trial {curve.number}, {curve.outcome}: {value:.4g}")
+        tip = f"trial {curve.number}, {curve.outcome}: {value:.4g}"
+        panel.line(curve.points, kind, tip)
+        if len(curve.points) == 1:
+            panel.dots([Dot(*curve.points[0], "best" if curve.is_best else curve.outcome, tip)])
     return panels([panel])
 
 

@@ -48,7 +48,7 @@ class Importances(NamedTuple):
 
     Attributes:
         num_complete: Trials that got to the last epoch; only they are looked at.
-        rows: The most important first; none for fewer than ``LEAST`` trials.
+        rows: Those that varied, the most important first; none for fewer than ``LEAST`` trials.
     """
 
     num_complete: int
@@ -74,12 +74,17 @@ def _rows(complete: list[TrialRecord], dimensions: "dict[str, Dimension]") -> li
     with _lean_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = _study(complete, dimensions)
-        values = [trial.value or 0.0 for trial in study.get_trials(deepcopy=False)]
-        if len(values) < LEAST:
+        trials = study.get_trials(deepcopy=False)
+        values = [trial.value or 0.0 for trial in trials]
+        # Of a param that never varied, it would take the prior for what the trials tell.
+        params = [path for path in dimensions if len({t.params[path] for t in trials}) > 1]
+        if len(values) < LEAST or not params:
             return []
-        found = _divergences(study, values)
+        found = _divergences(study, params, values)
         rng = np.random.default_rng(0)
-        chance = [_divergences(study, rng.permutation(values).tolist()) for _ in range(_SHUFFLES)]
+        chance = [
+            _divergences(study, params, rng.permutation(values).tolist()) for _ in range(_SHUFFLES)
+        ]
     total = sum(found.values()) or 1.0
     shuffled = {name: sorted(shares[name] for shares in chance)[-2] for name in found}
     return [
@@ -119,18 +124,22 @@ def _study(complete: list[TrialRecord], dimensions: "dict[str, Dimension]") -> "
             study.add_trial(
                 optuna.trial.create_trial(params=raw, distributions=space, value=trial.value)
             )
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             continue
     return study
 
 
-def _divergences(study: "optuna.Study", values: Sequence[float]) -> dict[str, float]:
+def _divergences(
+    study: "optuna.Study", params: list[str], values: Sequence[float]
+) -> dict[str, float]:
     """Return how far the best trials differ from all in each param if they had these values."""
     from optuna.importance import PedAnovaImportanceEvaluator
 
     # At least five good trials, as its authors advise.
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, _TOP / len(values)))
-    return evaluator.evaluate(study, target=lambda trial: -float(values[trial.number]))
+    return evaluator.evaluate(
+        study, params=params, target=lambda trial: -float(values[trial.number])
+    )
 
 
 def draw(found: Importances) -> Markup:

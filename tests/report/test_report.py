@@ -1,0 +1,186 @@
+"""Reports of studies of every size and state."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from distill_tune.cli import app
+from distill_tune.records import StudyDirectory
+from distill_tune.report import FILES
+from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
+from tests.test_confirmation import CLEAR, log
+
+from .made_up import make_study
+from .page_reader import report
+
+ONE = ("resnet18",)
+THREE = ("alexnet", "resnet18", "densenet121")
+
+
+@pytest.mark.parametrize(
+    ("num_trials", "backbones"),
+    [(0, ONE), (1, ONE), (3, ONE), (300, ONE), (300, THREE)],
+)
+def test_every_size_has_a_report(
+    tmp_path: Path, num_trials: int, backbones: tuple[str, ...]
+) -> None:
+    directory = make_study(tmp_path / "study", num_trials, backbones)
+    page, said = report(directory)
+    tried = [name for name in backbones if num_trials]
+    assert list(said["figures"]) == tried
+    assert page.classes("article") == ["card"] * len(tried)
+    assert len([tag for tag, _ in page.tags if tag == "tr"]) == (num_trials + 1 if tried else 0)
+    rows = list(csv.DictReader(io.StringIO(directory.read_text("trials.csv"))))
+    assert [int(row["number"]) for row in rows] == list(range(num_trials))
+    assert len(page.ids) == len(set(page.ids))
+    assert "unfinished" not in page.ids
+    for name in tried:
+        assert "unconfirmed" in page.text
+        best = said["best"][name]
+        assert f"{100 * best['value']:.2f}" in page.text
+        if num_trials == 300:
+            assert set(said["figures"][name]) == set(OF_A_BACKBONE)
+    if num_trials == 300:
+        wanted = {"stages", "agreement"} if backbones == THREE else {"stages"}
+        assert set(said["overall"]) == wanted <= set(OF_THE_STUDY)
+
+
+def test_every_figure_has_a_text_that_says_the_same(tmp_path: Path) -> None:
+    page, said = report(make_study(tmp_path / "study", 60, THREE))
+    drawings = [found for _, found in page.tags if found.get("role") == "img"]
+    assert len(drawings) >= 15
+    for found in drawings:
+        assert found["aria-labelledby"] in page.ids
+    for figures in [*said["figures"].values(), said["overall"]]:
+        for figure in figures.values():
+            assert figure["words"].endswith((".", ".)"))
+            assert figure["words"] in page.text
+
+
+def test_a_study_of_failures_says_why(tmp_path: Path) -> None:
+    page, said = report(make_study(tmp_path / "study", 6, are_failing=True))
+    assert said["best"] == {"resnet18": None}
+    assert "no value" in page.text
+    assert "6 of 6 trials failed: diverged (lies in what was proposed)" in page.text
+    # What a stranger wrote is text, not markup.
+    assert "loss <b>nan</b> in epoch 2" in page.text
+
+
+def test_a_running_study_says_so_and_an_interrupted_one_how_to_go_on(tmp_path: Path) -> None:
+    directory = make_study(tmp_path / "study", 12, status=None)
+    with directory.lock():
+        page, said = report(directory)
+    assert "This search is running" in page.text
+    assert said["state"] == "running"
+    assert "11 of 12 trials over" in page.text
+    page, said = report(directory)
+    command = f"distill-tune resume {directory.root}"
+    assert f"not finished. Go on with {command}" in page.text
+    assert {"purpose": "go on with the search", "line": command} in said["commands"]
+    assert "interrupted" in page.text
+
+
+def test_a_confirmed_study_says_what_was_confirmed(tmp_path: Path) -> None:
+    directory = make_study(tmp_path / "study", 8)
+    for event in log({"resnet18": CLEAR}):
+        directory.append(event)
+    page, said = report(directory)
+    (headline,) = said["headlines"]
+    assert headline["confirmed"]["effect"] == "helps"
+    assert headline["confirmed"]["num_seeds"] == 5
+    assert headline["confirmed"]["test"] == pytest.approx(0.7608)
+    assert headline["confirmed"]["low"] < 0.7608 < headline["confirmed"]["high"]
+    assert f"{headline['confirmed']['verdict']}." in page.text
+    assert "pill unconfirmed" not in page.classes("span")
+    assert "pill helps" in page.classes("span")
+    assert said["confirmation"]["backbones"]["resnet18"]["baseline"] == "equal_steps"
+    for cell in ("Hard oversampling", "76.08 ± 1.38", "controls untuned"):
+        assert cell in page.text
+    assert said["surroundings"]["confirmation seeds"] == "1000, 1001, 1002, 1003, 1004"
+
+
+def test_the_files_go_where_they_are_asked_to(tmp_path: Path) -> None:
+    directory = make_study(tmp_path / "study", 1)
+    before = set((tmp_path / "study").iterdir())
+    done = CliRunner().invoke(
+        app, ["report", directory.root, "--out", str(tmp_path / "a/b"), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert [Path(path).name for path in said.values()] == list(FILES)
+    assert {path.name for path in (tmp_path / "a/b").iterdir()} == set(FILES)
+    assert set((tmp_path / "study").iterdir()) == before
+    for path in said.values():
+        assert f"written: {path}" in done.stderr
+
+
+def test_an_object_store_has_a_report(tmp_path: Path) -> None:
+    make_study(tmp_path / "study", 3)
+    directory = StudyDirectory(f"memory://{tmp_path.name}/study")
+    directory.write_text("study.yaml", (tmp_path / "study/study.yaml").read_text())
+    directory.write_text("events.jsonl", (tmp_path / "study/events.jsonl").read_text())
+    page, said = report(directory)
+    assert said["best"]["resnet18"]["number"] in {0, 1, 2}
+    assert "89.78" in page.text or "unconfirmed" in page.text
+
+
+FOLDER = "expected a folder that can be written to"
+STUDY_FILE = "{here}/study/study.yaml"
+ADDRESS = "a path or a reachable URI (Protocol not known: xyz)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("nothing", "nothing: no study here (no study.yaml)"),
+        ("stud", "stud: no study here (no study.yaml). Did you mean 'study'?"),
+        (
+            "study --out study/study.yaml",
+            f"--out: got 'study/study.yaml', {FOLDER} (got {STUDY_FILE}, which is no folder)",
+        ),
+        ("study --out xyz://a", f"study directory: got 'xyz://a', expected {ADDRESS}"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_study(Path("study"), 1)
+    before = sorted(tmp_path.rglob("*"))
+    done = CliRunner().invoke(app, ["report", *arguments.split()])
+    assert done.exit_code == 2, done.output
+    assert done.stderr == message.format(here=tmp_path) + "\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_report_needs_neither_torch_nor_ray_nor_what_else_is_slow_to_import(
+    tmp_path: Path,
+) -> None:
+    directory = make_study(tmp_path / "study", 90, THREE)
+    for event in log({"resnet18": CLEAR}):
+        directory.append(event)
+    heavy = {"torch", "ray", "sklearn", "pandas", "matplotlib", "scipy.stats", "fsspec"}
+    code = (
+        "import sys\n"
+        "from distill_tune.cli import app\n"
+        f"app(['report', {directory.root!r}], standalone_mode=False)\n"
+        f"assert 'optuna.importance' in sys.modules\n"
+        f"print(sorted({heavy!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    said = json.loads(directory.read_text("report.json"))
+    assert said["figures"]["resnet18"]["importances"]["info"]["rows"]
+
+
+def test_numbers_that_nobody_can_read_are_not_written(tmp_path: Path) -> None:
+    make_study(tmp_path / "study", 3)
+    page, _ = report(StudyDirectory(str(tmp_path / "study")))
+    assert not re.search(r"\b(nan|inf|Markup)\b", page.text.replace("<b>nan</b>", ""))
