@@ -55,7 +55,7 @@ def test_one_json_object_is_all_that_stdout_holds(search: Search) -> None:
 
 def test_every_path_that_is_named_exists(search: Search) -> None:
     paths = search.said["paths"]
-    assert {"study", "trials", "epochs", "tensorboard"} < set(paths)
+    assert {"study", "trials", "epochs", "report", "tensorboard"} < set(paths)
     assert {f"best {backbone}" for backbone in BACKBONES} < set(paths)
     for path in paths.values():
         assert Path(path).exists()

@@ -13,7 +13,7 @@ from distill_tune.report.terms import Terms, terms
 from distill_tune.status import StageInfo, StatusInfo, status_info
 from distill_tune.tables import flat
 from distill_tune.terminal import short_names
-from distill_tune.trials import Event, StudyState, TrialRecord, best
+from distill_tune.trials import Event, StudyState, TrialRecord
 
 
 class Source(NamedTuple):
@@ -50,7 +50,7 @@ class Source(NamedTuple):
 
     def best(self, backbone: str) -> TrialRecord | None:
         """Return a backbone's winner."""
-        return best(self.state, backbone)
+        return self.status.best.get(backbone)
 
     def outcome(self, trial: TrialRecord) -> str:
         """Return what became of a trial; of one that was running when the search was left, that."""
@@ -96,7 +96,7 @@ def source(directory: StudyDirectory) -> Source:
 def _confirmation(events: list[Event]) -> tuple[Confirmation | None, tuple[str, ...]]:
     try:
         return confirmation(events), ()
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return None, (f"the confirmation's records make no sense and were skipped ({error!r})",)
 
 

@@ -138,6 +138,19 @@ def test_pruning_is_not_safe_where_curves_cross_later(tmp_path: Path) -> None:
     assert "would have been pruned there" in pruning.words(info)
 
 
+def test_without_an_interval_pruning_is_neither_safe_nor_unsafe(tmp_path: Path) -> None:
+    directory = begin(tmp_path)
+    for number in range(7):
+        add(directory, number, rising(number, 7, is_crossing=False), "complete")
+    info = pruning.info(source(directory), NAME)
+    assert info is not None
+    assert info.safe_from is None
+    assert "n = 7 (no interval below 10)" in pruning.words(info)
+    assert pruning.words(info).endswith(
+        "Without an interval nothing can be said of whether pruning is safe here."
+    )
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_of_few_trials_nothing_is_said_but_their_number(tmp_path: Path, count: int) -> None:
     directory = begin(tmp_path)

@@ -59,7 +59,7 @@ def test_what_a_stranger_wrote_is_text(tmp_path: Path) -> None:
     assert policy.startswith("default-src 'none'; img-src data:; ")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(EVENTS, max_size=8))
 def test_any_log_has_a_report(events: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:

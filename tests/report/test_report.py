@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
+from distill_tune.cli.running import write_page
 from distill_tune.records import StudyDirectory
 from distill_tune.report import FILES
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
@@ -184,3 +186,19 @@ def test_numbers_that_nobody_can_read_are_not_written(tmp_path: Path) -> None:
     make_study(tmp_path / "study", 3)
     page, _ = report(StudyDirectory(str(tmp_path / "study")))
     assert not re.search(r"\b(nan|inf|Markup)\b", page.text.replace("<b>nan</b>", ""))
+
+
+def test_that_a_report_fails_ends_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = make_study(tmp_path / "study", 1)
+    console = Console(file=io.StringIO(), width=200)
+    assert write_page(directory, console) == [directory.path("report.html")]
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("[no] reason")
+
+    monkeypatch.setattr("distill_tune.report.write_report", fail)
+    assert write_page(directory, console) == []
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "warning: the report was not written: [no] reason\n"

@@ -143,6 +143,8 @@ def _row_words(row: Foresight) -> str:
 
 
 def _advice(found: Pruning) -> str:
+    if all(row.agreement.low is None for row in found.rows):
+        return "Without an interval nothing can be said of whether pruning is safe here."
     if found.safe_from is None:
         return (
             f"From no epoch on does the interval stay above {SAFE}: that pruning is safe here is "
