@@ -13,7 +13,7 @@ from distill_tune.report.contents import Contents
 from distill_tune.report.tables import confirmation_tables, trials_table
 from distill_tune.terminal import duration
 
-_FOLDER = Path(__file__).parent / "page"
+_FOLDER = Path(__file__).parent / "template"
 
 
 def page(found: Contents) -> str:

@@ -25,7 +25,7 @@ def commands(source: Source) -> tuple[Command, ...]:
     """Return what resumes, confirms, trains and shows a study."""
     root = shlex.quote(source.directory.root)
     found = []
-    if source.status.state != "finished":
+    if source.status.state not in {"finished", "running"}:
         found.append(Command("go on with the search", f"distill-tune resume {root}"))
     if any(source.status.best.values()):
         found.append(

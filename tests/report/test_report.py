@@ -79,8 +79,9 @@ def test_a_running_study_says_so_and_an_interrupted_one_how_to_go_on(tmp_path: P
     directory = make_study(tmp_path / "study", 12, status=None)
     with directory.lock():
         page, said = report(directory)
-    assert "This search is running" in page.text
+    assert "This study is running" in page.text
     assert said["state"] == "running"
+    assert "go on with the search" not in {one["purpose"] for one in said["commands"]}
     assert "11 of 12 trials over" in page.text
     page, said = report(directory)
     command = f"distill-tune resume {directory.root}"
