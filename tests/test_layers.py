@@ -23,7 +23,7 @@ LAYERS = (
     ("dimensions",),
     ("space",),
     ("trials", "storage", "distributions"),
-    ("tables", "mirror", "event_log", "packing", "fold", "confirm_log"),
+    ("tables", "mirror", "event_log", "packing", "fold", "confirm_log", "estimate"),
     ("remarks",),
     ("confirmation",),
     ("records",),
@@ -75,6 +75,7 @@ TORCH_FREE |= {
 }
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
+TORCH_FREE |= {"estimate"}
 
 
 class Import(NamedTuple):

@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs inside itself: --help answers at once."""
 
 import json
+import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +17,10 @@ from distill_tune.cli.running import (
     prepare,
     reporting,
     run_confirmation,
+    run_dry,
     run_search,
 )
-from distill_tune.errors import StudyError
+from distill_tune.errors import InputError, StudyError, Text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,7 +52,7 @@ AllowChanged = Annotated[
     ),
 ]
 
-
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, writing nothing.")]
 NoSharedStages = Annotated[
     bool,
     typer.Option(
@@ -82,10 +84,14 @@ def search(  # noqa: PLR0913 - the options of the command line
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Find the best configuration of every backbone of a study."""
+    began = time.perf_counter()
     with reporting():
+        if dry_run and resume:
+            raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
         from distill_tune.search.opening import (
             check_same,
@@ -110,7 +116,10 @@ def search(  # noqa: PLR0913 - the options of the command line
         images = load_images(typed, document)
         options = Running(address, not no_shared_stages, as_json, allow_changed)
         with located(document):
-            run_search(study, directory, images, options)
+            if dry_run:
+                run_dry(study, directory, images, options, began)
+            else:
+                run_search(study, directory, images, options)
 
 
 @app.command()

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
@@ -79,6 +80,23 @@ def run_search(study: "Study", directory: "StudyDirectory", images: Any, options
         found |= {"confirmation": confirmed}
     if options.as_json:
         typer.echo(json.dumps(found))
+
+
+def run_dry(
+    study: "Study", directory: "StudyDirectory", images: Any, options: Running, began: float
+) -> None:
+    """Print what a search would take; it is not begun."""
+    from distill_tune.search.dry_run import Setting, dry_run
+    from distill_tune.search.dry_run_view import dry_run_json, dry_run_view
+
+    output = console(as_json=options.as_json)
+    setting = Setting(directory, options.address, options.is_sharing, began)
+    say = partial(output.print, markup=False, soft_wrap=True)
+    found = dry_run(study, images, setting, say)
+    for part in dry_run_view(found):
+        output.print(part)
+    if options.as_json:
+        typer.echo(json.dumps(dry_run_json(found)))
 
 
 def run_confirmation(

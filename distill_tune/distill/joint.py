@@ -81,8 +81,8 @@ class JointStage:
             epoch = self.state.joint_epoch
             metrics = self._refresh_if_due(epoch)
             metrics |= self._train(epoch)
-            metrics |= self._monitor()
-            metrics |= self._validate(epoch)
+            metrics |= self.monitor()
+            metrics |= self.validate(epoch)
             self.state.joint_epoch = epoch + 1
             if self.state.joint_epoch == self.trainer.config.joint.epochs:
                 metrics |= self._finish()
@@ -131,29 +131,14 @@ class JointStage:
             training, training.lr * config.joint.classifier_lr_factor, epoch, config.joint.epochs
         )
         set_lr(state.optimizer, lr)
-        whole_epoch, execution = training.epochs + epoch, self.execution(epoch)
+        whole_epoch = training.epochs + epoch
         losses: list[Tensor] = []
         gan_losses: list[GanLosses] = []
         batches = real_batches(self.trainer.data, training, seed=config.seed, epoch=whole_epoch)
         for step, real in enumerate(batches):
-            if self._joint.has_gan and self._joint.gan_lr > 0 and not state.is_frozen:
-                gan_losses.append(
-                    self.trainer.step(
-                        lr=config.joint.gan_lr, triplet_weight=config.joint.triplet_weight
-                    )
-                )
-            extra = self.extra_batch(epoch, step, len(real[1]))
-            seed_global(config.seed, "dropout", whole_epoch, step)
-            losses.append(
-                train_step(
-                    state.classifier,
-                    state.optimizer,
-                    real,
-                    extra,
-                    joint=config.joint,
-                    execution=execution,
-                )
-            )
+            loss, of_gan = self.step(epoch, step, real)
+            losses.append(loss)
+            gan_losses += of_gan
         what = f"the classifier's loss in joint epoch {epoch + 1}"
         return {
             "loss/classifier": mean_loss(losses, what),
@@ -161,6 +146,25 @@ class JointStage:
             "synthetic_ratio": self.ratio(epoch),
             **gan_metrics(gan_losses, f"joint epoch {epoch + 1}"),
         }
+
+    def step(self, epoch: int, step: int, real: Batch) -> tuple[Tensor, list[GanLosses]]:
+        """Train the GAN, where it is trained, then the classifier; return the losses of both."""
+        config, state = self.trainer.config, self.state
+        of_gan = []
+        if self._joint.has_gan and self._joint.gan_lr > 0 and not state.is_frozen:
+            lr, weight = self._joint.gan_lr, self._joint.triplet_weight
+            of_gan.append(self.trainer.step(lr=lr, triplet_weight=weight))
+        extra = self.extra_batch(epoch, step, len(real[1]))
+        seed_global(config.seed, "dropout", config.classifier.epochs + epoch, step)
+        loss = train_step(
+            state.classifier,
+            state.optimizer,
+            real,
+            extra,
+            joint=self._joint,
+            execution=self.execution(epoch),
+        )
+        return loss, of_gan
 
     def extra_batch(self, epoch: int, step: int, num_real: int) -> Batch | None:
         """Return fresh augmented extra images for one step, or None where there are none.
@@ -201,7 +205,8 @@ class JointStage:
         assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
         return sets
 
-    def _monitor(self) -> Metrics:
+    def monitor(self) -> Metrics:
+        """Return the hard sets' numbers and, where there is a GAN, its health."""
         sets = self._sets
         hard = {
             "hard/share": sets.hard.float().mean().item(),
@@ -223,7 +228,8 @@ class JointStage:
             "synthetic/collapsed": float(is_collapsed(health)),
         }
 
-    def _validate(self, epoch: int) -> Metrics:
+    def validate(self, epoch: int) -> Metrics:
+        """Return how good the classifier is after an epoch (0-based); keep it if it is the best."""
         result = validate(self.state.classifier, self.trainer.data)
         self.state.best.offer(result["accuracy"], epoch + 1, self.state.classifier)
         return {

@@ -100,7 +100,7 @@ class AshaPerBackbone(FIFOScheduler):
     ) -> str:
         if result.get("failure") or result["training_iteration"] >= self._max_epochs:
             return self.STOP
-        return self.STOP if self._judge(_event(trial, result)) else self.CONTINUE
+        return self.STOP if self.judge(_event(trial, result)) else self.CONTINUE
 
     def on_trial_complete(
         self,
@@ -110,7 +110,7 @@ class AshaPerBackbone(FIFOScheduler):
     ) -> None:
         # Ray asks no verdict on a result that says done, yet its value counts for the others.
         if not result.get("failure") and OBJECTIVE in result:
-            self._judge(_event(trial, result))
+            self.judge(_event(trial, result))
 
     def debug_string(self) -> str:
         lines = [f"ASHA per backbone, rungs at epochs {list(self._rung_epochs)}"]
@@ -135,9 +135,9 @@ class AshaPerBackbone(FIFOScheduler):
         """
         self._tables = {}
         for event in events:
-            self._judge(event)
+            self.judge(event)
 
-    def _judge(self, event: RungEvent) -> bool:
+    def judge(self, event: RungEvent) -> bool:
         """Record the event if it is the trial's first at a rung; return whether to stop."""
         table = self._tables.setdefault(event.backbone, {rung: {} for rung in self._rung_epochs})
         passed = [rung for epoch, rung in table.items() if epoch <= event.epoch]

@@ -101,6 +101,11 @@ class StageStore:
             return False
         return True
 
+    def is_there(self, stage: SharedStage, config: TrialConfig) -> bool:
+        """Tell whether this study or another holds a product, sound or not."""
+        name = self._name(stage, config)
+        return self._study.exists(name) or self._common.exists(name)
+
     def claim(self, stage: SharedStage, config: TrialConfig) -> "Claim":
         """Return the right to compute a stage, which one study at a time can have."""
         key = self.key(stage, config)

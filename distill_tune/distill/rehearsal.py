@@ -1,0 +1,209 @@
+"""What each part of a trial takes, measured on the parts themselves: some steps, no training."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import NamedTuple
+
+import torch
+
+from distill_tune.distill.batches import Batch
+from distill_tune.distill.classifier import num_steps, real_batches, train_step
+from distill_tune.distill.hardness import Scores, label, score
+from distill_tune.distill.joint import JointStage, enter
+from distill_tune.distill.monitors import Reference
+from distill_tune.distill.trial import Trial
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.estimate import StageTimes
+from distill_tune.interfaces import ImageData
+
+_PATIENCE_S = 1.0
+_LEAST, _MOST = 3, 9
+
+
+class Parts(NamedTuple):
+    """Seconds that the parts of a trial take; 0 for what it has not.
+
+    Attributes:
+        build: Networks, optimisers, images on their device.
+        classifier_step: A step of stage 1.
+        score: How hard every training image is for the classifier.
+        validate: Batch norm re-estimated, the validation split read.
+        warmup_step: A step of the GAN without the triplet loss.
+        assemble: Hard and easy images, once the scores are known.
+        triplet_step: A step of the GAN with the triplet loss.
+        reference: What the monitors compare with.
+        joint_step: A step of stage 3, of the GAN and of the classifier, in its last epoch.
+        monitor: The look at the GAN after an epoch.
+        first: What the first calls of all of these took longer than later ones.
+    """
+
+    build: float
+    classifier_step: float
+    score: float
+    validate: float
+    warmup_step: float
+    assemble: float
+    triplet_step: float
+    reference: float
+    joint_step: float
+    monitor: float
+    first: float
+
+
+class Rehearsal:
+    """A trial that is tried out instead of run.
+
+    Args:
+        config: Its configuration.
+        images: The study's data.
+        device: Where to compute.
+
+    Attributes:
+        trial: Its state is that of a trial at its end, but for what it has learnt.
+        scores: How hard images are for its classifier, once that is measured.
+    """
+
+    def __init__(self, config: TrialConfig, images: ImageData, device: torch.device) -> None:
+        # Nothing has learnt anything here: no verdict on the GAN would be a fair one.
+        mild = {"collapse_policy": "continue", "max_discriminator_gap": None}
+        joint = config.joint.model_copy(update=mild)
+        self._config = config.model_copy(update={"joint": joint})
+        self._clock = _Clock(device)
+        began = self._clock.now()
+        self.trial = Trial(self._config, images, device)
+        self.scores: list[Scores] = []
+        self._build_s = self._clock.now() - began
+
+    def parts(self) -> Parts:
+        """Measure all parts; the trial is then at the end of stage 3, untrained."""
+        step, score_s, validate_s = self._classifier_parts()
+        warmup_s, assemble_s, triplet_s = self._gan_parts()
+        reference_s, joint_s, monitor_s = self._joint_parts()
+        return Parts(
+            build=self._build_s,
+            classifier_step=step,
+            score=score_s,
+            validate=validate_s,
+            warmup_step=warmup_s,
+            assemble=assemble_s,
+            triplet_step=triplet_s,
+            reference=reference_s,
+            joint_step=joint_s,
+            monitor=monitor_s,
+            first=self._clock.first_s,
+        )
+
+    def _batches(self) -> Iterator[Batch]:
+        seed, training = self._config.seed, self._config.classifier
+        for epoch in count():
+            yield from real_batches(self.trial.data, training, seed=seed, epoch=epoch)
+
+    def _classifier_parts(self) -> tuple[float, float, float]:
+        state, data, time_of = self.trial.state, self.trial.data, self._clock.time_of
+        batches, execution = self._batches(), self.trial.trainer.execution
+
+        def step() -> None:
+            train_step(state.classifier, state.optimizer, next(batches), execution=execution)
+
+        def score_all() -> None:
+            self.scores[:] = [score(state.reference, data, self._config, 0)]
+
+        stage = JointStage(self.trial.trainer, None)
+        return time_of(step), time_of(score_all), time_of(lambda: stage.validate(0))
+
+    def _gan_parts(self) -> tuple[float, float, float]:
+        trial, config, time_of = self.trial, self._config, self._clock.time_of
+        state, lr, weight = trial.state, config.gan.lr, config.joint.triplet_weight
+
+        def assemble() -> None:
+            state.sets = label(state.snapshot, trial.data, config, 0, self.scores[0])
+
+        assemble_s = time_of(assemble)
+        if not config.joint.has_gan:
+            return 0.0, assemble_s, 0.0
+        # With all of the class signal, as most steps have it.
+        state.gan.step = config.warmup_steps
+        warmup_s = time_of(lambda: trial.trainer.step(lr=lr, triplet_weight=0.0))
+        if weight == 0:
+            return warmup_s, assemble_s, warmup_s
+        return (
+            warmup_s,
+            assemble_s,
+            time_of(lambda: trial.trainer.step(lr=lr, triplet_weight=weight)),
+        )
+
+    def _joint_parts(self) -> tuple[float, float, float]:
+        trial, time_of = self.trial, self._clock.time_of
+        enter(trial.state, self._config)
+        found: list[Reference | None] = [None]
+
+        def measure() -> None:
+            found[0] = Reference.measure(trial.trainer)
+
+        reference_s = time_of(measure) if self._config.joint.has_gan else 0.0
+        stage, last = JointStage(trial.trainer, found[0]), self._config.joint.epochs - 1
+        batches, steps = self._batches(), count()
+        joint_s = time_of(lambda: stage.step(last, next(steps), next(batches)))
+        monitor_s = time_of(stage.monitor)
+        stage.validate(last)
+        return reference_s, joint_s, monitor_s
+
+
+class _Clock:
+    """Times work on a device; the first call of each is left out, and summed up."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.first_s = 0.0
+
+    def now(self) -> float:
+        """Return the time once the device has done what it was asked for."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    def time_of(self, work: Callable[[], object]) -> float:
+        """Return the median of some calls, of one only where that takes long."""
+        first, times = self._once(work), list[float]()
+        until = self.now() + _PATIENCE_S
+        while len(times) < _LEAST or (len(times) < _MOST and self.now() < until):
+            times.append(self._once(work))
+            if times[0] > _PATIENCE_S:
+                break
+        usual = statistics.median(times)
+        self.first_s += max(0.0, first - usual)
+        return usual
+
+    def _once(self, work: Callable[[], object]) -> float:
+        began = self.now()
+        work()
+        return self.now() - began
+
+
+def stage_times(parts: Parts, trial: Trial) -> StageTimes:
+    """Return what the stages of a trial take in whole."""
+    config = trial.config
+    steps = num_steps(trial.data, config.classifier)
+    joint = config.joint
+    epoch_s = steps * parts.joint_step + parts.monitor + parts.validate
+    refresh_s = parts.score + parts.assemble
+    due = (_is_refresh_due(config, epoch) for epoch in range(joint.epochs))
+    classifier_epoch_s = steps * parts.classifier_step + parts.validate
+    return StageTimes(
+        classifier=config.classifier.epochs * classifier_epoch_s + parts.score,
+        warmup=config.warmup_steps * parts.warmup_step,
+        triplet=parts.assemble + config.triplet_steps * parts.triplet_step,
+        joint_start=parts.reference,
+        joint=tuple(epoch_s + refresh_s * is_due for is_due in due),
+        joint_end=parts.validate,
+    )
+
+
+def _is_refresh_due(config: TrialConfig, epoch: int) -> bool:
+    """Tell whether labels are renewed before an epoch; on a plateau: as if it were always one."""
+    refresh = config.joint.refresh
+    if epoch == 0 or refresh == "never" or config.joint.extra_images == "none":
+        return False
+    return epoch % (2 if refresh == "plateau" else refresh) == 0

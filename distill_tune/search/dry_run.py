@@ -1,0 +1,187 @@
+"""A search that is not begun: its first proposals, tried out, and what all of it would take."""
+
+import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from distill_tune.distill.rehearsal import Parts
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp, Work
+from distill_tune.interfaces import ImageData
+from distill_tune.records import StudyDirectory
+from distill_tune.search.cluster import Slots, cluster, slots
+from distill_tune.search.scheduler import RungEvent
+from distill_tune.search.stage_store import StageStore
+from distill_tune.search.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
+from distill_tune.study import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NUM_PROPOSALS = 3
+"""How many configurations are drawn."""
+
+_TUNE_S, _TURN_S = 3.5, 0.2
+"""Of Ray Tune itself, as they were seen: until its first trial, and from one trial to the next."""
+
+
+class Proposal(NamedTuple):
+    """What the search would propose.
+
+    Attributes:
+        backbone: Whose trial it is.
+        number: Of the trial.
+        params: Dotted path to value.
+    """
+
+    backbone: str
+    number: int
+    params: dict[str, Any]
+
+
+class DryRun(NamedTuple):
+    """What was found without searching.
+
+    Attributes:
+        study: As checked.
+        images: Its data.
+        proposals: The first of the search.
+        slots: Of the cluster that it would run on.
+        work: What it would have to do.
+        parts: Backbone to what the steps of a trial take.
+        measured: Backbone to what a trial takes.
+        start: What is waited for.
+        estimate: Of the whole search.
+    """
+
+    study: Study
+    images: ImageData
+    proposals: tuple[Proposal, ...]
+    slots: Slots
+    work: Work
+    parts: dict[str, Parts]
+    measured: dict[str, Measured]
+    start: StartUp
+    estimate: Estimate
+
+
+class Setting(NamedTuple):
+    """How the search would run.
+
+    Attributes:
+        directory: Where it would write; nothing is written.
+        address: Of a Ray cluster, or None for this machine.
+        is_sharing: Whether stages that trials have in common would be computed once.
+        began: When the command did (``time.perf_counter``).
+    """
+
+    directory: StudyDirectory
+    address: str | None
+    is_sharing: bool
+    began: float
+
+
+def dry_run(
+    study: Study, images: ImageData, setting: Setting, say: "Callable[[str], object]"
+) -> DryRun:
+    """Try out a study's first configurations on the machines of its search.
+
+    Raises:
+        InputError: No cluster at the address, or no node that can hold a trial.
+        RehearsalError: A trial cannot run.
+    """
+    where = setting.address or "this machine"
+    say(f"{study.study}: a dry run, nothing is written; starting Ray on {where}")
+    with cluster(setting.address):
+        from distill_tune.search.forecast import estimate
+        from distill_tune.search.rehearsals import mean_of, num_at_once, rehearse
+
+        found_slots = slots(study.resources)
+        driver_s = time.perf_counter() - setting.began
+        at_once = num_at_once(found_slots)
+        configs = [config for name in _names(study) for config in _configs(study, name, at_once)]
+        found = rehearse(configs, images, found_slots, say)
+    both = {name: mean_of(one for one in found if one.backbone == name) for name in _names(study)}
+    measured = {name: one for name, (_, one) in both.items()}
+    worker_s = sum(one.worker_s for one in found[:at_once]) / len(found[:at_once])
+    start = StartUp(driver_s, worker_s, _TUNE_S, _TURN_S)
+    work = _work(study, images, found_slots, setting)
+    return DryRun(
+        study=study,
+        images=images,
+        proposals=tuple(proposals(study, NUM_PROPOSALS)),
+        slots=found_slots,
+        work=work,
+        parts={name: parts for name, (parts, _) in both.items()},
+        measured=measured,
+        start=start,
+        estimate=estimate(work, measured, start, lambda: _judge(study)),
+    )
+
+
+def proposals(study: Study, count: int) -> list[Proposal]:
+    """Return what a search of the study proposes first, while no trial is over."""
+    from distill_tune.search.tuning import make_sampler
+
+    sampler = make_sampler(study)
+    drawn = [
+        sampler.suggest(f"dry-{index}") for index in range(min(count, study.search.num_trials))
+    ]
+    return [Proposal(**one) for one in drawn if isinstance(one, dict)]
+
+
+def _names(study: Study) -> tuple[str, ...]:
+    return tuple(backbone.name for backbone in study.backbones)
+
+
+def _configs(study: Study, backbone: str, at_once: int) -> Iterator[TrialConfig]:
+    """Yield configurations of a backbone that fill the slots, three of all backbones at least."""
+    names = _names(study)
+    wanted = -(-NUM_PROPOSALS // len(names))
+    count = at_once * -(-wanted // at_once)
+    every = proposals(study, count * len(names))
+    own = [one.params for one in every if one.backbone == backbone]
+    for params in islice(cycle(own), count):
+        yield study.trial_config(backbone, params)
+
+
+def _judge(study: Study) -> Judge:
+    from distill_tune.search.tuning import make_scheduler
+
+    scheduler = make_scheduler(study)
+    return lambda *report: scheduler.judge(RungEvent(report[0], report[1], report[2], report[3]))
+
+
+def _work(study: Study, images: ImageData, found: Slots, setting: Setting) -> Work:
+    from distill_tune.search.tuning import make_scheduler
+
+    jobs = shared_jobs(study) if setting.is_sharing else []
+    store = StageStore(setting.directory.path(), images.digest, Place.of(found.bundle))
+    has_gan = study.trial.joint.has_gan
+    own = {}
+    for name in _names(study):
+        shared = {job.stage for job in jobs if _serves(job, name)}
+        stages = [stage for stage in STAGES if stage not in shared]
+        own[name] = tuple(stage for stage in stages if has_gan or stage != "warmup")
+    rungs = make_scheduler(study).rungs(study.backbones[0].name)
+    return Work(
+        backbones=_names(study),
+        num_trials=study.search.num_trials,
+        slots=found.count,
+        rungs=tuple(rung.epoch for rung in rungs),
+        shared=tuple(_shared(job, jobs, store) for job in jobs),
+        own=own,
+        keep_top=study.search.keep_top,
+    )
+
+
+def _serves(job: Job, backbone: str) -> bool:
+    return job.stage == "warmup" or job.config.backbone.name == backbone
+
+
+def _shared(job: Job, jobs: list[Job], store: StageStore) -> SharedWork:
+    needed = {store.key(before, job.config) for before in PREDECESSORS[job.stage]}
+    needs = frozenset(one.name for one in jobs if store.key(one.stage, one.config) in needed)
+    is_ready = store.is_there(job.stage, job.config)
+    return SharedWork(job.name, job.stage, job.config.backbone.name, needs, is_ready)

@@ -1,0 +1,187 @@
+"""Trials tried out as Ray tasks, one in each slot at a time: they slow each other as trials do."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import ray
+
+from distill_tune.distill.rehearsal import Parts, Rehearsal, stage_times
+from distill_tune.distill.trial import Report
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DistillTuneError
+from distill_tune.estimate import Measured, Sizes, StageTimes
+from distill_tune.interfaces import ImageData
+from distill_tune.search.checkpoint_writer import num_bytes
+from distill_tune.search.cluster import Slots
+from distill_tune.search.devices import device_of
+from distill_tune.search.gpu_use import memory_in_use
+from distill_tune.search.memory import is_out_of_memory, memory_detail
+from distill_tune.search.models import write_model
+from distill_tune.search.placement import PlacedImages
+from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
+from distill_tune.storage import storage_at
+from distill_tune.training import model_files
+
+_MOST_AT_ONCE = 64
+
+
+class Finding(NamedTuple):
+    """What one trial that was tried out took.
+
+    Attributes:
+        backbone: Its own.
+        parts: Its steps.
+        measured: What follows for the trial.
+        worker_s: From the call until the process could compute.
+    """
+
+    backbone: str
+    parts: Parts
+    measured: Measured
+    worker_s: float
+
+
+def rehearse(
+    configs: Iterable[TrialConfig], images: ImageData, slots: Slots, say: Callable[[str], object]
+) -> list[Finding]:
+    """Try out configurations, each on the resources of a trial.
+
+    Args:
+        configs: Several of one backbone stand together: the slots are to be full of it.
+        images: The study's data.
+        slots: Of the cluster that was joined.
+        say: Takes how far it is.
+
+    Raises:
+        RehearsalError: One of them cannot run.
+    """
+    placed = ray.put(PlacedImages.of(images))
+    task = ray.remote(**_options(slots))(_rehearse)
+    todo = list(configs)
+    calls = [task.remote(config, placed, slots.bundle, time.time()) for config in todo]
+    found = []
+    try:
+        for config, call in zip(todo, calls, strict=True):
+            found.append(_result(config, call, slots))
+            say(f"measured {config.backbone.name}: {len(found)} of {len(todo)}")
+    finally:
+        for call in calls[len(found) :]:
+            ray.cancel(call, force=True)
+    return found
+
+
+def num_at_once(slots: Slots) -> int:
+    """Return how many are tried out at a time."""
+    return min(slots.count, _MOST_AT_ONCE)
+
+
+def _options(slots: Slots) -> dict[str, Any]:
+    gpus = slots.bundle.get("GPU", 0)
+    return {"num_cpus": slots.bundle["CPU"], "num_gpus": gpus, "max_retries": 0}
+
+
+def _result(config: TrialConfig, call: Any, slots: Slots) -> Finding:
+    try:
+        found: Finding = ray.get(call)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error
+        lines = str(cause).strip().splitlines() or [type(cause).__name__]
+        why = lines[-1].strip()
+        if is_out_of_memory(cause):
+            why = memory_detail(config, str(cause), share=slots.bundle.get("GPU", 1))
+        raise RehearsalError(f"a trial of {config.backbone.name} cannot run here: {why}") from error
+    return found
+
+
+def _rehearse(
+    config: TrialConfig, placed: PlacedImages, bundle: dict[str, float], called_at: float
+) -> Finding:
+    worker_s = max(0.0, time.time() - called_at)
+    device, images = device_of(bundle), placed.images()
+    rehearsal = Rehearsal(config, images, device)
+    parts = rehearsal.parts()
+    with tempfile.TemporaryDirectory() as scratch:
+        model_s, model_bytes = _write_model(rehearsal, images, scratch)
+        board_bytes = _write_board(rehearsal, f"{scratch}/board")
+    state = rehearsal.trial.state
+    reference = state.reference.state_dict()
+    products = {stage: num_bytes(rehearsal.trial.product(stage)) for stage in _GAN_STAGES}
+    products["classifier"] = num_bytes([reference, [list(scores) for scores in rehearsal.scores]])
+    return Finding(
+        config.backbone.name,
+        parts,
+        Measured(
+            times=stage_times(parts, rehearsal.trial),
+            build_s=parts.build,
+            first_s=parts.first,
+            model_s=model_s,
+            sizes=Sizes(products, num_bytes(state.state_dict()), model_bytes, board_bytes),
+            gpu_bytes=memory_in_use() if device.type == "cuda" else None,
+        ),
+        worker_s,
+    )
+
+
+_GAN_STAGES: tuple[Any, ...] = ("warmup", "triplet")
+
+
+def _write_model(rehearsal: Rehearsal, images: ImageData, folder: str) -> tuple[float, int]:
+    """Write a model as a trial does at a rung; return its seconds and its bytes."""
+    began = time.perf_counter()
+    files = model_files(rehearsal.trial, images, 0.0)
+    write_model(folder, "model", files)
+    return time.perf_counter() - began, sum(map(len, files.values()))
+
+
+def _write_board(rehearsal: Rehearsal, folder: str) -> int:
+    """Write what TensorBoard gets of a trial; return its bytes."""
+    joint = rehearsal.trial.config.joint
+    board = TrialBoard(folder, "board", {}, [])
+    images = rehearsal.trial.sample_images(GRID_PER_CLASS) if joint.has_gan else None
+    for epoch in range(1, joint.epochs + 1):
+        report = Report("joint", epoch, joint.epochs, dict.fromkeys(_SCALARS, 0.5), 0.0)
+        board.add(report)
+        board.add_epoch(report, 0.5, images if epoch <= _GRIDS else None)
+    board.close()
+    return storage_at(folder).size()
+
+
+_GRIDS = 3
+_SCALARS = tuple(f"scalar/number-{index}" for index in range(30))
+
+
+def mean_of(found: Iterable[Finding]) -> tuple[Parts, Measured]:
+    """Return the means of what several trials of one backbone took, and the most memory."""
+    every = list(found)
+    parts = Parts(*(statistics.mean(column) for column in zip(*_parts(every), strict=True)))
+    measured = [one.measured for one in every]
+    times = [one.times for one in measured]
+    epochs = zip(*(one.joint for one in times), strict=True)
+    joint = tuple(statistics.mean(epoch) for epoch in epochs)
+    numbers = {
+        name: statistics.mean(getattr(one, name) for one in times)
+        for name in StageTimes._fields
+        if name != "joint"
+    }
+    gpu = [one.gpu_bytes for one in measured if one.gpu_bytes is not None]
+    return parts, Measured(
+        times=StageTimes(joint=joint, **numbers),
+        build_s=parts.build,
+        first_s=max(one.first_s for one in measured),
+        model_s=statistics.mean(one.model_s for one in measured),
+        sizes=max((one.sizes for one in measured), key=lambda sizes: sizes.checkpoint),
+        gpu_bytes=max(gpu, default=None),
+    )
+
+
+def _parts(found: Iterable[Finding]) -> list[Parts]:
+    return [one.parts for one in found]
+
+
+class RehearsalError(DistillTuneError):
+    """A trial cannot even be tried out; the message says why."""
+
+    exit_code = 1
