@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NUM_PROPOSALS = 3
-"""How many configurations are drawn."""
+"""How many configurations are shown."""
+
+_LEAST_TRIED = 2
+"""How many are tried out at least, of all backbones together."""
 
 _TUNE_S, _TURN_S = 3.5, 0.2
 """Of Ray Tune itself, as they were seen: until its first trial, and from one trial to the next."""
@@ -99,7 +102,7 @@ def dry_run(
 
         found_slots = slots(study.resources)
         driver_s = time.perf_counter() - setting.began
-        at_once = num_at_once(found_slots)
+        at_once = min(num_at_once(found_slots), study.search.num_trials)
         configs = [config for name in _names(study) for config in _configs(study, name, at_once)]
         found = rehearse(configs, images, found_slots, say)
     both = {name: mean_of(one for one in found if one.backbone == name) for name in _names(study)}
@@ -136,9 +139,9 @@ def _names(study: Study) -> tuple[str, ...]:
 
 
 def _configs(study: Study, backbone: str, at_once: int) -> Iterator[TrialConfig]:
-    """Yield configurations of a backbone that fill the slots, three of all backbones at least."""
+    """Yield configurations of a backbone that fill the slots."""
     names = _names(study)
-    wanted = -(-NUM_PROPOSALS // len(names))
+    wanted = -(-_LEAST_TRIED // len(names))
     count = at_once * -(-wanted // at_once)
     every = proposals(study, count * len(names))
     own = [one.params for one in every if one.backbone == backbone]

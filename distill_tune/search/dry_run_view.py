@@ -76,11 +76,10 @@ def _space_table(study: Study) -> "Table":
 
 
 def _proposals_table(found: DryRun) -> "Table":
-    paths = list(found.study.space.dimensions)
-    table = _table("first proposals", "trial", *paths)
-    for one in found.proposals:
-        values = (_short(one.params[path]) for path in paths)
-        table.add_row(f"{one.backbone}-{one.number:04d}", *values)
+    names = [f"{one.backbone}-{one.number:04d}" for one in found.proposals]
+    table = _table("first proposals", "dimension", *names)
+    for path in found.study.space.dimensions:
+        table.add_row(path, *(_short(one.params[path]) for one in found.proposals))
     return table
 
 
@@ -156,7 +155,7 @@ def _table(title: str, *columns: str) -> "Table":
     table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     table.pad_edge, table.collapse_padding = False, True
     for column in columns:
-        is_text = column in {"", "dimension", "type", "range", "trial", "stage"}
+        is_text = column in {"", "dimension", "type", "range", "stage"}
         table.add_column(column, justify="left" if is_text else "right", overflow="fold")
     return table
 
