@@ -14,7 +14,7 @@ from distill_tune.report.source import Source
 TITLE = "All params at once"
 
 _TOP_SHARE = 4
-_WIDTH = 96
+_WIDTH = 120
 
 
 class Parallel(NamedTuple):
