@@ -104,8 +104,10 @@ class JointStage:
         return execution if is_fixed else execution.uncompiled
 
     def _refresh_if_due(self, epoch: int) -> Metrics:
-        if not self._is_refresh_due(epoch):
-            return {}
+        return self.refresh(epoch) if self._is_refresh_due(epoch) else {}
+
+    def refresh(self, epoch: int) -> Metrics:
+        """Label the training images anew, by the classifier as it is before an epoch (0-based)."""
         state = self.state
         state.snapshot.load_state_dict(state.classifier.state_dict())
         before = state.sets

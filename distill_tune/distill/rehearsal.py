@@ -18,7 +18,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.estimate import StageTimes
 from distill_tune.interfaces import ImageData
 
-_PATIENCE_S = 1.0
+_PATIENCE_S, _LONG_S = 1.0, 4.0
 _LEAST, _MOST = 3, 9
 
 
@@ -34,6 +34,7 @@ class Parts(NamedTuple):
         assemble: Hard and easy images, once the scores are known.
         triplet_step: A step of the GAN with the triplet loss.
         reference: What the monitors compare with.
+        refresh: New hard and easy images in stage 3.
         joint_step: A step of stage 3, of the GAN and of the classifier, in its last epoch.
         monitor: The look at the GAN after an epoch.
         first: What the first calls of all of these took longer than later ones.
@@ -47,6 +48,7 @@ class Parts(NamedTuple):
     assemble: float
     triplet_step: float
     reference: float
+    refresh: float
     joint_step: float
     monitor: float
     first: float
@@ -80,7 +82,7 @@ class Rehearsal:
         """Measure all parts; the trial is then at the end of stage 3, untrained."""
         step, score_s, validate_s = self._classifier_parts()
         warmup_s, assemble_s, triplet_s = self._gan_parts()
-        reference_s, joint_s, monitor_s = self._joint_parts()
+        reference_s, refresh_s, joint_s, monitor_s = self._joint_parts()
         return Parts(
             build=self._build_s,
             classifier_step=step,
@@ -90,6 +92,7 @@ class Rehearsal:
             assemble=assemble_s,
             triplet_step=triplet_s,
             reference=reference_s,
+            refresh=refresh_s,
             joint_step=joint_s,
             monitor=monitor_s,
             first=self._clock.first_s,
@@ -101,54 +104,55 @@ class Rehearsal:
             yield from real_batches(self.trial.data, training, seed=seed, epoch=epoch)
 
     def _classifier_parts(self) -> tuple[float, float, float]:
-        state, data, time_of = self.trial.state, self.trial.data, self._clock.time_of
-        batches, execution = self._batches(), self.trial.trainer.execution
+        trial, batches = self.trial, self._batches()
+        state, execution = trial.state, trial.trainer.execution
+        stage = JointStage(trial.trainer, None)
 
         def step() -> None:
             train_step(state.classifier, state.optimizer, next(batches), execution=execution)
 
         def score_all() -> None:
-            self.scores[:] = [score(state.reference, data, self._config, 0)]
+            self.scores[:] = [score(state.reference, trial.data, self._config, 0)]
 
-        stage = JointStage(self.trial.trainer, None)
-        return time_of(step), time_of(score_all), time_of(lambda: stage.validate(0))
+        times = self._clock.times_of([step, step, lambda: stage.validate(0), score_all])
+        return times[0], times[3], times[2]
 
     def _gan_parts(self) -> tuple[float, float, float]:
-        trial, config, time_of = self.trial, self._config, self._clock.time_of
+        trial, config, times_of = self.trial, self._config, self._clock.times_of
         state, lr, weight = trial.state, config.gan.lr, config.joint.triplet_weight
 
         def assemble() -> None:
             state.sets = label(state.snapshot, trial.data, config, 0, self.scores[0])
 
-        assemble_s = time_of(assemble)
+        (assemble_s,) = times_of([assemble])
         if not config.joint.has_gan:
             return 0.0, assemble_s, 0.0
         # With all of the class signal, as most steps have it.
         state.gan.step = config.warmup_steps
-        warmup_s = time_of(lambda: trial.trainer.step(lr=lr, triplet_weight=0.0))
-        if weight == 0:
-            return warmup_s, assemble_s, warmup_s
-        return (
-            warmup_s,
-            assemble_s,
-            time_of(lambda: trial.trainer.step(lr=lr, triplet_weight=weight)),
-        )
+        (warmup_s,) = times_of([lambda: trial.trainer.step(lr=lr, triplet_weight=0.0)])
+        (triplet_s,) = times_of([lambda: trial.trainer.step(lr=lr, triplet_weight=weight)])
+        return warmup_s, assemble_s, triplet_s
 
-    def _joint_parts(self) -> tuple[float, float, float]:
-        trial, time_of = self.trial, self._clock.time_of
-        enter(trial.state, self._config)
+    def _joint_parts(self) -> tuple[float, float, float, float]:
+        trial, config = self.trial, self._config
+        enter(trial.state, config)
         found: list[Reference | None] = [None]
 
         def measure() -> None:
             found[0] = Reference.measure(trial.trainer)
 
-        reference_s = time_of(measure) if self._config.joint.has_gan else 0.0
-        stage, last = JointStage(trial.trainer, found[0]), self._config.joint.epochs - 1
+        reference_s = sum(self._clock.times_of([measure])) if config.joint.has_gan else 0.0
+        stage, last = JointStage(trial.trainer, found[0]), config.joint.epochs - 1
         batches, steps = self._batches(), count()
-        joint_s = time_of(lambda: stage.step(last, next(steps), next(batches)))
-        monitor_s = time_of(stage.monitor)
-        stage.validate(last)
-        return reference_s, joint_s, monitor_s
+
+        def step() -> None:
+            stage.step(last, next(steps), next(batches))
+
+        # In turns, as they come in an epoch: one after the other they would find warm caches.
+        times = self._clock.times_of(
+            [lambda: stage.refresh(last), step, step, stage.monitor, lambda: stage.validate(last)]
+        )
+        return reference_s, times[0], times[2], times[3]
 
 
 class _Clock:
@@ -164,16 +168,16 @@ class _Clock:
             torch.cuda.synchronize(self._device)
         return time.perf_counter()
 
-    def time_of(self, work: Callable[[], object]) -> float:
-        """Return the median of some calls, of one only where that takes long."""
-        first, times = self._once(work), list[float]()
-        until = self.now() + _PATIENCE_S
-        while len(times) < _LEAST or (len(times) < _MOST and self.now() < until):
-            times.append(self._once(work))
-            if times[0] > _PATIENCE_S:
+    def times_of(self, works: list[Callable[[], object]]) -> list[float]:
+        """Return the median time of each of some works that are done in turns."""
+        first = [self._once(work) for work in works]
+        until, rounds = self.now() + _PATIENCE_S, list[list[float]]()
+        while len(rounds) < _LEAST or (len(rounds) < _MOST and self.now() < until):
+            rounds.append([self._once(work) for work in works])
+            if sum(rounds[0]) > _LONG_S:
                 break
-        usual = statistics.median(times)
-        self.first_s += max(0.0, first - usual)
+        usual = [statistics.median(column) for column in zip(*rounds, strict=True)]
+        self.first_s += sum(max(0.0, a - b) for a, b in zip(first, usual, strict=True))
         return usual
 
     def _once(self, work: Callable[[], object]) -> float:
@@ -188,7 +192,6 @@ def stage_times(parts: Parts, trial: Trial) -> StageTimes:
     steps = num_steps(trial.data, config.classifier)
     joint = config.joint
     epoch_s = steps * parts.joint_step + parts.monitor + parts.validate
-    refresh_s = parts.score + parts.assemble
     due = (_is_refresh_due(config, epoch) for epoch in range(joint.epochs))
     classifier_epoch_s = steps * parts.classifier_step + parts.validate
     return StageTimes(
@@ -196,7 +199,7 @@ def stage_times(parts: Parts, trial: Trial) -> StageTimes:
         warmup=config.warmup_steps * parts.warmup_step,
         triplet=parts.assemble + config.triplet_steps * parts.triplet_step,
         joint_start=parts.reference,
-        joint=tuple(epoch_s + refresh_s * is_due for is_due in due),
+        joint=tuple(epoch_s + parts.refresh * is_due for is_due in due),
         joint_end=parts.validate,
     )
 

@@ -21,7 +21,7 @@ _STEPS = {
     "triplet_step": "a step of the triplet pre-training",
     "joint_step": "a step of stage 3",
     "validate": "validation",
-    "score": "scores of hardness",
+    "refresh": "new hard and easy images",
     "monitor": "a look at the GAN",
 }
 

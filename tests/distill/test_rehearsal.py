@@ -18,6 +18,7 @@ PARTS = Parts(
     assemble=0.125,
     triplet_step=3.0,
     reference=7.0,
+    refresh=0.375,
     joint_step=5.0,
     monitor=0.0625,
     first=100.0,
@@ -34,7 +35,7 @@ def test_stages_are_the_sums_of_their_steps(digits: ImageData) -> None:
     assert found.triplet == 0.125 + 3 * 3.0
     assert (found.joint_start, found.joint_end) == (7.0, 0.5)
     plain = steps * 5.0 + 0.0625 + 0.5
-    labelled = plain + 0.25 + 0.125
+    labelled = plain + 0.375
     assert found.joint == (plain, plain, labelled, plain, labelled)
     assert found.of(["classifier", "triplet"]) == found.classifier + found.triplet
 
