@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from distill_tune.distill.rehearsal import Parts
 from distill_tune.estimate import Measured
 from distill_tune.interfaces import plain
@@ -71,7 +73,7 @@ def _space_table(study: Study) -> "Table":
         room, _, field = path.partition(".")
         text = dimension.describe()
         values = text[text.index("(") :] if "(" in text else text
-        table.add_row(path, dimension.kind, values, _short(base[room][field]))
+        table.add_row(path, dimension.kind, escape(values), _short(base[room][field]))
     return table
 
 
@@ -145,7 +147,7 @@ def _disk_table(found: DryRun) -> "Table":
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
 
 
 def _table(title: str, *columns: str) -> "Table":
