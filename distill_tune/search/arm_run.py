@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from distill_tune.arms import Arm
+from distill_tune.checkpoint_writer import CheckpointWriter, on_host
+from distill_tune.checkpoints import local_copies, read_checkpoint
 from distill_tune.distill.evaluation import evaluate
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
@@ -17,8 +19,6 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics, Split, plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.checkpoint_writer import CheckpointWriter, on_host
-from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.placement import PlacedImages

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import ray
 
 from distill_tune.arms import ARMS
+from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.confirm_log import EVIDENCE, RUN
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, is_disk_full
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, read_test, train_arm
-from distill_tune.search.checkpoints import delete_checkpoints
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.placement import PlacedImages

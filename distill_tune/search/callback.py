@@ -10,7 +10,7 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.search.checkpoints import delete_checkpoints
+from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.search.failures import explain, last_error
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import actor_id, is_memory_kill, memory_detail, victims

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distill_tune import __version__
+from distill_tune.checkpoints import delete_leftovers
 from distill_tune.confirm_log import (
     CHOSEN,
     ENDED,
@@ -21,7 +22,6 @@ from distill_tune.errors import StudyError
 from distill_tune.evidence import mean_and_spread
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.checkpoints import delete_leftovers
 from distill_tune.search.confirm_plan import Plan
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.confirm_workshop import How, Workshop

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import fsspec
 
+from distill_tune.checkpoints import folders
 from distill_tune.records import StudyDirectory
-from distill_tune.search.checkpoints import folders
 from distill_tune.storage import storage_at
 from distill_tune.trials import StudyState, top
 

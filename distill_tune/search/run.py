@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from distill_tune import __version__
+from distill_tune.checkpoints import delete_leftovers
 from distill_tune.config import to_yaml
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
-from distill_tune.search.checkpoints import delete_leftovers
 from distill_tune.search.cluster import RayError, Slots, cluster, slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.machine import environment

@@ -11,13 +11,13 @@ import torch
 from ray import tune
 
 from distill_tune import __version__
+from distill_tune.checkpoint_writer import CheckpointWriter
+from distill_tune.checkpoints import local_copies, read_checkpoint
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 from distill_tune.rungs import rung_epochs
-from distill_tune.search.checkpoint_writer import CheckpointWriter
-from distill_tune.search.checkpoints import local_copies, read_checkpoint
 from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import GpuMeter
 from distill_tune.search.journal import is_logged

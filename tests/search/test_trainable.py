@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.checkpoints import write_checkpoint
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from distill_tune.records import StudyDirectory
-from distill_tune.search.checkpoints import write_checkpoint
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial

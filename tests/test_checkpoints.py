@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.records import StudyDirectory
-from distill_tune.search.checkpoints import (
+from distill_tune.checkpoints import (
     delete_checkpoints,
     delete_leftovers,
     local_copies,
@@ -20,6 +19,7 @@ from distill_tune.search.checkpoints import (
     store_checkpoint,
     write_checkpoint,
 )
+from distill_tune.records import StudyDirectory
 
 CPU = torch.device("cpu")
 CONTENT = {"weights": torch.arange(4.0), "epoch": 3, "objective": 0.25}
