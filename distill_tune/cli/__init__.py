@@ -2,13 +2,14 @@
 
 import json
 import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from distill_tune import __version__
+from distill_tune.cli import model_commands
+from distill_tune.cli.options import Json, Sets
 from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
     Running,
@@ -29,11 +30,6 @@ app = typer.Typer(
     help="Search the hyperparameters of GAN distillation, on a laptop or a GPU cluster.",
 )
 
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change a field of the file; repeatable."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object last, on stdout.")]
 NumTrials = Annotated[
     int | None, typer.Option(metavar="TOTAL", help="Trials in total, finished ones included.")
 ]
@@ -169,35 +165,7 @@ def status(
 
 
 app.command()(report)
-
-
-@app.command()
-def train(
-    *,
-    config: Annotated[Path, typer.Option(metavar="FILE", help="Such as best/resnet50.yaml.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the model.")],
-    assignments: Sets = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; a trial's own give its very numbers.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Train one configuration through all stages and write the model."""
-    with reporting():
-        import torch
-
-        from distill_tune.training import train_model
-
-        if threads is not None:
-            torch.set_num_threads(threads)
-        output = console(as_json=as_json)
-        # As it stands: names of files are in it, whose brackets are no markup.
-        say = partial(output.print, markup=False, soft_wrap=True)
-        result = train_model(config, out, assignments or [], say=say)
-        for path in result["paths"].values():
-            say(f"written: {path}")
-        if as_json:
-            typer.echo(json.dumps(result))
+app.command()(model_commands.train)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from distill_tune.distill.data import DeviceData
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
+from distill_tune.model import model_files
 from distill_tune.rungs import rung_epochs
 from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import GpuMeter
@@ -31,7 +32,6 @@ from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place
 from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.study import Study
-from distill_tune.training import model_files
 
 
 class DistillTrial(tune.Trainable):
@@ -202,7 +202,9 @@ class DistillTrial(tune.Trainable):
         self._open_board.add_epoch(report, self._best, images)
         if report.step in self._ends:
             # Before anybody hears of this epoch: a trial that is over has its model.
-            files = model_files(self._trial, self._images, self._best)
+            origin = {"study": self._study.study, "trial": self._name}
+            origin |= {"params": self._proposal["params"]}
+            files = model_files(self._trial, self._images, origin)
             write_model(self._root, self._name, files)
         result = {OBJECTIVE: self._best, "metrics": {**report.metrics, **seconds}}
         result |= {"epoch": report.step, "training_iteration": report.step}

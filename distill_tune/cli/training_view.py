@@ -1,0 +1,110 @@
+"""What the terminal shows while one configuration is trained: a bar a stage, or a line a report."""
+
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from distill_tune.report import duration
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from distill_tune.distill.trial import Report
+
+_EPOCH_STAGES = {"classifier", "joint"}
+
+
+class Pace:
+    """How fast the present stage goes."""
+
+    def __init__(self) -> None:
+        self._stage: str | None = None
+        self._last = self._units = 0
+        self._seconds = 0.0
+
+    def seconds_left(self, report: "Report") -> float | None:
+        """Return the time to the stage's end by its reports so far; None while that is unknown."""
+        if report.stage != self._stage:
+            # A training that goes on begins amid a stage: how far its first report is from the
+            # one before is known of epochs only.
+            is_whole = self._stage is not None or report.stage in _EPOCH_STAGES
+            unit = 1 if report.stage in _EPOCH_STAGES else report.step
+            self._stage, self._last = report.stage, report.step - unit if is_whole else -1
+            self._units, self._seconds = 0, 0.0
+        if self._last >= 0:
+            self._units += report.step - self._last
+            self._seconds += report.seconds
+        self._last = report.step
+        if not self._units:
+            return None
+        return self._seconds / self._units * (report.num_steps - report.step)
+
+
+class TrainingView:
+    """Shows a training on a console; a context manager.
+
+    Args:
+        console: A terminal gets bars, anything else a line per report.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._pace = console, Pace()
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]:>11}"),
+            TextColumn("{task.fields[said]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        self._show("starting", None, 0, "", "")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        self._forget("starting")
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        # As it stands: names of files are in it, whose brackets are no markup.
+        self._console.print(Text(text), soft_wrap=True)
+
+    def listen(self, report: "Report") -> None:
+        """Show a report."""
+        left = self._pace.seconds_left(report)
+        count = f"{report.step}/{report.num_steps}"
+        said = []
+        if "val/accuracy" in report.metrics:
+            said.append(f"val/accuracy {report.metrics['val/accuracy']:.4f}")
+        if left and report.step < report.num_steps:
+            said.append(f"about {duration(left)} left of this stage")
+        if self._console.is_terminal:
+            self._forget("starting")
+            self._show(report.stage, report.num_steps, report.step, count, "  ".join(said))
+        else:
+            self.say("  ".join([f"{report.stage}: {count}", *said]))
+
+    def _show(self, stage: str, total: int | None, completed: int, count: str, said: str) -> None:
+        task = self._tasks.get(stage)
+        if task is None:
+            self._tasks[stage] = self._bars.add_task(
+                stage, total=total, completed=completed, count=count, said=said
+            )
+        else:
+            self._bars.update(task, completed=completed, count=count, said=said)
+
+    def _forget(self, stage: str) -> None:
+        task = self._tasks.pop(stage, None)
+        if task is not None:
+            self._bars.remove_task(task)

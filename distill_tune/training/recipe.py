@@ -1,0 +1,56 @@
+"""What is to be trained: a trial's whole configuration, and whose it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distill_tune.config import Document, read_yaml
+from distill_tune.errors import InputError, Text
+
+
+class Recipe(NamedTuple):
+    """A configuration that is to be trained.
+
+    Attributes:
+        document: Its fields, and where they stand.
+        origin: Whose it is, in plain data: ``study``, ``trial``, ``params``; empty for a file's.
+        digest: Of the images that the study had; empty when unknown.
+        threads: With which a trial of the study computed on a CPU; None when unknown.
+    """
+
+    document: Document
+    origin: dict[str, Any]
+    digest: str = ""
+    threads: int | None = None
+
+    def changed(self, assignments: Sequence[str], seed: int | None = None) -> "Recipe":
+        """Return it with ``path=value`` changes, and with another seed if there is one.
+
+        Raises:
+            InputError: An assignment is none.
+        """
+        for assignment in assignments:
+            self.document.set(assignment)
+        if seed is not None:
+            self.document.set(f"seed={seed}")
+            self.document.assigned["seed",] = f"--seed {seed}"
+        if not assignments or not self.origin:
+            return self
+        return self._replace(origin=self.origin | {"changed": list(assignments)})
+
+
+def read_recipe(config_file: Path) -> Recipe:
+    """Return the recipe of a file such as ``best/resnet50.yaml``, or ``config.yaml`` of a model.
+
+    Raises:
+        InputError: It is no YAML, or describes a whole study.
+    """
+    document = read_yaml(config_file)
+    if "backbones" in document.value or "space" in document.value:
+        raise InputError(
+            "--config",
+            got=Text(f"{config_file}, which describes a whole study"),
+            expected="the configuration of one trial, such as best/<backbone>.yaml in the "
+            "directory of a finished study",
+        )
+    return Recipe(document, {})

@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM while a training runs: once ends it at its next report, twice at once."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HEARD = "\nstopping after this epoch; once more stops at once\n"
+
+
+@contextmanager
+def stopping_at_a_report() -> Iterator[Callable[[], bool]]:
+    """Give the body a function that tells whether an end was asked for.
+
+    Outside the main thread, where no signal arrives, it never was.
+
+    Raises:
+        KeyboardInterrupt: In the body, by the second signal.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        # Not by print: the signal may have come in the middle of one.
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _HEARD.encode())
+
+    before = {which: signal.signal(which, ask) for which in _SIGNALS}
+    try:
+        yield asked.is_set
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
