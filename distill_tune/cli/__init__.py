@@ -166,6 +166,10 @@ def status(
 
 app.command()(report)
 app.command()(model_commands.train)
+app.command()(model_commands.evaluate)
+app.command()(model_commands.predict)
+app.command()(model_commands.generate)
+app.command()(model_commands.export)
 
 
 @app.command()

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,11 @@ from distill_tune.errors import InputError, Text
 
 if TYPE_CHECKING:
     from distill_tune.training import Recipe
+
+ModelDir = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model's folder, as train or a search leaves it.")
+]
+UNREADABLE = 2
 
 
 def train(  # noqa: PLR0913 - the options of the command line
@@ -90,3 +95,148 @@ def _recipe(
     from distill_tune.search.recipe import trial_recipe
 
     return trial_recipe(StudyDirectory(str(study)), trial=trial, backbone=backbone)
+
+
+def evaluate(
+    model_dir: ModelDir,
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Class folders or an .npz; otherwise its own data."),
+    ] = None,
+    split: Annotated[
+        Literal["train", "val", "test"] | None,
+        typer.Option(help="Of its own data, val by default; of other data that have parts."),
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Say how well a model knows some images: overall, class by class, and what it confuses."""
+    with reporting():
+        from distill_tune.cli.model_view import assessment_view
+        from distill_tune.model import load_model
+        from distill_tune.model.assessed import assessed_images
+        from distill_tune.model.assessment import assess, assessment_json
+        from distill_tune.model.device import chosen_device
+
+        output = console(as_json=as_json)
+        model = load_model(model_dir, chosen_device(device))
+        images = assessed_images(model, data, split)
+        for remark in images.remarks:
+            output.print(f"warning: {remark}", markup=False, soft_wrap=True)
+        output.print(f"{model_dir} on {images.name}", markup=False, soft_wrap=True)
+        found = assess(model, images.split)
+        for part in assessment_view(found):
+            output.print(part)
+        if as_json:
+            remarks = {"data": images.name, "warnings": list(images.remarks)}
+            typer.echo(json.dumps(remarks | assessment_json(found)))
+
+
+def predict(
+    model_dir: ModelDir,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Files, or folders of files.")
+    ],
+    *,
+    top: Annotated[int, typer.Option(min=1, help="Classes of each, the most probable first.")] = 1,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a model takes images for.
+
+    Files that cannot be read are named on stderr; then the exit code is 2.
+    """
+    with reporting():
+        from distill_tune.cli.model_view import prediction_line
+        from distill_tune.datasets.labelled import image_files
+        from distill_tune.model import load_model
+        from distill_tune.model.device import chosen_device
+        from distill_tune.model.prediction import predict as predict_files
+
+        model = load_model(model_dir, chosen_device(device))
+        files = image_files(images, "IMAGES")
+        widths = max(len(str(file)) for file in files), max(map(len, model.classes))
+        found = []
+        for one in predict_files(model, files, top):
+            if one.error:
+                typer.echo(f"{one.file}: unreadable: {one.error}", err=True)
+            elif not as_json:
+                typer.echo(prediction_line(one, *widths))
+            found.append(one)
+        if as_json:
+            typer.echo(json.dumps([one.as_json() for one in found]))
+        unreadable = sum(bool(one.error) for one in found)
+        if unreadable:
+            fail(f"{unreadable} of {len(found)} files could not be read", UNREADABLE)
+
+
+def generate(  # noqa: PLR0913 - the options of the command line
+    model_dir: ModelDir,
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the images.")],
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="Repeatable; otherwise all classes."),
+    ] = None,
+    num: Annotated[int, typer.Option(min=1, max=100_000, help="Images of each class.")] = 64,
+    hard: Annotated[
+        bool,
+        typer.Option(
+            "--hard",
+            help="Draw 8 times as many, keep those to which the classifier gives the least "
+            "probability of their class.",
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same images.")] = 0,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Write synthetic images of a model's generator, a contact sheet and a table of them."""
+    with reporting():
+        from distill_tune.cli.model_view import generation_table
+        from distill_tune.model import load_model
+        from distill_tune.model.device import chosen_device
+        from distill_tune.model.generation import Wish, generation_json, remarks, write_images
+        from distill_tune.model.generation import generate as generate_images
+        from distill_tune.model.out import refuse_unusable
+
+        refuse_unusable(out)
+        output = console(as_json=as_json)
+        model = load_model(model_dir, chosen_device(device))
+        made = list(generate_images(model, Wish(classes or [], num, hard, seed)))
+        paths = write_images(model, made, out)
+        output.print(generation_table(model, made))
+        for remark in remarks(model, made):
+            output.print(f"warning: {remark}", markup=False, soft_wrap=True)
+        for path in paths.values():
+            output.print(f"written: {path}", markup=False, soft_wrap=True)
+        if as_json:
+            typer.echo(json.dumps({"paths": paths, "classes": generation_json(model, made)}))
+
+
+def export(
+    model_dir: ModelDir,
+    *,
+    kind: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="torch-export or onnx.")
+    ] = "torch-export",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Otherwise classifier.pt2 or .onnx in the folder."),
+    ] = None,
+) -> None:
+    """Write a model as one program that needs no distill-tune.
+
+    It takes uint8 images [n, channels, size, size] in 0..255 and returns logits [n, classes].
+    """
+    with reporting():
+        from distill_tune.model import load_model
+        from distill_tune.model.export import export_model
+
+        model = load_model(model_dir)
+        file = export_model(model, kind, out)
+        channels, size = model.transforms.channels, model.transforms.image_size
+        typer.echo(f"written: {file.absolute()}")
+        typer.echo(f"  images: uint8 [n, {channels}, {size}, {size}] in 0..255, n from 1 on")
+        typer.echo(f"  logits: float32 [n, {len(model.classes)}], in the order of the classes")

@@ -51,7 +51,7 @@ class Folder(ImageSource):
 
     def read(self, part: Part) -> Pool:
         folders = self._part_folders()
-        with _permitted():
+        with permitted():
             pool = read_classes(folders[part], self._root, self.image_size)
             if part == "train" and "test" in folders:
                 # Found now, by the folders' names alone, and not at the end of a long search.
@@ -62,12 +62,16 @@ class Folder(ImageSource):
                 pool = replace(pool, warnings=told)
         return pool
 
+    def part_folder(self, part: Part) -> Path | None:
+        """Return the folder of a part; None where it is drawn from train."""
+        return self._part_folders().get(part)
+
     @property
     def _root(self) -> Path:
         return absolute(self.root)
 
     def _part_folders(self) -> dict[Part, Path]:
-        with _permitted():
+        with permitted():
             if self._root.is_dir():
                 return find_parts(self._root)
             above = self._root.parent
@@ -84,6 +88,22 @@ def find_parts(root: Path) -> dict[Part, Path]:
     Raises:
         InputError: Two folders for one part, or parts without train.
     """
+    found = part_folders(root)
+    if found and "train" not in found:
+        raise InputError(
+            "data.root",
+            got=Text(f"{' and '.join(path.name for path in found.values())} in {root}"),
+            expected="a train folder with a folder for each class beside",
+        )
+    return found or {"train": root}
+
+
+def part_folders(root: Path) -> dict[Part, Path]:
+    """Return the folders in ``root`` that are parts by their names; none where it has classes.
+
+    Raises:
+        InputError: Two folders for one part.
+    """
     found: dict[Part, Path] = {}
     for path in sub_folders(root):
         part = PART_NAMES.get(path.name.lower())
@@ -97,17 +117,12 @@ def find_parts(root: Path) -> dict[Part, Path]:
                 expected=f"one folder for {part}",
             )
         found[part] = path
-    if found and "train" not in found:
-        raise InputError(
-            "data.root",
-            got=Text(f"{' and '.join(path.name for path in found.values())} in {root}"),
-            expected="a train folder with a folder for each class beside",
-        )
-    return found or {"train": root}
+    return found
 
 
 @contextmanager
-def _permitted() -> Iterator[None]:
+def permitted() -> Iterator[None]:
+    """Say of a folder that may not be read that it may not."""
     try:
         yield
     except OSError as error:

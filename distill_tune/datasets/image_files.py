@@ -1,5 +1,6 @@
-"""Image files: finding them below a folder, decoding them, saying why one cannot be read."""
+"""Image files: found below a folder, decoded, written; and why one cannot be read."""
 
+import io
 import os
 import unicodedata
 import warnings
@@ -125,6 +126,15 @@ def decode_all(paths: list[Path], size: int) -> tuple[Bytes, dict[int, str]]:
         warnings.simplefilter("ignore")
         reasons = list(workers.map(fill, range(len(paths))))
     return images, {number: reason for number, reason in enumerate(reasons) if reason}
+
+
+def to_png(pixels: Bytes) -> bytes:
+    """Return one image, ``[1 or 3, height, width]``, as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(
+        buffer, format="PNG"
+    )
+    return buffer.getvalue()
 
 
 def _num_workers() -> int:

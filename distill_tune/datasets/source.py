@@ -102,7 +102,7 @@ class ImageSource(Config):
                 first_of_each(val, self.val_per_class, seed=self.seed, where=self._where)
             )
         train = drawn.pool.take(drawn.draw.train)
-        splits = _split(train, drawn.channels), _split(val, drawn.channels)
+        splits = split_of(train, drawn.channels), split_of(val, drawn.channels)
         return ImageData(
             name=self.name,
             classes=drawn.pool.classes,
@@ -147,7 +147,7 @@ class ImageSource(Config):
         test = drawn.pool.take(drawn.draw.test)
         if "test" in self.parts():
             test = self._own_part("test", drawn.pool)
-        return _split(test, drawn.channels)
+        return split_of(test, drawn.channels)
 
     @property
     def _where(self) -> str:
@@ -218,7 +218,8 @@ def digest(classes: tuple[str, ...], *splits: Split) -> str:
     return state.hexdigest()
 
 
-def _split(pool: Pool, channels: int) -> Split:
+def split_of(pool: Pool, channels: int) -> Split:
+    """Return the images of a pool, grey or RGB, and their labels."""
     images = np.ascontiguousarray(with_channels(pool.images, channels))
     return Split(torch.from_numpy(images), torch.from_numpy(pool.labels.astype(np.int64)))
 

@@ -67,21 +67,26 @@ def validate(classifier: Classifier, data: DeviceData) -> Metrics:
 
 
 def evaluate(classifier: Classifier, split: Split) -> Metrics:
-    """Return how well a classifier knows a split.
+    """Return how well a classifier knows a split; see :func:`scores`."""
+    _, logits = features_and_logits(classifier, split.images)
+    return scores(logits, split.labels)
+
+
+def scores(logits: Tensor, labels: Tensor) -> Metrics:
+    """Return how well logits ``[n, classes]`` say what labels ``[n]`` are.
 
     Returns:
         ``accuracy`` and ``balanced_accuracy`` (the mean over classes) in [0, 1], and ``loss``,
         the mean cross-entropy.
     """
-    _, logits = features_and_logits(classifier, split.images)
-    is_right = logits.argmax(1) == split.labels
-    of_class = torch.bincount(split.labels, minlength=logits.shape[1]).tolist()
-    right_of_class = torch.bincount(split.labels[is_right], minlength=logits.shape[1]).tolist()
+    is_right = logits.argmax(1) == labels
+    of_class = torch.bincount(labels, minlength=logits.shape[1]).tolist()
+    right_of_class = torch.bincount(labels[is_right], minlength=logits.shape[1]).tolist()
     recalls = [right / n for right, n in zip(right_of_class, of_class, strict=True) if n]
     return {
-        "accuracy": sum(right_of_class) / len(split.labels),
+        "accuracy": sum(right_of_class) / len(labels),
         "balanced_accuracy": sum(recalls) / len(recalls),
-        "loss": F.cross_entropy(logits, split.labels).item(),
+        "loss": F.cross_entropy(logits, labels).item(),
     }
 
 

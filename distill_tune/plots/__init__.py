@@ -6,8 +6,13 @@ it. A drawing only draws.
 
 from types import ModuleType
 
-from distill_tune.plots import collapse, features, matches
+from distill_tune.plots import collapse, contact_sheet, features, matches
 
-PLOTS: dict[str, ModuleType] = {"collapse": collapse, "features": features, "matches": matches}
+PLOTS: dict[str, ModuleType] = {
+    "collapse": collapse,
+    "contact_sheet": contact_sheet,
+    "features": features,
+    "matches": matches,
+}
 
 __all__ = ["PLOTS"]

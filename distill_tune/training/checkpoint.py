@@ -4,7 +4,6 @@ Checkpoints are those of a search, below ``checkpoints/training/``; all of it go
 is there.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,38 +16,17 @@ from filelock import FileLock, Timeout
 from distill_tune import __version__
 from distill_tune.checkpoints import local_copies, read_checkpoint
 from distill_tune.distill.trial import Report, Trial
-from distill_tune.errors import DiskFullError, InputError, StudyError, Text, is_disk_full
+from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.study import differences
 
 NAME = "training"
 """Of its checkpoints, where those of a search have the name of their trial."""
-_FOLDER = "checkpoints"
+FOLDER = "checkpoints"
+"""By which the folder of a training that is not over is known."""
 _LOCK_PATIENCE_S = 1.0
 
 Say = Callable[[str], object]
-
-
-def refuse_unusable(out: Path) -> None:
-    """Refuse now what could not be written after hours of training.
-
-    Raises:
-        InputError: The folder holds anything but a training that is not over, or cannot be made.
-    """
-    try:
-        is_full = out.exists() and (not out.is_dir() or any(out.iterdir()))
-        is_begun = (out / _FOLDER).is_dir()
-        above = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-    except OSError as error:
-        met = Text(f"{out} ({error.strerror})")
-        raise InputError("--out", got=met, expected="a new or empty folder") from None
-    if is_full and not is_begun:
-        met = Text(f"{out}, which is there already")
-        expected = "a new or empty folder, or that of a training that was interrupted"
-        raise InputError("--out", got=met, expected=expected)
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        met = Text(f"{out} below {above}")
-        raise InputError("--out", got=met, expected="a place where a folder can be made")
 
 
 @contextmanager
@@ -60,8 +38,8 @@ def opened(out: Path) -> Iterator[None]:
         DiskFullError: There is no room.
     """
     try:
-        (out / _FOLDER).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / _FOLDER / "lock")
+        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / FOLDER / "lock")
         with lock.acquire(timeout=_LOCK_PATIENCE_S):
             yield
     except Timeout:
@@ -76,7 +54,7 @@ def opened(out: Path) -> Iterator[None]:
 
 def clear(out: Path) -> None:
     """Delete what only a training needs that is not over; and the folder, if that was all."""
-    shutil.rmtree(out / _FOLDER, ignore_errors=True)
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
     with suppress(OSError):
         out.rmdir()
 
@@ -127,7 +105,7 @@ def resumed(make: Callable[[], Trial], images: ImageData, out: Path, say: Say) -
         except torch.OutOfMemoryError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            say(f"warning: damaged checkpoint passed over: {error}")
+            say(f"warning: damaged checkpoint passed over: {_named(error, folder)}")
             trial = make()
         else:
             raise StudyError(
@@ -140,6 +118,12 @@ def resumed(make: Callable[[], Trial], images: ImageData, out: Path, say: Say) -
                 )
             )
     return trial, 0
+
+
+def _named(error: Exception, folder: Path) -> str:
+    """Return what is wrong with a checkpoint, beginning with where it is."""
+    said = str(error).partition("\n")[0]
+    return said if str(folder) in said else f"{folder}: got the state of something else ({said})"
 
 
 def _differences(saved: dict[str, Any], trial: Trial, images: ImageData) -> list[str]:

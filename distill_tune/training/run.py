@@ -16,14 +16,15 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError, InputError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES, model_files
+from distill_tune.model.out import refuse_unusable
 from distill_tune.storage import storage_at
 from distill_tune.training.checkpoint import (
+    FOLDER,
     NAME,
     Say,
     clear,
     content,
     opened,
-    refuse_unusable,
     resumed,
 )
 from distill_tune.training.recipe import Recipe
@@ -63,7 +64,7 @@ def train_model(
         KeyboardInterrupt: It was stopped by Ctrl-C, or SIGTERM.
     """
     config = parse(TrialConfig, recipe.document)
-    refuse_unusable(out)
+    refuse_unusable(out, beginning=FOLDER)
     images = _load_images(config, recipe.document)
     for remark in _remarks(images, recipe):
         say(remark)

@@ -40,7 +40,7 @@ def directory(tmp_path: Path) -> StudyDirectory:
     for event in events():
         made.append(event)
     for number, (backbone, _, _) in enumerate(TRIALS):
-        write_model(made.root, f"{backbone}-{number:04d}", {"weights": b"w", "model.json": b"{}"})
+        write_model(made.root, f"{backbone}-{number:04d}", {"weights": b"w", "model.yaml": b"{}"})
     return made
 
 

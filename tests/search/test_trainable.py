@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from distill_tune.checkpoints import write_checkpoint
-from distill_tune.config import parse, read_yaml_text
+from distill_tune.config import parse, read_yaml, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
+from distill_tune.model import load_classifier
 from distill_tune.records import StudyDirectory
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
-from distill_tune.training import load_classifier
 from tests.commands import ONE_AT_A_TIME
 
 CONFIG = {"backbone": "shufflenet_v2_x0_5", "number": 0, "params": {"joint.margin": 0.5}}
@@ -176,7 +176,10 @@ def test_a_model_is_written_where_a_trial_can_end_and_is_ready_to_use(
     # Of the rung at epoch 2; the one at epoch 6 was not reached.
     assert not classifier.training
     best = max(result["metrics"]["val/accuracy"] for result in saved[1][:2])
-    assert f'"validation_accuracy": {best}' in (folder / "model.json").read_text()
+    described = read_yaml(folder / "model.yaml").value
+    assert described["metrics"] == {"val/accuracy": best}
+    assert described["made"]["trial"] == NAME
+    assert described["made"]["params"] == CONFIG["params"]
 
 
 def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:

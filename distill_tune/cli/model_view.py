@@ -1,0 +1,93 @@
+"""What the commands of a model print: tables that fit 80 columns, lines that can be copied."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from distill_tune.model.assessment import Assessment, confusions
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from distill_tune.model import Model
+    from distill_tune.model.generation import Made
+    from distill_tune.model.prediction import Prediction
+
+_WIDEST_MATRIX, _MOST_CONFUSIONS = 12, 10
+
+
+def assessment_view(found: Assessment) -> "Iterator[RenderableType]":
+    """Yield an assessment: overall, class by class, the confusion matrix or what is most of it."""
+    yield Text(
+        f"{found.num_images} images: accuracy {found.accuracy:.4f}, balanced accuracy "
+        f"{found.balanced_accuracy:.4f}, loss {found.loss:.4f}"
+    )
+    table = _table("classes", "class", "images", "precision", "recall", "F1")
+    for one in found.classes:
+        shares = (_share(value) for value in (one.precision, one.recall, one.f1))
+        table.add_row(Text(one.name), str(one.num_images), *shares)
+    yield table
+    yield _matrix(found) if len(found.classes) <= _WIDEST_MATRIX else _most_confused(found)
+
+
+def _matrix(found: Assessment) -> Table:
+    numbers = [str(number) for number in range(len(found.classes))]
+    table = _table("confusion: a row is a class, a column what it was taken for", "class", *numbers)
+    for number, (one, row) in enumerate(zip(found.classes, found.confusion, strict=True)):
+        cells = [
+            Text(str(count) if count else "·", style="bold" if column == number else "")
+            for column, count in enumerate(row)
+        ]
+        table.add_row(Text(f"{number} {one.name}"), *cells)
+    return table
+
+
+def _most_confused(found: Assessment) -> Table:
+    table = _table(
+        "most confused (--json has the whole matrix)", "class", "taken for", "images", ""
+    )
+    for one in confusions(found, _MOST_CONFUSIONS):
+        table.add_row(Text(one.name), Text(one.taken_for), str(one.times), f"{one.share:.1%}")
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def prediction_line(found: "Prediction", width: int, class_width: int) -> str:
+    """Return ``file  class  probability  class  probability``, in columns."""
+    guesses = (f"{one.name:<{class_width}}  {one.probability:.4f}" for one in found.guesses)
+    return "  ".join([f"{found.file:<{width}}", *guesses])
+
+
+def generation_table(model: "Model", made: Sequence["Made"]) -> Table:
+    """Return a row for each class: how many of how many, and how hard they are."""
+    table = _table("synthetic images", "class", "kept", "drawn", "of these wrong", "P(class), mean")
+    for one in made:
+        table.add_row(
+            Text(model.classes[one.label]),
+            str(len(one.images)),
+            str(one.num_drawn),
+            f"{one.share_wrong:.1%}",
+            f"{one.probabilities.mean().item():.4f}",
+        )
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=f"\n{title}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for column in columns:
+        is_text = column in {"class", "taken for"}
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
+    return table

@@ -1,0 +1,180 @@
+"""Images of anybody for a model that is there: made what it was trained on, and labelled by it.
+
+They go the way of the data sets: the same decoding, scaling, cropping and colour.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill_tune.datasets.arrays import with_channels
+from distill_tune.datasets.folder import part_folders, permitted, read_classes
+from distill_tune.datasets.image_files import decode_all, image_paths
+from distill_tune.datasets.npz import Npz
+from distill_tune.datasets.pool import Pool
+from distill_tune.datasets.source import Part, split_of
+from distill_tune.errors import InputError, Text, closest
+from distill_tune.interfaces import Split
+
+_SHOWN = 8
+
+
+class Form(NamedTuple):
+    """What images have to be.
+
+    Attributes:
+        classes: Names, whose order gives the labels.
+        channels: 1 for grey, 3 for colour.
+        image_size: Height and width in pixels.
+    """
+
+    classes: tuple[str, ...]
+    channels: int
+    image_size: int
+
+
+class Labelled(NamedTuple):
+    """Some images and their labels, and the files that could not be read: ``path: reason``."""
+
+    split: Split
+    skipped: tuple[str, ...]
+
+
+def labelled_images(path: Path, form: Form, *, part: Part | None, where: str) -> Labelled:
+    """Return the images of a folder of class folders, or of an ``.npz`` file.
+
+    Args:
+        path: The folder or file.
+        form: What they have to be; classes are matched by name.
+        part: Which part of those that are kept apart there; None where there are none.
+        where: Who named the path, for messages.
+
+    Raises:
+        InputError: Nothing is there, it has parts and it is not told which, or it has images of
+            classes that ``form`` has not.
+    """
+    _refuse_missing(path, where)
+    with _named(where):
+        pool = _folder(path, form, part, where) if path.is_dir() else _npz(path, form, part, where)
+    if len(pool.labels) == 0:
+        told = f"no image in {path}"
+        if pool.skipped:
+            told += f" that can be read ({len(pool.skipped)} files cannot: {pool.skipped[0]})"
+        raise InputError(where, got=Text(told), expected="images")
+    return Labelled(split_of(_by_name(pool, form.classes, where), form.channels), pool.skipped)
+
+
+def relabelled(split: Split, names: Sequence[str], classes: Sequence[str], where: str) -> Split:
+    """Return a split with its labels, positions in ``names``, as positions in ``classes``.
+
+    Raises:
+        InputError: It has images of a class that is not in ``classes``.
+    """
+    _refuse_unknown({names[label] for label in split.labels.unique().tolist()}, classes, where)
+    positions = torch.tensor([_position(classes, name) for name in names], dtype=torch.int64)
+    return Split(split.images, positions[split.labels])
+
+
+def image_files(paths: Sequence[Path], where: str) -> list[Path]:
+    """Return the files among ``paths``, and the image files below the folders among them.
+
+    Raises:
+        InputError: One is not there, or is a folder without images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        _refuse_missing(path, where)
+        with _named(where), permitted():
+            below = image_paths(path) if path.is_dir() else [path]
+        if not below:
+            raise InputError(where, got=Text(f"{path} without image files"), expected="images")
+        found += below
+    return found
+
+
+def read_files(files: Sequence[Path], form: Form) -> tuple[Tensor, dict[int, str]]:
+    """Return image files as ``[n, channels, size, size]`` uint8.
+
+    Returns:
+        The images, and the reason for each position that could not be read, whose pixels mean
+        nothing.
+    """
+    images, reasons = decode_all(list(files), form.image_size)
+    return torch.from_numpy(np.ascontiguousarray(with_channels(images, form.channels))), reasons
+
+
+def _refuse_missing(path: Path, where: str) -> None:
+    try:
+        if path.exists():
+            return
+        near = closest(path.name, [other.name for other in path.parent.glob("*")])
+    except OSError as error:
+        met = Text(f"{path} ({error.strerror})")
+        raise InputError(where, got=met, expected="a path that can be read") from None
+    choices = [str(path.with_name(near))] if near else []
+    expected = "a file or a folder that exists"
+    raise InputError(where, got=str(path), expected=expected, choices=choices)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Blame the option, as there is no configuration that could be."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            where, got=error.got, expected=error.expected, choices=error.choices
+        ) from None
+
+
+def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
+    with permitted():
+        parts = part_folders(path)
+        _refuse_vague(path, list(parts), part, where)
+        return read_classes(parts[part] if part else path, path, form.image_size)
+
+
+def _npz(path: Path, form: Form, part: Part | None, where: str) -> Pool:
+    source = Npz(kind="npz", root=str(path)).model_copy(update={"image_size": form.image_size})
+    parts = sorted(source.parts())
+    _refuse_vague(path, parts if len(parts) > 1 else [], part, where)
+    return source.read(part or "train")
+
+
+def _refuse_vague(path: Path, parts: Sequence[Part], part: Part | None, where: str) -> None:
+    if parts and part not in parts:
+        listed = ", ".join(parts)
+        met = Text(f"{path}, which has the parts {listed}" + (f", not {part}" if part else ""))
+        raise InputError(where, got=met, expected=f"--split with one of {listed}")
+    if part and not parts:
+        met = Text(f"{path}, which has no parts")
+        raise InputError(where, got=met, expected="no --split: all of its images are taken")
+
+
+def _by_name(pool: Pool, classes: tuple[str, ...], where: str) -> Pool:
+    present = [pool.classes[label] for label in np.unique(pool.labels)]
+    _refuse_unknown(present, classes, where)
+    # A folder without images may have any name.
+    positions = np.array([_position(classes, name) for name in pool.classes], dtype=np.int64)
+    return Pool(pool.images, positions[pool.labels], classes)
+
+
+def _position(classes: Sequence[str], name: str) -> int:
+    return classes.index(name) if name in classes else -1
+
+
+def _refuse_unknown(names: Sequence[str] | set[str], classes: Sequence[str], where: str) -> None:
+    unknown = sorted(set(names) - set(classes))
+    if unknown:
+        met = Text(f"images of classes that the model does not know: {_listed(unknown)}")
+        raise InputError(where, got=met, expected=f"only those that it knows: {_listed(classes)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(repr(name) for name in names[:_SHOWN]) + more

@@ -1,0 +1,105 @@
+"""Synthetic images in rows, each with what the classifier says of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from distill_tune.plots.figure import HARD, blank
+
+_GAP = 0.12
+"""Between images, as a share of their side."""
+_CAPTION = 0.2
+"""Height of a caption, likewise."""
+
+
+class Row(NamedTuple):
+    """Images of a class.
+
+    Attributes:
+        name: Of the class; empty in a row that goes on with the one above.
+        images: ``[n, size, size, 1 or 3]`` uint8.
+        probabilities: That the classifier gives to their class.
+        taken_for: The class that each is taken for; empty where that is its own.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    probabilities: Sequence[float]
+    taken_for: Sequence[str]
+
+
+class Sheet(NamedTuple):
+    """A contact sheet.
+
+    Attributes:
+        title: What they are.
+        rows: From the top.
+        columns: Images in a full row.
+        total: Images that were made, with those that have no room here.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    columns: int
+    total: int
+
+
+def draw(sheet: Sheet) -> Figure:
+    """Draw a row below the other; under an image the probability of its class, or its confusion."""
+    widest = max((len(row.name) for row in sheet.rows), default=0)
+    height = 1 + _GAP + _CAPTION
+    side = 0.9
+    figure = blank(
+        side * sheet.columns * (1 + _GAP) + 0.09 * widest, side * height * len(sheet.rows) + 0.5
+    )
+    axes = figure.subplots()
+    for number, row in enumerate(sheet.rows):
+        _draw_row(axes, row, number * height)
+    axes.set_xlim(-_GAP, sheet.columns * (1 + _GAP))
+    axes.set_ylim(len(sheet.rows) * height, -_GAP)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_title(f"{sheet.title}\nbelow: probability of its class → what it is taken for", size=9)
+    named = [(number, row.name) for number, row in enumerate(sheet.rows) if row.name]
+    axes.set_yticks(
+        [number * height + 0.5 for number, _ in named], [name for _, name in named], size=9
+    )
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _draw_row(axes: Axes, row: Row, top: float) -> None:
+    for number, (image, probability, guess) in enumerate(zip(*row[1:], strict=True)):
+        left = number * (1 + _GAP)
+        shown = image[..., 0] if image.shape[-1] == 1 else image
+        extent = (left, left + 1, top + 1, top)
+        axes.imshow(shown, cmap="grey", vmin=0, vmax=255, interpolation="nearest", extent=extent)
+        said = f"{probability:.2f}" + (f" → {guess[:9]}" if guess else "")
+        axes.text(
+            left + 0.5,
+            top + 1.03,
+            said,
+            ha="center",
+            va="top",
+            size=6.5,
+            color=HARD if guess else "black",
+            weight="bold" if guess else "normal",
+            parse_math=False,
+        )
+
+
+def words(sheet: Sheet) -> str:
+    """Return in words what the figure shows, for who does not see it."""
+    shown = sum(len(row.images) for row in sheet.rows)
+    wrong = sum(bool(guess) for row in sheet.rows for guess in row.taken_for)
+    classes = ", ".join(row.name for row in sheet.rows if row.name)
+    return (
+        f"{sheet.title}: {shown} of {sheet.total} synthetic images of {classes}, {sheet.columns} "
+        "a row; under each the probability that the classifier gives to its class. "
+        f"{wrong} are taken for another class, which is named."
+    )
