@@ -68,7 +68,7 @@ def status_info(directory: StudyDirectory) -> StatusInfo:
     events = directory.events()
     state = fold(events)
     now = time.time()
-    status = _study_status(state, directory.in_use(), now)
+    status = study_status(state, directory.in_use(), now)
     since = now - state.sessions[-1].ended_at if status == "running" and state.sessions else 0.0
     return StatusInfo(
         study=directory.name,
@@ -84,7 +84,14 @@ def status_info(directory: StudyDirectory) -> StatusInfo:
     )
 
 
-def _study_status(state: StudyState, in_use: bool | None, now: float) -> StudyStatus:
+def study_status(state: StudyState, in_use: bool | None, now: float) -> StudyStatus:
+    """Return where a study stands.
+
+    Args:
+        state: What its log adds up to.
+        in_use: Whether its lock is held; None where that cannot be known.
+        now: Unix time.
+    """
     last = state.sessions[-1] if state.sessions else None
     if in_use:
         return "running"

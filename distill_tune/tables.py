@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from distill_tune.trials import SECONDS, StudyState, TrialRecord
 
@@ -14,11 +14,28 @@ _EPOCH_COLUMNS = ("number", "name", "epoch")
 Row = dict[str, Any]
 
 
+class Table(NamedTuple):
+    """Rows with names; a row lacks what it has no value of."""
+
+    columns: list[str]
+    rows: list[Row]
+
+
 def trials_csv(state: StudyState) -> str:
-    """Return ``trials.csv``: a row a trial, by number.
+    """Return ``trials.csv``: the text of :func:`trial_rows`; what is not there is empty."""
+    return _csv(trial_rows(state))
+
+
+def epochs_csv(state: StudyState) -> str:
+    """Return ``epochs.csv``: the text of :func:`epoch_rows`."""
+    return _csv(epoch_rows(state))
+
+
+def trial_rows(state: StudyState) -> Table:
+    """Return a row a trial, by number.
 
     After the fixed columns stand the params by dotted path, the seconds of the stages, and the
-    last epoch's metrics; a cell is empty where a trial has no such thing.
+    last epoch's metrics.
     """
     trials = state.trials.values()
     params = [flat(trial.params) for trial in trials]
@@ -27,17 +44,17 @@ def trials_csv(state: StudyState) -> str:
     columns = _columns(_TRIAL_COLUMNS, params, seconds, metrics)
     parts = zip(metrics, seconds, params, map(_fixed, trials), strict=True)
     # The later part wins: a metric cannot take the place of a param or of a fixed column.
-    return _csv(columns, [{k: v for part in row for k, v in part.items()} for row in parts])
+    return Table(columns, [{k: v for part in row for k, v in part.items()} for row in parts])
 
 
-def epochs_csv(state: StudyState) -> str:
-    """Return ``epochs.csv``: a row an epoch of a trial, the learning curves."""
+def epoch_rows(state: StudyState) -> Table:
+    """Return a row an epoch of a trial: the learning curves."""
     rows = [
         metrics | {"number": trial.number, "name": trial.name, "epoch": epoch}
         for trial in state.trials.values()
         for epoch, metrics in trial.history.items()
     ]
-    return _csv(_columns(_EPOCH_COLUMNS, rows), rows)
+    return Table(_columns(_EPOCH_COLUMNS, rows), rows)
 
 
 def flat(params: Row, prefix: str = "") -> Row:
@@ -66,9 +83,9 @@ def _columns(fixed: Iterable[str], *parts: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys([*fixed, *(name for part in parts for row in part for name in row)]))
 
 
-def _csv(columns: list[str], rows: Iterable[Row]) -> str:
+def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row.get(column, "") for column in columns] for row in rows)
+    writer.writerow(table.columns)
+    writer.writerows([row.get(column, "") for column in table.columns] for row in table.rows)
     return text.getvalue()

@@ -14,14 +14,13 @@ from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
     Running,
     console,
-    new_place,
     prepare,
     reporting,
     run_confirmation,
     run_dry,
     run_search,
 )
-from distill_tune.errors import InputError, StudyError, Text
+from distill_tune.errors import InputError, Text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -89,33 +88,16 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.search.opening import (
-            check_same,
-            load_images,
-            located,
-            read_study,
-            with_absolute_root,
-        )
-        from distill_tune.search.outcome import resume_command
+        from distill_tune.search.opening import Wish, open_new
 
         changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
-        typed, document = read_study(space, assignments or [], changes)
-        study = with_absolute_root(typed)
-        directory = new_place(storage, study.study)
-        if directory.exists():
-            if not resume:
-                raise StudyError(
-                    f"{directory.root}: got a study that is there already, expected "
-                    f"another --name, or --resume (the same as: {resume_command(directory)})"
-                )
-            check_same(directory, study, allow_changed=allow_changed)
-        images = load_images(typed, document)
+        wish = Wish(space, storage, assignments or [], changes)
+        found = open_new(wish, resume=resume, allow_changed=allow_changed)
         options = Running(address, not no_shared_stages, as_json, allow_changed)
-        with located(document):
-            if dry_run:
-                run_dry(study, directory, images, options, began)
-            else:
-                run_search(study, directory, images, options)
+        if dry_run:
+            run_dry(found, options, began)
+        else:
+            run_search(found, options)
 
 
 @app.command()
@@ -132,16 +114,11 @@ def resume(  # noqa: PLR0913 - the options of the command line
     """Go on with a study that was interrupted, or give it more trials."""
     with reporting():
         prepare(address)
-        from distill_tune.records import StudyDirectory
-        from distill_tune.search.opening import load_images, located, stored_study
+        from distill_tune.search.opening import open_stored
 
-        directory = StudyDirectory(study_dir)
         changes = {"--num-trials": num_trials, "--time-budget": time_budget}
-        study, document = stored_study(directory, changes)
-        images = load_images(study, document)
-        options = Running(address, not no_shared_stages, as_json, allow_changed)
-        with located(document):
-            run_search(study, directory, images, options)
+        found = open_stored(study_dir, changes)
+        run_search(found, Running(address, not no_shared_stages, as_json, allow_changed))
 
 
 @app.command()
@@ -202,18 +179,12 @@ def confirm(  # noqa: PLR0913 - the options of the command line
     """Say whether the gain is real: the best configuration against its rivals, on fresh seeds."""
     with reporting():
         prepare(address)
-        from distill_tune.records import StudyDirectory
-        from distill_tune.search.confirm_plan import planned
-        from distill_tune.search.opening import load_images, located, stored_study
+        from distill_tune.search.commands import open_to_confirm
 
-        directory = StudyDirectory(study_dir)
-        study, document = stored_study(directory)
         asked = {"top": top, "seeds": seeds, "arms": arms, "tune_arms": tune_arms or None}
-        study = study.model_copy(update={"confirm": planned(study, asked)})
-        images = load_images(study, document)
+        found = open_to_confirm(study_dir, asked)
         options = Running(address, not no_shared_stages, as_json)
-        with located(document):
-            run_confirmation(study, directory, images, options, is_again=read_test_again)
+        run_confirmation(found, options, is_again=read_test_again)
 
 
 def main() -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 
-from distill_tune.errors import DistillTuneError, InputError
+from distill_tune.errors import DistillTuneError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from distill_tune.confirmation import Confirmation
     from distill_tune.records import StudyDirectory
-    from distill_tune.search.run import Session
-    from distill_tune.study import Study
+    from distill_tune.search.commands import Terms
+    from distill_tune.search.opening import Opened
     from distill_tune.trials import StudyState
 
 INTERRUPTED = 130
@@ -32,6 +32,13 @@ class Running(NamedTuple):
     as_json: bool
     allow_changed: bool = False
 
+    @property
+    def terms(self) -> "Terms":
+        """The same, for whoever computes."""
+        from distill_tune.search.commands import Terms
+
+        return Terms(shlex.join(sys.argv), self.address, self.is_sharing, self.allow_changed)
+
 
 def prepare(address: str | None) -> None:
     """Set Ray's environment, before anything imports it."""
@@ -40,85 +47,52 @@ def prepare(address: str | None) -> None:
     set_environment(address)
 
 
-def new_place(storage: str, name: str) -> "StudyDirectory":
-    """Return the directory of a study that may be new."""
-    from distill_tune.records import StudyDirectory
-
-    if not storage:
-        raise InputError("--storage", got=storage, expected="a folder or a URI")
-    directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
-    directory.refuse_unusable()
-    return directory
-
-
-def run_search(study: "Study", directory: "StudyDirectory", images: Any, options: Running) -> None:
+def run_search(opened: "Opened", options: Running) -> None:
     """Search, and confirm if the study asks for it; print what came of it."""
+    from distill_tune.search.commands import search_study
     from distill_tune.search.outcome import resume_command
-    from distill_tune.search.progress import Progress
-    from distill_tune.search.run import Session
 
     output = console(as_json=options.as_json)
-    with Progress(output, study) as progress:
-        session = Session(
-            study,
-            directory,
-            images,
-            progress,
-            address=options.address,
-            command=shlex.join(sys.argv),
-            allow_changed=options.allow_changed,
-            is_sharing=options.is_sharing,
-        )
-        try:
-            state = session.run()
-        except KeyboardInterrupt:
-            fail(session.interrupted_message(), INTERRUPTED)
-    found = _finish(session, state, output, as_json=options.as_json)
-    if study.confirm is not None and state.sessions[-1].status == "finished":
-        command = resume_command(directory)
-        confirmed = _confirmed(study, directory, images, output, options, go_on=command)
-        found |= {"confirmation": confirmed}
+    try:
+        state = search_study(opened, output, options.terms)
+    except KeyboardInterrupt as interrupt:
+        fail(str(interrupt), INTERRUPTED)
+    found = _finish(opened, state, output, as_json=options.as_json)
+    if opened.study.confirm is not None and state.sessions[-1].status == "finished":
+        command = resume_command(opened.directory)
+        found |= {"confirmation": _confirmed(opened, output, options, go_on=command)}
     if options.as_json:
         typer.echo(json.dumps(found))
 
 
-def run_dry(
-    study: "Study", directory: "StudyDirectory", images: Any, options: Running, began: float
-) -> None:
+def run_dry(opened: "Opened", options: Running, began: float) -> None:
     """Print what a search would take; it is not begun."""
     from distill_tune.search.dry_run import Setting, dry_run
     from distill_tune.search.dry_run_view import dry_run_json, dry_run_view
+    from distill_tune.search.opening import located
 
     output = console(as_json=options.as_json)
-    setting = Setting(directory, options.address, options.is_sharing, began)
+    setting = Setting(opened.directory, options.address, options.is_sharing, began)
     say = partial(output.print, markup=False, soft_wrap=True)
-    found = dry_run(study, images, setting, say)
+    with located(opened.document):
+        found = dry_run(opened.study, opened.images, setting, say)
     for part in dry_run_view(found):
         output.print(part)
     if options.as_json:
         typer.echo(json.dumps(dry_run_json(found)))
 
 
-def run_confirmation(
-    study: "Study",
-    directory: "StudyDirectory",
-    images: Any,
-    options: Running,
-    *,
-    is_again: bool,
-) -> None:
+def run_confirmation(opened: "Opened", options: Running, *, is_again: bool) -> None:
     """Confirm, and print what came of it."""
     command = shlex.join(["distill-tune", *sys.argv[1:]])
     output = console(as_json=options.as_json)
-    found = _confirmed(study, directory, images, output, options, go_on=command, is_again=is_again)
+    found = _confirmed(opened, output, options, go_on=command, is_again=is_again)
     if options.as_json:
         typer.echo(json.dumps(found))
 
 
-def _confirmed(  # noqa: PLR0913 - what both ways to a confirmation differ in
-    study: "Study",
-    directory: "StudyDirectory",
-    images: Any,
+def _confirmed(
+    opened: "Opened",
     output: "Console",
     options: Running,
     *,
@@ -126,32 +100,32 @@ def _confirmed(  # noqa: PLR0913 - what both ways to a confirmation differ in
     is_again: bool = False,
 ) -> dict[str, Any]:
     from distill_tune.confirmation_view import as_json, confirmation_view
-    from distill_tune.search.confirm import FILES, confirm_study
-    from distill_tune.search.confirm_workshop import How
+    from distill_tune.search.commands import confirm_opened
+    from distill_tune.search.confirm import FILES
 
-    how = How(options.address, shlex.join(sys.argv), options.is_sharing, is_again)
     try:
-        found: Confirmation = confirm_study(study, directory, images, output, how)
+        found: Confirmation = confirm_opened(opened, output, options.terms, is_again=is_again)
     except KeyboardInterrupt:
         fail(f"interrupted; what is done is recorded, go on with:\n  {go_on}", INTERRUPTED)
     for part in confirmation_view(found):
         output.print(part)
-    paths = [*(directory.path(name) for name in FILES), *write_page(directory, output)]
+    paths = [opened.directory.path(name) for name in FILES]
+    paths += write_page(opened.directory, output)
     for path in paths:
         output.print(f"written: {path}", markup=False, soft_wrap=True)
     return as_json(found) | {"paths": paths}
 
 
 def _finish(
-    session: "Session", state: "StudyState", output: "Console", *, as_json: bool
+    opened: "Opened", state: "StudyState", output: "Console", *, as_json: bool
 ) -> dict[str, Any]:
     from distill_tune.search.outcome import outcome_json, outcome_view, require_success
 
     status = state.sessions[-1].status
-    write_page(session.directory, output)
-    for part in outcome_view(session.study, session.directory, status):
+    write_page(opened.directory, output)
+    for part in outcome_view(opened.study, opened.directory, status):
         output.print(part, soft_wrap=isinstance(part, str))
-    found = outcome_json(session.study, session.directory, status)
+    found = outcome_json(opened.study, opened.directory, status)
     if status == "interrupted":
         if as_json:
             typer.echo(json.dumps(found))
