@@ -20,7 +20,7 @@ LAYERS = (
     ("document",),
     ("reading", "wording"),
     ("config", "interfaces"),
-    ("dimensions",),
+    ("dimensions", "keywords"),
     ("space",),
     ("trials", "storage", "distributions"),
     ("tables", "mirror", "event_log", "packing", "fold", "confirm_log", "estimate"),
@@ -32,9 +32,10 @@ LAYERS = (
     ("arms", "model"),
     ("study_parts",),
     ("study", "tracking", "status"),
-    ("terminal", "training", "confirmation_view"),
+    ("terminal", "training", "confirmation_view", "results"),
     ("report",),
     ("search",),
+    ("api",),
     ("cli",),
 )
 """Rooms from the lowest up: one imports only what stands lower, never its neighbours."""
@@ -47,6 +48,7 @@ OWNERS = {
     "torchvision": {"backbones", "datasets", "distill"},
     "sklearn": {"datasets", "plots", "model"},
     "matplotlib": {"plots", "search"},
+    "pandas": {"results"},
     "mlxtend": {"datasets"},
     "PIL": {"datasets"},
     "scipy": {"distill", "evidence"},
@@ -57,7 +59,7 @@ OWNERS = {
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "confirmation_view", "search"},
+    "rich": {"cli", "terminal", "confirmation_view", "search", "api"},
 }
 """A library that is not listed here may be used everywhere."""
 
@@ -74,6 +76,7 @@ TORCH_FREE |= {
     "records",
 }
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
+TORCH_FREE |= {"keywords", "results"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 TORCH_FREE |= {"estimate"}
 
@@ -202,6 +205,8 @@ def test_the_rooms_that_read_a_study_do_not_name_torch() -> None:
     "work",
     [
         "import distill_tune.terminal",
+        "import distill_tune.api",
+        "from distill_tune import confirm, load_study, search, train; load_study('{study}').best",
         "from distill_tune.cli import app; app(['--help'], standalone_mode=False)",
         "from distill_tune.cli import app; app(['search', '--help'], standalone_mode=False)",
         "from distill_tune.cli import app; app(['status', '{study}'], standalone_mode=False)",

@@ -88,7 +88,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.search.opening import Wish, open_new
+        from distill_tune.search.opened import Wish, open_new
 
         changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
         wish = Wish(space, storage, assignments or [], changes)
@@ -114,7 +114,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
     """Go on with a study that was interrupted, or give it more trials."""
     with reporting():
         prepare(address)
-        from distill_tune.search.opening import open_stored
+        from distill_tune.search.opened import open_stored
 
         changes = {"--num-trials": num_trials, "--time-budget": time_budget}
         found = open_stored(study_dir, changes)

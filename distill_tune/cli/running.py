@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from distill_tune.confirmation import Confirmation
     from distill_tune.records import StudyDirectory
     from distill_tune.search.commands import Terms
-    from distill_tune.search.opening import Opened
+    from distill_tune.search.opened import Opened
     from distill_tune.trials import StudyState
 
 INTERRUPTED = 130

@@ -8,7 +8,8 @@ from distill_tune.records import StudyDirectory
 from distill_tune.search.confirm import confirm_study
 from distill_tune.search.confirm_plan import planned
 from distill_tune.search.confirm_workshop import How
-from distill_tune.search.opening import Opened, load_images, located, stored_study
+from distill_tune.search.opened import Opened
+from distill_tune.search.opening import load_images, located, stored_study
 from distill_tune.search.progress import Progress
 from distill_tune.search.run import Session
 from distill_tune.trials import StudyState

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from distill_tune import __version__
 from distill_tune.config import (
@@ -20,7 +20,6 @@ from distill_tune.errors import InputError, StudyError
 from distill_tune.event_log import LOG_FILE
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, TRIALS_FILE, StudyDirectory
-from distill_tune.search.outcome import resume_command
 from distill_tune.study import ALLOWABLE_CHANGES, Study, differences
 from distill_tune.trials import Event
 
@@ -32,74 +31,6 @@ _FIELDS = {
     "--num-trials": "search.num_trials",
     "--time-budget": "search.time_budget_s",
 }
-
-
-class Opened(NamedTuple):
-    """A study that is known to be good, with all that goes with it.
-
-    Attributes:
-        study: As checked.
-        directory: Where it lies, or will.
-        images: Its data.
-        document: Where it was read: knows the places of fields.
-    """
-
-    study: Study
-    directory: StudyDirectory
-    images: ImageData
-    document: Document
-
-
-class Wish(NamedTuple):
-    """What a user says of a study that may be new.
-
-    Attributes:
-        space: A YAML file, or what would stand in one.
-        storage: Folder or URI of studies.
-        assignments: ``path=value`` changes of the space.
-        options: Further changes.
-    """
-
-    space: Path | Mapping[str, Any]
-    storage: str
-    assignments: list[str]
-    options: Options
-
-
-def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
-    """Return a study that may be there already, if it may be gone on with.
-
-    Raises:
-        InputError, InputErrors: With the place of everything that is wrong.
-        StudyError: It is there and not to be resumed, or was begun otherwise.
-    """
-    typed, document = read_study(wish.space, wish.assignments, wish.options)
-    study = with_absolute_root(typed)
-    directory = _new_place(wish.storage, study.study)
-    if directory.exists():
-        if not resume:
-            raise StudyError(
-                f"{directory.root}: got a study that is there already, expected "
-                f"another --name, or --resume (the same as: {resume_command(directory)})"
-            )
-        check_same(directory, study, allow_changed=allow_changed)
-    return Opened(study, directory, load_images(typed, document), document)
-
-
-def open_stored(root: str, options: Options | None = None) -> Opened:
-    """Return a study that is there, with options applied; raises as :func:`stored_study`."""
-    directory = StudyDirectory(root)
-    study, document = stored_study(directory, options)
-    return Opened(study, directory, load_images(study, document), document)
-
-
-def _new_place(storage: str, name: str) -> StudyDirectory:
-    """Return the directory of a study that may be new."""
-    if not storage:
-        raise InputError("--storage", got=storage, expected="a folder or a URI")
-    directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
-    directory.refuse_unusable()
-    return directory
 
 
 def read_study(

@@ -1,0 +1,249 @@
+"""The commands for Python: what they return is typed, what goes wrong is an exception of ours.
+
+Exceptions are those of ``distill_tune.errors``; what a user can cause is an ``InputError``, an
+``InputErrors`` or a ``StudyError``, its message ``where: got X, expected Y``.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from distill_tune.confirmation import Confirmation
+from distill_tune.keywords import (
+    FileName,
+    assignment_options,
+    python_words,
+    require_count,
+    space_argument,
+)
+from distill_tune.results import StudyResult, TrainedModel, load_study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from distill_tune.search.commands import Terms
+    from distill_tune.search.opened import Opened
+
+
+def search(  # noqa: PLR0913 - the options of the command
+    space: FileName | Mapping[str, Any],
+    *,
+    storage: FileName = "runs",
+    name: str | None = None,
+    num_trials: int | None = None,
+    time_budget_s: float | None = None,
+    assignments: Mapping[str, object] | None = None,
+    resume: bool = False,
+    allow_changed: bool = False,
+    share_stages: bool = True,
+    address: str | None = None,
+    progress: bool = True,
+) -> StudyResult:
+    """Find the best configuration of every backbone of a study, as ``distill-tune search`` does.
+
+    Args:
+        space: The study: a YAML file, or the mapping that would stand in one.
+        storage: Folder or URI below which the study gets a folder of its name.
+        name: Of the study, instead of the one in ``space``.
+        num_trials: In total, those of an earlier session included.
+        time_budget_s: Seconds after which to stop; ``resume`` goes on.
+        assignments: Further changes of ``space``: dotted path -> value, such as
+            ``{"trial.joint.epochs": 8, "backbones.0.name": "resnet18"}``.
+        resume: Go on with the study if it is there already.
+        allow_changed: Go on though version, ``data.root``, ``search.seed`` or
+            ``search.num_startup_trials`` changed.
+        share_stages: Compute what trials have in common once; the same numbers, sooner.
+        address: Of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://...``); None: Ray is started on
+            this machine and stopped at the end.
+        progress: Print what happens, on stdout.
+
+    Returns:
+        The study; its ``status`` is ``finished``, or ``time_budget``. Where the study has a
+        ``confirm:``, the confirmation is done, too.
+
+    Raises:
+        InputError, InputErrors: Of everything that is wrong in ``space`` or an argument.
+        StudyError: It is there and ``resume`` is not set, was begun otherwise, or is in use.
+        NoTrialSucceededError: All trials failed; the message has the reasons.
+        DiskFullError: No room; make some and resume.
+        KeyboardInterrupt: What is done is kept; the message says how to go on.
+    """
+    with python_words():
+        terms = _terms("search", address, share_stages=share_stages, allow_changed=allow_changed)
+        from distill_tune.search.opened import Wish, open_new
+
+        options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget_s}
+        changes = assignment_options(assignments)
+        wish = Wish(space_argument(space), os.fspath(storage), changes, options)
+        opened = open_new(wish, resume=resume, allow_changed=allow_changed)
+        return _search(opened, terms, _console(progress=progress))
+
+
+def resume(  # noqa: PLR0913 - the options of the command
+    study: FileName,
+    *,
+    num_trials: int | None = None,
+    time_budget_s: float | None = None,
+    allow_changed: bool = False,
+    share_stages: bool = True,
+    address: str | None = None,
+    progress: bool = True,
+) -> StudyResult:
+    """Go on with a study that was interrupted, or give it more trials: ``num_trials`` in total.
+
+    ``study`` is its directory, or what :func:`search` or :func:`load_study` returned; the other
+    arguments, the result and the errors are as for :func:`search`.
+    """
+    with python_words():
+        terms = _terms("resume", address, share_stages=share_stages, allow_changed=allow_changed)
+        from distill_tune.search.opened import open_stored
+
+        options = {"--num-trials": num_trials, "--time-budget": time_budget_s}
+        opened = open_stored(os.fspath(study), options)
+        return _search(opened, terms, _console(progress=progress))
+
+
+def confirm(  # noqa: PLR0913 - the options of the command
+    study: FileName,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    arms: Sequence[str] | None = None,
+    tune_arms: bool = False,
+    read_test_again: bool = False,
+    share_stages: bool = True,
+    address: str | None = None,
+    progress: bool = True,
+) -> Confirmation:
+    """Say whether the gain is real, as ``distill-tune confirm`` does; the same call resumes it.
+
+    Args:
+        study: Its directory, or what ``search`` or ``load_study`` returned.
+        top: How many of each backbone's best configurations are trained anew to choose one.
+        seeds: Fresh seeds of every arm; an interval needs three.
+        arms: Names of what to compare, or ``"all"``; None: as the study says.
+        tune_arms: Give each arm a search of its own, with the budget that the method had.
+        read_test_again: Train and test once more what was tested already; the records show it.
+        share_stages: As for :func:`search`.
+        address: As for :func:`search`.
+        progress: As for :func:`search`.
+
+    Returns:
+        Per backbone the arms with accuracies on the test split by seed, in [0, 1], paired gains
+        with their 95 % intervals, and a verdict in words. Tables lie in ``confirm/`` of the study.
+
+    Raises:
+        InputError: There is no such arm, or there are no test images.
+        StudyError: There is no study, no trial of it has a value, or it is in use.
+        KeyboardInterrupt: What is recorded stays; the message says how to go on.
+    """
+    with python_words():
+        require_count("top", top)
+        require_count("seeds", seeds)
+        terms = _terms("confirm", address, share_stages=share_stages)
+        from distill_tune.search.commands import open_to_confirm
+
+        names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
+        asked = {"top": top, "seeds": seeds, "arms": names, "tune_arms": tune_arms or None}
+        opened = open_to_confirm(os.fspath(study), asked)
+        console = _console(progress=progress)
+        return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)
+
+
+def train(
+    config: FileName,
+    out: FileName,
+    *,
+    assignments: Mapping[str, object] | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+) -> TrainedModel:
+    """Train one configuration through all stages and write the model.
+
+    Args:
+        config: A trial's whole configuration, such as ``study.best["resnet50"].config``.
+        out: The model's folder; made, and refused if it holds anything.
+        assignments: Changes of the configuration: dotted path -> value.
+        threads: CPU threads meanwhile; a trial's own give its very numbers.
+        progress: Print a line per report, on stdout.
+
+    Raises:
+        InputError, InputErrors: A configuration that is not usable, a folder that is not empty.
+        DivergedError: The training cannot go on.
+    """
+    with python_words(), _threads(threads):
+        from distill_tune.training import train_model
+
+        say = partial(_console(progress=progress).print, markup=False, soft_wrap=True)
+        made = train_model(Path(config), Path(out), assignment_options(assignments), say=say)
+    paths = {what: Path(path) for what, path in made["paths"].items()}
+    return TrainedModel(validation_accuracy=made["validation_accuracy"], **paths)
+
+
+def _search(opened: "Opened", terms: "Terms", console: "Console") -> StudyResult:
+    from distill_tune.search.commands import search_study
+    from distill_tune.search.outcome import require_success, resume_command
+
+    state = search_study(opened, console, terms)
+    root, status = opened.directory.root, state.sessions[-1].status
+    go_on = f"resume({root!r}), or in a terminal with:\n  {resume_command(opened.directory)}"
+    if status == "interrupted":
+        _interrupted(go_on)
+    if status == "finished":
+        require_success(state)
+        if opened.study.confirm is not None:
+            _confirm(opened, terms, console, go_on=go_on)
+    return load_study(root)
+
+
+def _confirm(
+    opened: "Opened", terms: "Terms", console: "Console", *, go_on: str, is_again: bool = False
+) -> Confirmation:
+    from distill_tune.search.commands import confirm_opened
+
+    try:
+        return confirm_opened(opened, console, terms, is_again=is_again)
+    except KeyboardInterrupt:
+        _interrupted(go_on)
+
+
+def _interrupted(go_on: str) -> NoReturn:
+    raise KeyboardInterrupt(f"interrupted; what is done is recorded, go on with {go_on}") from None
+
+
+def _terms(
+    verb: str, address: str | None, *, share_stages: bool, allow_changed: bool = False
+) -> "Terms":
+    """Set Ray's environment, before anything imports it, and return how to run."""
+    from distill_tune.search.environment import prepare
+
+    prepare(address)
+    from distill_tune.search.commands import Terms
+
+    return Terms(f"distill_tune.{verb}()", address, share_stages, allow_changed)
+
+
+def _console(*, progress: bool) -> "Console":
+    """Return where progress goes: a live view in a terminal, in a notebook a line per event."""
+    from rich.console import Console
+
+    if progress:
+        return Console(highlight=False, force_jupyter=False)
+    return Console(quiet=True, force_terminal=False, force_jupyter=False)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads meanwhile."""
+    require_count("threads", count)
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

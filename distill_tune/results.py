@@ -1,0 +1,181 @@
+"""What Python's users get: a study, its winners, its tables, a trained model; reads plain files."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_tune.confirmation import Confirmation, confirmation
+from distill_tune.errors import DistillTuneError
+from distill_tune.fold import fold
+from distill_tune.records import StudyDirectory
+from distill_tune.status import StudyStatus, study_status
+from distill_tune.tables import Table, epoch_rows, trial_rows
+from distill_tune.trials import StudyState, TrialRecord, best
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial of a backbone.
+
+    Attributes:
+        name: Of the trial, such as ``resnet50-0003``.
+        value: Its best objective on the validation split, in [0, 1]; too good, for it was chosen
+            by it.
+        params: The sampled values by dotted path.
+        config: Its whole configuration as a YAML file, for ``train``; None until a session ended.
+        model: Folder of its weights, class names and transforms; None where not kept.
+        trial: All that is recorded of it; its ``status`` is complete, or pruned or running where
+            none is.
+    """
+
+    name: str
+    value: float
+    params: Mapping[str, Any]
+    config: str | None
+    model: str | None
+    trial: TrialRecord = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as it stood when it was read; a search that goes on does not change it.
+
+    It stands for its directory where a function takes one: ``confirm(study)``.
+
+    Attributes:
+        name: Such as ``resnet``.
+        path: Absolute path or URI of its directory.
+        status: ``new``, ``running``, ``interrupted``, ``time_budget``, ``failed`` or ``finished``.
+        state: Everything recorded: trials by number, shared stages, sessions, warnings.
+        best: Backbone to its winner; a backbone of which no trial has a value is missing.
+        confirmation: Arms, paired gains and verdicts; None before ``confirm``.
+    """
+
+    name: str
+    path: str
+    status: StudyStatus
+    state: StudyState
+    best: Mapping[str, Winner]
+    confirmation: Confirmation | None
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials, by number."""
+        return tuple(self.state.trials.values())
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        winners = ", ".join(
+            f"{backbone}: {winner.name} {winner.value:.4f}"
+            for backbone, winner in self.best.items()
+        )
+        return (
+            f"<study {self.name}: {self.status}, {len(self.trials)} trials, "
+            f"best {winners or 'none'}, at {self.path}>"
+        )
+
+    def trials_frame(self) -> "pd.DataFrame":
+        """Return a row per trial, by number: the columns of ``trials.csv``.
+
+        ``number``, ``name``, ``backbone``, ``state``, ``reason``, ``value`` (the best objective
+        of any epoch, in [0, 1]), ``epochs``; then the params by dotted path, seconds per stage as
+        ``seconds/<stage>`` and the last epoch's metrics. What a trial lacks is NaN.
+
+        Raises:
+            DistillTuneError: pandas is not installed.
+        """
+        return _frame(trial_rows(self.state))
+
+    def epochs_frame(self) -> "pd.DataFrame":
+        """Return a row per trial and epoch, the learning curves: the columns of ``epochs.csv``.
+
+        ``number``, ``name`` and ``epoch`` (from 1), then that epoch's metrics, rates in [0, 1],
+        and the seconds that it took. What an epoch lacks is NaN.
+
+        Raises:
+            DistillTuneError: pandas is not installed.
+        """
+        return _frame(epoch_rows(self.state))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model folder, as ``train`` wrote it.
+
+    Attributes:
+        validation_accuracy: In [0, 1], of the weights that were written.
+        weights: The classifier's, as safetensors.
+        generator: The generator's, as safetensors.
+        model: JSON: backbone, class names, transforms.
+        config: YAML: the whole configuration.
+    """
+
+    validation_accuracy: float
+    weights: Path
+    generator: Path
+    model: Path
+    config: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds all of them."""
+        return self.model.parent
+
+
+def load_study(path: "str | os.PathLike[str]") -> StudyResult:
+    """Return a study as it stands, running, interrupted or finished; imports no torch and no Ray.
+
+    Args:
+        path: Its directory, such as ``runs/resnet``, or a URI.
+
+    Raises:
+        StudyError: There is none, or its records cannot be read.
+    """
+    directory = StudyDirectory(os.fspath(path))
+    directory.require()
+    events = directory.events()
+    state = fold(events)
+    winners = {backbone: _winner(directory, best(state, backbone)) for backbone in state.backbones}
+    return StudyResult(
+        name=directory.name,
+        path=directory.path(),
+        status=study_status(state, directory.in_use(), time.time()),
+        state=state,
+        best={backbone: winner for backbone, winner in winners.items() if winner is not None},
+        confirmation=confirmation(events),
+    )
+
+
+def _winner(directory: StudyDirectory, trial: TrialRecord | None) -> Winner | None:
+    if trial is None or trial.value is None:
+        return None
+    return Winner(
+        name=trial.name,
+        value=trial.value,
+        params=trial.params,
+        config=_path(directory, f"best/{trial.backbone}.yaml"),
+        model=_path(directory, f"models/{trial.name}"),
+        trial=trial,
+    )
+
+
+def _path(directory: StudyDirectory, name: str) -> str | None:
+    return directory.path(name) if directory.has(name) else None
+
+
+def _frame(table: Table) -> "pd.DataFrame":
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise DistillTuneError(
+            f"pandas: got none ({error}), expected it for a frame: pip install pandas"
+        ) from error
+    return pd.DataFrame(table.rows, columns=table.columns)

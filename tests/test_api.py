@@ -1,0 +1,253 @@
+"""The commands from Python: the README's example, results, errors in its words, an interrupt."""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import distill_tune
+from distill_tune import confirm, load_study, resume, search, train
+from distill_tune.document import Document
+from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
+from distill_tune.records import StudyDirectory
+
+ROOT = Path(distill_tune.__file__).parents[1]
+SPACE: dict[str, Any] = {
+    "study": "tiny",
+    "data": {"kind": "digits", "train_per_class": 6, "val_per_class": 10},
+    "backbones": ("squeezenet1_1",),
+    "trial": {"joint": {"epochs": 3}},
+    "space": {"joint.margin": "uniform(0.05, 0.9)"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def recorded() -> None:
+    """Write a study of three trials that nobody works on: complete, failed, and one under way."""
+    directory = StudyDirectory("runs/two")
+    directory.write_text("study.yaml", "")
+    directory.append({"event": "session_started", "command": "search"})
+    for number, backbone in enumerate(("alexnet", "alexnet", "resnet18")):
+        name, trial = f"{backbone}-{number:04d}", {"trial": number}
+        params = {"joint.margin": number / 4}
+        start = {"event": "trial_started", "name": name, "backbone": backbone, "params": params}
+        directory.append(trial | start)
+    for epoch, value in ((1, 0.5), (2, 0.75)):
+        metrics = {"objective": value, "seconds/joint": 1.5}
+        directory.append({"event": "epoch", "trial": 0, "epoch": epoch, "metrics": metrics})
+    directory.append({"event": "trial_ended", "trial": 0, "status": "complete"})
+    directory.append({"event": "trial_ended", "trial": 1, "status": "failed", "reason": "diverged"})
+    directory.write_text("best/alexnet.yaml", "seed: 0\n")
+
+
+def test_a_study_is_read_with_its_winners() -> None:
+    recorded()
+    study = load_study(Path("runs/two"))
+    assert (study.name, study.path) == ("two", str(Path("runs/two").absolute()))
+    assert study.status == "interrupted"
+    assert [trial.status for trial in study.trials] == ["complete", "failed", "running"]
+    assert list(study.best) == ["alexnet"], "resnet18 has no value yet"
+    winner = study.best["alexnet"]
+    assert (winner.name, winner.value, winner.params) == ("alexnet-0000", 0.75, {"joint.margin": 0})
+    assert winner.config == f"{study.path}/best/alexnet.yaml"
+    assert winner.model is None
+    assert study.confirmation is None
+    assert repr(study) == (
+        f"<study two: interrupted, 3 trials, best alexnet: alexnet-0000 0.7500, at {study.path}>"
+    )
+    assert load_study(study) == study, "it stands for its directory"
+
+
+def test_frames_are_the_tables() -> None:
+    recorded()
+    study = load_study("runs/two")
+    StudyDirectory("runs/two").write_tables()
+    for frame, name in ((study.trials_frame(), "trials"), (study.epochs_frame(), "epochs")):
+        table = pd.read_csv(f"runs/two/{name}.csv")
+        filled = frame.replace("", float("nan"))
+        pd.testing.assert_frame_equal(filled, table, check_dtype=False)
+    trials = study.trials_frame()
+    assert trials["value"].dtype == float
+    assert trials["value"].isna().tolist() == [False, True, True]
+    assert trials.loc[0, "seconds/joint"] == 3.0
+
+
+def test_without_pandas_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(DistillTuneError, match=r"^pandas: .* pip install pandas$"):
+        load_study("runs/two").trials_frame()
+
+
+MISTAKES: dict[str, tuple[Callable[[], object], type[DistillTuneError], str]] = {
+    "a file that is not there": (
+        lambda: search("bda.yaml"),
+        InputError,
+        "file: got 'bda.yaml', expected a file that exists",
+    ),
+    "no space": (
+        lambda: search(3),  # type: ignore[arg-type]
+        InputError,
+        "space: got 3, expected a YAML file, or a mapping of what stands in one",
+    ),
+    "a field of the mapping": (
+        lambda: search({**SPACE, "trial": {"joint": {"epochs": 0}}}),
+        InputError,
+        "space: trial.joint.epochs: got 0, expected a number >= 1",
+    ),
+    "a key of the mapping": (
+        lambda: search({**SPACE, "spac": {}}),
+        InputError,
+        "Did you mean 'space'?",
+    ),
+    "nothing in it": (lambda: search({}), InputErrors, "space: study: got nothing"),
+    "an argument": (
+        lambda: search(SPACE, num_trials=0),
+        InputError,
+        "num_trials 0: search.num_trials: got 0, expected a number >= 1",
+    ),
+    "a name": (lambda: search(SPACE, name="a/b"), InputError, "name a/b: study: got 'a/b'"),
+    "an assignment": (
+        lambda: search(SPACE, assignments={"trial.joint.epochs": Path("x")}),
+        InputError,
+        "assignments trial.joint.epochs=\"x\": trial.joint.epochs: got 'x' (text), expected",
+    ),
+    "assignments of the command line": (
+        lambda: search(SPACE, assignments=["a=1"]),  # type: ignore[arg-type]
+        InputError,
+        "assignments: got ['a=1'], expected a mapping of dotted paths to values",
+    ),
+    "no storage": (lambda: search(SPACE, storage=""), InputError, "storage: got '', expected"),
+    "a study that is there": (
+        lambda: search(SPACE, name="two"),
+        StudyError,
+        "expected another name, or resume=True (the same as: distill-tune resume runs/two)",
+    ),
+    "no study to read": (
+        lambda: load_study("runs/tow"),
+        StudyError,
+        "runs/tow: no study here (no study.yaml). Did you mean 'two'?",
+    ),
+    "no study to resume": (lambda: resume("runs/--name"), StudyError, "runs/--name: no study here"),
+    "seeds": (
+        lambda: confirm("runs/two", seeds=0),
+        InputError,
+        "seeds: got 0, expected a whole number of at least 1",
+    ),
+    "threads": (
+        lambda: train("best.yaml", "out", threads=0),
+        InputError,
+        "threads: got 0, expected a whole number of at least 1",
+    ),
+    "a study to train": (
+        lambda: train("study.yaml", "out"),
+        InputError,
+        "config: got study.yaml, which describes a whole study",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "kind", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_an_exception_in_words_of_python(
+    call: Callable[[], object], kind: type[DistillTuneError], says: str
+) -> None:
+    recorded()
+    Path("study.yaml").write_text("backbones: []\n")
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(kind) as caught:
+        call()
+    assert says in str(caught.value)
+    assert "--num" not in str(caught.value)
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_search_is_a_room_and_a_function_whatever_was_imported_before() -> None:
+    from distill_tune.search.opening import read_study
+
+    assert callable(distill_tune.search)
+    assert list(inspect.signature(search).parameters)[:2] == ["space", "storage"]
+    studied, document = read_study(SPACE, ["search.seed=3"], {})
+    assert (studied.search.seed, type(document)) == (3, Document)
+    assert SPACE["backbones"] == ("squeezenet1_1",), "the caller's mapping stays"
+
+
+def test_there_is_nothing_else_in_the_package() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'serach'"):
+        distill_tune.serach  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_type_checkers_are_told_that_the_package_is_typed() -> None:
+    assert (ROOT / "distill_tune/py.typed").exists()
+    assert 'distill_tune = ["py.typed"]' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+INTERRUPTED = """
+import os, signal
+import distill_tune.search.tuning as tuning
+from distill_tune import search
+
+def stop(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+
+tuning.tune_trials = stop
+try:
+    search({space}, share_stages=False, progress=False)
+except KeyboardInterrupt as interrupt:
+    print(interrupt)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_is_raised_and_says_how_to_go_on() -> None:
+    script = INTERRUPTED.format(space=SPACE)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        "interrupted; what is done is recorded, go on with resume('runs/tiny'), "
+        "or in a terminal with:\n  distill-tune resume runs/tiny\n"
+    )
+    assert load_study("runs/tiny").status == "interrupted"
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "search_spaces", "search_spaces")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    found = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert len(found) == 1
+    # The same with less to compute.
+    less = {
+        "trial.classifier.epochs": 2,
+        "trial.gan.warmup_steps": 10,
+        "trial.gan.triplet_steps": 2,
+    }
+    small = found[0].replace("assignments={", f"assignments={{**{less}, ")
+    assert small != found[0]
+    names: dict[str, Any] = {}
+    exec(compile(small, "README.md", "exec"), names)  # noqa: S102
+    study, model = names["study"], names["model"]
+    assert study.status == "finished"
+    assert len(study.trials) == len(names["trials"]) == 3
+    winner = study.best["resnet18"]
+    assert winner.value == names["trials"]["value"].max()
+    assert Path(winner.model).is_dir()
+    assert len(names["curves"]) == sum(trial.epochs for trial in study.trials)
+    assert model.weights.parent == model.folder == Path("model-first").absolute()
+    assert 0 <= model.validation_accuracy <= 1
+    said = capsys.readouterr().out
+    assert "resnet18-0002: complete" in said or "resnet18-0002: pruned" in said
