@@ -1,0 +1,21 @@
+"""A trained model: its files, and what it is taken home for."""
+
+from distill_tune.model.folder import (
+    FILES,
+    Model,
+    load_classifier,
+    load_generator,
+    load_model,
+    model_config,
+    model_files,
+)
+
+__all__ = [
+    "FILES",
+    "Model",
+    "load_classifier",
+    "load_generator",
+    "load_model",
+    "model_config",
+    "model_files",
+]

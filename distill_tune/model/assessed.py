@@ -1,0 +1,121 @@
+"""Which images a model is judged by: those it was validated on, or somebody else's.
+
+The test split of its own data stays sealed, by whatever path one comes to it, until it is asked
+for by its name.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from distill_tune.datasets import Dataset, unsealed
+from distill_tune.datasets.folder import Folder
+from distill_tune.datasets.labelled import Form, labelled_images, relabelled
+from distill_tune.datasets.paths import absolute
+from distill_tune.datasets.source import Part
+from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ImageData, Split
+from distill_tune.model.folder import CONFIG, Model, model_config
+
+TEST_READ = (
+    "this reads the test split, which the search never saw. Its number is fair once: whoever "
+    "chooses by it (a model, a field, when to stop) makes the next one too good. "
+    "distill-tune confirm compares with rivals, and writes each reading down."
+)
+
+
+class Assessed(NamedTuple):
+    """Images to judge a model by.
+
+    Attributes:
+        split: With labels in the order of the model's classes.
+        name: What they are, for people.
+        remarks: What its user should hear.
+    """
+
+    split: Split
+    name: str
+    remarks: tuple[str, ...]
+
+
+def assessed_images(model: Model, data: Path | None, part: Part | None) -> Assessed:
+    """Return the images that a user names.
+
+    Args:
+        model: Who is to be judged.
+        data: A folder of class folders or an ``.npz`` file; None: the model's own data.
+        part: ``train``, ``val`` or ``test``; None: validation images of its own data, all images
+            of others.
+
+    Raises:
+        InputError: There are none, or of classes that the model does not know.
+    """
+    form = form_of(model)
+    own = None
+    if data is None:
+        own = model_config(model.folder).data
+    elif (model.folder / CONFIG).exists():
+        own = _own(model_config(model.folder).data, data)
+    if own is not None:
+        return _of_its_own(model, own, part or "val")
+    found = labelled_images(Path(str(data)), form, part=part, where="--data")
+    told = f"{len(found.skipped)} unreadable files left out"
+    remarks = tuple([f"{told}, such as {found.skipped[0]}"] if found.skipped else [])
+    return Assessed(found.split, f"{data}" + (f", {part}" if part else ""), remarks)
+
+
+def form_of(model: Model) -> Form:
+    """Return what images have to be for a model."""
+    return Form(model.classes, model.transforms.channels, model.transforms.image_size)
+
+
+def _own(own: Dataset, data: Path) -> Dataset | None:
+    """Return the model's own data if that is where a path leads.
+
+    Raises:
+        InputError: It leads to its test images.
+    """
+    root = getattr(own, "root", None)
+    if root is None:
+        return None
+    here, there = data.absolute().resolve(), absolute(root).resolve()
+    if here == there:
+        return own
+    if isinstance(own, Folder) and there.is_dir():
+        test = own.part_folder("test")
+        if test is not None and here.is_relative_to(test.resolve()):
+            met = Text(f"{data}, the sealed test images of the data that the model was made from")
+            raise InputError("--data", got=met, expected="--split test instead, which says so")
+    return None
+
+
+def _of_its_own(model: Model, own: Dataset, part: Part) -> Assessed:
+    try:
+        images = own.load()
+        with unsealed():
+            split = own.load_test() if part == "test" else getattr(images, part)
+    except InputError as error:
+        where = f"{model.folder / CONFIG}: {error.where}"
+        expected = f"{error.expected} (--data names other images)"
+        raise InputError(where, got=error.got, expected=expected) from error
+    _require_form(model, images)
+    split = relabelled(split, images.classes, model.classes, str(model.folder / CONFIG))
+    remarks = list(images.warnings)
+    if model.digest not in {"", images.digest}:
+        remarks.append(
+            f"these are not the images that the model was made from (digest {model.digest}, now "
+            f"{images.digest}): some may have been trained on"
+        )
+    if part == "test":
+        remarks.append(TEST_READ)
+    name = {"train": "training", "val": "validation", "test": "test"}[part]
+    return Assessed(split, f"{images.name}, {name} split", tuple(remarks))
+
+
+def _require_form(model: Model, images: ImageData) -> None:
+    form, got = form_of(model), (images.channels, images.image_size)
+    if got != form[1:]:
+        raise InputError(
+            str(model.folder / CONFIG),
+            got=Text(f"images of {got[0]}x{got[1]}x{got[1]}"),
+            expected=f"{form.channels}x{form.image_size}x{form.image_size}, as the model takes",
+        )

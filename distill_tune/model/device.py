@@ -1,0 +1,23 @@
+"""Where a model computes, as a user names it."""
+
+import torch
+
+from distill_tune.errors import InputError
+
+
+def chosen_device(name: str | None) -> torch.device:
+    """Return the device of that name; for None a GPU if there is one.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name is None:
+        return torch.device("cuda" if has_gpu else "cpu")
+    names = ["cpu", *(["cuda"] if has_gpu else [])]
+    names += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if name not in names:
+        where = "" if has_gpu else " (torch sees no GPU)"
+        expected = f"{', '.join(names)}{where}"
+        raise InputError("--device", got=name, expected=expected, choices=names)
+    return torch.device(name)

@@ -1,0 +1,114 @@
+"""A model as one program for those who have no distill-tune: torch.export, or ONNX.
+
+Both take images ``[n, channels, image_size, image_size]``, uint8 in 0..255, for any n from 1 on,
+and return logits ``[n, num_classes]``; what ``model.yaml`` says is inside them.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from distill_tune.backbones import Classifier
+from distill_tune.distill.augmentation import to_float
+from distill_tune.errors import InputError, Text
+from distill_tune.model.folder import MODEL, Model
+from distill_tune.storage import storage_at
+
+_ONNX_PACKAGES = ("onnx", "onnxscript")
+_EXAMPLES = 2
+
+
+class _FromPixels(nn.Module):
+    """A classifier of images as they are at rest: uint8 in 0..255."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(to_float(images))
+        return logits
+
+
+def export_model(model: Model, kind: str, out: Path | None) -> Path:
+    """Write a model as one program.
+
+    Args:
+        model: On the CPU.
+        kind: One of ``EXPORTS``.
+        out: The file; None: ``classifier.pt2`` or ``classifier.onnx`` in the model's folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There is no such kind, or what it needs is not installed.
+        StudyError: The file cannot be written.
+    """
+    if kind not in EXPORTS:
+        expected = f"one of {', '.join(EXPORTS)}"
+        raise InputError("--format", got=kind, expected=expected, choices=EXPORTS)
+    suffix, make = EXPORTS[kind]
+    file = out or model.folder / f"classifier{suffix}"
+    if file.suffix != suffix:
+        raise InputError("--out", got=str(file), expected=f"a name that ends in {suffix}")
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        # Of the exporters' own affairs.
+        warnings.simplefilter("ignore")
+        content = make(model)
+    storage_at(str(file.parent)).write(file.name, content)
+    return file
+
+
+def _torch_export(model: Model) -> bytes:
+    program = torch.export.export(
+        _FromPixels(model.classifier).eval(),
+        (_example(model),),
+        dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
+    )
+    buffer = io.BytesIO()
+    said = (model.folder / MODEL).read_text(encoding="utf-8")
+    torch.export.save(program, buffer, extra_files={MODEL: said})
+    return buffer.getvalue()
+
+
+def _onnx(model: Model) -> bytes:
+    missing = [name for name in _ONNX_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            "--format",
+            got=Text(f"onnx without {' and '.join(missing)}"),
+            expected="the optional packages: pip install 'distill-tune[onnx]'",
+        )
+    program = torch.onnx.export(
+        _FromPixels(model.classifier).eval(),
+        (_example(model),),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    said = (model.folder / MODEL).read_text(encoding="utf-8")
+    program.model.metadata_props[MODEL] = said
+    return bytes(program.model_proto.SerializeToString())
+
+
+def _example(model: Model) -> Tensor:
+    shape = (_EXAMPLES, model.transforms.channels, *[model.transforms.image_size] * 2)
+    return torch.zeros(shape, dtype=torch.uint8)
+
+
+EXPORTS: dict[str, tuple[str, Callable[[Model], bytes]]] = {
+    "torch-export": (".pt2", _torch_export),
+    "onnx": (".onnx", _onnx),
+}
+"""Kind -> the end of its file's name, and what makes its content."""

@@ -1,0 +1,218 @@
+"""A model as plain files to take home: written by whoever trained it, read without trust."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import ConfigDict, Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from distill_tune import __version__
+from distill_tune.backbones import Backbone, Classifier
+from distill_tune.config import locate_error, parse, read_yaml, to_yaml
+from distill_tune.distill.state import StateDict
+from distill_tune.distill.trial import Trial
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import Config, ImageData, Metrics, plain
+
+WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"
+GENERATOR = "generator.safetensors"
+FILES = {"weights": WEIGHTS, "generator": GENERATOR, "config": CONFIG, "model": MODEL}
+"""What the files of a model folder are, and their names."""
+CPU = torch.device("cpu")
+
+
+class Transforms(Config):
+    """What an image has to be."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    channels: Literal[1, 3]
+    """1 for grey, 3 for colour."""
+    image_size: int = Field(ge=1, le=1024)
+    """Height and width in pixels."""
+
+
+class _Data(Config):
+    """What is known of the images that it was made from."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    digest: str = ""
+    """Of training and validation images; empty when unknown."""
+
+
+class _Description(Config):
+    """What ``model.yaml`` says, as far as using it needs it: it may be a stranger's."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    backbone: Backbone
+    """The network."""
+    classes: tuple[str, ...] = Field(min_length=2)
+    """Names of the classes, in the order of the logits."""
+    transforms: Transforms
+    """What an image has to be."""
+    data: _Data = _Data()
+    """What it was made from."""
+
+
+class Model(NamedTuple):
+    """A classifier that is ready to be used, and what it has to be given.
+
+    Attributes:
+        folder: Where it was read.
+        classifier: In eval mode; takes images ``[n, channels, image_size, image_size]``, float32
+            in [-1, 1], and returns logits ``[n, num_classes]``.
+        classes: Their names, in the order of the logits.
+        transforms: What an image has to be.
+        digest: Of the images that it was made from; empty when unknown.
+    """
+
+    folder: Path
+    classifier: Classifier
+    classes: tuple[str, ...]
+    transforms: Transforms
+    digest: str
+
+
+def model_files(
+    trial: Trial,
+    images: ImageData,
+    origin: Mapping[str, Any],
+    metrics: Metrics | None = None,
+) -> dict[str, bytes]:
+    """Return the files of a model folder by name; of a trial under way, with its best weights.
+
+    The file that describes the others comes last: where it is, they are.
+
+    Args:
+        trial: In stage 3, or through with it.
+        images: What it was trained on.
+        origin: Whose configuration it is, in plain data: ``study``, ``trial``, ``params``.
+        metrics: Of the weights that are written; None: their accuracy, which the trial knows.
+    """
+    state = trial.state
+    weights = state.classifier.state_dict() if state.stage == "done" else state.best.weights
+    description = {
+        "distill_tune": __version__,
+        "backbone": plain(trial.config.backbone),
+        "classes": list(images.classes),
+        "transforms": {
+            "channels": images.channels,
+            "image_size": images.image_size,
+            "resize": "shorter side to image_size, antialiased, then the centre cut out",
+            "range": "pixels / 127.5 - 1; the network itself resizes and normalises further",
+        },
+        "metrics": metrics or {"val/accuracy": state.best.accuracy},
+        "data": {
+            "name": images.name,
+            "digest": images.digest,
+            "num_train": len(images.train.labels),
+            "num_val": len(images.val.labels),
+        },
+        "made": {**origin, **_circumstances(trial)},
+    }
+    files = {WEIGHTS: save(_plain_weights(weights))}
+    if trial.config.joint.has_gan:
+        files[GENERATOR] = save(_plain_weights(state.gan.ema.module.state_dict()))
+    files[CONFIG] = to_yaml(plain(trial.config)).encode()
+    return files | {MODEL: to_yaml(description).encode()}
+
+
+def _circumstances(trial: Trial) -> dict[str, Any]:
+    is_gpu = trial.data.device.type == "cuda"
+    return {
+        "seed": trial.config.seed,
+        "epochs": trial.state.joint_epoch,
+        "epoch_of_the_weights": trial.state.best.epoch,
+        "torch": str(torch.__version__),
+        "device": torch.cuda.get_device_name(trial.data.device) if is_gpu else "cpu",
+        **({} if is_gpu else {"threads": torch.get_num_threads()}),
+    }
+
+
+def load_model(folder: Path, device: torch.device = CPU) -> Model:
+    """Return the model of a folder, ready to be used.
+
+    Nothing in the folder is run, and nothing is downloaded, whoever wrote it.
+
+    Args:
+        folder: As ``distill-tune train --out`` wrote it.
+        device: Where the classifier is to compute.
+
+    Raises:
+        InputError: A file is missing, damaged or another's; the message names it.
+    """
+    document = read_yaml(folder / MODEL)
+    said = parse(_Description, document)
+    try:
+        classifier = said.backbone.build(
+            num_classes=len(said.classes),
+            channels=said.transforms.channels,
+            image_size=said.transforms.image_size,
+            is_fetching=False,
+        )
+    except InputError as error:
+        named = InputError("backbone", got=error.got, expected=error.expected)
+        raise locate_error(named, document) from error
+    _load_weights(classifier, folder / WEIGHTS, "classifier", MODEL)
+    ready = classifier.eval().requires_grad_(requires_grad=False).to(device)
+    return Model(folder, ready, said.classes, said.transforms, said.data.digest)
+
+
+def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:
+    """Return the classifier of a model folder and its class names; see :func:`load_model`."""
+    model = load_model(folder)
+    return model.classifier, model.classes
+
+
+def model_config(folder: Path) -> TrialConfig:
+    """Return the configuration that a model was trained with.
+
+    Raises:
+        InputError: There is none, or it is not usable.
+    """
+    return parse(TrialConfig, read_yaml(folder / CONFIG))
+
+
+def load_generator(model: Model, device: torch.device = CPU) -> tuple[nn.Module, int]:
+    """Return the averaged generator of a model, in eval mode, and the length of its ``z``.
+
+    It takes ``(z [n, latent_dim], labels [n])`` and returns images in [-1, 1].
+
+    Raises:
+        InputError: The model has none, or its files do not fit each other.
+    """
+    config = model_config(model.folder)
+    if not config.joint.has_gan:
+        raise InputError(
+            str(model.folder),
+            got=Text(f"no generator (joint.extra_images: {config.joint.extra_images})"),
+            expected="a model that was trained with a GAN",
+        )
+    generator = config.gan.build_generator(
+        num_classes=len(model.classes), **model.transforms.model_dump()
+    )
+    _load_weights(generator, model.folder / GENERATOR, "generator", CONFIG)
+    return generator.eval().requires_grad_(requires_grad=False).to(device), config.gan.latent_dim
+
+
+def _load_weights(network: nn.Module, file: Path, what: str, beside: str) -> None:
+    try:
+        network.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            str(file),
+            got=Text(f"no weights of this {what} ({reason[:200]})"),
+            expected=f"a safetensors file as distill-tune train writes it beside its {beside}",
+        ) from error
+
+
+def _plain_weights(weights: StateDict) -> dict[str, torch.Tensor]:
+    return {name: value.cpu().contiguous() for name, value in weights.items()}

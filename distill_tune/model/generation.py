@@ -1,0 +1,187 @@
+"""Synthetic images from a model's generator, and how hard its classifier finds them."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from distill_tune.datasets.image_files import to_png
+from distill_tune.distill.augmentation import to_uint8
+from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.distill.streams import normal, stream
+from distill_tune.errors import InputError
+from distill_tune.model.folder import Model, load_generator
+from distill_tune.plots import contact_sheet
+from distill_tune.plots.figure import png
+from distill_tune.storage import storage_at
+
+CANDIDATES = 8
+"""Images drawn for each that is kept as hard."""
+SHEET, TABLE = "contact_sheet.png", "images.csv"
+_CHUNK = 256
+_COLUMNS, _MAX_ROWS = 8, 48
+
+
+class Wish(NamedTuple):
+    """What is to be made.
+
+    Attributes:
+        classes: Names; empty: all of the model's.
+        num: Images of each class.
+        is_hard: Whether ``CANDIDATES`` times as many are drawn, and those kept to which the
+            classifier gives the least probability of their class.
+        seed: The same gives the same images, on a CPU bit for bit.
+    """
+
+    classes: Sequence[str]
+    num: int
+    is_hard: bool
+    seed: int
+
+
+class Made(NamedTuple):
+    """Images of one class, the hardest first if hard ones were wished for, else as drawn.
+
+    Attributes:
+        label: The class.
+        images: ``[n, channels, size, size]`` uint8, as their files have them.
+        probabilities: ``[n]``: the classifier's, of their class, from those very pixels.
+        taken_for: ``[n]``: its most probable class.
+        num_drawn: How many they were chosen from.
+        share_wrong: Of all that were drawn, the share that was taken for another class.
+    """
+
+    label: int
+    images: Tensor
+    probabilities: Tensor
+    taken_for: Tensor
+    num_drawn: int
+    share_wrong: float
+
+
+def generate(model: Model, wish: Wish) -> Iterator[Made]:
+    """Yield the images of each class.
+
+    Raises:
+        InputError: There is no such class, or no generator.
+    """
+    device = next(model.classifier.parameters()).device
+    labels = [_label(model, name) for name in wish.classes] or list(range(len(model.classes)))
+    generator, latent_dim = load_generator(model, device)
+    for label in labels:
+        yield _made(model, generator, latent_dim, label, wish)
+
+
+def _label(model: Model, name: str) -> int:
+    if name not in model.classes:
+        expected = f"a class of the model: {', '.join(model.classes)}"
+        raise InputError("--class", got=name, expected=expected, choices=model.classes)
+    return model.classes.index(name)
+
+
+@torch.no_grad()
+def _made(model: Model, generator: nn.Module, latent_dim: int, label: int, wish: Wish) -> Made:
+    device = next(generator.parameters()).device
+    total = wish.num * (CANDIDATES if wish.is_hard else 1)
+    kept: tuple[Tensor, ...] = ()
+    num_wrong = 0
+    for chunk in range(-(-total // _CHUNK)):
+        # Drawn on the CPU, whole chunks at a time: neither device nor number changes an image.
+        z = normal((_CHUNK, latent_dim), stream(wish.seed, "z", "generate", label, chunk))
+        labels = torch.full((_CHUNK,), label, device=device)
+        images = to_uint8(generator(z.to(device), labels))[: total - chunk * _CHUNK]
+        _, logits = features_and_logits(model.classifier, images)
+        found = images, logits.softmax(1)[:, label], logits.argmax(1)
+        num_wrong += int((found[2] != label).sum())
+        kept = tuple(torch.cat(pair) for pair in zip(kept, found, strict=True)) if kept else found
+        if wish.is_hard:
+            hardest = kept[1].argsort(stable=True)[: wish.num]
+            kept = tuple(tensor[hardest] for tensor in kept)
+    images, probabilities, taken_for = (tensor.cpu() for tensor in kept)
+    return Made(label, images, probabilities, taken_for, total, num_wrong / total)
+
+
+def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str]:
+    """Write a PNG file for each image in a folder for each class, a table and a contact sheet.
+
+    Returns:
+        The paths of ``images``, ``table`` and ``sheet``.
+    """
+    storage = storage_at(str(out))
+    rows: list[tuple[object, ...]] = []
+    for one in made:
+        folder = _folder_name(model.classes[one.label], one.label)
+        for number, pixels in enumerate(one.images.numpy()):
+            file = f"{folder}/{number:04d}.png"
+            storage.write(file, to_png(pixels))
+            guess = model.classes[int(one.taken_for[number])]
+            probability = f"{one.probabilities[number].item():.6f}"
+            rows.append((file, model.classes[one.label], probability, guess))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([("file", "class", "probability_of_class", "taken_for"), *rows])
+    storage.write(TABLE, text.getvalue().encode())
+    storage.write(SHEET, png(contact_sheet.draw(sheet(model, made))))
+    names = {"images": "", "table": TABLE, "sheet": SHEET}
+    return {what: str((out / name).absolute()) for what, name in names.items()}
+
+
+def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
+    """Return what was made of each class, as plain data without the images."""
+    return [
+        {
+            "class": model.classes[one.label],
+            "num_kept": len(one.images),
+            "num_drawn": one.num_drawn,
+            "share_wrong": one.share_wrong,
+            "mean_probability": one.probabilities.mean().item(),
+        }
+        for one in made
+    ]
+
+
+def remarks(model: Model, made: Sequence[Made]) -> list[str]:
+    """Return what is to be said of a generator that does not do what it is asked."""
+    stray = [one for one in made if one.share_wrong > 0.5]
+    if not stray:
+        return []
+    names = ", ".join(model.classes[one.label] for one in stray)
+    return [
+        f"of class {names} most images are taken for another class: either the generator hardly "
+        "follows its classes (more gan.warmup_steps, or joint.pairing: contrast, would help), or "
+        "the classifier hardly knows them; the hardest of them will show other classes"
+    ]
+
+
+def _folder_name(name: str, label: int) -> str:
+    """Return the class's name, or its number where the name could lead elsewhere."""
+    return name if re.fullmatch(r"\w[\w .+-]{0,99}(?<![ .])", name) else f"class {label}"
+
+
+def sheet(model: Model, made: Sequence[Made]) -> contact_sheet.Sheet:
+    """Return the contact sheet of what was made: the first ones of each class, if all are many."""
+    shown = made[:_MAX_ROWS]
+    num_rows = max(1, _MAX_ROWS // len(shown)) if len(shown) > 1 else _MAX_ROWS
+    rows = []
+    for one in shown:
+        name = model.classes[one.label]
+        for start in range(0, min(len(one.images), num_rows * _COLUMNS), _COLUMNS):
+            part = slice(start, start + _COLUMNS)
+            guesses = [model.classes[label] for label in one.taken_for[part].tolist()]
+            rows.append(
+                contact_sheet.Row(
+                    name if start == 0 else "",
+                    one.images[part].permute(0, 2, 3, 1).numpy(),
+                    one.probabilities[part].tolist(),
+                    tuple("" if guess == name else guess for guess in guesses),
+                )
+            )
+    kept, drawn = len(made[0].images), made[0].num_drawn
+    title = f"the hardest {kept} of {drawn}" if kept < drawn else f"{kept} as drawn"
+    total = sum(len(one.images) for one in made)
+    return contact_sheet.Sheet(f"{title}, of each class", tuple(rows), _COLUMNS, total)

@@ -1,0 +1,32 @@
+"""The folder that a command is to write: usable, or refused before anything is computed."""
+
+import os
+from pathlib import Path
+
+from distill_tune.errors import InputError, Text
+
+
+def refuse_unusable(out: Path, *, beginning: str = "") -> None:
+    """Refuse now what could not be written after hours of work.
+
+    Args:
+        out: The folder; a new one, or an empty one.
+        beginning: Name of a folder in it by which the command knows its own work, to go on with.
+
+    Raises:
+        InputError: It holds anything else, or cannot be made.
+    """
+    expected = "a new or empty folder"
+    try:
+        is_full = out.exists() and (not out.is_dir() or any(out.iterdir()))
+        is_begun = bool(beginning) and (out / beginning).is_dir()
+        above = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    except OSError as error:
+        met = Text(f"{out} ({error.strerror})")
+        raise InputError("--out", got=met, expected=expected) from None
+    if is_full and not is_begun:
+        met = Text(f"{out}, which is there already")
+        raise InputError("--out", got=met, expected=expected)
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        met = Text(f"{out} below {above}")
+        raise InputError("--out", got=met, expected="a place where a folder can be made")

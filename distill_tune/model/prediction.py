@@ -1,0 +1,63 @@
+"""What a model takes image files for."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distill_tune.datasets.image_files import printable
+from distill_tune.datasets.labelled import read_files
+from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.model.assessed import form_of
+from distill_tune.model.folder import Model
+
+_CHUNK = 256
+"""Files decoded together: large images of any number of files need little memory."""
+
+
+class Guess(NamedTuple):
+    """A class, and the probability that the model gives it, in [0, 1]."""
+
+    name: str
+    probability: float
+
+
+class Prediction(NamedTuple):
+    """What one file is taken for.
+
+    Attributes:
+        file: Its path as it was given.
+        guesses: The most probable classes, the first most of all; empty when unreadable.
+        error: Why it cannot be read, else empty.
+    """
+
+    file: str
+    guesses: tuple[Guess, ...]
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        if self.error:
+            return {"file": self.file, "error": self.error}
+        return {"file": self.file, "guesses": [one._asdict() for one in self.guesses]}
+
+
+def predict(model: Model, files: Sequence[Path], top: int = 1) -> Iterator[Prediction]:
+    """Yield a prediction for every file, in their order.
+
+    Args:
+        model: On its device.
+        files: Image files.
+        top: How many classes of each; no more than there are.
+    """
+    device = next(model.classifier.parameters()).device
+    for start in range(0, len(files), _CHUNK):
+        chunk = files[start : start + _CHUNK]
+        images, reasons = read_files(chunk, form_of(model))
+        _, logits = features_and_logits(model.classifier, images.to(device))
+        best = logits.softmax(1).topk(min(top, len(model.classes)), dim=1)
+        rows = zip(chunk, best.values.tolist(), best.indices.tolist(), strict=True)
+        for number, (file, values, labels) in enumerate(rows):
+            reason = reasons.get(number, "")
+            pairs = () if reason else zip(labels, values, strict=True)
+            guesses = tuple(Guess(model.classes[label], value) for label, value in pairs)
+            yield Prediction(printable(str(file)), guesses, reason)

@@ -1,0 +1,116 @@
+"""A model as one program: the classifier's own logits, for any number of images."""
+
+import builtins
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from distill_tune.cli import app
+from distill_tune.distill.augmentation import to_float
+from distill_tune.model import Model, load_model
+from tests.training.tiny import Trained
+
+from .made import description, write_model
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["export", *map(str, arguments)])
+    assert "Traceback" not in result.output
+    return result.exit_code, result.stdout, result.stderr
+
+
+def images(model: Model, count: int) -> Tensor:
+    form = model.transforms
+    generator = torch.Generator().manual_seed(count)
+    shape = (count, form.channels, form.image_size, form.image_size)
+    return torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
+
+
+def largest_difference(model: Model, program: Any) -> float:
+    differences = [
+        (program(given) - model.classifier(to_float(given))).abs().max().item()
+        for given in (images(model, count) for count in (1, 2, 7))
+    ]
+    return max(differences)
+
+
+def test_the_program_gives_the_classifiers_logits(model: Model, here: Path) -> None:
+    status, stdout, stderr = run(model.folder, "--out", "own.pt2")
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines() == [
+        f"written: {here / 'own.pt2'}",
+        "  images: uint8 [n, 1, 8, 8] in 0..255, n from 1 on",
+        "  logits: float32 [n, 10], in the order of the classes",
+    ]
+    files = {"model.yaml": ""}
+    program = torch.export.load("own.pt2", extra_files=files).module()
+    assert largest_difference(model, program) <= 1e-5
+    assert files["model.yaml"] == (model.folder / "model.yaml").read_text("utf-8")
+    assert [path.name for path in here.iterdir()] == ["own.pt2"]
+
+
+@pytest.mark.parametrize("stem", ["small", "imagenet"])
+def test_a_residual_network_with_batch_norm_is_exported_too(here: Path, stem: str) -> None:
+    said = description(["ant", "bee", "cat"], 3, 16)
+    said["backbone"] = {"name": "resnet18", "stem": stem, "input_size": 32, "pretrained": False}
+    model = load_model(write_model(here / "model", said))
+    assert run("model")[0] == 0
+    program = torch.export.load("model/classifier.pt2").module()
+    assert largest_difference(model, program) <= 1e-5
+    # It stands beside the model's own files, which are what is read.
+    assert load_model(here / "model").classes == ("ant", "bee", "cat")
+
+
+def test_the_onnx_program_gives_the_classifiers_logits(model: Model, here: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    status, stdout, stderr = run(model.folder, "--format", "onnx", "--out", "own.onnx")
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith(f"written: {here / 'own.onnx'}\n")
+    session = runtime.InferenceSession("own.onnx", providers=["CPUExecutionProvider"])
+
+    def program(given: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"images": given.numpy()})[0])
+
+    assert largest_difference(model, program) <= 1e-5
+    held = session.get_modelmeta().custom_metadata_map["model.yaml"]
+    assert held == (model.folder / "model.yaml").read_text("utf-8")
+
+
+def test_without_its_packages_onnx_names_the_command_that_installs_them(
+    trained: Trained, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def without(name: str) -> Any:
+        return None if name == "onnxscript" else find(name)
+
+    monkeypatch.setattr("distill_tune.model.export.find_spec", without)
+    assert run(trained.folder, "--format", "onnx", "--out", "own.onnx") == (
+        2,
+        "",
+        "--format: got onnx without onnxscript, expected the optional packages: pip install "
+        "'distill-tune[onnx]'\n",
+    )
+    assert builtins.list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--format onx", "--format: got 'onx', expected one of torch-export, onnx. Did you mean 'o"),
+        ("--out own.onnx", "--out: got 'own.onnx', expected a name that ends in .pt2"),
+        ("--out notes.txt/own.pt2", "--out: got "),
+    ],
+)
+def test_a_mistake_is_named(trained: Trained, here: Path, options: str, message: str) -> None:
+    Path("notes.txt").touch()
+    status, stdout, stderr = run(trained.folder, *options.split())
+    assert (status, stdout) == (2, "")
+    assert stderr.startswith(message)
+    assert [path.name for path in here.iterdir()] == ["notes.txt"]
