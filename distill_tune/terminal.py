@@ -20,6 +20,7 @@ __all__ = [
     "best_table",
     "duration",
     "final_summary",
+    "latest_trials",
     "short_names",
     "status_info",
     "status_json",
@@ -121,6 +122,13 @@ def trials_table(
         for column in table.columns[:-1]:
             column.no_wrap = True
     return table
+
+
+def latest_trials(state: StudyState, count: int) -> StudyState:
+    """Return the study with so many trials only: those that run, then the newest."""
+    trials = sorted(state.trials.values(), key=lambda t: (t.ended_at is None, t.number))
+    shown = sorted(trials[-count:], key=lambda t: t.number)
+    return StudyState({t.number: t for t in shown}, (), (), ())
 
 
 def final_summary(state: StudyState) -> "RenderableType":

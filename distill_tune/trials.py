@@ -4,13 +4,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
 
 Event = dict[str, Any]
 SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "failed"]
+
+INTERRUPTED: Final = "interrupted"
+"""What the terminal is told at the first interrupt; the log hears when the session ends."""
 
 OBJECTIVE = "objective"
 SECONDS = "seconds/"

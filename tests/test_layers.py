@@ -33,7 +33,8 @@ LAYERS = (
     ("study_parts",),
     ("study", "tracking", "status"),
     ("terminal", "training", "confirmation_view", "results"),
-    ("report",),
+    ("event_lines", "report"),
+    ("watch",),
     ("search",),
     ("api",),
     ("cli",),
@@ -59,7 +60,7 @@ OWNERS = {
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "confirmation_view", "search", "api"},
+    "rich": {"cli", "terminal", "confirmation_view", "search", "watch", "api"},
 }
 """A library that is not listed here may be used everywhere."""
 
@@ -76,7 +77,7 @@ TORCH_FREE |= {
     "records",
 }
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
-TORCH_FREE |= {"keywords", "results"}
+TORCH_FREE |= {"keywords", "results", "event_lines", "watch"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 TORCH_FREE |= {"estimate"}
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from distill_tune import __version__
 from distill_tune.cli import model_commands
+from distill_tune.cli.examples import examples
 from distill_tune.cli.options import Json, Sets
 from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
@@ -24,7 +26,6 @@ from distill_tune.errors import InputError, Text
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Search the hyperparameters of GAN distillation, on a laptop or a GPU cluster.",
 )
@@ -66,7 +67,7 @@ def _root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(epilog=examples("search"))
 def search(  # noqa: PLR0913 - the options of the command line
     *,
     space: Annotated[Path, typer.Option(metavar="FILE", help="The study as a YAML file.")],
@@ -100,7 +101,7 @@ def search(  # noqa: PLR0913 - the options of the command line
             run_search(found, options)
 
 
-@app.command()
+@app.command(epilog=examples("resume"))
 def resume(  # noqa: PLR0913 - the options of the command line
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,
@@ -121,35 +122,42 @@ def resume(  # noqa: PLR0913 - the options of the command line
         run_search(found, Running(address, not no_shared_stages, as_json, allow_changed))
 
 
-@app.command()
+@app.command(epilog=examples("status"))
 def status(
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep showing it until no search runs, or Ctrl-C.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say how a study stands; reads plain files only."""
     with reporting():
         from distill_tune.records import StudyDirectory
         from distill_tune.terminal import status_info, status_json, status_table
+        from distill_tune.watch import watch as keep_showing
 
         directory = StudyDirectory(study_dir)
         directory.require()
+        if watch:
+            with suppress(KeyboardInterrupt):
+                keep_showing(directory, console(as_json=as_json))
         info = status_info(directory)
         if as_json:
             typer.echo(json.dumps(status_json(info)))
-        else:
+        elif not watch:
             console(as_json=False).print(status_table(info))
 
 
-app.command()(report)
-app.command()(model_commands.train)
-app.command()(model_commands.evaluate)
-app.command()(model_commands.predict)
-app.command()(model_commands.generate)
-app.command()(model_commands.export)
+app.command(epilog=examples("report"))(report)
+app.command(epilog=examples("train"))(model_commands.train)
+app.command(epilog=examples("evaluate"))(model_commands.evaluate)
+app.command(epilog=examples("predict"))(model_commands.predict)
+app.command(epilog=examples("generate"))(model_commands.generate)
+app.command(epilog=examples("export"))(model_commands.export)
 
 
-@app.command()
+@app.command(epilog=examples("confirm"))
 def confirm(  # noqa: PLR0913 - the options of the command line
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from distill_tune.report import duration
+from distill_tune.terminal import duration
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -73,6 +73,10 @@ class Journal:
         self._add(event)
         self._listen(event, self.state)
 
+    def tell(self, kind: str) -> None:
+        """Tell the listener alone: it is not for the log."""
+        self._listen({"event": kind, "time": time.time()}, self.state)
+
     def _add(self, event: Event) -> None:
         if not self._fold.add(event):
             return

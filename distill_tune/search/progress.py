@@ -10,17 +10,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distill_tune.event_lines import Terms, event_line, standing
 from distill_tune.fold import fold
-from distill_tune.packing import PACKING, gpu_uses, packing_words
+from distill_tune.packing import PACKING
 from distill_tune.study import Study
-from distill_tune.terminal import duration, trials_table
-from distill_tune.trials import Event, StudyState, TrialRecord, best
+from distill_tune.terminal import duration, latest_trials, trials_table
+from distill_tune.trials import INTERRUPTED, Event, StudyState
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 # Of the live view: the summary (up to three lines), the table's title and head, the cursor.
 _OTHER_ROWS, _LEAST_ROWS = 8, 3
+# What is told beside the live view.
+_STAYING = {"stage", "warning", PACKING, INTERRUPTED}
 
 
 class Progress:
@@ -33,6 +36,7 @@ class Progress:
 
     def __init__(self, console: Console, study: Study) -> None:
         self._console, self._study = console, study
+        self._terms = Terms(study.search.metric, study.search.num_trials, study.max_epochs)
         self._state = fold([])
         self._started = time.time()
         self._stages: dict[str, str] = {}
@@ -69,7 +73,7 @@ class Progress:
         if event["event"] == "trial_started":
             self._first_start = min(self._first_start, event["time"])
         line = self._line(event)
-        if line and (self._live is None or event["event"] in {"stage", "warning", PACKING}):
+        if line and (self._live is None or event["event"] in _STAYING):
             self.say(line)
 
     def stage(self, name: str, text: str) -> None:
@@ -82,37 +86,11 @@ class Progress:
             self._stages.pop(name, None)
 
     def _line(self, event: Event) -> str:
-        kind = event["event"]
-        if kind == "stage":
-            found = "found ready" if event["cached"] else f"in {duration(event['seconds'])}"
-            return f"shared stage {event['name']}: {found}"
-        if kind == "warning":
-            return f"warning: {event['text']}"
-        if kind == PACKING:
-            return "".join(packing_words(*found) for found in gpu_uses([event]).items())
-        if kind in {"trial_started", "epoch", "trial_ended"}:
-            return self._trial_line(event, self._state.trials[event["trial"]])
-        return ""
-
-    def _trial_line(self, event: Event, trial: TrialRecord) -> str:
-        if event["event"] == "trial_started":
-            return f"{trial.name}: started  {_params(trial)}"
-        if event["event"] == "epoch":
-            accuracy = event["metrics"].get(self._study.search.metric, float("nan"))
-            epochs = f"epoch {event['epoch']}/{self._study.max_epochs}"
-            return f"{trial.name}: {epochs}  {self._study.search.metric} {accuracy:.4f}"
-        value = "" if trial.value is None else f"  best {trial.value:.4f}"
-        reason = f" ({event['reason']})" if event["reason"] else ""
-        return f"{trial.name}: {event['status']}{reason}{value}  [{self._summary()}]"
+        line = event_line(event, self._state, self._terms)
+        return f"{line}  [{self._summary()}]" if event["event"] == "trial_ended" else line
 
     def _summary(self) -> str:
-        over = sum(t.ended_at is not None for t in self._state.trials.values())
-        parts = [f"{over}/{self._study.search.num_trials} trials"]
-        for backbone in self._study.backbones:
-            winner = best(self._state, backbone.name)
-            if winner is not None and winner.value is not None:
-                parts.append(f"best {winner.name} {winner.value:.4f}")
-        parts.append(duration(time.time() - self._started))
+        parts = [*standing(self._state, self._terms), duration(time.time() - self._started)]
         left = self.seconds_left()
         return ", ".join([*parts, *([f"about {duration(left)} left"] if left else [])])
 
@@ -136,21 +114,6 @@ class Progress:
         )
         stages = [Text(f"{name}: {text}", style="cyan") for name, text in self._stages.items()]
         room = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(stages))
-        latest = _latest(self._state, room)
+        latest = latest_trials(self._state, room)
         rows = [trials_table(latest, is_short=True)] if latest.trials else []
         return Group(head, *stages, *rows)
-
-
-def _latest(state: StudyState, count: int) -> StudyState:
-    """Return the state with as many trials as fit: those that run, then the newest."""
-    trials = sorted(state.trials.values(), key=lambda t: (t.ended_at is None, t.number))
-    shown = sorted(trials[-count:], key=lambda t: t.number)
-    return StudyState({t.number: t for t in shown}, (), (), ())
-
-
-def _params(trial: TrialRecord) -> str:
-    values = (
-        f"{path.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{path}={value}"
-        for path, value in trial.params.items()
-    )
-    return " ".join(values)

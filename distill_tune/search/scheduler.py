@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from distill_tune.rungs import rung_epochs
+from distill_tune.search.interrupts import wait_for_epochs
 
 OBJECTIVE: Final = "objective"
 """The reported metric that trials are compared by: higher is better (mode ``max``)."""
@@ -68,6 +69,9 @@ class AshaPerBackbone(FIFOScheduler):
         max_epochs: Epochs after which a trial is complete.
         reduction_factor: One in so many trials passes a rung; greater than 1.
 
+    Attributes:
+        epoch_s: Seconds of the longest epoch so far; an interrupted search waits accordingly.
+
     Raises:
         InputError: When a number is out of range.
     """
@@ -78,6 +82,7 @@ class AshaPerBackbone(FIFOScheduler):
         self._max_epochs = max_epochs
         self._quantile = 1 - 1 / reduction_factor
         self._tables: dict[str, dict[int, dict[int, Verdict]]] = {}
+        self.epoch_s = 0.0
 
     @property
     def metric(self) -> str:
@@ -92,12 +97,12 @@ class AshaPerBackbone(FIFOScheduler):
     def set_search_properties(self, metric: str | None, mode: str | None, **_spec: object) -> bool:
         return metric in (None, OBJECTIVE) and mode in (None, MODE)
 
-    def on_trial_result(
-        self,
-        tune_controller: object,  # noqa: ARG002
-        trial: Trial,
-        result: dict[str, Any],
-    ) -> str:
+    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:  # noqa: ARG002
+        wait_for_epochs(tune_controller, self.epoch_s)
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        self.epoch_s = max(self.epoch_s, result.get("metrics/seconds/joint", 0.0))
+        wait_for_epochs(tune_controller, self.epoch_s)
         if result.get("failure") or result["training_iteration"] >= self._max_epochs:
             return self.STOP
         return self.STOP if self.judge(_event(trial, result)) else self.CONTINUE

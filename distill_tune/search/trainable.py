@@ -247,8 +247,9 @@ class DistillTrial(tune.Trainable):
     def cleanup(self) -> None:
         """Save what a trial that is stopped on its way has behind it; close what is open."""
         epoch = self._told.get("epoch", 0)
-        if 0 < epoch < self._study.max_epochs:
-            # Of one that is over by a rung, the session deletes it in the end.
+        if epoch > 0:
+            # Whether its last report was heard it does not know; of a trial that is over, the
+            # session deletes it in the end.
             self._checkpoints.save(epoch, partial(self._checkpoint, self._told))
         self._checkpoints.close()
         if self._board is not None:

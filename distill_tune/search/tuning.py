@@ -13,6 +13,7 @@ from distill_tune.distributions import Raw
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.cluster import Slots
+from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.placement import PlacedImages
@@ -109,6 +110,7 @@ def tune_trials(
         sampler, scheduler = make_sampler(study), make_scheduler(study)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())
+        scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
@@ -116,8 +118,8 @@ def tune_trials(
             tune_config=_tune_config(study, present, sampler, scheduler),
             run_config=_run_config(
                 study,
-                callback,
-                packing,
+                [callback, packing, InterruptCallback(journal.tell)],
+                PackingStopper(packing),
                 name=f"{session}-{attempt}" if attempt else session,
                 storage_path=journal.directory.path("ray"),
             ),
@@ -168,8 +170,8 @@ def _tune_config(
 
 def _run_config(
     study: Study,
-    callback: StudyCallback,
-    packing: PackingCallback,
+    callbacks: list[tune.Callback],
+    stopper: PackingStopper,
     *,
     name: str,
     storage_path: str,
@@ -177,8 +179,8 @@ def _run_config(
     return tune.RunConfig(
         name=name,
         storage_path=storage_path,
-        callbacks=[callback, packing],
-        stop=PackingStopper(packing),
+        callbacks=callbacks,
+        stop=stopper,
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
         # Trials write their own: Ray's stop a trial twice, to write it and to copy it.
         checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

@@ -1,0 +1,34 @@
+"""The examples below each command's --help."""
+
+_EXAMPLES = {
+    "search": (
+        "distill-tune search --space search_spaces/resnet.yaml",
+        "distill-tune search --space my.yaml --set data.kind=folder --set data.root=images",
+        "distill-tune search --space my.yaml --num-trials 8 --time-budget 3600",
+        "distill-tune search --space my.yaml --storage s3://bucket/runs --address auto",
+    ),
+    "resume": (
+        "distill-tune resume runs/resnet",
+        "distill-tune resume runs/resnet --num-trials 32",
+        "distill-tune resume runs/resnet --time-budget 3600",
+    ),
+    "status": (
+        "distill-tune status runs/resnet",
+        "distill-tune status runs/resnet --watch",
+        "distill-tune status runs/resnet --json",
+    ),
+    "train": (
+        "distill-tune train --config runs/resnet/best/resnet50.yaml --out model",
+        "distill-tune train --config best/resnet50.yaml --out model --set joint.epochs=20",
+    ),
+    "confirm": (
+        "distill-tune confirm runs/resnet",
+        "distill-tune confirm runs/resnet --seeds 5 --arms all",
+        "distill-tune confirm runs/resnet --tune-arms",
+    ),
+}
+
+
+def examples(command: str) -> str:
+    """Return the epilog of a command; an empty line between two is a line's end in the help."""
+    return "\n\n".join(["Examples:", *_EXAMPLES[command]])

@@ -1,0 +1,90 @@
+"""A study's events in words: a line each, for the terminal and for log files."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from distill_tune.packing import PACKING, gpu_uses, packing_words
+from distill_tune.terminal import duration
+from distill_tune.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
+
+
+class Terms(NamedTuple):
+    """What a study set out to do.
+
+    Attributes:
+        metric: That trials are compared by.
+        num_trials: In total.
+        max_epochs: Of a trial that nobody prunes.
+    """
+
+    metric: str
+    num_trials: int
+    max_epochs: int
+
+
+def terms_of(events: list[Event]) -> Terms | None:
+    """Return the terms of the newest session; None where no sound line tells them."""
+    for event in reversed(events):
+        study = event.get("study")
+        if event["event"] != "session_started" or not isinstance(study, Mapping):
+            continue
+        try:
+            search, epochs = study["search"], study["trial"]["joint"]["epochs"]
+            return Terms(str(search["metric"]), int(search["num_trials"]), int(epochs))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return None
+
+
+def event_line(event: Event, state: StudyState, terms: Terms) -> str:
+    """Return an event in words; empty for one that nobody waits for.
+
+    Args:
+        event: Of the study's log.
+        state: What the log adds up to with it.
+        terms: Of the study.
+    """
+    kind = event["event"]
+    if kind == "stage":
+        found = "found ready" if event["cached"] else f"in {duration(event['seconds'])}"
+        return f"shared stage {event['name']}: {found}"
+    if kind == "warning":
+        return f"warning: {event['text']}"
+    if kind == INTERRUPTED:
+        return "finishing the epoch; Ctrl-C again to stop at once"
+    if kind == PACKING:
+        return "".join(packing_words(*found) for found in gpu_uses([event]).items())
+    if kind in {"trial_started", "epoch", "trial_ended"} and event["trial"] in state.trials:
+        return _trial_line(event, state.trials[event["trial"]], terms)
+    return ""
+
+
+def _trial_line(event: Event, trial: TrialRecord, terms: Terms) -> str:
+    if event["event"] == "trial_started":
+        return f"{trial.name}: started  {_params(trial)}"
+    if event["event"] == "epoch":
+        value = event["metrics"].get(terms.metric, float("nan"))
+        epochs = f"epoch {event['epoch']}/{terms.max_epochs}"
+        return f"{trial.name}: {epochs}  {terms.metric} {value:.4f}"
+    value = "" if trial.value is None else f"  best {trial.value:.4f}"
+    reason = f" ({event['reason']})" if event["reason"] else ""
+    return f"{trial.name}: {event['status']}{reason}{value}"
+
+
+def _params(trial: TrialRecord) -> str:
+    values: Mapping[str, Any] = trial.params
+    return " ".join(
+        f"{path.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{path}={value}"
+        for path, value in values.items()
+    )
+
+
+def standing(state: StudyState, terms: Terms) -> list[str]:
+    """Return how many trials are over, and the best of each backbone."""
+    over = sum(trial.ended_at is not None for trial in state.trials.values())
+    winners = (best(state, backbone) for backbone in state.backbones)
+    return [f"{over}/{terms.num_trials} trials"] + [
+        f"best {winner.name} {winner.value:.4f}"
+        for winner in winners
+        if winner is not None and winner.value is not None
+    ]

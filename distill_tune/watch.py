@@ -1,0 +1,107 @@
+"""Following a study from outside while it runs: a view that is redrawn, or a line per change."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from distill_tune.event_lines import Terms, event_line, standing, terms_of
+from distill_tune.fold import Fold
+from distill_tune.records import StudyDirectory
+from distill_tune.terminal import latest_trials, status_table, trials_table
+from distill_tune.status import StatusInfo, status_info
+from distill_tune.trials import Event, StudyState
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+EVERY_S = 2.0
+_UNKNOWN = Terms("objective", 0, 0)
+# Of the view: trials, the rows above them and the cursor's, warnings.
+_LEAST_ROWS, _HEAD_ROWS, _WARNINGS = 3, 5, 2
+
+
+def watch(
+    directory: StudyDirectory, console: "Console", pause: Callable[[float], None] = time.sleep
+) -> StatusInfo:
+    """Show a study until no search runs at it any more.
+
+    Args:
+        directory: The study.
+        console: A terminal gets a view, anything else a plain line per change.
+        pause: Waits for seconds, between two looks.
+
+    Returns:
+        How it stands in the end.
+
+    Raises:
+        StudyError: There is no study.
+    """
+    from rich.live import Live
+
+    info = status_info(directory)
+    if not console.is_terminal:
+        lines = _Lines(directory, console)
+        lines.begin(info)
+        while info.state == "running":
+            pause(EVERY_S)
+            info = status_info(directory)
+            lines.go_on(info)
+        return info
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while info.state == "running":
+            live.update(_view(info, directory, console), refresh=True)
+            pause(EVERY_S)
+            info = status_info(directory)
+    console.print(status_table(info))
+    return info
+
+
+def _view(info: StatusInfo, directory: StudyDirectory, console: "Console") -> "RenderableType":
+    """Return the status in short and, below it, as many trials as the terminal has room for."""
+    from rich.console import Group
+
+    status = status_table(info._replace(stages=(), warnings=info.warnings[-_WARNINGS:]))
+    taken = len(console.render_lines(status, pad=False)) + _HEAD_ROWS
+    latest = latest_trials(directory.state(), max(_LEAST_ROWS, console.height - taken))
+    return Group(status, trials_table(latest, is_short=True)) if latest.trials else status
+
+
+class _Lines:
+    """Prints what is new in a study's log since the last look."""
+
+    def __init__(self, directory: StudyDirectory, console: "Console") -> None:
+        self._directory, self._console = directory, console
+        self._fold = Fold()
+        self._terms = _UNKNOWN
+        self._seen = 0
+
+    def begin(self, info: StatusInfo) -> None:
+        """Say how the study stands."""
+        for event in self._new_events():
+            self._fold.add(event)
+        self._say(self._summary(info))
+
+    def go_on(self, info: StatusInfo) -> None:
+        """Say what happened since."""
+        for event in self._new_events():
+            if self._fold.add(event):
+                self._say(event_line(event, self._state, self._terms))
+        if info.state != "running":
+            self._say(self._summary(info))
+
+    @property
+    def _state(self) -> StudyState:
+        return self._fold.state
+
+    def _new_events(self) -> list[Event]:
+        events = self._directory.events()
+        new, self._seen = events[self._seen :], len(events)
+        self._terms = terms_of(new) or self._terms
+        return new
+
+    def _summary(self, info: StatusInfo) -> str:
+        return ", ".join([f"{info.study}: {info.state}", *standing(self._state, self._terms)])
+
+    def _say(self, line: str) -> None:
+        if line:
+            self._console.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,126 @@
+"""A study followed from outside: a line per change, or a view, until no search runs."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from distill_tune import watch as watching
+from distill_tune.cli import app
+from distill_tune.records import StudyDirectory
+from distill_tune.terminal import status_info
+from distill_tune.watch import watch
+
+TERMS = {
+    "search": {"metric": "val/accuracy", "num_trials": 2},
+    "trial": {"joint": {"epochs": 2}},
+}
+PARAMS = {"joint.margin": 0.123456, "gan.kind": "sngan[red]"}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> StudyDirectory:
+    directory = StudyDirectory(str(tmp_path / "runs/resnet"))
+    directory.write_text("study.yaml", "study: resnet\n")
+    directory.append({"event": "session_started", "command": "search", "study": TERMS})
+    name = {"trial": 0, "name": "resnet50-0000", "backbone": "resnet50"}
+    directory.append({"event": "trial_started", **name, "params": PARAMS})
+    return directory
+
+
+def pauses(directory: StudyDirectory, running: ExitStack) -> Callable[[float], None]:
+    """Return pauses in which the search goes on: an epoch, nothing, the trial's end, its own."""
+    metrics = {"objective": 0.5, "val/accuracy": 0.5}
+    epoch = {"event": "epoch", "trial": 0, "epoch": 1, "metrics": metrics}
+    end = {"event": "trial_ended", "trial": 0, "status": "pruned", "reason": "rung 1", "detail": ""}
+    steps: Iterator[Callable[[], object]] = iter(
+        [
+            lambda: directory.append(epoch),
+            lambda: None,
+            lambda: directory.append(end),
+            lambda: directory.append({"event": "session_ended", "status": "interrupted"}),
+        ]
+    )
+
+    def pause(_seconds: float) -> None:
+        next(steps)()
+        if directory.events()[-1]["event"] == "session_ended":
+            running.close()
+
+    return pause
+
+
+def watched(directory: StudyDirectory, *, is_terminal: bool) -> list[str]:
+    console = Console(
+        width=80, height=24, file=io.StringIO(), force_terminal=is_terminal, color_system=None
+    )
+    with ExitStack() as running:
+        running.enter_context(directory.lock())
+        watch(directory, console, pauses(directory, running))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text.splitlines()
+
+
+def test_in_a_pipe_a_change_is_a_line(directory: StudyDirectory) -> None:
+    assert watched(directory, is_terminal=False) == [
+        "resnet: running, 0/2 trials",
+        "resnet50-0000: epoch 1/2  val/accuracy 0.5000",
+        "resnet50-0000: pruned (rung 1)  best 0.5000",
+        "resnet: interrupted, 1/2 trials, best resnet50-0000 0.5000",
+    ]
+
+
+def test_on_a_terminal_a_view_is_redrawn_and_the_status_stays(directory: StudyDirectory) -> None:
+    text = "\n".join(watched(directory, is_terminal=True))
+    while_it_ran, _, in_the_end = text.rpartition("\x1b[?25h")
+    for part in ("resnet running", "pruned (rung 1)", "margin=0.123 kind=sngan[red]"):
+        assert part in while_it_ran
+    assert "resnet interrupted" in in_the_end
+    assert "running" not in in_the_end
+
+
+@pytest.mark.parametrize("height", [20, 24, 50])
+def test_the_view_fits_the_terminal(directory: StudyDirectory, height: int) -> None:
+    for number in range(40):
+        name = {"trial": number, "name": f"resnet50-{number:04d}", "backbone": "resnet50"}
+        directory.append({"event": "trial_started", **name, "params": PARAMS})
+        directory.append({"event": "warning", "text": f"no {number}"})
+        stage = {"name": f"warmup seed={number}", "key": f"{number}", "cached": False}
+        directory.append({"event": "stage", **stage, "seconds": 1.0, "cost_s": 1.0, "metrics": {}})
+    console = Console(width=120, height=height, force_terminal=True)
+    lines = console.render_lines(watching._view(status_info(directory), directory, console))
+    assert len(lines) <= height
+
+
+def test_a_study_that_does_not_run_is_shown_once(directory: StudyDirectory) -> None:
+    done = CliRunner().invoke(app, ["status", directory.root, "--watch"])
+    assert (done.exit_code, done.stdout) == (0, "resnet: interrupted, 0/2 trials\n")
+
+
+def test_watching_ends_with_the_json_of_the_status(directory: StudyDirectory) -> None:
+    done = CliRunner().invoke(app, ["status", directory.root, "--watch", "--json"])
+    assert json.loads(done.stdout)["state"] == "interrupted"
+    assert done.stderr == "resnet: interrupted, 0/2 trials\n"
+
+
+def test_ctrl_c_ends_watching_alone(
+    directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "watch", interrupted)
+    assert CliRunner().invoke(app, ["status", directory.root, "--watch"]).exit_code == 0
+
+
+def test_a_log_that_does_not_tell_its_terms_is_watched_all_the_same(tmp_path: Path) -> None:
+    directory = StudyDirectory(str(tmp_path))
+    directory.write_text("study.yaml", "")
+    directory.append({"event": "session_started", "study": {"search": None}})
+    console = Console(file=io.StringIO())
+    assert watch(directory, console).state == "new"
