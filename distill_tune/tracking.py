@@ -21,14 +21,22 @@ if TYPE_CHECKING:
 
 _LAYOUT_TAG = "custom_scalars__config__"
 
-# Title of a category -> title of a chart -> patterns of the tags whose curves it shows.
+# Title of a category -> title of a chart -> patterns of the tags whose curves it shows. All are of
+# stage 3: each stage counts steps of its own, and in one chart they would lie on each other.
 _LAYOUT = {
-    "trial": {
-        "validation accuracy": ["Multiline", [r".*/val/accuracy$"]],
-        "diversity of the synthetic images": ["Multiline", [r".*diversity"]],
-        "active share of the hinge": ["Multiline", [r".*active"]],
-        "losses": ["Multiline", [r".*/loss/"]],
-    }
+    "which trial is best": {
+        "validation accuracy": ["Multiline", [r"joint/val/accuracy$"]],
+        "objective: the best so far": ["Multiline", [r"trial/objective$"]],
+    },
+    "does its GAN help": {
+        "diversity of the synthetic images (1: as of real ones)": [
+            "Multiline",
+            [r"joint/synthetic/diversity$"],
+        ],
+        "active share of the triplets": ["Multiline", [r"joint/triplet/active_share$"]],
+        "synthetic images of their own label": ["Multiline", [r"joint/synthetic/label_agreement$"]],
+        "loss of the classifier": ["Multiline", [r"joint/loss/classifier$"]],
+    },
 }
 
 

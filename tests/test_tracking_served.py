@@ -145,8 +145,12 @@ def test_tensorboard_shows_every_trial_once_with_unique_steps(served: tuple[Path
         assert_curves(url, run, set(tags[run]))
     check_hparams(url)
     categories = ask(f"{url}/data/plugin/custom_scalars/layout")["category"]
-    charts = [chart["title"] for chart in categories[0]["chart"]]
-    assert (len(categories), charts[0], len(charts)) == (1, "validation accuracy", 4)
+    charts = {chart["title"]: chart["multiline"] for one in categories for chart in one["chart"]}
+    assert len(charts) == 6
+    (pattern,) = charts["validation accuracy"]["tag"]
+    asked = urllib.parse.urlencode({"tag": pattern, "run": "resnet50-0000"})
+    found = ask(f"{url}/data/plugin/custom_scalars/scalars?{asked}")["tag_to_events"]
+    assert {tag: len(curve) for tag, curve in found.items()} == {"joint/val/accuracy": 3}
     # The row of the trial that still runs follows it.
     board = TensorBoard(str(folder / "resnet50-0002"))
     board.hparams({}, {"objective": 0.99})

@@ -4,6 +4,7 @@ _EXAMPLES = {
     "search": (
         "distill-tune search --space search_spaces/resnet.yaml",
         "distill-tune search --space my.yaml --set data.kind=folder --set data.root=images",
+        "distill-tune search --space my.yaml --dry-run",
         "distill-tune search --space my.yaml --num-trials 8 --time-budget 3600",
         "distill-tune search --space my.yaml --storage s3://bucket/runs --address auto",
     ),
@@ -20,7 +21,25 @@ _EXAMPLES = {
     "train": (
         "distill-tune train --config runs/resnet/best/resnet50.yaml --out model",
         "distill-tune train --config best/resnet50.yaml --out model --set joint.epochs=20",
+        "distill-tune train --study runs/resnet --trial 7 --seed 1 --out model",
     ),
+    "report": (
+        "distill-tune report runs/resnet",
+        "distill-tune report runs/resnet --out elsewhere --json",
+    ),
+    "evaluate": (
+        "distill-tune evaluate model",
+        "distill-tune evaluate model --data images --json",
+    ),
+    "predict": (
+        "distill-tune predict model one.png another.jpg --top 3",
+        "distill-tune predict model images --json",
+    ),
+    "generate": (
+        "distill-tune generate model --class 7 --hard --num 64 --out hard-sevens",
+        "distill-tune generate model --out samples",
+    ),
+    "export": ("distill-tune export model --format torch-export",),
     "confirm": (
         "distill-tune confirm runs/resnet",
         "distill-tune confirm runs/resnet --seeds 5 --arms all",

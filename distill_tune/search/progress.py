@@ -65,7 +65,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
 
     def listen(self, event: Event, state: StudyState) -> None:
         """Take an event of the study's log."""
@@ -116,4 +116,5 @@ class Progress:
         room = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(stages))
         latest = latest_trials(self._state, room)
         rows = [trials_table(latest, is_short=True)] if latest.trials else []
-        return Group(head, *stages, *rows)
+        # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
+        return Group(head, *stages, *rows, "")

@@ -196,8 +196,7 @@ class DistillTrial(tune.Trainable):
 
     def _epoch_result(self, report: Report, seconds: Metrics) -> dict[str, Any]:
         self._best = max(self._best, report.metrics[self._study.search.metric])
-        is_grid_due = report.step in {1, self._study.min_epochs, self._study.max_epochs}
-        is_grid_due &= self._config.joint.has_gan
+        is_grid_due = report.step in {1, *self._ends} and self._config.joint.has_gan
         images = self._trial.sample_images(GRID_PER_CLASS) if is_grid_due else None
         self._open_board.add_epoch(report, self._best, images)
         if report.step in self._ends:

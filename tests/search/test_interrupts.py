@@ -10,7 +10,7 @@ from ray.tune.execution.tune_controller import TuneController
 
 from distill_tune.fold import fold
 from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s, wait_for_epochs
-from distill_tune.search.tuning import AshaPerBackbone
+from distill_tune.search.scheduler import AshaPerBackbone
 from distill_tune.trials import INTERRUPTED, Event
 
 from .test_scheduler import result, trial

@@ -72,3 +72,33 @@ def test_before_the_first_trial_there_is_no_table() -> None:
     lines = view(0, 80, 24)
     assert any("0/30 trials" in line for line in lines)
     assert not any("params" in line for line in lines)
+
+
+def test_in_a_notebook_an_event_is_a_line_and_nothing_is_redrawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("rich.jupyter.display", lambda _, text: shown.append(text))
+    console = Console(force_jupyter=True, width=80)
+    log = events(3)
+    with Progress(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml"))) as progress:
+        for event in log:
+            progress.listen(event, fold(log))
+        progress.stage("warmup", "")
+    assert len(shown) == len(log)
+
+
+def test_in_a_log_file_a_line_is_never_broken() -> None:
+    file = io.StringIO()
+    progress = Progress(Console(width=20, file=file), parse(Study, read_yaml_text(STUDY, "t.yaml")))
+    progress.say("a line that is longer than twenty columns")
+    assert file.getvalue() == "a line that is longer than twenty columns\n"
+
+
+def test_on_a_terminal_a_line_is_broken_between_words() -> None:
+    console = Console(width=20, file=io.StringIO(), force_terminal=True)
+    progress = Progress(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml")))
+    with console.capture() as capture:
+        progress.say("a line that is longer than twenty columns")
+    lines = Text.from_ansi(capture.get()).plain.splitlines()
+    assert [line.rstrip() for line in lines] == ["a line that is", "longer than twenty", "columns"]

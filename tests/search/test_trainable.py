@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distill_tune.checkpoints import write_checkpoint
 from distill_tune.config import parse, read_yaml, read_yaml_text
@@ -16,6 +17,7 @@ from distill_tune.model import load_classifier
 from distill_tune.records import StudyDirectory
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.scheduler import rung_epochs
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
 from tests.commands import ONE_AT_A_TIME
@@ -213,6 +215,23 @@ def test_a_trial_stopped_before_its_report_was_heard_tells_it_again(alone: Alone
     directory.append({"event": "trial_started", "time": 1, "trial": 0, **started})
     directory.append({"event": "epoch", "time": 1, "trial": 0, "epoch": 3, "metrics": {}})
     assert alone.begin().step()["epoch"] == 4
+
+
+def test_a_trial_stopped_after_its_last_epoch_tells_it_again_and_has_grids_of_its_rungs(
+    alone: Alone, study: Study
+) -> None:
+    trial = alone.begin()
+    last = [trial.step() for _ in range(study.max_epochs)][-1]
+    trial.cleanup()
+    told = alone.begin().step()
+    assert same(told, last)
+    assert told["done"] is True
+    board = EventAccumulator(str(alone.root / f"tensorboard/{NAME}"), {"images": 0})
+    board.Reload()
+    rungs = rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor)
+    assert [grid.step for grid in board.Images("synthetic")] == sorted(
+        {1, *rungs, study.max_epochs}
+    )
 
 
 def no_memory() -> Iterator[Any]:
