@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from distill_tune.event_lines import Terms, event_line, standing, terms_of
 from distill_tune.fold import Fold
 from distill_tune.records import StudyDirectory
-from distill_tune.terminal import latest_trials, status_table, trials_table
 from distill_tune.status import StatusInfo, status_info
+from distill_tune.terminal import latest_trials, status_table, trials_table
 from distill_tune.trials import Event, StudyState
 
 if TYPE_CHECKING:
