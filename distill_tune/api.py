@@ -7,7 +7,6 @@ Exceptions are those of ``distill_tune.errors``; what a user can cause is an ``I
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +18,7 @@ from distill_tune.keywords import (
     require_count,
     space_argument,
 )
+from distill_tune.records import StudyDirectory
 from distill_tune.results import StudyResult, TrainedModel, load_study
 
 if TYPE_CHECKING:
@@ -153,32 +153,52 @@ def confirm(  # noqa: PLR0913 - the options of the command
         return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)
 
 
-def train(
+def train(  # noqa: PLR0913 - the options of the command
     config: FileName,
     out: FileName,
     *,
+    trial: int | str | None = None,
+    backbone: str | None = None,
+    seed: int | None = None,
     assignments: Mapping[str, object] | None = None,
     threads: int | None = None,
     progress: bool = True,
 ) -> TrainedModel:
     """Train one configuration through all stages and write the model.
 
+    Stopped in any way, it goes on by the same call.
+
     Args:
-        config: A trial's whole configuration, such as ``study.best["resnet50"].config``.
-        out: The model's folder; made, and refused if it holds anything.
+        config: A trial's whole configuration, such as ``study.best["resnet50"].config``, or the
+            directory of a study.
+        out: The model's folder; made, and refused if it holds anything but its own beginning.
+        trial: Of a study: the trial's number or name; None: the best one.
+        backbone: Of a study: whose best trial; needed where there are several.
+        seed: Another seed than the configuration's.
         assignments: Changes of the configuration: dotted path -> value.
         threads: CPU threads meanwhile; a trial's own give its very numbers.
         progress: Print a line per report, on stdout.
 
     Raises:
         InputError, InputErrors: A configuration that is not usable, a folder that is not empty.
+        StudyError: No such study or trial; the beginning of another training.
         DivergedError: The training cannot go on.
     """
     with python_words(), _threads(threads):
-        from distill_tune.training import train_model
+        from distill_tune.training import read_recipe, train_model
+        from distill_tune.training_view import TrainingView
 
-        say = partial(_console(progress=progress).print, markup=False, soft_wrap=True)
-        made = train_model(Path(config), Path(out), assignment_options(assignments), say=say)
+        if Path(config).is_dir() or "://" in os.fspath(config):
+            from distill_tune.search.recipe import trial_recipe
+
+            name = None if trial is None else str(trial)
+            directory = StudyDirectory(os.fspath(config))
+            recipe = trial_recipe(directory, trial=name, backbone=backbone)
+        else:
+            recipe = read_recipe(Path(config))
+        recipe = recipe.changed(assignment_options(assignments), seed)
+        with TrainingView(_console(progress=progress)) as view:
+            made = train_model(recipe, Path(out), say=view.say, listen=view.listen)
     paths = {what: Path(path) for what, path in made["paths"].items()}
     return TrainedModel(validation_accuracy=made["validation_accuracy"], **paths)
 

@@ -114,7 +114,7 @@ class TrainedModel:
         validation_accuracy: In [0, 1], of the weights that were written.
         weights: The classifier's, as safetensors.
         generator: The generator's, as safetensors.
-        model: JSON: backbone, class names, transforms.
+        model: YAML: backbone, class names, transforms, how it was made, metrics.
         config: YAML: the whole configuration.
     """
 

@@ -33,7 +33,7 @@ LAYERS = (
     ("study_parts",),
     ("study", "tracking", "status"),
     ("terminal", "training", "confirmation_view", "results"),
-    ("event_lines", "report"),
+    ("event_lines", "report", "training_view"),
     ("watch",),
     ("search",),
     ("api",),
@@ -60,7 +60,7 @@ OWNERS = {
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "confirmation_view", "search", "watch", "api"},
+    "rich": {"cli", "terminal", "confirmation_view", "search", "watch", "api", "training_view"},
 }
 """A library that is not listed here may be used everywhere."""
 

@@ -18,6 +18,7 @@ from distill_tune.backbones import Classifier
 from distill_tune.distill.augmentation import to_float
 from distill_tune.errors import InputError, Text
 from distill_tune.model.folder import MODEL, Model
+from distill_tune.model.out import refuse_unwritable
 from distill_tune.storage import storage_at
 
 _ONNX_PACKAGES = ("onnx", "onnxscript")
@@ -48,8 +49,8 @@ def export_model(model: Model, kind: str, out: Path | None) -> Path:
         The file.
 
     Raises:
-        InputError: There is no such kind, or what it needs is not installed.
-        StudyError: The file cannot be written.
+        InputError: There is no such kind, what it needs is not installed, or the file cannot be
+            written.
     """
     if kind not in EXPORTS:
         expected = f"one of {', '.join(EXPORTS)}"
@@ -58,6 +59,7 @@ def export_model(model: Model, kind: str, out: Path | None) -> Path:
     file = out or model.folder / f"classifier{suffix}"
     if file.suffix != suffix:
         raise InputError("--out", got=str(file), expected=f"a name that ends in {suffix}")
+    refuse_unwritable(file.parent)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         # Of the exporters' own affairs.
         warnings.simplefilter("ignore")

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,7 +127,10 @@ def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([("file", "class", "probability_of_class", "taken_for"), *rows])
     storage.write(TABLE, text.getvalue().encode())
-    storage.write(SHEET, png(contact_sheet.draw(sheet(model, made))))
+    with warnings.catch_warnings():
+        # Of a name in a script that the font has not.
+        warnings.simplefilter("ignore")
+        storage.write(SHEET, png(contact_sheet.draw(sheet(model, made))))
     names = {"images": "", "table": TABLE, "sheet": SHEET}
     return {what: str((out / name).absolute()) for what, name in names.items()}
 
@@ -160,7 +164,7 @@ def remarks(model: Model, made: Sequence[Made]) -> list[str]:
 
 def _folder_name(name: str, label: int) -> str:
     """Return the class's name, or its number where the name could lead elsewhere."""
-    return name if re.fullmatch(r"\w[\w .+-]{0,99}(?<![ .])", name) else f"class {label}"
+    return name if re.fullmatch(r"(?!__)\w[\w .+-]{0,99}(?<![ .])", name) else f"class {label}"
 
 
 def sheet(model: Model, made: Sequence[Made]) -> contact_sheet.Sheet:

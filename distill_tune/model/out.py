@@ -1,4 +1,4 @@
-"""The folder that a command is to write: usable, or refused before anything is computed."""
+"""Where a command is to write: usable, or refused before anything is computed."""
 
 import os
 from pathlib import Path
@@ -20,13 +20,24 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
     try:
         is_full = out.exists() and (not out.is_dir() or any(out.iterdir()))
         is_begun = bool(beginning) and (out / beginning).is_dir()
-        above = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     except OSError as error:
         met = Text(f"{out} ({error.strerror})")
         raise InputError("--out", got=met, expected=expected) from None
     if is_full and not is_begun:
         met = Text(f"{out}, which is there already")
         raise InputError("--out", got=met, expected=expected)
+    refuse_unwritable(out)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise InputError where a folder is not, and cannot be made, or cannot be written to."""
+    try:
+        above = next(
+            path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+        )
+    except OSError as error:
+        met = Text(f"{folder} ({error.strerror})")
+        raise InputError("--out", got=met, expected="a folder") from None
     if not above.is_dir() or not os.access(above, os.W_OK):
-        met = Text(f"{out} below {above}")
+        met = Text(f"{folder} below {above}")
         raise InputError("--out", got=met, expected="a place where a folder can be made")

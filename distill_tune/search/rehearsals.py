@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import ray
 
+from distill_tune.checkpoint_writer import num_bytes
 from distill_tune.distill.rehearsal import Parts, Rehearsal, stage_times
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DistillTuneError
 from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
-from distill_tune.search.checkpoint_writer import num_bytes
+from distill_tune.model import model_files
 from distill_tune.search.cluster import Slots
 from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import memory_in_use
@@ -23,7 +24,6 @@ from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.storage import storage_at
-from distill_tune.training import model_files
 
 _MOST_AT_ONCE = 64
 
@@ -131,7 +131,7 @@ _GAN_STAGES: tuple[Any, ...] = ("warmup", "triplet")
 def _write_model(rehearsal: Rehearsal, images: ImageData, folder: str) -> tuple[float, int]:
     """Write a model as a trial does at a rung; return its seconds and its bytes."""
     began = time.perf_counter()
-    files = model_files(rehearsal.trial, images, 0.0)
+    files = model_files(rehearsal.trial, images, {})
     write_model(folder, "model", files)
     return time.perf_counter() - began, sum(map(len, files.values()))
 

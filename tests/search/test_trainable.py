@@ -15,9 +15,9 @@ from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
 from distill_tune.records import StudyDirectory
+from distill_tune.rungs import rung_epochs
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.scheduler import rung_epochs
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
 from tests.commands import ONE_AT_A_TIME

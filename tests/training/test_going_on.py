@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from distill_tune.checkpoints import newest_first, read_checkpoint, store_checkpoint
 from distill_tune.cli import app
-from distill_tune.cli.training_view import TrainingView
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError
 from distill_tune.interfaces import Metrics
 from distill_tune.training import checkpoint, run, train_model
+from distill_tune.training_view import TrainingView
 from tests.commands import Run
 
 from .tiny import FILES, SHORT, Trained, recipe, write_config
