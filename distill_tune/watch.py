@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 _UNKNOWN = Terms("objective", 0, 0)
 # Of the view: trials, the rows above them and the cursor's, warnings.
-_LEAST_ROWS, _HEAD_ROWS, _WARNINGS = 3, 5, 2
+_LEAST_ROWS, _HEAD_ROWS, _WARNINGS = 3, 6, 2
 
 
 def watch(
@@ -47,12 +47,15 @@ def watch(
             info = status_info(directory)
             lines.go_on(info)
         return info
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while info.state == "running":
-            live.update(_view(info, directory, console), refresh=True)
-            pause(EVERY_S)
-            info = status_info(directory)
-    console.print(status_table(info))
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while info.state == "running":
+                live.update(_view(info, directory, console), refresh=True)
+                pause(EVERY_S)
+                info = status_info(directory)
+    finally:
+        # After Ctrl-C too: the view is gone by now.
+        console.print(status_table(info))
     return info
 
 
@@ -63,7 +66,9 @@ def _view(info: StatusInfo, directory: StudyDirectory, console: "Console") -> "R
     status = status_table(info._replace(stages=(), warnings=info.warnings[-_WARNINGS:]))
     taken = len(console.render_lines(status, pad=False)) + _HEAD_ROWS
     latest = latest_trials(directory.state(), max(_LEAST_ROWS, console.height - taken))
-    return Group(status, trials_table(latest, is_short=True)) if latest.trials else status
+    rows = [trials_table(latest, is_short=True)] if latest.trials else []
+    # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
+    return Group(status, *rows, "")
 
 
 class _Lines:

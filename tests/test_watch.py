@@ -84,7 +84,7 @@ def test_on_a_terminal_a_view_is_redrawn_and_the_status_stays(directory: StudyDi
     assert "running" not in in_the_end
 
 
-@pytest.mark.parametrize("height", [20, 24, 50])
+@pytest.mark.parametrize("height", [22, 24, 50])
 def test_the_view_fits_the_terminal(directory: StudyDirectory, height: int) -> None:
     for number in range(40):
         name = {"trial": number, "name": f"resnet50-{number:04d}", "backbone": "resnet50"}
@@ -106,6 +106,17 @@ def test_watching_ends_with_the_json_of_the_status(directory: StudyDirectory) ->
     done = CliRunner().invoke(app, ["status", directory.root, "--watch", "--json"])
     assert json.loads(done.stdout)["state"] == "interrupted"
     assert done.stderr == "resnet: interrupted, 0/2 trials\n"
+
+
+def test_ctrl_c_on_a_terminal_leaves_the_status(directory: StudyDirectory) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
+    with directory.lock(), pytest.raises(KeyboardInterrupt):
+        watch(directory, console, interrupted)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "resnet running" in text.rpartition("\x1b[?25h")[2]
 
 
 def test_ctrl_c_ends_watching_alone(
