@@ -8,6 +8,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import create_trial
 
 from distill_tune.space import Choice, Dimension, Range
 
@@ -32,3 +33,13 @@ def encode(dimension: Dimension, value: Raw) -> Raw:
     if isinstance(dimension, Range) and dimension.or_zero is not None and value == 0:
         return math.sqrt(dimension.low * dimension.min)
     return value
+
+
+def lies_in(space: BaseDistribution, value: object) -> bool:
+    """Tell whether Optuna takes a value for one of a distribution's."""
+    # Optuna itself takes a queued value from outside with no more than a warning.
+    try:
+        create_trial(params={"value": value}, distributions={"value": space}, value=0.0)
+    except (ValueError, TypeError):
+        return False
+    return True

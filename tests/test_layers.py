@@ -32,7 +32,7 @@ LAYERS = (
     ("arms", "model"),
     ("study_parts",),
     ("study", "tracking", "status"),
-    ("terminal", "training", "confirmation_view", "results"),
+    ("terminal", "training", "confirmation_view", "results", "dashboard"),
     ("event_lines", "report", "training_view"),
     ("watch",),
     ("search",),
@@ -43,7 +43,7 @@ LAYERS = (
 
 OWNERS = {
     "ray": {"search"},
-    "optuna": {"search", "distributions", "report"},
+    "optuna": {"search", "distributions", "dashboard", "report"},
     "yaml": {"yaml_text", "document"},
     "tensorboard": {"tracking", "report"},
     "torchvision": {"backbones", "datasets", "distill"},
@@ -77,7 +77,7 @@ TORCH_FREE |= {
     "records",
 }
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
-TORCH_FREE |= {"keywords", "results", "event_lines", "watch"}
+TORCH_FREE |= {"keywords", "results", "event_lines", "watch", "dashboard"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 TORCH_FREE |= {"estimate"}
 

@@ -13,6 +13,7 @@ from distill_tune.cli import model_commands
 from distill_tune.cli.examples import examples
 from distill_tune.cli.options import Json, Sets
 from distill_tune.cli.report_command import report
+from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.running import (
     Running,
     console,
@@ -150,6 +151,7 @@ def status(
 
 
 app.command(epilog=examples("report"))(report)
+app.command(epilog=examples("optuna"))(optuna)
 app.command(epilog=examples("train"))(model_commands.train)
 app.command(epilog=examples("evaluate"))(model_commands.evaluate)
 app.command(epilog=examples("predict"))(model_commands.predict)

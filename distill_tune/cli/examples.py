@@ -27,6 +27,10 @@ _EXAMPLES = {
         "distill-tune report runs/resnet",
         "distill-tune report runs/resnet --out elsewhere --json",
     ),
+    "optuna": (
+        "distill-tune optuna runs/resnet",
+        "distill-tune optuna runs/resnet --out resnet.journal",
+    ),
     "evaluate": (
         "distill-tune evaluate model",
         "distill-tune evaluate model --data images --json",

@@ -123,6 +123,7 @@ def _finish(
 
     status = state.sessions[-1].status
     write_page(opened.directory, output)
+    _write_journal(opened.directory, output)
     for part in outcome_view(opened.study, opened.directory, status):
         output.print(part, soft_wrap=isinstance(part, str))
     found = outcome_json(opened.study, opened.directory, status)
@@ -148,12 +149,27 @@ def write_page(directory: "StudyDirectory", output: "Console") -> list[str]:
     """
     from distill_tune.report import write_report
 
-    try:
+    with _as_a_warning("the report", output):
         return [write_report(directory).page]
+    return []
+
+
+def _write_journal(directory: "StudyDirectory", output: "Console") -> None:
+    """Write the study for Optuna's dashboard; that it cannot be written ends nothing."""
+    from distill_tune.dashboard import write_journal
+
+    if directory.is_local:
+        with _as_a_warning("the journal for optuna-dashboard", output):
+            write_journal(directory)
+
+
+@contextmanager
+def _as_a_warning(what: str, output: "Console") -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # noqa: BLE001 - hours of computing came before it
-        text = f"warning: the report was not written: {error}"
+        text = f"warning: {what} was not written: {error}"
         output.print(text, style="yellow", markup=False, soft_wrap=True)
-        return []
 
 
 def console(*, as_json: bool) -> "Console":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from distill_tune.config import to_yaml
+from distill_tune.dashboard import JOURNAL_FILE
 from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
 from distill_tune.records import EPOCHS_FILE, STUDY_FILE, TRIALS_FILE, StudyDirectory
@@ -138,6 +139,8 @@ def _paths(study: Study, directory: StudyDirectory, state: StudyState) -> dict[s
     }
     if directory.has(PAGE_FILE):
         found["report"] = directory.path(PAGE_FILE)
+    if directory.has(JOURNAL_FILE):
+        found["optuna"] = directory.path(JOURNAL_FILE)
     if state.trials:
         found["tensorboard"] = directory.path("tensorboard")
     for backbone in study.backbones:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.trial import create_trial
 
-from distill_tune.distributions import Raw, distribution, encode
+from distill_tune.distributions import Raw, distribution, encode, lies_in
 from distill_tune.errors import InputError
 from distill_tune.interfaces import TrialStatus
 from distill_tune.space import Dimension
@@ -20,7 +19,7 @@ def raw_point(dimensions: Mapping[str, Dimension], values: Mapping[str, Any]) ->
     return {
         path: value
         for path, value in raw.items()
-        if path in values and _lies_in(distribution(dimensions[path]), value)
+        if path in values and lies_in(distribution(dimensions[path]), value)
     }
 
 
@@ -59,7 +58,7 @@ class SamplerPlan:
                 if path not in space:
                     expected = "a dimension of the space"
                     raise InputError(where, got=path, expected=expected, choices=space)
-                if not _lies_in(space[path], value):
+                if not lies_in(space[path], value):
                     expected = f"a value of {self.dimensions[path].describe()}"
                     raise InputError(f"{where}.{path}", got=value, expected=expected)
         return space
@@ -95,15 +94,6 @@ class PastTrial:
     def is_over(self) -> bool:
         """Whether it needs no running any more."""
         return self.status in {"complete", "pruned", "failed"}
-
-
-def _lies_in(space: BaseDistribution, value: Raw) -> bool:
-    # Optuna itself takes a queued value from outside with no more than a warning.
-    try:
-        create_trial(params={"value": value}, distributions={"value": space}, value=0.0)
-    except (ValueError, TypeError):
-        return False
-    return True
 
 
 def trial_name(config: dict[str, Any]) -> str:

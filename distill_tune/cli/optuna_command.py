@@ -1,0 +1,35 @@
+"""``distill-tune optuna``."""
+
+import importlib.util
+import json
+from typing import Annotated
+
+import typer
+
+from distill_tune.cli.running import console, reporting
+
+
+def optuna(
+    study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
+    *,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where it goes, not optuna.journal.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object last, on stdout.")
+    ] = False,
+) -> None:
+    """Write a study for Optuna's dashboard: running, interrupted or finished."""
+    with reporting():
+        from distill_tune.dashboard import open_command, write_journal
+        from distill_tune.records import StudyDirectory
+
+        path = write_journal(StudyDirectory(study_dir), out)
+        command = open_command(path)
+        output = console(as_json=as_json)
+        for line in (f"written: {path}", "", "next", f"  {command}"):
+            output.print(line, markup=False, soft_wrap=True)
+        if importlib.util.find_spec("optuna_dashboard") is None:
+            output.print("  (which `pip install optuna-dashboard` brings)", markup=False)
+        if as_json:
+            typer.echo(json.dumps({"path": path, "command": command}))

@@ -1,0 +1,231 @@
+"""A study's records as a storage of Optuna's, for optuna-dashboard to show; never read back."""
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from distill_tune.dimensions import Choice, Dimension, Range
+from distill_tune.distributions import distribution, lies_in
+from distill_tune.errors import DistillTuneError, InputError, Text
+from distill_tune.fold import fold
+from distill_tune.records import StudyDirectory
+from distill_tune.space import parse_dimension
+from distill_tune.storage import storage_at
+from distill_tune.tables import flat
+from distill_tune.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
+
+JOURNAL_FILE = "optuna.journal"
+
+_STATES = MappingProxyType(
+    {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+)
+
+
+def write_journal(directory: StudyDirectory, out: str | None = None) -> str:
+    """Write a study, running or over, as a journal of Optuna's: a study for each backbone.
+
+    Args:
+        directory: The study.
+        out: A file on this machine; None: ``optuna.journal`` in the study.
+
+    Returns:
+        The journal's path.
+
+    Raises:
+        StudyError: There is no study, or the file cannot be written.
+        InputError: The file would lie behind a URI, where optuna-dashboard reads none.
+    """
+    directory.require()
+    expected = "a file on this machine: optuna-dashboard opens no other"
+    if out is None and not directory.is_local:
+        raise InputError("--out", got=Text("nothing, and a study behind a URI"), expected=expected)
+    if out is not None and (not out or "://" in out):
+        raise InputError("--out", got=out, expected=expected)
+    content = journal(directory.name, directory.events(), is_running=bool(directory.in_use()))
+    if out is None:
+        directory.write_bytes(JOURNAL_FILE, content)
+        return directory.path(JOURNAL_FILE)
+    path = Path(out)
+    storage_at(str(path.parent)).write(path.name, content)
+    return out
+
+
+def open_command(path: str) -> str:
+    """Return the command that shows a journal."""
+    return f"optuna-dashboard {shlex.quote(path)}"
+
+
+def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
+    """Return a study's events as the lines of an Optuna journal.
+
+    Args:
+        name: Of the study.
+        events: Its log.
+        is_running: Whether a search is at it; otherwise its unfinished trials are interrupted.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    lines = _Lines()
+    storage = JournalStorage(lines)
+    state, terms = fold(events), _terms(events)
+    for backbone in _backbones(terms, state):
+        study = optuna.create_study(
+            storage=storage, study_name=f"{name}-{backbone or 'unknown'}", direction="maximize"
+        )
+        for key, value in _study_attributes(name, backbone, terms).items():
+            study.set_user_attr(key, value)
+        trials = [trial for trial in state.trials.values() if trial.backbone == backbone]
+        spaces = _spaces(_dimensions(terms), trials)
+        for trial in trials:
+            study.add_trial(_frozen(trial, spaces, is_running=is_running))
+    return lines.content
+
+
+class _Lines(BaseJournalBackend):
+    """A journal in memory, in the format of Optuna's files."""
+
+    def __init__(self) -> None:
+        self._logs: list[dict[str, Any]] = []
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(json.dumps(log).encode() + b"\n" for log in self._logs)
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._logs += logs
+
+
+def _terms(events: Iterable[Event]) -> Mapping[str, Any]:
+    """Return the study of the newest session as plain data; empty where none is recorded."""
+    studies = [event.get("study") for event in events if event["event"] == "session_started"]
+    return studies[-1] if studies and isinstance(studies[-1], Mapping) else {}
+
+
+def _backbones(terms: Mapping[str, Any], state: StudyState) -> list[str]:
+    listed = terms.get("backbones")
+    names = [
+        str(backbone["name"])
+        for backbone in (listed if isinstance(listed, list) else [])
+        if isinstance(backbone, Mapping) and "name" in backbone
+    ]
+    return list(dict.fromkeys([*names, *state.backbones]))
+
+
+def _dimensions(terms: Mapping[str, Any]) -> dict[str, Dimension]:
+    space = terms.get("space")
+    found = {}
+    for path, raw in space.items() if isinstance(space, Mapping) else ():
+        try:
+            found[path] = parse_dimension(path, raw)
+        except DistillTuneError:
+            continue
+    return found
+
+
+def _study_attributes(name: str, backbone: str, terms: Mapping[str, Any]) -> dict[str, Any]:
+    search, data = terms.get("search"), terms.get("data")
+    found = {"study": name, "backbone": backbone}
+    found |= {"metric": str(search.get("metric"))} if isinstance(search, Mapping) else {}
+    return found | ({"data": str(data.get("kind"))} if isinstance(data, Mapping) else {})
+
+
+def _spaces(
+    dimensions: Mapping[str, Dimension], trials: Iterable[TrialRecord]
+) -> dict[str, BaseDistribution]:
+    """Return for each param the distribution of its decoded values: Optuna wants one for all."""
+    values: dict[str, list[Any]] = {}
+    for trial in trials:
+        for path, value in flat(trial.params).items():
+            values.setdefault(path, []).append(_plain(value))
+    return {path: _fitting(dimensions.get(path), found) for path, found in values.items()}
+
+
+def _fitting(dimension: Dimension | None, values: list[Any]) -> BaseDistribution:
+    """Return the dimension's own distribution, or one that covers what was tried beside it."""
+    own: BaseDistribution | None = None
+    if isinstance(dimension, Range) and dimension.or_zero is not None:
+        # No log scale has a zero: a linear one shows it, once it was tried.
+        has_zero = 0 in values
+        own = FloatDistribution(0.0 if has_zero else dimension.min, dimension.max, log=not has_zero)
+    elif isinstance(dimension, Choice | Range):
+        own = distribution(dimension)
+    if own is not None and all(lies_in(own, value) for value in values):
+        return own
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return FloatDistribution(min(values), max(values))
+    return CategoricalDistribution(tuple(dict.fromkeys(values)))
+
+
+def _frozen(
+    trial: TrialRecord, spaces: Mapping[str, BaseDistribution], *, is_running: bool
+) -> FrozenTrial:
+    params = {path: _plain(value) for path, value in flat(trial.params).items()}
+    state = _STATES.get(trial.status, TrialState.RUNNING)
+    if state is TrialState.COMPLETE and trial.value is None:
+        # Its epochs were lost from the log; Optuna takes no complete trial without a value.
+        state = TrialState.FAIL
+    has_value = state in {TrialState.COMPLETE, TrialState.PRUNED}
+    frozen = create_trial(
+        state=state,
+        value=trial.value if has_value else None,
+        params=params,
+        distributions={path: spaces[path] for path in params},
+        user_attrs=_attributes(trial, is_running=is_running),
+        intermediate_values={
+            epoch: metrics[OBJECTIVE]
+            for epoch, metrics in trial.history.items()
+            if math.isfinite(metrics.get(OBJECTIVE, math.nan))
+        },
+    )
+    frozen.datetime_start = _moment(trial.started_at)
+    if state.is_finished():
+        frozen.datetime_complete = _moment(trial.ended_at)
+    return frozen
+
+
+def _attributes(trial: TrialRecord, *, is_running: bool) -> dict[str, Any]:
+    """Return what is told of a trial beside its params and values."""
+    is_left = trial.status == "running" and not is_running
+    found: dict[str, Any] = {
+        "name": trial.name,
+        "number": trial.number,
+        "state": "interrupted" if is_left else trial.status,
+    }
+    words = {"reason": trial.reason, "detail": trial.detail}
+    found |= {key: text for key, text in words.items() if text}
+    found |= {"epochs": trial.epochs, "seconds": sum(trial.seconds.values())}
+    found |= {f"{SECONDS}{stage}": seconds for stage, seconds in trial.seconds.items()}
+    found |= {
+        name: _plain(value)
+        for name, value in trial.metrics.items()
+        if name != OBJECTIVE and not name.startswith(SECONDS)
+    }
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON in a browser can hold: of what is no finite number or text, its text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _moment(time: float | None) -> datetime:
+    """Return a time for people; the start of time for one that was lost or makes no sense."""
+    try:
+        return datetime.fromtimestamp(time or 0.0).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0.0).astimezone()
