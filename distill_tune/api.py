@@ -35,6 +35,8 @@ def search(  # noqa: PLR0913 - the options of the command
     name: str | None = None,
     num_trials: int | None = None,
     time_budget_s: float | None = None,
+    warm_start: FileName | None = None,
+    warm_start_trials: int | None = None,
     assignments: Mapping[str, object] | None = None,
     resume: bool = False,
     allow_changed: bool = False,
@@ -50,6 +52,8 @@ def search(  # noqa: PLR0913 - the options of the command
         name: Of the study, instead of the one in ``space``.
         num_trials: In total, those of an earlier session included.
         time_budget_s: Seconds after which to stop; ``resume`` goes on.
+        warm_start: A study whose best configurations are tried first.
+        warm_start_trials: How many of them for each backbone; None: 3.
         assignments: Further changes of ``space``: dotted path -> value, such as
             ``{"trial.joint.epochs": 8, "backbones.0.name": "resnet18"}``.
         resume: Go on with the study if it is there already.
@@ -73,11 +77,13 @@ def search(  # noqa: PLR0913 - the options of the command
     """
     with python_words():
         terms = _terms("search", address, share_stages=share_stages, allow_changed=allow_changed)
-        from distill_tune.search.opened import Wish, open_new
+        from distill_tune.search.opened import WarmStart, Wish, open_new
 
         options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget_s}
         changes = assignment_options(assignments)
-        wish = Wish(space_argument(space), os.fspath(storage), changes, options)
+        source = None if warm_start is None else os.fspath(warm_start)
+        warmth = WarmStart(source, warm_start_trials)
+        wish = Wish(space_argument(space), os.fspath(storage), changes, options, warmth)
         opened = open_new(wish, resume=resume, allow_changed=allow_changed)
         return _search(opened, terms, _console(progress=progress))
 

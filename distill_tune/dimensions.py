@@ -73,6 +73,13 @@ class Range:
         """Return the value that a number drawn between ``low`` and ``high`` stands for."""
         return 0.0 if self.or_zero is not None and raw < self.min else self._number(raw)
 
+    def holds(self, value: object) -> bool:
+        """Tell whether a decoded value is one of these."""
+        wanted = int if self.integer else int | float
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            return False
+        return self.min <= value <= self.max or (self.or_zero is not None and value == 0)
+
     def probe(self) -> float:
         """Return a value in the middle, to check the path against the configuration."""
         if self.integer:
@@ -148,6 +155,11 @@ class Choice:
     def decode(self, raw: Scalar) -> Scalar:
         """Return the value itself."""
         return raw
+
+    def holds(self, value: object) -> bool:
+        """Tell whether a value is one of these."""
+        # True equals 1, and is another choice.
+        return any(value == one and type(value) is type(one) for one in self.values)
 
     def probe(self) -> Scalar:
         """Return the first value."""

@@ -16,6 +16,11 @@ FileName = str | os.PathLike[str]
 _KEYWORDS = {
     "--set": "assignments",
     "--name": "name",
+    "--warm-start": "warm_start",
+    "--warm-start-trials": "warm_start_trials",
+    "--trial": "trial",
+    "--backbone": "backbone",
+    "--seed": "seed",
     "--storage": "storage",
     "--num-trials": "num_trials",
     "--time-budget": "time_budget_s",

@@ -90,11 +90,12 @@ class StudyDirectory:
         """Raise StudyError unless it holds a study, naming one nearby that is spelt alike."""
         if self.exists():
             return
-        near = closest(self.name, self._siblings()) if self.is_local else None
+        near = closest(self.name, self.siblings()) if self.is_local else None
         suggestion = f". Did you mean {near!r}?" if near else ""
         raise StudyError(f"{self.root}: no study here (no {STUDY_FILE}){suggestion}")
 
-    def _siblings(self) -> list[str]:
+    def siblings(self) -> list[str]:
+        """Return the names of the studies that lie beside it, on this machine."""
         from pathlib import Path
 
         parent = Path(self.path()).parent

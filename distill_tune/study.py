@@ -79,6 +79,7 @@ class Study(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
         errors = [*self._backbone_errors(), *self._search_errors(), *self._space_errors()]
+        errors += self._first_point_errors()
         if errors:
             raise ValueError(InputErrors(errors))
         return self
@@ -136,6 +137,16 @@ class Study(Config):
                 expected=f"at most trial.joint.epochs, which is {self.max_epochs}",
             )
 
+    def _first_point_errors(self) -> Iterator[InputError]:
+        names = [backbone.name for backbone in self.backbones]
+        for name, points in self.search.first_points.items():
+            where = "search.first_points"
+            if name not in names:
+                expected = "a backbone of the study"
+                yield InputError(where, got=name, expected=expected, choices=names)
+            for index, point in enumerate(points):
+                yield from _point_errors(f"{where}.{name}.{index}", point, self.space)
+
     def _space_errors(self) -> Iterator[InputError]:
         base = plain(self.trial)
         known = [path for room in _SEARCHABLE for path in _leaves(base[room], room)]
@@ -143,6 +154,20 @@ class Study(Config):
             error = _path_error(path, known) or _value_error(base, path, dimension.examples())
             if error is not None:
                 yield error
+
+
+def _point_errors(
+    where: str, point: Mapping[str, object], space: SearchSpace
+) -> Iterator[InputError]:
+    """Yield what of a point does not lie in the space."""
+    for path, value in point.items():
+        dimension = space.dimensions.get(path)
+        if dimension is None:
+            expected = "a dimension of the space"
+            yield InputError(where, got=path, expected=expected, choices=space.dimensions)
+        elif not dimension.holds(value):
+            expected = f"a value of {dimension.describe()}"
+            yield InputError(f"{where}.{path}", got=value, expected=expected)
 
 
 def _leaves(value: object, path: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from distill_tune.arms import ARMS, METHOD
+from distill_tune.dimensions import Scalar
 from distill_tune.errors import closest
 from distill_tune.interfaces import Config
 
@@ -33,6 +34,9 @@ class Search(Config):
     epoch. A trial that is killed repeats what came after its last one."""
     keep_top: int = Field(default=3, ge=1)
     """Of how many of the best trials of each backbone the weights are kept."""
+    first_points: dict[str, tuple[dict[str, Scalar], ...]] = Field(default_factory=dict)
+    """Backbone to what it tries first, by dotted path; what is missing is sampled. Filled by
+    ``--warm-start``; the study's own values follow."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
 

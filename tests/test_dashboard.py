@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
+from distill_tune.cli.running import _write_journal, console
 from distill_tune.dashboard import JOURNAL_FILE, journal, write_journal
 from distill_tune.errors import InputError
 from distill_tune.records import StudyDirectory
@@ -199,3 +200,13 @@ def test_what_cannot_be_written_or_opened_is_refused(
     with pytest.raises(InputError) as caught:
         write_journal(remote)
     assert str(caught.value) == f"--out: got nothing, and a study behind a URI, {expected}"
+
+
+def test_a_search_does_not_fail_for_its_journal(
+    study: StudyDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(study.root, JOURNAL_FILE).mkdir()
+    _write_journal(study, console(as_json=False))
+    said = capsys.readouterr().out
+    assert said.startswith("warning: the journal for optuna-dashboard was not written: ")
+    assert "Is a directory" in said

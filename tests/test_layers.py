@@ -31,7 +31,7 @@ LAYERS = (
     ("distill", "checkpoint_writer"),
     ("arms", "model"),
     ("study_parts",),
-    ("study", "tracking", "status"),
+    ("study", "tracking", "status", "warm_start"),
     ("terminal", "training", "confirmation_view", "results", "dashboard"),
     ("event_lines", "report", "training_view"),
     ("watch",),
@@ -77,7 +77,7 @@ TORCH_FREE |= {
     "records",
 }
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
-TORCH_FREE |= {"keywords", "results", "event_lines", "watch", "dashboard"}
+TORCH_FREE |= {"keywords", "results", "event_lines", "watch", "dashboard", "warm_start"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 TORCH_FREE |= {"estimate"}
 

@@ -23,6 +23,7 @@ from distill_tune.cli.running import (
     run_dry,
     run_search,
 )
+from distill_tune.cli.warm_start_option import WarmStartFrom, WarmStartTrials
 from distill_tune.errors import InputError, Text
 
 app = typer.Typer(
@@ -77,6 +78,8 @@ def search(  # noqa: PLR0913 - the options of the command line
     num_trials: NumTrials = None,
     time_budget: TimeBudget = None,
     assignments: Sets = None,
+    warm_start: WarmStartFrom = None,
+    warm_start_trials: WarmStartTrials = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on if it exists.")] = False,
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
@@ -90,10 +93,11 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.search.opened import Wish, open_new
+        from distill_tune.search.opened import WarmStart, Wish, open_new
 
         changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
-        wish = Wish(space, storage, assignments or [], changes)
+        warmth = WarmStart(warm_start, warm_start_trials)
+        wish = Wish(space, storage, assignments or [], changes, warmth)
         found = open_new(wish, resume=resume, allow_changed=allow_changed)
         options = Running(address, not no_shared_stages, as_json, allow_changed)
         if dry_run:

@@ -74,6 +74,8 @@ def run_dry(opened: "Opened", options: Running, began: float) -> None:
     output = console(as_json=options.as_json)
     setting = Setting(opened.directory, options.address, options.is_sharing, began)
     say = partial(output.print, markup=False, soft_wrap=True)
+    if opened.remark:
+        say(opened.remark)
     with located(opened.document):
         found = dry_run(opened.study, opened.images, setting, say)
     for part in dry_run_view(found):

@@ -52,6 +52,8 @@ def search_study(opened: Opened, console: "Console", terms: Terms) -> StudyState
             allow_changed=terms.allow_changed,
             is_sharing=terms.is_sharing,
         )
+        if opened.remark:
+            progress.say(opened.remark)
         try:
             return session.run()
         except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from distill_tune.search.opening import (
 )
 from distill_tune.search.outcome import resume_command
 from distill_tune.study import Study
+from distill_tune.warm_start import WARM_START_TRIALS, warm_start
 
 
 class Opened(NamedTuple):
@@ -28,12 +29,26 @@ class Opened(NamedTuple):
         directory: Where it lies, or will.
         images: Its data.
         document: Where it was read: knows the places of fields.
+        remark: What is to be said of it before anything else; may be empty.
     """
 
     study: Study
     directory: StudyDirectory
     images: ImageData
     document: Document
+    remark: str = ""
+
+
+class WarmStart(NamedTuple):
+    """What is to be tried first.
+
+    Attributes:
+        source: The study whose best configurations; None: no other's.
+        num_trials: How many of them for each backbone; None: as many as usual.
+    """
+
+    source: str | None = None
+    num_trials: int | None = None
 
 
 class Wish(NamedTuple):
@@ -44,12 +59,14 @@ class Wish(NamedTuple):
         storage: Folder or URI of studies.
         assignments: ``path=value`` changes of the space.
         options: Further changes.
+        warm_start: Whose configurations are tried first.
     """
 
     space: Path | Mapping[str, Any]
     storage: str
     assignments: list[str]
     options: Options
+    warm_start: WarmStart = WarmStart()
 
 
 def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
@@ -60,7 +77,7 @@ def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
         StudyError: It is there and not to be resumed, or was begun otherwise.
     """
     typed, document = read_study(wish.space, wish.assignments, wish.options)
-    study = with_absolute_root(typed)
+    study, remark = warm_started(with_absolute_root(typed), wish.warm_start)
     directory = _new_place(wish.storage, study.study)
     if directory.exists():
         if not resume:
@@ -69,7 +86,7 @@ def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
                 f"another --name, or --resume (the same as: {resume_command(directory)})"
             )
         check_same(directory, study, allow_changed=allow_changed)
-    return Opened(study, directory, load_images(typed, document), document)
+    return Opened(study, directory, load_images(typed, document), document, remark)
 
 
 def open_stored(root: str, options: Options | None = None) -> Opened:
@@ -77,6 +94,20 @@ def open_stored(root: str, options: Options | None = None) -> Opened:
     directory = StudyDirectory(root)
     study, document = stored_study(directory, options)
     return Opened(study, directory, load_images(study, document), document)
+
+
+def warm_started(study: Study, wish: WarmStart) -> tuple[Study, str]:
+    """Return the study with its first points, and what to say of them."""
+    if wish.source is None:
+        if wish.num_trials is not None:
+            expected = "--warm-start STUDY_DIR beside it"
+            raise InputError("--warm-start-trials", got=wish.num_trials, expected=expected)
+        return study, ""
+    names = [backbone.name for backbone in study.backbones]
+    number = WARM_START_TRIALS if wish.num_trials is None else wish.num_trials
+    found = warm_start(StudyDirectory(wish.source), names, study.space.dimensions, number)
+    search = study.search.model_copy(update={"first_points": found.points})
+    return study.model_copy(update={"search": search}), found.words
 
 
 def _new_place(storage: str, name: str) -> StudyDirectory:

@@ -17,6 +17,7 @@ from distill_tune.search.models import model_folder
 from distill_tune.study import Study
 from distill_tune.terminal import final_summary
 from distill_tune.trials import StudyState, TrialRecord, best
+from distill_tune.warm_start import warm_start_outcomes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,6 +46,8 @@ def outcome_view(
     state = directory.state()
     if state.trials:
         yield final_summary(state)
+    for outcome in warm_start_outcomes(plain(study), state):
+        yield f"\n{escape(outcome.sentence)}"
     paths = _paths(study, directory, state)
     width = max(map(len, paths))
     yield "\nwritten"
@@ -87,6 +90,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
             backbone.name: _winner(directory, best(state, backbone.name))
             for backbone in study.backbones
         },
+        "warm_start": [outcome.sentence for outcome in warm_start_outcomes(plain(study), state)],
         "paths": _paths(study, directory, state),
         "tensorboard": f"tensorboard --logdir {_board(directory)}",
         "resume": resume_command(directory),

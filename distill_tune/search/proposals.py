@@ -35,6 +35,7 @@ class SamplerPlan:
         seed: Of the whole study.
         num_startup_trials: Random ones of each backbone before TPE looks at the values.
         points_to_evaluate: Raw values that every backbone tries first; a path left out is sampled.
+        first_points: Backbone to raw values that it alone tries even before those.
     """
 
     backbones: tuple[str, ...]
@@ -44,6 +45,7 @@ class SamplerPlan:
     seed: int
     num_startup_trials: int
     points_to_evaluate: tuple[Mapping[str, Raw], ...] = ()
+    first_points: Mapping[str, tuple[Mapping[str, Raw], ...]] = field(default_factory=dict)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return Optuna's view of the space.
@@ -62,6 +64,11 @@ class SamplerPlan:
                     expected = f"a value of {self.dimensions[path].describe()}"
                     raise InputError(f"{where}.{path}", got=value, expected=expected)
         return space
+
+    def points(self, backbone: str) -> tuple[Mapping[str, Raw], ...]:
+        """Return the raw values that a backbone tries first, none of them twice."""
+        first = self.first_points.get(backbone, ())
+        return (*first, *(point for point in self.points_to_evaluate if point not in first))
 
     def seed_of(self, backbone: str, index: int) -> int:
         """Return the seed of a backbone's ``index``-th proposal, unrelated to all others."""

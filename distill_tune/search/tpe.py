@@ -61,7 +61,7 @@ class OptunaSampler(OptunaSearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Return decoded values by dotted path."""
-        index, points = len(self._trial_ids), self._plan.points_to_evaluate
+        index, points = len(self._trial_ids), self._plan.points(self._backbone)
         return self.propose(trial_id, points[index] if index < len(points) else {})
 
     def propose(self, trial_id: str, raw: Mapping[str, Raw]) -> dict[str, Any]:

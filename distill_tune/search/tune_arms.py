@@ -1,5 +1,6 @@
 """A search for each arm that has something to be searched: with the budget that the method had."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from distill_tune.arms import ARMS, METHOD, Arm
@@ -31,8 +32,20 @@ def arm_study(study: Study, arm: Arm) -> Study | None:
         "trial": trial,
         "space": SearchSpace(dimensions),
         "confirm": None,
+        "search": study.search.model_copy(
+            update={"first_points": _first_points(study, dimensions)}
+        ),
     }
     return study.model_copy(update=changes)
+
+
+def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:
+    """Return what the method tried first, as far as it makes a difference to an arm."""
+    kept = {
+        backbone: [{path: point[path] for path in paths if path in point} for point in points]
+        for backbone, points in study.search.first_points.items()
+    }
+    return {backbone: tuple(filter(None, points)) for backbone, points in kept.items()}
 
 
 def tune_arms(

@@ -44,6 +44,10 @@ def make_sampler(study: Study) -> SamplerPerBackbone:
             seed=study.search.seed,
             num_startup_trials=study.search.num_startup_trials,
             points_to_evaluate=(_defaults(study),),
+            first_points={
+                name: tuple(raw_point(study.space.dimensions, point) for point in points)
+                for name, points in study.search.first_points.items()
+            },
         )
     )
 

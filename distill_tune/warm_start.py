@@ -1,0 +1,207 @@
+"""A warm start: what another study found best, to be tried first, and whether that helped."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple
+
+from distill_tune.config import scalar_text
+from distill_tune.dimensions import Dimension, Scalar
+from distill_tune.errors import InputError, Text, one_line
+from distill_tune.records import StudyDirectory
+from distill_tune.tables import flat
+from distill_tune.trials import StudyState, TrialRecord, top
+
+WARM_START_TRIALS = 3
+"""Of how many configurations each backbone begins, unless it is said otherwise."""
+
+_OPTION = "--warm-start"
+
+
+class WarmStart(NamedTuple):
+    """What is taken over from another study.
+
+    Attributes:
+        points: Backbone to the values that it tries first, by dotted path; a path that is
+            missing in one is sampled.
+        words: The same in one line, with what was left out.
+    """
+
+    points: dict[str, tuple[dict[str, Scalar], ...]]
+    words: str
+
+
+def warm_start(
+    source: StudyDirectory,
+    backbones: Sequence[str],
+    dimensions: Mapping[str, Dimension],
+    count: int = WARM_START_TRIALS,
+) -> WarmStart:
+    """Choose what each backbone of a study tries first.
+
+    A backbone that the source has searched too gets its own best configurations; any other one,
+    or one with too few, gets those of the source's backbones in turn, the winners first.
+
+    Args:
+        source: The other study.
+        backbones: Of this one.
+        dimensions: Of this one, by dotted path.
+        count: Configurations for each backbone.
+
+    Raises:
+        InputError: There is no such study, or nothing of it can be tried here.
+    """
+    if not source.exists():
+        folder = source.root[: len(source.root) - len(source.name)]
+        near = [f"{folder}{name}" for name in source.siblings()] if source.is_local else []
+        expected = "the directory of a study"
+        raise InputError(_OPTION, got=source.root, expected=expected, choices=near)
+    state = source.state()
+    searched = _searched(source, state)
+    if not searched & dimensions.keys():
+        got = Text(f"{source.root}, which searched {', '.join(sorted(searched)) or 'nothing'}")
+        names = ", ".join(dimensions) or "none: its space is empty"
+        expected = f"a study that shares a dimension of this one ({names})"
+        raise InputError(_OPTION, got=got, expected=expected)
+    chosen = {name: _chosen(_ranked(state, name), dimensions, count) for name in backbones}
+    if not any(chosen.values()):
+        got = Text(f"{source.root}, whose values all lie outside this study's space")
+        raise InputError(_OPTION, got=got, expected="a study with a value inside of it")
+    words = _words(source.root, chosen, dimensions, searched)
+    return WarmStart(
+        {name: tuple(point for _, point in own) for name, own in chosen.items()}, words
+    )
+
+
+def _searched(source: StudyDirectory, state: StudyState) -> set[str]:
+    """Return the paths that trials with a value have."""
+    over = [trial for name in state.backbones for trial in top(state, name, len(state.trials))]
+    if not over:
+        got = Text(f"{source.root}, of whose {len(state.trials)} trials none is over with a value")
+        raise InputError(_OPTION, got=got, expected="a study with results")
+    return {path for trial in over for path in flat(trial.params)}
+
+
+def _ranked(state: StudyState, backbone: str) -> Iterator[TrialRecord]:
+    everything = len(state.trials)
+    others = [top(state, name, everything) for name in state.backbones if name != backbone]
+    in_turn = (trial for rank in zip_longest(*others) for trial in rank if trial is not None)
+    return chain(top(state, backbone, everything), in_turn)
+
+
+Chosen = list[tuple[TrialRecord, dict[str, Scalar]]]
+
+
+def _chosen(
+    ranked: Iterator[TrialRecord], dimensions: Mapping[str, Dimension], count: int
+) -> Chosen:
+    """Return the first trials, each with those of its values that lie in the space; none twice."""
+    found: Chosen = []
+    for trial in ranked:
+        params = flat(trial.params)
+        point = {
+            path: params[path]
+            for path, dimension in dimensions.items()
+            if path in params and dimension.holds(params[path])
+        }
+        if len(found) < count and point and point not in [other for _, other in found]:
+            found.append((trial, point))
+    return found
+
+
+def _words(
+    root: str,
+    chosen: Mapping[str, Chosen],
+    dimensions: Mapping[str, Dimension],
+    searched: set[str],
+) -> str:
+    parts = [
+        f"{backbone} tries {', '.join(trial.name for trial, _ in own)} first"
+        for backbone, own in chosen.items()
+        if own
+    ]
+    new = [path for path in dimensions if path not in searched]
+    parts += [f"not searched there, so sampled: {', '.join(new)}"] if new else []
+    outside = {
+        f"{path}={scalar_text(flat(trial.params)[path])}": None
+        for trial, point in chain(*chosen.values())
+        for path in dimensions
+        if path in flat(trial.params) and path not in point
+    }
+    parts += [f"outside the space, so left out: {', '.join(outside)}"] if outside else []
+    return one_line(f"warm start from {root}: {'; '.join(parts)}")
+
+
+class WarmStartOutcome(NamedTuple):
+    """Whether a backbone's warm start helped.
+
+    Attributes:
+        num_warm: Warm-started trials that are over, failed ones included.
+        warm: The best of them; None while none has a value.
+        num_others: The backbone's other trials that are over.
+        others: The best of those.
+    """
+
+    backbone: str
+    num_warm: int
+    warm: TrialRecord | None
+    num_others: int
+    others: TrialRecord | None
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        start = f"warm start of {self.backbone}: "
+        if self.warm is None or self.others is None:
+            missing = "warm-started" if self.warm is None else "other"
+            return f"{start}nothing to compare, as no {missing} trial is over with a value"
+        lead = (self.warm.value or 0.0) - (self.others.value or 0.0)
+        verdict = "gave the study's best" if lead > 0 else "did not give the study's best"
+        return (
+            f"{start}the best of {self.num_warm} warm-started trials has {_result(self.warm)}, "
+            f"the best of {_others(self.num_others)} {_result(self.others)}; it "
+            f"{'was as good as the others' if lead == 0 else verdict} (validation values of one "
+            "search, in which chance has a part)"
+        )
+
+
+def _others(count: int) -> str:
+    return "1 other" if count == 1 else f"{count} others"
+
+
+def _result(trial: TrialRecord) -> str:
+    state = "" if trial.status == "complete" else f", {trial.status}"
+    return f"{trial.value:.4f} (trial {trial.number}{state})"
+
+
+def warm_start_outcomes(
+    terms: Mapping[str, Any], state: StudyState
+) -> tuple[WarmStartOutcome, ...]:
+    """Return for each backbone that was started warm whether that helped.
+
+    Args:
+        terms: The study as plain data, as its log and ``study.yaml`` have it.
+        state: What its log adds up to.
+    """
+    search, listed = terms.get("search"), terms.get("backbones")
+    points = search.get("first_points") if isinstance(search, Mapping) else None
+    if not isinstance(points, Mapping) or not isinstance(listed, Sequence):
+        return ()
+    names = [str(one.get("name")) for one in listed if isinstance(one, Mapping)]
+    return tuple(
+        _outcome(state, name, len(points[name]) * len(names))
+        for name in names
+        if isinstance(points.get(name), Sequence) and points[name]
+    )
+
+
+def _outcome(state: StudyState, backbone: str, end: int) -> WarmStartOutcome:
+    """Compare a backbone's trials with a number below ``end`` with its others."""
+    over = [t for t in state.trials.values() if t.backbone == backbone and t.ended_at is not None]
+    groups = [
+        {trial.number: trial for trial in over if (trial.number < end) is is_warm}
+        for is_warm in (True, False)
+    ]
+    bests = [top(dataclasses.replace(state, trials=group), backbone, 1) for group in groups]
+    warm, others = (best[0] if best else None for best in bests)
+    return WarmStartOutcome(backbone, len(groups[0]), warm, len(groups[1]), others)
