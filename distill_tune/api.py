@@ -77,12 +77,12 @@ def search(  # noqa: PLR0913 - the options of the command
     """
     with python_words():
         terms = _terms("search", address, share_stages=share_stages, allow_changed=allow_changed)
-        from distill_tune.search.opened import WarmStart, Wish, open_new
+        from distill_tune.search.opened import WarmStartWish, Wish, open_new
 
         options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget_s}
         changes = assignment_options(assignments)
         source = None if warm_start is None else os.fspath(warm_start)
-        warmth = WarmStart(source, warm_start_trials)
+        warmth = WarmStartWish(source, warm_start_trials)
         wish = Wish(space_argument(space), os.fspath(storage), changes, options, warmth)
         opened = open_new(wish, resume=resume, allow_changed=allow_changed)
         return _search(opened, terms, _console(progress=progress))

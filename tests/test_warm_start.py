@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from distill_tune.arms import ARMS
-from distill_tune.search.opened import WarmStart, warm_started
 from distill_tune.config import to_yaml
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
+from distill_tune.search.opened import WarmStartWish, warm_started
 from distill_tune.search.opening import check_same, read_study, stored_study
 from distill_tune.search.tune_arms import arm_study
 from distill_tune.search.tuning import make_sampler
@@ -109,7 +109,7 @@ def new_study(count: int | None = 2, **more: str) -> Study:
     for old, new in more.items():
         text = text.replace(old, new)
     Path("bad.yaml").write_text(text, encoding="utf-8")
-    return warm_started(read_study(Path("bad.yaml"), [], {})[0], WarmStart("old", count))[0]
+    return warm_started(read_study(Path("bad.yaml"), [], {})[0], WarmStartWish("old", count))[0]
 
 
 def proposals(study: Study) -> list[Any]:

@@ -12,8 +12,8 @@ from distill_tune import __version__
 from distill_tune.cli import model_commands
 from distill_tune.cli.examples import examples
 from distill_tune.cli.options import Json, Sets
-from distill_tune.cli.report_command import report
 from distill_tune.cli.optuna_command import optuna
+from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
     Running,
     console,
@@ -93,10 +93,10 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.search.opened import WarmStart, Wish, open_new
+        from distill_tune.search.opened import WarmStartWish, Wish, open_new
 
         changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
-        warmth = WarmStart(warm_start, warm_start_trials)
+        warmth = WarmStartWish(warm_start, warm_start_trials)
         wish = Wish(space, storage, assignments or [], changes, warmth)
         found = open_new(wish, resume=resume, allow_changed=allow_changed)
         options = Running(address, not no_shared_stages, as_json, allow_changed)

@@ -155,11 +155,12 @@ def remarks(model: Model, made: Sequence[Made]) -> list[str]:
     if not stray:
         return []
     names = ", ".join(model.classes[one.label] for one in stray)
-    return [
+    text = (
         f"of class {names} most images are taken for another class: either the generator hardly "
         "follows its classes (more gan.warmup_steps, or joint.pairing: contrast, would help), or "
         "the classifier hardly knows them; the hardest of them will show other classes"
-    ]
+    )
+    return [text]
 
 
 def _folder_name(name: str, label: int) -> str:

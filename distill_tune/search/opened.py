@@ -39,7 +39,7 @@ class Opened(NamedTuple):
     remark: str = ""
 
 
-class WarmStart(NamedTuple):
+class WarmStartWish(NamedTuple):
     """What is to be tried first.
 
     Attributes:
@@ -66,7 +66,7 @@ class Wish(NamedTuple):
     storage: str
     assignments: list[str]
     options: Options
-    warm_start: WarmStart = WarmStart()
+    warm_start: WarmStartWish = WarmStartWish()
 
 
 def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
@@ -96,7 +96,7 @@ def open_stored(root: str, options: Options | None = None) -> Opened:
     return Opened(study, directory, load_images(study, document), document)
 
 
-def warm_started(study: Study, wish: WarmStart) -> tuple[Study, str]:
+def warm_started(study: Study, wish: WarmStartWish) -> tuple[Study, str]:
     """Return the study with its first points, and what to say of them."""
     if wish.source is None:
         if wish.num_trials is not None:

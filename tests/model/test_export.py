@@ -103,7 +103,10 @@ def test_without_its_packages_onnx_names_the_command_that_installs_them(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--format onx", "--format: got 'onx', expected one of torch-export, onnx. Did you mean 'o"),
+        (
+            "--format onx",
+            "--format: got 'onx', expected one of torch-export, onnx. Did you mean 'o",
+        ),
         ("--out own.onnx", "--out: got 'own.onnx', expected a name that ends in .pt2"),
         ("--out notes.txt/own.pt2", "--out: got notes.txt below "),
     ],
