@@ -1,12 +1,11 @@
 """The commands from Python: the README's example, results, errors in its words, an interrupt."""
 
 import inspect
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from distill_tune import confirm, load_study, resume, search, train
 from distill_tune.document import Document
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
 from distill_tune.records import StudyDirectory
+from distill_tune.search.cluster import Slots
 
 ROOT = Path(distill_tune.__file__).parents[1]
 SPACE: dict[str, Any] = {
@@ -193,35 +193,32 @@ def test_type_checkers_are_told_that_the_package_is_typed() -> None:
     assert 'distill_tune = ["py.typed"]' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
-INTERRUPTED = """
-import os, signal
-import distill_tune.search.tuning as tuning
-from distill_tune import search
-
-def stop(*_, **__):
-    os.kill(os.getpid(), signal.SIGINT)
-
-tuning.tune_trials = stop
-try:
-    search({space}, share_stages=False, progress=False)
-except KeyboardInterrupt as interrupt:
-    print(interrupt)
-"""
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
-@pytest.mark.slow
-def test_an_interrupt_is_raised_and_says_how_to_go_on() -> None:
-    script = INTERRUPTED.format(space=SPACE)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == (
+def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distill_tune.search.run.cluster", lambda _: nullcontext())
+    monkeypatch.setattr("distill_tune.search.run.slots", lambda _: Slots({"CPU": 1}, 1))
+    monkeypatch.setattr("distill_tune.search.stage_tasks.run_stages", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        search(SPACE, progress=False)
+    assert str(caught.value) == (
         "interrupted; what is done is recorded, go on with resume('runs/tiny'), "
-        "or in a terminal with:\n  distill-tune resume runs/tiny\n"
+        "or in a terminal with:\n  distill-tune resume runs/tiny"
     )
     assert load_study("runs/tiny").status == "interrupted"
+    with pytest.raises(KeyboardInterrupt, match=r"go on with resume\('runs/tiny'\)"):
+        search(SPACE, resume=True, progress=False)
+
+
+def test_an_interrupt_before_the_study_is_there_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("distill_tune.search.run.cluster", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="interrupted before anything was written"):
+        search(SPACE, progress=False)
+    assert not Path("runs/tiny").exists()
 
 
 @pytest.mark.slow
