@@ -153,8 +153,10 @@ def test_its_own_test_images_are_refused_by_whatever_path(own: Path) -> None:
         assert run(own, "--data", path) == (
             2,
             "",
-            f"--data: got {path}, the sealed test images of the data that the model was made "
-            "from, expected --split test instead, which says so\n",
+            (
+                f"--data: got {path}, the sealed test images of the data that the model was made "
+                "from, expected --split test instead, which says so\n"
+            ),
         )
     status, stdout, _ = run(own, "--split", "test")
     assert (status, "this reads the test split" in stdout) == (0, True)

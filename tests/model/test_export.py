@@ -94,8 +94,10 @@ def test_without_its_packages_onnx_names_the_command_that_installs_them(
     assert run(trained.folder, "--format", "onnx", "--out", "own.onnx") == (
         2,
         "",
-        "--format: got onnx without onnxscript, expected the optional packages: pip install "
-        "'distill-tune[onnx]'\n",
+        (
+            "--format: got onnx without onnxscript, expected the optional packages: pip install "
+            "'distill-tune[onnx]'\n"
+        ),
     )
     assert list(here.iterdir()) == []
 

@@ -161,8 +161,10 @@ def test_a_model_without_a_generator_says_so(here: Path) -> None:
     assert run("generate", "model", "--out", "new") == (
         2,
         "",
-        "model: got no generator (joint.extra_images: hard), expected a model that was trained "
-        "with a GAN\n",
+        (
+            "model: got no generator (joint.extra_images: hard), expected a model that was trained "
+            "with a GAN\n"
+        ),
     )
     Path("model/config.yaml").write_text(to_yaml(config | {"joint": {}}), "utf-8")
     status, _, stderr = run("generate", "model", "--out", "new")
