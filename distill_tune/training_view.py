@@ -54,8 +54,8 @@ class TrainingView:
         self._tasks: dict[str, TaskID] = {}
         self._bars = Progress(
             TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[count]:>11}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[count]:>9}"),
             TextColumn("{task.fields[said]}"),
             console=console,
             disable=not console.is_terminal,
@@ -88,12 +88,13 @@ class TrainingView:
         if "val/accuracy" in report.metrics:
             said.append(f"val/accuracy {report.metrics['val/accuracy']:.4f}")
         if left and report.step < report.num_steps:
-            said.append(f"about {duration(left)} left of this stage")
+            said.append(f"about {duration(left)} left")
         if self._console.is_terminal:
             self._forget("starting")
             self._show(report.stage, report.num_steps, report.step, count, "  ".join(said))
         else:
-            self.say("  ".join([f"{report.stage}: {count}", *said]))
+            line = "  ".join([f"{report.stage}: {count}", *said])
+            self.say(line.replace(" left", " left of this stage"))
 
     def _show(self, stage: str, total: int | None, completed: int, count: str, said: str) -> None:
         task = self._tasks.get(stage)

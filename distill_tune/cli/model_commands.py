@@ -197,7 +197,7 @@ def generate(  # noqa: PLR0913 - the options of the command line
         from distill_tune.cli.model_view import generation_table
         from distill_tune.model import load_model
         from distill_tune.model.device import chosen_device
-        from distill_tune.model.generation import Wish, generation_json, remarks, write_images
+        from distill_tune.model.generation import Wish, generation_json, stray_words, write_images
         from distill_tune.model.generation import generate as generate_images
         from distill_tune.model.out import refuse_unusable
 
@@ -207,8 +207,8 @@ def generate(  # noqa: PLR0913 - the options of the command line
         made = list(generate_images(model, Wish(classes or [], num, hard, seed)))
         paths = write_images(model, made, out)
         output.print(generation_table(model, made))
-        for remark in remarks(model, made):
-            output.print(f"warning: {remark}", markup=False, soft_wrap=True)
+        if stray := stray_words(model, made):
+            output.print(f"warning: {stray}", markup=False, soft_wrap=True)
         for path in paths.values():
             output.print(f"written: {path}", markup=False, soft_wrap=True)
         if as_json:

@@ -105,11 +105,9 @@ def confusions(found: Assessment, most: int) -> list[Confusion]:
     names = [score.name for score in found.classes]
     pairs = [(int(place) // len(names), int(place) % len(names)) for place in order]
     return [
-        Confusion(
-            names[i], names[j], int(matrix[i, j]), int(matrix[i, j]) / found.classes[i].num_images
-        )
+        Confusion(names[i], names[j], times, times / found.classes[i].num_images)
         for i, j in pairs
-        if matrix[i, j]
+        if (times := int(matrix[i, j]))
     ]
 
 

@@ -149,18 +149,16 @@ def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
     ]
 
 
-def remarks(model: Model, made: Sequence[Made]) -> list[str]:
-    """Return what is to be said of a generator that does not do what it is asked."""
-    stray = [one for one in made if one.share_wrong > 0.5]
+def stray_words(model: Model, made: Sequence[Made]) -> str:
+    """Return what is to be said of classes that the generator does not hit; empty for none."""
+    stray = [model.classes[one.label] for one in made if one.share_wrong > 0.5]
     if not stray:
-        return []
-    names = ", ".join(model.classes[one.label] for one in stray)
-    text = (
-        f"of class {names} most images are taken for another class: either the generator hardly "
-        "follows its classes (more gan.warmup_steps, or joint.pairing: contrast, would help), or "
-        "the classifier hardly knows them; the hardest of them will show other classes"
+        return ""
+    return (
+        f"of class {', '.join(stray)} most images are taken for another class: either the "
+        "generator hardly follows its classes (more gan.warmup_steps, or joint.pairing: contrast, "
+        "would help), or the classifier hardly knows them; the hardest will show other classes"
     )
-    return [text]
 
 
 def _folder_name(name: str, label: int) -> str:

@@ -150,14 +150,11 @@ def test_its_own_folder_gives_the_validation_split_by_whatever_path(own: Path) -
 def test_its_own_test_images_are_refused_by_whatever_path(own: Path) -> None:
     Path("link").symlink_to("cells/test")
     for path in ("cells/test", "link", "cells/train/../test"):
-        assert run(own, "--data", path) == (
-            2,
-            "",
-            (
-                f"--data: got {path}, the sealed test images of the data that the model was made "
-                "from, expected --split test instead, which says so\n"
-            ),
+        message = (
+            f"--data: got {path}, the sealed test images of the data that the model was made from, "
+            "expected --split test instead, which says so\n"
         )
+        assert run(own, "--data", path) == (2, "", message)
     status, stdout, _ = run(own, "--split", "test")
     assert (status, "this reads the test split" in stdout) == (0, True)
     # A copy without the configuration does not know what it was made from.

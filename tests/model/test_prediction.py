@@ -63,7 +63,7 @@ def test_a_line_tells_file_class_and_probability_and_what_is_unreadable(here: Pa
     assert stderr.splitlines() == [
         "photos/bee/broken.png: unreadable: Truncated File Read",
         "notes.txt: unreadable: not an image that Pillow can read",
-        "2 of 7 files could not be read",
+        "2 of 8 files could not be read",
     ]
     lines = [line.split() for line in stdout.splitlines()]
     assert [line[0] for line in lines] == [
