@@ -158,7 +158,8 @@ class WarmStartOutcome(NamedTuple):
         lead = (self.warm.value or 0.0) - (self.others.value or 0.0)
         verdict = "gave the study's best" if lead > 0 else "did not give the study's best"
         return (
-            f"{start}the best of {self.num_warm} warm-started trials has {_result(self.warm)}, "
+            f"{start}the best of {self.num_warm} warm-started "
+            f"trial{'' if self.num_warm == 1 else 's'} has {_result(self.warm)}, "
             f"the best of {_others(self.num_others)} {_result(self.others)}; it "
             f"{'was as good as the others' if lead == 0 else verdict} (validation values of one "
             "search, in which chance has a part)"

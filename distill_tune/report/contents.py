@@ -12,6 +12,7 @@ from distill_tune.report.pictures import Picture, pictures
 from distill_tune.report.source import Source
 from distill_tune.report.surroundings import Command, commands, surroundings
 from distill_tune.status import status_json
+from distill_tune.warm_start import warm_start_outcomes
 
 
 class Figure(NamedTuple):
@@ -38,6 +39,7 @@ class Contents(NamedTuple):
     Attributes:
         figures: Backbone to its figures.
         overall: Figures over all backbones.
+        warm_start: Whether it helped, a sentence for each backbone that was started warm.
     """
 
     source: Source
@@ -47,6 +49,7 @@ class Contents(NamedTuple):
     pictures: tuple[Picture, ...]
     surroundings: dict[str, str]
     commands: tuple[Command, ...]
+    warm_start: tuple[str, ...] = ()
 
 
 def contents(source: Source) -> Contents:
@@ -60,6 +63,7 @@ def contents(source: Source) -> Contents:
         pictures(source),
         surroundings(source),
         commands(source),
+        tuple(one.sentence for one in warm_start_outcomes(source.terms.study, source.state)),
     )
 
 
@@ -80,6 +84,7 @@ def contents_json(found: Contents) -> dict[str, Any]:
         **status_json(source.status),
         "metric": source.terms.metric,
         "headlines": found.headlines,
+        "warm_start": found.warm_start,
         "figures": {
             backbone: {figure.name: _figure_json(figure) for figure in figures}
             for backbone, figures in found.figures.items()

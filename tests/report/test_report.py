@@ -19,7 +19,7 @@ from distill_tune.report import FILES
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from tests.test_confirmation import CLEAR, log
 
-from .made_up import make_study
+from .made_up import NAME, add, begin, make_study
 from .page_reader import report
 
 ONE = ("resnet18",)
@@ -107,6 +107,24 @@ def test_a_confirmed_study_says_what_was_confirmed(tmp_path: Path) -> None:
     for cell in ("Hard oversampling", "76.08 ± 1.38", "controls untuned"):
         assert cell in page.text
     assert said["surroundings"]["confirmation seeds"] == "1000, 1001, 1002, 1003, 1004"
+
+
+def test_a_warm_start_says_whether_it_helped(tmp_path: Path) -> None:
+    directory = begin(tmp_path)
+    point = {"joint.margin": 0.15}
+    state = directory.events()[0]["study"]
+    state["search"]["first_points"] = {NAME: [point]}
+    directory.append({"event": "session_started", "command": "search", "study": state})
+    add(directory, 0, [0.5, 0.75], "complete")
+    add(directory, 1, [0.5, 0.625], "complete")
+    page, said = report(directory)
+    text = (
+        f"warm start of {NAME}: the best of 1 warm-started trial has 0.7500 (trial 0), the best "
+        "of 1 other 0.6250 (trial 1); it gave the study's best (validation values of one search, "
+        "in which chance has a part)"
+    )
+    assert said["warm_start"] == [text]
+    assert "Warm start of" in page.text
 
 
 def test_the_files_go_where_they_are_asked_to(tmp_path: Path) -> None:
