@@ -136,7 +136,7 @@ def evaluate(
 def predict(
     model_dir: ModelDir,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Files, or folders of files.")
+        list[Path], typer.Argument(metavar="IMAGES", help="Files, or folders of files.")
     ],
     *,
     top: Annotated[int, typer.Option(min=1, help="Classes of each, the most probable first.")] = 1,
@@ -228,7 +228,7 @@ def export(
 ) -> None:
     """Write a model as one program that needs no distill-tune.
 
-    It takes uint8 images [n, channels, size, size] in 0..255 and returns logits [n, classes].
+    It takes images (uint8, 0..255, n x channels x size x size), and returns logits (n x classes).
     """
     with reporting():
         from distill_tune.model import load_model

@@ -5,7 +5,7 @@ for by its name.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.datasets.folder import Folder
@@ -50,17 +50,21 @@ def assessed_images(model: Model, data: Path | None, part: Part | None) -> Asses
         InputError: There are none, or of classes that the model does not know.
     """
     form = form_of(model)
-    own = None
     if data is None:
+        return _of_its_own(model, model_config(model.folder).data, part or "val")
+    remarks = []
+    if (model.folder / CONFIG).exists():
         own = model_config(model.folder).data
-    elif (model.folder / CONFIG).exists():
-        own = _own(model_config(model.folder).data, data)
-    if own is not None:
-        return _of_its_own(model, own, part or "val")
-    found = labelled_images(Path(str(data)), form, part=part, where="--data")
-    told = f"{len(found.skipped)} unreadable files left out"
-    remarks = tuple([f"{told}, such as {found.skipped[0]}"] if found.skipped else [])
-    return Assessed(found.split, f"{data}" + (f", {part}" if part else ""), remarks)
+        place = _place(own, data)
+        if place == "all":
+            return _of_its_own(model, own, part or "val")
+        if place == "part":
+            remarks.append(f"{data} holds images that the model was trained on")
+    found = labelled_images(data, form, part=part, where="--data")
+    if found.skipped:
+        told = f"{len(found.skipped)} unreadable files left out"
+        remarks.append(f"{told}, such as {found.skipped[0]}")
+    return Assessed(found.split, f"{data}" + (f", {part}" if part else ""), tuple(remarks))
 
 
 def form_of(model: Model) -> Form:
@@ -68,24 +72,23 @@ def form_of(model: Model) -> Form:
     return Form(model.classes, model.transforms.channels, model.transforms.image_size)
 
 
-def _own(own: Dataset, data: Path) -> Dataset | None:
-    """Return the model's own data if that is where a path leads.
+def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
+    """Tell where in the model's own data a path leads.
 
     Raises:
-        InputError: It leads to its test images.
+        InputError: To its test images.
     """
     root = getattr(own, "root", None)
     if root is None:
-        return None
+        return "elsewhere"
     here, there = data.absolute().resolve(), absolute(root).resolve()
     if here == there:
-        return own
-    if isinstance(own, Folder) and there.is_dir():
-        test = own.part_folder("test")
-        if test is not None and here.is_relative_to(test.resolve()):
-            met = Text(f"{data}, the sealed test images of the data that the model was made from")
-            raise InputError("--data", got=met, expected="--split test instead, which says so")
-    return None
+        return "all"
+    test = own.part_folder("test") if isinstance(own, Folder) and there.is_dir() else None
+    if test is not None and here.is_relative_to(test.resolve()):
+        met = Text(f"{data}, the sealed test images of the data that the model was made from")
+        raise InputError("--data", got=met, expected="--split test instead, which says so")
+    return "part" if here.is_relative_to(there) else "elsewhere"
 
 
 def _of_its_own(model: Model, own: Dataset, part: Part) -> Assessed:

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from distill_tune.plots.figure import HARD, blank
 
+_SIDE = 0.9
+"""Of an image, in inches; all below are shares of it."""
 _GAP = 0.12
-"""Between images, as a share of their side."""
+"""Between images."""
 _CAPTION = 0.2
-"""Height of a caption, likewise."""
+"""Height of a caption."""
+_LETTER, _LONGEST_NAME = 0.1, 24
+"""Width of a letter of a class's name, and how many are shown."""
 
 
 class Row(NamedTuple):
@@ -50,26 +54,20 @@ class Sheet(NamedTuple):
 
 def draw(sheet: Sheet) -> Figure:
     """Draw a row below the other; under an image the probability of its class, or its confusion."""
-    widest = max((len(row.name) for row in sheet.rows), default=0)
-    height = 1 + _GAP + _CAPTION
-    side = 0.9
-    figure = blank(
-        side * sheet.columns * (1 + _GAP) + 0.09 * widest, side * height * len(sheet.rows) + 0.5
-    )
+    names = [row.name[:_LONGEST_NAME] for row in sheet.rows]
+    margin = _LETTER * max(map(len, names), default=0) + 2 * _GAP
+    width, height = sheet.columns * (1 + _GAP), 1 + _GAP + _CAPTION
+    figure = blank(_SIDE * (margin + width), _SIDE * (height * len(names) + 0.6))
     axes = figure.subplots()
-    for number, row in enumerate(sheet.rows):
-        _draw_row(axes, row, number * height)
-    axes.set_xlim(-_GAP, sheet.columns * (1 + _GAP))
-    axes.set_ylim(len(sheet.rows) * height, -_GAP)
+    for number, (row, name) in enumerate(zip(sheet.rows, names, strict=True)):
+        top = number * height
+        _draw_row(axes, row, top)
+        axes.text(-_GAP, top + 0.5, name, ha="right", va="center", size=9, parse_math=False)
+    axes.set_xlim(-margin, width)
+    axes.set_ylim(len(names) * height, -_GAP)
     axes.set_aspect("equal")
-    axes.set_xticks([])
+    axes.set_axis_off()
     axes.set_title(f"{sheet.title}\nbelow: probability of its class → what it is taken for", size=9)
-    named = [(number, row.name) for number, row in enumerate(sheet.rows) if row.name]
-    axes.set_yticks(
-        [number * height + 0.5 for number, _ in named], [name for _, name in named], size=9
-    )
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     return figure
 
 

@@ -215,6 +215,8 @@ class DistillTrial(tune.Trainable):
         return result
 
     def _failure(self, reason: str, detail: str) -> dict[str, Any]:
+        # What it has computed since its last report is not worth going on from.
+        self._told = {}
         if self._board is not None:
             self._board.flush()
         return {OBJECTIVE: 0.0, "failure": reason, "detail": detail, "done": True, "metrics": {}}

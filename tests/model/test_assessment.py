@@ -149,7 +149,7 @@ def test_its_own_folder_gives_the_validation_split_by_whatever_path(own: Path) -
 
 def test_its_own_test_images_are_refused_by_whatever_path(own: Path) -> None:
     Path("link").symlink_to("cells/test")
-    for path in ("cells/test", "link", "cells/train/../test"):
+    for path in ("cells/test", "link", "cells/train/../test", "cells/test/ant"):
         message = (
             f"--data: got {path}, the sealed test images of the data that the model was made from, "
             "expected --split test instead, which says so\n"
@@ -157,6 +157,8 @@ def test_its_own_test_images_are_refused_by_whatever_path(own: Path) -> None:
         assert run(own, "--data", path) == (2, "", message)
     status, stdout, _ = run(own, "--split", "test")
     assert (status, "this reads the test split" in stdout) == (0, True)
+    status, stdout, _ = run(own, "--data", "cells/train")
+    assert stdout.startswith("warning: cells/train holds images that the model was trained on\n")
     # A copy without the configuration does not know what it was made from.
     (own / "config.yaml").unlink()
     assert run(own, "--data", "cells/test")[0] == 0
