@@ -125,18 +125,26 @@ def test_the_winner_of_each_backbone_is_its_best_trial(search: Search, backbone:
 def test_training_the_winner_gives_the_weights_that_the_search_saw(
     search: Search, tmp_path: Path
 ) -> None:
-    said = search.said["best"]["shufflenet_v2_x0_5"]
-    command = ["train", "--config", said["config"], "--out", str(tmp_path / "model"), "--json"]
-    result = CliRunner().invoke(app, command)
+    backbone = "shufflenet_v2_x0_5"
+    said = search.said["best"][backbone]
+    trained = tmp_path / "model"
+    command = ["train", "--study", str(search.folder), "--backbone", backbone]
+    result = CliRunner().invoke(app, [*command, "--out", str(trained), "--json"])
     assert result.exit_code == 0, result.output
     number = int(said["trial"].rpartition("-")[2])
     row = search.rows("trials.csv")[number]
     # The shared stages were computed elsewhere, and the trial's in a worker: the same numbers.
     accuracy = json.loads(result.stdout)["validation_accuracy"]
     assert accuracy == float(row["val/final_accuracy"]) == said["value"]
-    classifier, classes = load_classifier(tmp_path / "model")
-    assert len(classes) == 10
-    assert sum(weight.numel() for weight in classifier.parameters()) > 100_000
+    kept = search.folder / "models" / said["trial"]
+    assert load_classifier(kept)[1] == load_classifier(trained)[1]
+    assert {path.name for path in kept.iterdir()} == {path.name for path in trained.iterdir()}
+    for name in ("classifier.safetensors", "generator.safetensors"):
+        assert (kept / name).read_bytes() == (trained / name).read_bytes()
+    made = [read_yaml(folder / "model.yaml").value["made"] for folder in (kept, trained)]
+    assert made[0] == made[1]
+    evaluated = CliRunner().invoke(app, ["evaluate", str(kept), "--json"])
+    assert json.loads(evaluated.stdout)["accuracy"] == accuracy
 
 
 def test_every_trial_has_one_tensorboard_run_with_every_step_once(search: Search) -> None:
