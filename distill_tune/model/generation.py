@@ -187,4 +187,5 @@ def sheet(model: Model, made: Sequence[Made]) -> contact_sheet.Sheet:
     kept, drawn = len(made[0].images), made[0].num_drawn
     title = f"the hardest {kept} of {drawn}" if kept < drawn else f"{kept} as drawn"
     total = sum(len(one.images) for one in made)
-    return contact_sheet.Sheet(f"{title}, of each class", tuple(rows), _COLUMNS, total)
+    title += ", of each class" if len(made) > 1 else ""
+    return contact_sheet.Sheet(title, tuple(rows), _COLUMNS, total)

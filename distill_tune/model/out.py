@@ -11,7 +11,7 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
 
     Args:
         out: The folder; a new one, or an empty one.
-        beginning: Name of a folder in it by which the command knows its own work, to go on with.
+        beginning: A file in it by which the command knows its own work, to go on with it.
 
     Raises:
         InputError: It holds anything else, or cannot be made.
@@ -19,7 +19,7 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
     expected = "a new or empty folder"
     try:
         is_full = out.exists() and (not out.is_dir() or any(out.iterdir()))
-        is_begun = bool(beginning) and (out / beginning).is_dir()
+        is_begun = bool(beginning) and (out / beginning).is_file()
     except OSError as error:
         met = Text(f"{out} ({error.strerror})")
         raise InputError("--out", got=met, expected=expected) from None

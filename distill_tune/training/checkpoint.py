@@ -1,7 +1,7 @@
 """The folder of a training that is not over: its lock, its checkpoints, and the way on from them.
 
-Checkpoints are those of a search, below ``checkpoints/training/``; all of it goes when the model
-is there.
+Until the model is there, ``unfinished_training/`` holds checkpoints as a search writes them, and a
+lock by which a training knows its own folder among others.
 """
 
 import shutil
@@ -22,7 +22,8 @@ from distill_tune.study import differences
 
 NAME = "training"
 """Of its checkpoints, where those of a search have the name of their trial."""
-FOLDER = "checkpoints"
+_FOLDER = "unfinished_training"
+BEGINNING = f"{_FOLDER}/lock"
 """By which the folder of a training that is not over is known."""
 _LOCK_PATIENCE_S = 1.0
 
@@ -38,8 +39,8 @@ def opened(out: Path) -> Iterator[None]:
         DiskFullError: There is no room.
     """
     try:
-        (out / FOLDER).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / FOLDER / "lock")
+        (out / _FOLDER).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / BEGINNING)
         with lock.acquire(timeout=_LOCK_PATIENCE_S):
             yield
     except Timeout:
@@ -52,14 +53,19 @@ def opened(out: Path) -> Iterator[None]:
         raise StudyError(f"{out}: {said}") from error
 
 
+def root(out: Path) -> str:
+    """Return where its checkpoints are, as those of a study are below its root."""
+    return str(out.absolute() / _FOLDER)
+
+
 def clear(out: Path) -> None:
     """Delete what only a training needs that is not over; and the folder, if that was all."""
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    shutil.rmtree(out / _FOLDER, ignore_errors=True)
     with suppress(OSError):
         out.rmdir()
 
 
-def content(trial: Trial, images: ImageData, report: Report, number: int) -> dict[str, Any]:
+def state_of(trial: Trial, images: ImageData, report: Report, number: int) -> dict[str, Any]:
     """Return a checkpoint: tensors and plain data only.
 
     Args:
@@ -94,7 +100,7 @@ def resumed(make: Callable[[], Trial], images: ImageData, out: Path, say: Say) -
         StudyError: It is of another configuration, version or of other images; all are listed.
     """
     trial = make()
-    for folder in local_copies(str(out.absolute()), NAME, out):
+    for folder in local_copies(root(out), NAME, out):
         try:
             saved = read_checkpoint(folder, trial.data.device)
             found = _differences(saved, trial, images)

@@ -19,13 +19,14 @@ from distill_tune.model import FILES, model_files
 from distill_tune.model.out import refuse_unusable
 from distill_tune.storage import storage_at
 from distill_tune.training.checkpoint import (
-    FOLDER,
+    BEGINNING,
     NAME,
     Say,
     clear,
-    content,
     opened,
     resumed,
+    root,
+    state_of,
 )
 from distill_tune.training.recipe import Recipe
 from distill_tune.training.stopping import stopping_at_a_report
@@ -64,7 +65,7 @@ def train_model(
         KeyboardInterrupt: It was stopped by Ctrl-C, or SIGTERM.
     """
     config = parse(TrialConfig, recipe.document)
-    refuse_unusable(out, beginning=FOLDER)
+    refuse_unusable(out, beginning=BEGINNING)
     images = _load_images(config, recipe.document)
     for remark in _remarks(images, recipe):
         say(remark)
@@ -80,25 +81,29 @@ def train_model(
             raise
         except torch.OutOfMemoryError as error:
             raise DivergedError("out_of_memory", str(error).splitlines()[0]) from error
-        metrics = {
-            f"val/{name}": value
-            for name, value in evaluate(trial.state.classifier, trial.data.val).items()
-        }
-        files = model_files(trial, images, recipe.origin, metrics)
-        for name, written in files.items():
-            storage_at(str(out)).write(name, written)
+        result = _write(trial, images, out, recipe)
         clear(out)
+    return result
+
+
+def _write(trial: Trial, images: ImageData, out: Path, recipe: Recipe) -> dict[str, Any]:
+    """Write the model of a trial that is done; return what is told of it."""
+    numbers = evaluate(trial.state.classifier, trial.data.val)
+    metrics = {f"val/{name}": value for name, value in numbers.items()}
+    files = model_files(trial, images, recipe.origin, metrics)
+    for name, content in files.items():
+        storage_at(str(out)).write(name, content)
     paths = {what: str((out / name).absolute()) for what, name in FILES.items() if name in files}
     return {"validation_accuracy": metrics["val/accuracy"], "metrics": metrics, "paths": paths}
 
 
 def _checkpointed(trial: Trial, images: ImageData, out: Path, number: int) -> Iterator[Report]:
     """Train to the end; write checkpoints as often as their share of the time allows."""
-    writer = CheckpointWriter(str(out.absolute()), NAME, _CHECKPOINT_SHARE)
+    writer = CheckpointWriter(root(out), NAME, _CHECKPOINT_SHARE)
     try:
         with stopping_at_a_report() as is_asked_to_stop:
             for count, report in enumerate(trial.run(), start=number + 1):
-                make = partial(content, trial, images, report, count)
+                make = partial(state_of, trial, images, report, count)
                 yield report
                 if trial.state.stage == "done":
                     return

@@ -65,7 +65,7 @@ def test_one_that_dies_in_every_stage_ends_as_the_one_that_never_did(
 ) -> None:
     seen: dict[Place, Metrics] = {}
     assert die_at(tmp_path, ("warmup", 2), seen) == []
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["checkpoints"]
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["unfinished_training"]
     assert die_at(tmp_path, ("triplet", 1), seen) == ["goes on after warmup 1/3"]
     assert die_at(tmp_path, ("joint", 2), seen) == ["goes on after warmup 3/3"]
     last = Trained(recipe(tmp_path), tmp_path / "model")
@@ -81,7 +81,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     whole: Trained, tmp_path: Path
 ) -> None:
     die_at(tmp_path, ("triplet", 2), {})
-    newest = Path(newest_first(str(tmp_path / "model"), checkpoint.NAME)[0])
+    newest = Path(newest_first(checkpoint.root(tmp_path / "model"), checkpoint.NAME)[0])
     (newest / "trial.pt").write_bytes(b"damaged")
     last = Trained(recipe(tmp_path), tmp_path / "model")
     assert last.lines[0].startswith(f"warning: damaged checkpoint passed over: {newest}")
@@ -113,7 +113,7 @@ def test_one_begun_otherwise_is_refused_with_what_differs(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("_always")
 def test_a_checkpoint_of_another_content_is_passed_over(whole: Trained, tmp_path: Path) -> None:
     die_at(tmp_path, ("warmup", 2), {})
-    root, name = str(tmp_path / "model"), checkpoint.NAME
+    root, name = checkpoint.root(tmp_path / "model"), checkpoint.NAME
     sound = read_checkpoint(Path(newest_first(root, name)[0]), torch.device("cpu"))
     del sound["trial"]["gan"]["ema"]
     store_checkpoint(root, name, 98, sound)
@@ -168,7 +168,7 @@ def test_one_that_was_killed_goes_on_by_the_same_command(whole: Trained, tmp_pat
     out = tmp_path / "model"
     command = ["train", "--config", str(write_config(tmp_path)), "--out", str(out), *OPTIONS]
     first = Run(*command)
-    first.wait_until(lambda: bool(newest_first(str(out), checkpoint.NAME)))
+    first.wait_until(lambda: bool(newest_first(checkpoint.root(out), checkpoint.NAME)))
     first.send(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
     second = Run(*command)

@@ -90,10 +90,11 @@ def test_a_training_without_a_gan_leaves_no_generator(tmp_path: Path) -> None:
     assert "generator" not in done.result["paths"]
 
 
-@pytest.mark.parametrize("out", ["notes.txt/model", "x" * 300, "notes.txt", "full"])
+@pytest.mark.parametrize("out", ["notes.txt/model", "x" * 300, "notes.txt", "full", "study"])
 def test_a_model_that_could_not_be_written_is_not_trained(tmp_path: Path, out: str) -> None:
     (tmp_path / "notes.txt").touch()
     (tmp_path / "full" / "photos").mkdir(parents=True)
+    (tmp_path / "study" / "checkpoints" / "training").mkdir(parents=True)
 
     def fail(line: object) -> None:
         pytest.fail(f"trained: {line}")
