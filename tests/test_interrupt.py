@@ -107,7 +107,8 @@ def test_after_once_no_epoch_is_computed_twice(interrupted: Interrupted) -> None
 
 def test_twice_waits_for_nothing(interrupted: Interrupted) -> None:
     assert interrupted.runs[1].process.returncode == 130
-    assert interrupted.kept[1] == interrupted.kept[0]
+    # An epoch may end between the two; what was kept before is not lost.
+    assert set(interrupted.kept[0]) <= set(interrupted.kept[1])
     assert interrupted.logs[1][-1]["status"] == "interrupted"
     assert "Traceback" not in interrupted.runs[1].output
     interrupted.runs[1].wait_for_silence(but_for="Agent")

@@ -54,8 +54,9 @@ def cluster(address: str | None) -> Iterator[None]:
         options["include_dashboard"] = False
     try:
         ray.init(address=address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:
+        # A node that is too slow to start is a plain Exception of Ray's.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         if address is None:
             raise RayError(f"Ray does not start on this machine: {reason}") from error
         expected = f"a running Ray cluster ({reason})"
