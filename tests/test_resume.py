@@ -1,6 +1,7 @@
 """Searches that were interrupted or out of time, and what goes on from there."""
 
 import signal
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     def note(name: str, done: Run) -> None:
         runs[name], logs[name] = done, read_events(study)
 
+    # Else the command that is to be refused may still be importing when the search is over.
+    import_module("distill_tune.search.commands")
     note("out of time", run(*command, "--time-budget", "0.2"))
     interrupted = Run(*command, "--resume")
     interrupted.wait_until(lambda: len(of_kind(read_events(study), "session_started")) == 2)
