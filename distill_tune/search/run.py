@@ -169,7 +169,7 @@ class Session:
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
-                with terminate_as_interrupt(), self._time_limit():
+                with self._time_limit(), terminate_as_interrupt():
                     self._search(journal, trial_slots)
         except KeyboardInterrupt:
             pass
@@ -217,9 +217,7 @@ class Session:
 
         def stop() -> None:
             self.is_time_over = True
-            # As SIGTERM does it: a search in the background of a script ignores SIGINT.
-            is_heard = callable(signal.getsignal(signal.SIGTERM))
-            os.kill(os.getpid(), signal.SIGTERM if is_heard else signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
 
         timer = threading.Timer(limit, stop)
         timer.daemon = True
@@ -236,13 +234,7 @@ def terminate_as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(*_: object) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            raise KeyboardInterrupt
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         yield
     finally:

@@ -3,16 +3,13 @@
 import os
 import signal
 import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from ray.tune.execution.tune_controller import TuneController
 
 from distill_tune.fold import fold
 from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s, wait_for_epochs
-from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.scheduler import AshaPerBackbone
 from distill_tune.trials import INTERRUPTED, Event
 
@@ -63,18 +60,3 @@ def test_the_patience_is_where_ray_has_it() -> None:
     for method in (TuneController.__init__, TuneController._cleanup_stopping_actors):
         assert "_actor_force_cleanup_timeout" in method.__code__.co_names
     wait_for_epochs(None, 5.0)
-
-
-def _terminated() -> None:
-    with terminate_as_interrupt():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-
-
-def test_sigterm_is_heard_where_sigint_is_ignored_as_in_the_background_of_a_script() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            _terminated()
-    finally:
-        signal.signal(signal.SIGINT, before)
