@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tune.confirmation import ArmEvidence, BackboneEvidence, Confirmation
 from distill_tune.evidence import Gain
+from distill_tune.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -118,20 +119,9 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
 
 
 def _table(title: str, rows: Rows) -> "RenderableType":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=f"\n{title}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for index, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows[1:]:
+    head, *body = rows
+    table = result_table(title, head, text=head[:1])
+    for row in body:
         table.add_row(*row)
     return table
 

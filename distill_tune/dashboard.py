@@ -17,10 +17,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distill_tune.dimensions import Choice, Dimension, Range
 from distill_tune.distributions import distribution, lies_in
-from distill_tune.errors import DistillTuneError, InputError, Text
+from distill_tune.errors import InputError, Text
 from distill_tune.fold import fold
 from distill_tune.records import StudyDirectory
-from distill_tune.space import parse_dimension
+from distill_tune.space import sound_dimensions
 from distill_tune.storage import storage_at
 from distill_tune.tables import flat
 from distill_tune.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
@@ -85,7 +85,7 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
         for key, value in _study_attributes(name, backbone, terms).items():
             study.set_user_attr(key, value)
         trials = [trial for trial in state.trials.values() if trial.backbone == backbone]
-        spaces = _spaces(_dimensions(terms), trials)
+        spaces = _spaces(sound_dimensions(terms.get("space")), trials)
         for trial in trials:
             study.add_trial(_frozen(trial, spaces, is_running=is_running))
     return lines.content
@@ -122,17 +122,6 @@ def _backbones(terms: Mapping[str, Any], state: StudyState) -> list[str]:
         if isinstance(backbone, Mapping) and "name" in backbone
     ]
     return list(dict.fromkeys([*names, *state.backbones]))
-
-
-def _dimensions(terms: Mapping[str, Any]) -> dict[str, Dimension]:
-    space = terms.get("space")
-    found = {}
-    for path, raw in space.items() if isinstance(space, Mapping) else ():
-        try:
-            found[path] = parse_dimension(path, raw)
-        except DistillTuneError:
-            continue
-    return found
 
 
 def _study_attributes(name: str, backbone: str, terms: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from distill_tune.dimensions import (
     Range,
     Uniform,
 )
-from distill_tune.errors import InputError, InputErrors, Text
+from distill_tune.errors import DistillTuneError, InputError, InputErrors, Text
 
 __all__ = [
     "Choice",
@@ -33,6 +33,7 @@ __all__ = [
     "Uniform",
     "apply",
     "parse_dimension",
+    "sound_dimensions",
 ]
 
 KINDS: Final = ("uniform", "loguniform", "randint", "lograndint", "choice")
@@ -74,6 +75,17 @@ def parse_dimension(where: str, raw: object) -> Dimension:
         field, _, index = error.where.partition(".")
         place = ".".join(part for part in (where, names.get(field, field), index) if part)
         raise InputError(place, got=error.got, expected=error.expected) from None
+
+
+def sound_dimensions(space: object) -> dict[str, Dimension]:
+    """Return the dimensions of a recorded space by dotted path; without what is none."""
+    found: dict[str, Dimension] = {}
+    for path, raw in space.items() if isinstance(space, Mapping) else ():
+        try:
+            found[str(path)] = parse_dimension(str(path), raw)
+        except DistillTuneError:
+            continue
+    return found
 
 
 def _read_call(where: str, raw: str) -> dict[str, Any]:

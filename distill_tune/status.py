@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from distill_tune.fold import fold
 from distill_tune.packing import GpuUse, fitting, gpu_uses
 from distill_tune.records import StudyDirectory
-from distill_tune.trials import StageRecord, StudyState, TrialRecord, best
+from distill_tune.trials import Event, StageRecord, StudyState, TrialRecord, best
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 
@@ -58,14 +58,18 @@ class StatusInfo(NamedTuple):
     packing: dict[str, GpuUse]
 
 
-def status_info(directory: StudyDirectory) -> StatusInfo:
+def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
     """Read where a study stands.
+
+    Args:
+        directory: The study.
+        events: Its log, for who has read it; None: it is read.
 
     Raises:
         StudyError: There is no study.
     """
     directory.require()
-    events = directory.events()
+    events = directory.events() if events is None else events
     state = fold(events)
     now = time.time()
     status = study_status(state, directory.in_use(), now)
@@ -143,7 +147,7 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
             for backbone, use in info.packing.items()
         },
     }
-    result: dict[str, Any] = _finite(plain)
+    result: dict[str, Any] = plain_json(plain)
     return result
 
 
@@ -154,9 +158,12 @@ def _trial_json(trial: TrialRecord | None) -> dict[str, Any] | None:
     return {name: getattr(trial, name) for name in names}
 
 
-def _finite(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """Return as JSON can hold it: named tuples as mappings, None for what is no finite number."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return {str(name): plain_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

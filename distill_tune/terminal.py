@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from distill_tune.packing import packing_words
+from distill_tune.result_table import result_table
 from distill_tune.status import StageInfo, StatusInfo, status_info, status_json
 from distill_tune.tables import flat
 from distill_tune.trials import StudyState, TrialRecord, best, by_value
@@ -28,6 +29,7 @@ __all__ = [
     "trials_table",
 ]
 
+_TEXT_COLUMNS = {"backbone", "state", "params", "trial", "stage", ""}
 _STYLES = {
     "complete": "green",
     "finished": "green",
@@ -189,18 +191,4 @@ def duration(seconds: float) -> str:
 
 
 def _table(title: str, *columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=f"\n{title}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for column in columns:
-        text = column in {"backbone", "state", "params", "trial", "stage", ""}
-        table.add_column(column, justify="left" if text else "right", overflow="fold")
-    return table
+    return result_table(title, columns, text=_TEXT_COLUMNS)

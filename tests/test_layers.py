@@ -15,7 +15,7 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal", "evidence", "plots"),
+    ("errors", "seal", "evidence", "plots", "result_table"),
     ("yaml_text", "rungs"),
     ("document",),
     ("reading", "wording"),
@@ -60,7 +60,16 @@ OWNERS = {
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "typer": {"cli"},
-    "rich": {"cli", "terminal", "confirmation_view", "search", "watch", "api", "training_view"},
+    "rich": {
+        "result_table",
+        "cli",
+        "terminal",
+        "confirmation_view",
+        "search",
+        "watch",
+        "api",
+        "training_view",
+    },
 }
 """A library that is not listed here may be used everywhere."""
 

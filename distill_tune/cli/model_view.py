@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from distill_tune.model.assessment import Assessment, confusions
+from distill_tune.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -79,15 +79,4 @@ def generation_table(model: "Model", made: Sequence["Made"]) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(
-        title=f"\n{title}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for column in columns:
-        is_text = column in {"class", "taken for"}
-        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
-    return table
+    return result_table(title, columns, text={"class", "taken for"})

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from distill_tune.cli.options import Json
 from distill_tune.cli.running import console, reporting
 
 
@@ -15,9 +16,7 @@ def optuna(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Where it goes, not optuna.journal.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object last, on stdout.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a study for Optuna's dashboard: running, interrupted or finished."""
     with reporting():

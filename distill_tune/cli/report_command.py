@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from distill_tune.cli.options import Json
 from distill_tune.cli.running import console, reporting
 
 
@@ -15,9 +16,7 @@ def report(
         str | None, typer.Option(metavar="DIR|URI", help="Where the files go, not the study.")
     ] = None,
     is_opened: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object last, on stdout.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write what a study found as one page, report.html: running, interrupted or finished."""
     with reporting():

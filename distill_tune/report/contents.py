@@ -1,6 +1,5 @@
 """What a report says: the same for a page and for a program."""
 
-import math
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from distill_tune.report.headline import Headline, headlines
 from distill_tune.report.pictures import Picture, pictures
 from distill_tune.report.source import Source
 from distill_tune.report.surroundings import Command, commands, surroundings
-from distill_tune.status import status_json
+from distill_tune.status import plain_json, status_json
 from distill_tune.warm_start import warm_start_outcomes
 
 
@@ -100,19 +99,9 @@ def contents_json(found: Contents) -> dict[str, Any]:
         "warnings": source.warnings,
         "commands": found.commands,
     }
-    plain: dict[str, Any] = _plain(whole)
+    plain: dict[str, Any] = plain_json(whole)
     return plain
 
 
 def _figure_json(figure: Figure) -> dict[str, Any]:
     return {"title": figure.title, "words": figure.words, "info": figure.info}
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

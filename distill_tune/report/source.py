@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from distill_tune.confirmation import Confirmation, confirmation
+from distill_tune.fold import fold
 from distill_tune.packing import GpuUse, fitting, share
 from distill_tune.records import StudyDirectory
 from distill_tune.report.axes import Axis, axis_covering, axis_of
@@ -76,9 +77,9 @@ def source(directory: StudyDirectory) -> Source:
     Raises:
         StudyError: There is none.
     """
-    status = status_info(directory)
+    directory.require()
     events = directory.events()
-    state = directory.state()
+    status, state = status_info(directory, events), fold(events)
     found, complaints = _confirmation(events)
     study = terms(directory, events)
     return Source(

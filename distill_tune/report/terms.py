@@ -8,7 +8,7 @@ from distill_tune.dimensions import Dimension
 from distill_tune.errors import DistillTuneError
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.rungs import rung_epochs
-from distill_tune.space import parse_dimension
+from distill_tune.space import sound_dimensions
 from distill_tune.trials import OBJECTIVE, Event
 
 
@@ -68,14 +68,7 @@ class Terms(NamedTuple):
     @property
     def dimensions(self) -> dict[str, Dimension]:
         """What was searched, by dotted path; without what is no dimension."""
-        space = self.at("space")
-        found = {}
-        for path, raw in space.items() if isinstance(space, Mapping) else ():
-            try:
-                found[str(path)] = parse_dimension(str(path), raw)
-            except DistillTuneError:
-                continue
-        return found
+        return sound_dimensions(self.at("space"))
 
 
 def terms(directory: StudyDirectory, events: Iterable[Event]) -> Terms:

@@ -9,6 +9,7 @@ from distill_tune.distill.rehearsal import Parts
 from distill_tune.estimate import Measured
 from distill_tune.interfaces import plain
 from distill_tune.packing import GpuUse, packing_words
+from distill_tune.result_table import result_table
 from distill_tune.search.dry_run import DryRun
 from distill_tune.study import Study
 from distill_tune.terminal import duration
@@ -151,15 +152,7 @@ def _short(value: object) -> str:
 
 
 def _table(title: str, *columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
-    table.pad_edge, table.collapse_padding = False, True
-    for column in columns:
-        is_text = column in {"", "dimension", "type", "range", "stage"}
-        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
-    return table
+    return result_table(title, columns, text={"", "dimension", "type", "range", "stage"})
 
 
 def dry_run_json(found: DryRun) -> dict[str, Any]:
