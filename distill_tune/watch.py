@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distill_tune.event_lines import Terms, event_line, standing, terms_of
-from distill_tune.fold import Fold
+from distill_tune.fold import Fold, fold
 from distill_tune.records import StudyDirectory
 from distill_tune.status import StatusInfo, status_info
 from distill_tune.terminal import latest_trials, status_table, trials_table
@@ -38,7 +38,8 @@ def watch(
     """
     from rich.live import Live
 
-    info = status_info(directory)
+    events = directory.events()
+    info = status_info(directory, events)
     if not console.is_terminal:
         lines = _Lines(directory, console)
         lines.begin(info)
@@ -50,22 +51,23 @@ def watch(
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while info.state == "running":
-                live.update(_view(info, directory, console), refresh=True)
+                live.update(_view(info, fold(events), console), refresh=True)
                 pause(EVERY_S)
-                info = status_info(directory)
+                events = directory.events()
+                info = status_info(directory, events)
     finally:
         # After Ctrl-C too: the view is gone by now.
         console.print(status_table(info))
     return info
 
 
-def _view(info: StatusInfo, directory: StudyDirectory, console: "Console") -> "RenderableType":
+def _view(info: StatusInfo, state: StudyState, console: "Console") -> "RenderableType":
     """Return the status in short and, below it, as many trials as the terminal has room for."""
     from rich.console import Group
 
     status = status_table(info._replace(stages=(), warnings=info.warnings[-_WARNINGS:]))
     taken = len(console.render_lines(status, pad=False)) + _HEAD_ROWS
-    latest = latest_trials(directory.state(), max(_LEAST_ROWS, console.height - taken))
+    latest = latest_trials(state, max(_LEAST_ROWS, console.height - taken))
     rows = [trials_table(latest, is_short=True)] if latest.trials else []
     # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
     return Group(status, *rows, "")

@@ -93,7 +93,7 @@ def test_the_view_fits_the_terminal(directory: StudyDirectory, height: int) -> N
         stage = {"name": f"warmup seed={number}", "key": f"{number}", "cached": False}
         directory.append({"event": "stage", **stage, "seconds": 1.0, "cost_s": 1.0, "metrics": {}})
     console = Console(width=120, height=height, force_terminal=True)
-    lines = console.render_lines(watching._view(status_info(directory), directory, console))
+    lines = console.render_lines(watching._view(status_info(directory), directory.state(), console))
     assert len(lines) <= height
 
 
