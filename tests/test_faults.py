@@ -123,7 +123,8 @@ def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: 
     total, available = memory_bytes()
     if available < 10 * GB:
         pytest.skip(f"the monitor can be provoked with 10 GB of free memory: {available / GB:.0f}")
-    study, limit = tmp_path / "runs/tiny", (total - available + 4 * GB) / total
+    # Half of what is free: tests beside this one take some of it meanwhile, and give it back.
+    study, limit = tmp_path / "runs/tiny", (total - available + available // 2) / total
     searching = Run(
         *write_space(tmp_path, LONG),
         RAY_memory_usage_threshold=f"{limit:.4f}",
