@@ -10,11 +10,11 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from torch.utils.tensorboard import FileWriter
 from torch.utils.tensorboard.summary import custom_scalars, image, scalar
 
 from distill_tune.interfaces import Metrics, Stage
 from distill_tune.mirror import Mirror
+from distill_tune.tensorboard_file import TensorBoardFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,26 +55,23 @@ class TensorBoard:
     def __init__(self, logdir: str) -> None:
         self._mirror = Mirror(logdir)
         self._written = _Written.read(self._mirror.folder)
-        self._writer = FileWriter(str(self._mirror.folder))
+        self._file = TensorBoardFile(self._mirror.folder)
         self._add(_LAYOUT_TAG, 0, custom_scalars(_LAYOUT))
 
     def scalars(self, stage: Stage, step: int, metrics: Metrics) -> None:
         """Write the metrics under ``<stage>/<metric>``, at a step of the stage's own axis."""
         for name, value in metrics.items():
             self._add_scalar(f"{stage}/{name}", step, value)
-        self._writer.flush()
 
     def images(self, name: str, step: int, images: "Tensor", *, columns: int | None = None) -> None:
         """Write a batch ``[n, channels, size, size]``, float in [-1, 1], as one grid."""
         if len(images):
             grid = image_grid(images, columns=columns)
             self._add(name, step, image(name, grid, dataformats="CHW"))
-            self._writer.flush()
 
     def picture(self, name: str, step: int, pixels: "Tensor") -> None:
         """Write one picture ``[height, width, 3]``, uint8."""
         self._add(name, step, image(name, pixels, dataformats="HWC"))
-        self._writer.flush()
 
     def hparams(
         self, params: Mapping[str, Any], metrics: Metrics, *, step: int | None = None
@@ -96,21 +93,18 @@ class TensorBoard:
             before, last = self._written.last.get(tag, (-1, math.nan))
             if math.isfinite(value) and (step is not None or _as_float32(value) != last):
                 self._add_scalar(tag, before + 1 if step is None else step, value)
-        self._writer.flush()
 
     def hparams_end(self, *, succeeded: bool) -> None:
         """Mark the trial's row as over; the first outcome told stays, a resume included."""
         self._add(metadata.SESSION_END_INFO_TAG, 0, _session_end(succeeded=succeeded))
-        self._writer.flush()
 
     def flush(self) -> None:
-        """Hand what is written to the system; to the object store, if the folder lies in one."""
-        self._writer.flush()
+        """Send what is written to the object store, if the folder lies in one."""
         self._mirror.push()
 
     def close(self) -> None:
         """Finish the file; nothing can be written afterwards. A second call does nothing."""
-        self._writer.close()
+        self._file.close()
         self._mirror.close()
 
     def _add_scalar(self, tag: str, step: int, value: float) -> None:
@@ -118,7 +112,7 @@ class TensorBoard:
 
     def _add(self, tag: str, step: int, summary: Any, value: float | None = None) -> None:
         if self._written.add(tag, step, value):
-            self._writer.add_summary(summary, step)
+            self._file.add(summary, step)
 
 
 class _Written:

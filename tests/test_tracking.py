@@ -9,6 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distill_tune.storage import storage_at
+from distill_tune.tensorboard_file import TensorBoardFile
 from distill_tune.tracking import TensorBoard, image_grid
 
 PARAMS = {"joint.margin": 0.3, "joint.refresh": 2, "gan.kind": "sngan", "gan.flip": True}
@@ -52,6 +53,31 @@ def test_after_a_resume_no_step_is_doubled_and_none_is_lost(tmp_path: Path) -> N
     events = EventAccumulator(str(tmp_path), {"images": 0})
     events.Reload()
     assert [image.step for image in events.Images("synthetic")] == [2, 3, 4]
+
+
+def test_files_of_one_second_and_of_a_clock_ahead_are_read_in_the_order_they_were_written(
+    tmp_path: Path,
+) -> None:
+    names: list[str] = []
+    for step in range(12):
+        board = TensorBoard(str(tmp_path))
+        board.scalars("joint", step, {"loss": 1.0})
+        board.close()
+        (name,) = {path.name for path in tmp_path.iterdir()} - set(names)
+        names.append(name)
+        if step == 6:  # The machine that began the next file is an hour ahead.
+            ahead = int(name.split(".")[3]) + 3600
+            names[-1] = name.replace(name.split(".")[3], str(ahead))
+            (tmp_path / name).rename(tmp_path / names[-1])
+    assert names == sorted(names)
+    assert [step for step, _ in curves(tmp_path)["joint/loss"]] == list(range(12))
+
+
+def test_a_file_of_another_name_in_a_runs_folder_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    TensorBoardFile(tmp_path).close()
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("cut", [1, 7, 30])
