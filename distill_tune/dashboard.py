@@ -187,11 +187,10 @@ def _frozen(
 
 def _attributes(trial: TrialRecord, *, is_running: bool) -> dict[str, Any]:
     """Return what is told of a trial beside its params and values."""
-    is_left = trial.status == "running" and not is_running
     found: dict[str, Any] = {
         "name": trial.name,
         "number": trial.number,
-        "state": "interrupted" if is_left else trial.status,
+        "state": trial.outcome(is_running=is_running),
     }
     words = {"reason": trial.reason, "detail": trial.detail}
     found |= {key: text for key, text in words.items() if text}

@@ -110,8 +110,7 @@ def study_status(state: StudyState, in_use: bool | None, now: float) -> StudySta
 def _counts(state: StudyState, *, running: bool) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {backbone: {} for backbone in state.backbones}
     for trial in state.trials.values():
-        unfinished = trial.status == "running" and not running
-        outcome = "interrupted" if unfinished else trial.status
+        outcome = trial.outcome(is_running=running)
         counts[trial.backbone][outcome] = counts[trial.backbone].get(outcome, 0) + 1
     return counts
 

@@ -99,6 +99,7 @@ def trials_table(
     backbone: str | None = None,
     sort_by_value: bool = False,
     is_short: bool = False,
+    is_running: bool = True,
 ) -> "Table":
     """Return a table of trials that reads well at 80 columns.
 
@@ -107,6 +108,7 @@ def trials_table(
         backbone: Only this one's trials; None for all, with a column that tells them apart.
         sort_by_value: Best first, instead of by number.
         is_short: A line a trial; params that do not fit are cut off.
+        is_running: Whether a search is at them; if not, one that is not over is interrupted.
     """
     trials = [t for t in state.trials.values() if backbone in {None, t.backbone}]
     several = len({trial.backbone for trial in trials}) > 1
@@ -118,7 +120,8 @@ def trials_table(
         value, epochs, params = _cells(trial, names)
         if is_short:
             params.no_wrap, params.overflow = True, "ellipsis"
-        table.add_row(*who, _outcome(trial), value, epochs, params)
+        outcome = trial.outcome(is_running=is_running)
+        table.add_row(*who, _outcome(outcome, trial.reason), value, epochs, params)
     if is_short:
         # Only what may be cut gives way to the others.
         for column in table.columns[:-1]:
@@ -139,15 +142,16 @@ def final_summary(state: StudyState) -> "RenderableType":
 
     # A table for each: one list over backbones invites comparing what was not searched alike.
     names = state.backbones
-    tables = [trials_table(state, backbone=name, sort_by_value=True) for name in names]
+    tables = [
+        trials_table(state, backbone=name, sort_by_value=True, is_running=False) for name in names
+    ]
     return Group(*tables, best_table({name: best(state, name) for name in names}))
 
 
-def _outcome(trial: TrialRecord) -> "Text":
+def _outcome(outcome: str, reason: str) -> "Text":
     from rich.text import Text
 
-    reason = f" ({trial.reason})" if trial.reason else ""
-    return Text.assemble((trial.status, _STYLES.get(trial.status, "")), reason)
+    return Text.assemble((outcome, _STYLES.get(outcome, "")), f" ({reason})" if reason else "")
 
 
 def _cells(trial: TrialRecord, names: Mapping[str, str]) -> "tuple[str, str, Text]":

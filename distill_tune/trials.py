@@ -72,6 +72,10 @@ class TrialRecord:
                     total[stage] = total.get(stage, 0.0) + seconds
         return total
 
+    def outcome(self, *, is_running: bool) -> str:
+        """Return its status; of one that is not over where no search runs, ``interrupted``."""
+        return "interrupted" if self.status == "running" and not is_running else self.status
+
 
 @dataclass(frozen=True)
 class StageRecord:

@@ -194,6 +194,9 @@ def test_trials_are_listed_by_number_or_best_first(directory: StudyDirectory) ->
     assert ordered == ["0.9900", "0.9500", "0.9000", "0.7000"]
     assert values(shown(trials_table(state, backbone="alexnet"))) == ["0.7000"]
     summary = values(shown(final_summary(state)))
+    assert "interrupted" in shown(final_summary(state))
+    assert "running" in shown(trials_table(state))
+    assert "running" not in shown(trials_table(state, is_running=False))
     assert summary == ["0.9900", "0.9500", "0.9000", "0.7000", "0.9500", "0.7000"]
 
 

@@ -55,8 +55,7 @@ class Source(NamedTuple):
 
     def outcome(self, trial: TrialRecord) -> str:
         """Return what became of a trial; of one that was running when the search was left, that."""
-        is_left = trial.status == "running" and self.status.state != "running"
-        return "interrupted" if is_left else trial.status
+        return trial.outcome(is_running=self.status.state == "running")
 
     @property
     def device(self) -> tuple[str, float]:

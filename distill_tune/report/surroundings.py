@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from distill_tune.errors import show
+from distill_tune.records import STUDY_FILE
 from distill_tune.report.source import Source
 
 
@@ -36,10 +37,20 @@ def commands(source: Source) -> tuple[Command, ...]:
             config = shlex.quote(f"{source.directory.root}/best/{backbone}.yaml")
             line = f"distill-tune train --config {config} --out {shlex.quote(f'model-{backbone}')}"
             found.append(Command(f"train the best {backbone}", line))
+    for arm in _tuned_arms(source):
+        line = f"distill-tune report {shlex.quote(f'{source.directory.root}/arms/{arm}')}"
+        found.append(Command(f"see the search of {arm}, an arm of the confirmation", line))
     board = shlex.quote(f"{source.directory.root}/tensorboard")
     found.append(Command("see every curve", f"tensorboard --logdir {board}"))
     found.append(Command("write this report anew", f"distill-tune report {root}"))
     return tuple(found)
+
+
+def _tuned_arms(source: Source) -> list[str]:
+    """Return the arms of the confirmation that had a search of their own."""
+    backbones = source.confirmation.backbones if source.confirmation else ()
+    names = dict.fromkeys(arm.arm for one in backbones for arm in one.arms)
+    return [name for name in names if source.directory.has(f"arms/{name}/{STUDY_FILE}")]
 
 
 def surroundings(source: Source) -> dict[str, str]:

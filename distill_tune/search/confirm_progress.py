@@ -1,9 +1,10 @@
-"""What the terminal shows while a confirmation runs: a bar, or a plain line per run."""
+"""What the terminal shows while a confirmation runs: a bar and its runs, or a line per run."""
 
 import time
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -19,22 +20,25 @@ class ConfirmProgress:
     """Shows a confirmation on a console; a context manager.
 
     Args:
-        console: A terminal gets a bar and a line for what computes, anything else lines only.
+        console: A terminal gets a bar and a line for each run that computes, anything else a line
+            per run that is over.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        now = TextColumn("{task.fields[now]}")
-        self._bar = Progress(*columns, now, console=console, transient=True)
-        self._task = self._bar.add_task("runs", total=None, now="")
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task("runs", total=None)
+        self._now: dict[str, str] = {}
+        self._live = Live(
+            get_renderable=self._view, console=console, refresh_per_second=2, transient=True
+        )
         self._total = self._done = 0
         self._began: float | None = None
-        self._now: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._bar.start()
+            self._live.start()
         return self
 
     def __exit__(
@@ -43,7 +47,7 @@ class ConfirmProgress:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -86,8 +90,14 @@ class ConfirmProgress:
             self._now[name] = text
         else:
             self._now.pop(name, None)
-        shown = "; ".join(f"{name} {text}" for name, text in self._now.items())
-        self._bar.update(self._task, now=shown)
+
+    def _view(self) -> RenderableType:
+        lines = [
+            Text(f"{name}: {text}", style="cyan", no_wrap=True, overflow="ellipsis")
+            for name, text in self._now.items()
+        ]
+        # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
+        return Group(self._bar, *lines, "")
 
     def _seconds_left(self) -> float:
         if self._began is None or not self._done:

@@ -109,6 +109,16 @@ def test_a_confirmed_study_says_what_was_confirmed(tmp_path: Path) -> None:
     assert said["surroundings"]["confirmation seeds"] == "1000, 1001, 1002, 1003, 1004"
 
 
+def test_the_search_of_a_tuned_arm_is_shown_the_way_to(tmp_path: Path) -> None:
+    directory = make_study(tmp_path / "study", 8)
+    for event in log({"resnet18": CLEAR}):
+        directory.append(event)
+    directory.write_text("arms/gan_augmentation/study.yaml", "")
+    _, said = report(directory)
+    lines = [command["line"] for command in said["commands"] if "/arms/" in command["line"]]
+    assert lines == [f"distill-tune report {directory.root}/arms/gan_augmentation"]
+
+
 def test_a_warm_start_says_whether_it_helped(tmp_path: Path) -> None:
     directory = begin(tmp_path)
     point = {"joint.margin": 0.15}

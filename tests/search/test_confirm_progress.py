@@ -1,0 +1,49 @@
+"""What the terminal shows of a confirmation while it runs."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from distill_tune.distill.trial import Report
+from distill_tune.search.confirm_progress import ConfirmProgress
+
+NAMES = [f"resnet50-0007-gan_augmentation-{seed}" for seed in (1000, 1001)]
+
+
+def viewed(width: int) -> list[str]:
+    """Return the lines of the live view while one of five runs is over and two compute."""
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+    progress = ConfirmProgress(console)
+    progress.expect(5)
+    for name in NAMES:
+        progress.report(name, Report("joint", 3, 40, {}, 1.0))
+    progress.stage("resnet50 classifier", "1/12")
+    progress.stage("resnet50 classifier", "")
+    progress.finished("resnet50-0007-equal_steps-1000", "test 0.8000")
+    with console.capture() as capture:
+        console.print(progress._view())
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_each_run_has_a_line_and_leaves_the_bar_its_room(width: int) -> None:
+    bar, *runs, last = viewed(width)
+    assert "1/5" in bar
+    assert "━" * 4 in bar
+    assert max(map(len, [bar, *runs])) <= width
+    assert [line[:30] for line in runs] == [name[:30] for name in NAMES]
+    assert last == ""
+    if width >= 80:
+        assert [line.rpartition(": ")[2] for line in runs] == ["joint 3/40"] * 2
+
+
+def test_without_a_terminal_a_run_that_is_over_is_a_line() -> None:
+    console = Console(width=80, file=io.StringIO())
+    with ConfirmProgress(console) as progress:
+        progress.expect(2)
+        progress.report(NAMES[0], Report("joint", 3, 40, {}, 1.0))
+        progress.finished(NAMES[0], "test 0.8000")
+    assert isinstance(console.file, io.StringIO)
+    (line,) = console.file.getvalue().splitlines()
+    assert line.startswith(f"{NAMES[0]}: test 0.8000  [1/2 runs")
