@@ -83,6 +83,8 @@ class Resources(Config):
     gpus: float | Literal["auto", "fit"] = "auto"
     """GPUs, or a share of one such as 0.25. ``auto``: one where the cluster has any; what a trial
     takes of it is measured, and how many would fit is told. ``fit``: as many trials share a GPU."""
+    accelerator: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Type of the GPUs that trials run on, as Ray names it, such as ``H100``; null: any."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """Most trials at a time; null: as many as fit."""
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,20 @@ Event = dict[str, Any]
 
 
 class Run:
-    """One ``distill-tune`` command in a process and a session of its own."""
+    """One ``distill-tune`` command in a process and a session of its own.
 
-    def __init__(self, *arguments: str, **variables: str) -> None:
+    Args:
+        *arguments: Of ``distill-tune``.
+        before: Words that come before the command, of a program that runs it.
+        **variables: Of its environment.
+    """
+
+    def __init__(self, *arguments: str, before: Sequence[str] = (), **variables: str) -> None:
         root = str(Path(distill_tune.__file__).parents[1])
         # One thread each: equal sums need an equal order of summands.
         environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"} | variables
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "distill_tune.cli", *arguments],
+            [*before, sys.executable, "-m", "distill_tune.cli", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,5 +1,6 @@
 """Faults of the machine: a full disk, a signal, memory that runs out, a reset that fails."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -131,6 +132,13 @@ def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: 
         RAY_memory_monitor_refresh_ms="50",
     )
     searching.wait_until(lambda: ("epoch", 0) in events_of_trials(study))
+    # It is held, lest it come to its end before the monitor comes to it.
+    (worker,) = [
+        number
+        for number, title in searching.survivors().items()
+        if "Trainable" in title or "::Distill" in title
+    ]
+    os.kill(worker, signal.SIGSTOP)
     hog: list[bytearray] = []
 
     def is_killed() -> bool:

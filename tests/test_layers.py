@@ -15,7 +15,7 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal", "evidence", "plots", "result_table"),
+    ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file"),
     ("yaml_text", "rungs"),
     ("document",),
     ("reading", "wording"),
@@ -45,7 +45,7 @@ OWNERS = {
     "ray": {"search"},
     "optuna": {"search", "distributions", "dashboard", "report"},
     "yaml": {"yaml_text", "document"},
-    "tensorboard": {"tracking", "report"},
+    "tensorboard": {"tracking", "tensorboard_file", "report"},
     "torchvision": {"backbones", "datasets", "distill"},
     "sklearn": {"datasets", "plots", "model"},
     "matplotlib": {"plots", "search"},

@@ -15,6 +15,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, is_disk_full
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, read_test, train_arm
+from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.placement import PlacedImages
@@ -76,12 +77,8 @@ class ArmDesk:
         self._losses: Counter[str] = Counter()
         self._training: dict[Any, _Work] = {}
         self._tested: dict[Any, _Work] = {}
-        options: dict[str, Any] = {
-            "num_cpus": ground.bundle["CPU"],
-            "num_gpus": ground.bundle.get("GPU", 0),
-        }
         # What is begun again goes on from a checkpoint: it says less than Ray would expect.
-        options["max_retries"] = 0
+        options = {**task_options(ground.bundle), "max_retries": 0}
         self._train = ray.remote(**options, num_returns="streaming")(train_arm)
         self._read = ray.remote(**options)(read_test)
 

@@ -109,7 +109,8 @@ class StudyCallback(tune.Callback):
 
     def _epoch(self, number: int, result: dict[str, Any]) -> None:
         metrics = {OBJECTIVE: result[OBJECTIVE], **result["metrics"]}
-        self._journal.emit("epoch", trial=number, epoch=result["epoch"], metrics=metrics)
+        where = {"node": result["node_ip"]} if "node_ip" in result else {}
+        self._journal.emit("epoch", trial=number, epoch=result["epoch"], metrics=metrics, **where)
         self._write_tables_if_due()
 
     def on_trial_complete(

@@ -15,6 +15,9 @@ from distill_tune.search.environment import prepare
 from distill_tune.study_parts import Resources
 
 _PATIENCE_S = 5.0
+# A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a
+# trace of it, as Ray's own option of tasks does.
+_ACCELERATOR, _TRACE = "accelerator_type:", 0.001
 _NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")
 
 
@@ -23,7 +26,8 @@ class Slots:
     """What a trial takes and how many fit at a time.
 
     Attributes:
-        bundle: ``{"CPU": c, "GPU": g}`` per trial.
+        bundle: Per trial, as Ray names resources: ``CPU``, ``GPU`` where it takes any, and a trace
+            of the type of accelerator, if one is asked for.
         count: Trials at a time, at least 1.
     """
 
@@ -97,15 +101,21 @@ def slots(resources: Resources) -> Slots:
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
     gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
     bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
+    if resources.accelerator is not None:
+        bundle[f"{_ACCELERATOR}{resources.accelerator}"] = _TRACE
     count = sum(_fitting(node, bundle) for node in nodes)
     if count == 0:
-        raise InputError(
-            "resources",
-            got=Text(f"{_words(bundle)} per trial"),
-            expected="at most what one node has: "
-            + "; ".join(_words({kind: node.get(kind, 0) for kind in bundle}) for node in nodes),
+        expected = "at most what one node has: " + "; ".join(
+            _of_node(node, bundle) for node in nodes
         )
+        raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
     return Slots(bundle, min(count, resources.max_concurrent or count))
+
+
+def task_options(bundle: Mapping[str, float]) -> dict[str, Any]:
+    """Return what ``ray.remote`` takes to give a task the resources of a trial."""
+    rest = {kind: amount for kind, amount in bundle.items() if kind not in {"CPU", "GPU"}}
+    return {"num_cpus": bundle["CPU"], "num_gpus": bundle.get("GPU", 0), "resources": rest}
 
 
 def packed(resources: Resources, whole: Slots, num_trials: int) -> Slots:
@@ -133,8 +143,23 @@ def _times(kind: str, there: float, amount: float) -> int:
     return round(there * RESOLUTION) // parts
 
 
-def _words(bundle: Mapping[str, float]) -> str:
-    return ", ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
+def in_words(bundle: Mapping[str, float]) -> str:
+    """Return resources in words, such as ``1 CPU, 0.5 GPU of type H100``."""
+    amounts = [f"{amount:g} {kind}" for kind, amount in bundle.items() if not _is_type(kind)]
+    types = [kind.removeprefix(_ACCELERATOR) for kind in bundle if _is_type(kind)]
+    return ", ".join(amounts) + (f" of type {' or '.join(types)}" if types else "")
+
+
+def _of_node(node: Mapping[str, float], bundle: Mapping[str, float]) -> str:
+    """Return in words what a node has of each kind that a bundle asks for."""
+    there = {kind: node.get(kind, 0) for kind in bundle if not _is_type(kind)}
+    if any(map(_is_type, bundle)):
+        there |= {kind: amount for kind, amount in node.items() if _is_type(kind)}
+    return in_words(there)
+
+
+def _is_type(kind: str) -> bool:
+    return kind.startswith(_ACCELERATOR)
 
 
 class RayError(DistillTuneError):

@@ -10,6 +10,7 @@ from distill_tune.estimate import Measured
 from distill_tune.interfaces import plain
 from distill_tune.packing import GpuUse, packing_words
 from distill_tune.result_table import result_table
+from distill_tune.search.cluster import in_words
 from distill_tune.search.dry_run import DryRun
 from distill_tune.study import Study
 from distill_tune.terminal import duration
@@ -120,8 +121,7 @@ def _rungs_table(found: DryRun) -> "Table":
 
 def _time_table(found: DryRun) -> "Table":
     guess, epochs = found.estimate, found.study.max_epochs
-    words = ", ".join(f"{amount:g} {kind}" for kind, amount in found.slots.bundle.items())
-    slots = f"{found.slots.count} at a time, {words} each"
+    slots = f"{found.slots.count} at a time, {in_words(found.slots.bundle)} each"
     table = _table(f"time of {found.work.num_trials} trials, {slots}", "", "pruned", "unpruned")
     both = guess.trials, guess.trials_unpruned
     table.add_row("start-up", *([duration(guess.start)] * 2))

@@ -16,7 +16,7 @@ from distill_tune.errors import DistillTuneError
 from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files
-from distill_tune.search.cluster import Slots
+from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import memory_in_use
 from distill_tune.search.memory import is_out_of_memory, memory_detail
@@ -59,7 +59,7 @@ def rehearse(
         RehearsalError: One of them cannot run.
     """
     placed = ray.put(PlacedImages.of(images))
-    task = ray.remote(**_options(slots))(_rehearse)
+    task = ray.remote(**task_options(slots.bundle), max_retries=0)(_rehearse)
     todo = list(configs)
     calls = [task.remote(config, placed, slots.bundle, time.time()) for config in todo]
     found = []
@@ -76,11 +76,6 @@ def rehearse(
 def num_at_once(slots: Slots) -> int:
     """Return how many are tried out at a time."""
     return min(slots.count, _MOST_AT_ONCE)
-
-
-def _options(slots: Slots) -> dict[str, Any]:
-    gpus = slots.bundle.get("GPU", 0)
-    return {"num_cpus": slots.bundle["CPU"], "num_gpus": gpus, "max_retries": 0}
 
 
 def _result(config: TrialConfig, call: Any, slots: Slots) -> Finding:

@@ -10,7 +10,7 @@ import torch
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData
-from distill_tune.search.cluster import Slots
+from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
@@ -46,8 +46,7 @@ def run_stages(
     if not desk.waiting:
         return
     placed = ray.put(PlacedImages.of(images))
-    options: dict[str, Any] = {"num_cpus": slots.bundle["CPU"], "max_retries": 2}
-    options |= {"num_gpus": slots.bundle.get("GPU", 0), "num_returns": "streaming"}
+    options = {**task_options(slots.bundle), "max_retries": 2, "num_returns": "streaming"}
     task = ray.remote(**options)(_stage)
     try:
         while desk.waiting or desk.running:

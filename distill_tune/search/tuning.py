@@ -21,6 +21,7 @@ from distill_tune.search.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
 from distill_tune.search.trainable import DistillTrial
+from distill_tune.search.waiting import WaitingCallback
 from distill_tune.study import Study
 
 
@@ -116,13 +117,14 @@ def tune_trials(
         scheduler.replay(journal.rung_events())
         scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
+        waiting = WaitingCallback(journal, present)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, present, sampler, scheduler),
             run_config=_run_config(
                 study,
-                [callback, packing, InterruptCallback(journal.tell)],
+                [callback, packing, waiting, InterruptCallback(journal.tell)],
                 PackingStopper(packing),
                 name=f"{session}-{attempt}" if attempt else session,
                 storage_path=journal.directory.path("ray"),

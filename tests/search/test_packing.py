@@ -12,6 +12,7 @@ from rich.console import Console
 
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import InputError
 from distill_tune.packing import GpuUse, share
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots, packed, slots
@@ -68,6 +69,20 @@ def test_every_node_counts_for_itself_and_cores_bound_it(monkeypatch: pytest.Mon
     assert slots(Resources(gpus=0.25, cpus=4)).count == 0 + 4
     assert slots(Resources(gpus=0.25, max_concurrent=5)).count == 5
     assert slots(Resources(gpus=0, cpus=0.1)).count == 30 + 160 + 160
+
+
+def test_a_type_of_accelerator_is_asked_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_type = {"CPU": 8.0, "GPU": 2.0, "accelerator_type:H100": 1.0}
+    nodes(monkeypatch, with_type, {"CPU": 8.0, "GPU": 4.0, "accelerator_type:A100": 1.0}, with_type)
+    found = slots(Resources(accelerator="H100"))
+    assert found.bundle == {"CPU": 1, "GPU": 1.0, "accelerator_type:H100": 0.001}
+    assert found.count == 4
+    assert slots(Resources()).count == 8
+    refused = "got 1 CPU, 1 GPU of type H200 per trial, expected at most what one node has"
+    with pytest.raises(InputError, match=refused) as caught:
+        slots(Resources(accelerator="H200"))
+    has = "8 CPU, 2 GPU of type H100; 8 CPU, 4 GPU of type A100; 8 CPU, 2 GPU of type H100"
+    assert str(caught.value).endswith(has)
 
 
 @pytest.mark.parametrize("count", range(2, 17))

@@ -1,0 +1,58 @@
+"""Trials for which the cluster has no room for long: a line that says what they wait for."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+
+from distill_tune.search.cluster import Slots, in_words
+from distill_tune.search.journal import Journal
+
+_PATIENCE_S = 120.0
+
+
+class WaitingCallback(tune.Callback):
+    """Says, once each time that it comes to it, that trials wait for long.
+
+    Args:
+        journal: Takes the warning.
+        present: What a trial takes, and how many should run at a time.
+    """
+
+    def __init__(self, journal: Journal, present: Slots) -> None:
+        self._journal, self._present = journal, present
+        self._since: float | None = None
+        self._is_said = False
+
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
+        return tune.Callback, ()
+
+    def on_step_end(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        states = Counter(trial.status for trial in trials)
+        num_running, num_waiting = states[RayTrial.RUNNING], states[RayTrial.PENDING]
+        if not num_waiting or num_running >= self._present.count:
+            self._since, self._is_said = None, False
+            return
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= _PATIENCE_S and not self._is_said:
+            self._is_said = True
+            self._journal.emit("warning", text=self._text(num_running, num_waiting))
+
+    def _text(self, num_running: int, num_waiting: int) -> str:
+        free = ray.available_resources()  # type: ignore[no-untyped-call]
+        there = in_words({kind: free.get(kind, 0) for kind in self._present.bundle})
+        return (
+            f"for {_PATIENCE_S:.0f} s only {num_running} of {self._present.count} trials run at a "
+            f"time: {num_waiting} wait for {in_words(self._present.bundle)} each; the cluster has "
+            f"{there} free, on all its nodes together"
+        )

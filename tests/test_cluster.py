@@ -1,0 +1,148 @@
+"""A search over several hosts, and their bad days: ``pytest -m cluster``."""
+
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .cluster_hosts import PORT, Host, Hosts, obstacle
+from .commands import (
+    TRIAL,
+    Run,
+    epochs_reported,
+    of_kind,
+    read_events,
+    rows,
+    unfinished,
+    write_space,
+)
+from .storm import doubled_rows, lost_rows
+
+_OBSTACLE = obstacle() if shutil.which("ip") else "there is no ip command (iproute2)"
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(_OBSTACLE), reason=_OBSTACLE)]
+
+NUM_TRIALS = 16
+TEXT = f"""\
+study: tiny
+data: {{kind: digits, train_per_class: 6, val_per_class: 10}}
+backbones: [shufflenet_v2_x0_5]
+{TRIAL.replace("joint: {epochs: 4", "joint: {epochs: 12")}\
+space:
+  joint.margin:          uniform(0.05, 0.9)
+  joint.gan_lr:          loguniform(1e-6, 2e-4)
+search: {{num_trials: {NUM_TRIALS}, min_epochs: 4, checkpoint_share: 1, max_failures: 9}}
+"""
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    found = Hosts()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+class Watched:
+    """A study on a cluster, looked at from outside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.study = folder / "runs/tiny"
+
+    def nodes(self, since: int = 0) -> Counter[str]:
+        """Return how many epochs were reported from each node, after so many events."""
+        epochs = of_kind(read_events(self.study)[since:], "epoch")
+        return Counter(str(epoch.get("node")) for epoch in epochs)
+
+    def num_events(self) -> int:
+        return len(read_events(self.study))
+
+    def warnings(self) -> list[str]:
+        return [str(event["text"]) for event in of_kind(read_events(self.study), "warning")]
+
+
+def test_a_search_over_three_hosts_survives_their_bad_days(
+    tmp_path: Path, hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, first, second = hosts.head(), hosts.worker(), hosts.worker()
+    hosts.wait_for(3)
+    watched, told = Watched(tmp_path), []
+    where = ["--address", f"{head.address}:{PORT}"]
+    search = head.run(*write_space(tmp_path, TEXT), *where)
+    every = {host.address for host in (head, first, second)}
+    search.wait_until(lambda: set(watched.nodes()) == every)
+    told.append(f"trials on {len(every)} hosts: {dict(watched.nodes())}")
+
+    second.plug(is_in=False)
+    hosts.wait_for(2)
+    search.wait_until(lambda: any("goes on" in text for text in watched.warnings()))
+    told.append(f"{second.address} cut off: {watched.warnings()[-1]}")
+    come_back(hosts, second)
+    since = watched.num_events()
+    search.wait_until(lambda: second.address in watched.nodes(since))
+    told.append(f"{second.address} back: {dict(watched.nodes(since))}")
+
+    num_warnings = len(watched.warnings())
+    search.wait_until(first.kill_a_worker)
+    search.wait_until(lambda: len(watched.warnings()) > num_warnings)
+    told.append(f"worker on {first.address} killed: {watched.warnings()[-1]}")
+
+    search.send(signal.SIGKILL)
+    search.wait()
+    resumed = head.run("resume", str(watched.study), *where)
+    since = watched.num_events()
+    resumed.wait_until(lambda: bool(watched.nodes(since)))
+    told.append(f"driver killed and resumed: {len(unfinished(read_events(watched.study)))} open")
+
+    fourth = hosts.worker()
+    resumed.wait_until(lambda: fourth.address in watched.nodes(since))
+    told.append(f"fourth host: {dict(watched.nodes(since))}")
+    assert resumed.wait() == 0, resumed.output
+    events = read_events(watched.study)
+    epochs = Counter(epochs_reported(events))
+    told += [
+        f"trials {dict(Counter(row['state'] for row in rows(watched.study, 'trials.csv')))}",
+        f"epochs {len(epochs)}, repeated {sum(epochs.values()) - len(epochs)}",
+        f"rows lost {len(lost_rows(watched.study))}, doubled {len(doubled_rows(watched.study))}",
+    ]
+    with capsys.disabled():
+        print("\n" + "\n".join(told))  # noqa: T201
+    assert_all_accounted_for(watched.study)
+
+
+def come_back(hosts: Hosts, host: Host) -> None:
+    """Let a host that was cut off join again: its Ray was given up, and ends."""
+    host.plug(is_in=True)
+    host.stop_ray()
+    hosts.join(host)
+    hosts.wait_for(3)
+
+
+def assert_all_accounted_for(study: Path) -> None:
+    """Check that every trial came to its end, and that every row is there, once."""
+    table = rows(study, "trials.csv")
+    assert [int(row["number"]) for row in table] == list(range(NUM_TRIALS))
+    assert {row["state"] for row in table} <= {"complete", "pruned"}
+    assert unfinished(read_events(study)) == set()
+    assert lost_rows(study) == []
+    assert doubled_rows(study) == []
+    assert list(study.rglob("checkpoint_*")) == []
+
+
+def test_storage_that_a_host_does_not_see_is_refused_before_anything_is_written(
+    tmp_path: Path, hosts: Hosts
+) -> None:
+    head = hosts.head()
+    (tmp_path / "runs").mkdir()
+    worker = hosts.worker(hidden=tmp_path / "runs")
+    hosts.wait_for(2)
+    command = write_space(tmp_path, TEXT)
+    search: Run = head.run(*command, "--address", f"{head.address}:{PORT}")
+    assert search.wait() == 2, search.output
+    said = search.stderr.strip()
+    assert said.startswith(f"--storage: got '{tmp_path / 'runs'}', expected a folder that every")
+    assert said.endswith(f"({worker.address}: does not see it)")
+    assert list((tmp_path / "runs").iterdir()) == []
