@@ -16,11 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-import fsspec
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from torch.serialization import get_crc32_options, set_crc32_options
 
+from distill_tune.errors import StudyError
+from distill_tune.object_store import filesystem_at
 from distill_tune.records import StudyDirectory
+from distill_tune.storage import storage_at
 
 CHECKPOINT = "trial.pt"
 _SEAL = "trial.json"
@@ -84,15 +87,15 @@ def store_checkpoint(root: str, trial: str, epoch: int, content: dict[str, Any])
         epoch: After which it is.
         content: Tensors and plain data only, in main memory.
     """
-    filesystem, path = fsspec.core.url_to_fs(root)
-    target = f"{path}/{_FOLDER}/{trial}/checkpoint_{epoch:06d}"
+    filesystem, path = filesystem_at(root)
+    target = f"{_FOLDER}/{trial}/checkpoint_{epoch:06d}"
     if _is_local(filesystem):
-        _store_on_disk(Path(target), content)
+        _store_on_disk(Path(path, target), content)
     else:
         with tempfile.TemporaryDirectory() as scratch:
             write_checkpoint(Path(scratch), content)
             for name in (CHECKPOINT, _SEAL):
-                filesystem.put_file(f"{scratch}/{name}", f"{target}/{name}")
+                storage_at(root).write(f"{target}/{name}", Path(scratch, name).read_bytes())
     for old in newest_first(root, trial)[_KEPT:]:
         _delete(filesystem, old)
 
@@ -145,7 +148,7 @@ def newest_first(root: str, trial: str) -> list[str]:
         root: The study directory or URI.
         trial: Its name, such as ``resnet50-0007``.
     """
-    filesystem, path = fsspec.core.url_to_fs(root)
+    filesystem, path = filesystem_at(root)
     return sorted(folders(filesystem, f"{path}/{_FOLDER}/{trial}", "checkpoint_"), reverse=True)
 
 
@@ -167,19 +170,24 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
         trial: Its name.
         scratch: Where to put what lies in an object store.
     """
-    filesystem, _ = fsspec.core.url_to_fs(root)
+    filesystem, _ = filesystem_at(root)
     for number, folder in enumerate(newest_first(root, trial)):
         if _is_local(filesystem):
             yield Path(folder)
             continue
         copy = scratch / str(number)
-        filesystem.get(f"{folder}/", f"{copy}/", recursive=True)
+        copy.mkdir()
+        for name in (CHECKPOINT, _SEAL):
+            # One that was never finished lacks its seal, and is passed over by its reader.
+            with suppress(StudyError):
+                stored = f"{_FOLDER}/{trial}/{folder.rpartition('/')[2]}/{name}"
+                (copy / name).write_bytes(storage_at(root).read(stored))
         yield copy
 
 
 def delete_checkpoints(root: str, trial: str) -> None:
     """Delete what a trial that is over needs no more."""
-    filesystem, path = fsspec.core.url_to_fs(root)
+    filesystem, path = filesystem_at(root)
     _delete(filesystem, f"{path}/{_FOLDER}/{trial}")
 
 
@@ -190,7 +198,7 @@ def delete_leftovers(directory: StudyDirectory, over: Collection[str]) -> None:
         directory: The study.
         over: Names of trials.
     """
-    filesystem, path = fsspec.core.url_to_fs(directory.root)
+    filesystem, path = filesystem_at(directory.root)
     for folder in folders(filesystem, f"{path}/{_FOLDER}"):
         if folder.rpartition("/")[2] in over:
             _delete(filesystem, folder)
@@ -203,7 +211,7 @@ def _delete(filesystem: Any, folder: str) -> None:
 
 
 def _is_local(filesystem: Any) -> bool:
-    return isinstance(filesystem, fsspec.implementations.local.LocalFileSystem)
+    return isinstance(filesystem, LocalFileSystem)
 
 
 def _seal(path: Path) -> dict[str, int]:

@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill_tune.local_files import whole_lines
 from distill_tune.seal import seal_line, unseal_line
-from distill_tune.storage import Storage, whole_lines
+from distill_tune.storage import Storage
 from distill_tune.trials import Event
 
 LOG_FILE, COPY_FILE = "events.jsonl", "events.copy.jsonl"

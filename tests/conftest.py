@@ -6,7 +6,7 @@ import torch
 from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
-from distill_tune.storage import LocalFiles
+from distill_tune.local_files import LocalFiles
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -28,7 +28,7 @@ Fault = Callable[[str, str], str]
 
 
 class Gate(ThreadingHTTPServer):
-    """Passes requests on to a server, as its fault lets it.
+    """Passes signed requests on to a server, as its fault lets it; refuses those without.
 
     Attributes:
         fault: Chooses what happens to a request.
@@ -76,8 +76,11 @@ class _Passage(BaseHTTPRequestHandler):
             kind = gate.fault(self.command, self.path)
             if kind:
                 gate.faults[kind] = gate.faults.get(kind, 0) + 1
+        if "Authorization" not in self.headers:
+            self._refuse(403, "AccessDenied")
+            return
         if kind == "503":
-            self._answer(503, [], b"<Error><Code>SlowDown</Code><Message>no</Message></Error>")
+            self._refuse(503, "SlowDown")
             return
         if kind == "slow":
             time.sleep(2)
@@ -98,6 +101,10 @@ class _Passage(BaseHTTPRequestHandler):
         content = found.read()
         self._answer(found.status, found.getheaders(), content)
         behind.close()
+
+    def _refuse(self, status: int, code: str) -> None:
+        text = f"<Error><Code>{code}</Code><Message>by the gate</Message></Error>"
+        self._answer(status, [("Content-Type", "application/xml")], text.encode())
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.send_response_only(status)

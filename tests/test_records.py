@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tune.errors import InputError, StudyError
+from distill_tune.local_files import whole_lines
 from distill_tune.records import StudyDirectory
-from distill_tune.storage import whole_lines
 from distill_tune.trials import Event
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-import fsspec
-
 from distill_tune.checkpoints import folders
+from distill_tune.object_store import filesystem_at
 from distill_tune.records import StudyDirectory
 from distill_tune.storage import storage_at
 from distill_tune.trials import StudyState, top
@@ -28,7 +27,7 @@ def write_model(root: str, trial: str, files: Mapping[str, bytes]) -> None:
 
 def keep_best_models(directory: StudyDirectory, state: StudyState, keep_top: int) -> None:
     """Delete the models of trials that are over and not among their backbone's best."""
-    filesystem, path = fsspec.core.url_to_fs(directory.root)
+    filesystem, path = filesystem_at(directory.root)
     found = folders(filesystem, f"{path}/{MODELS}")
     if not found:
         return

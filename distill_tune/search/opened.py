@@ -17,6 +17,7 @@ from distill_tune.search.opening import (
     with_absolute_root,
 )
 from distill_tune.search.outcome import resume_command
+from distill_tune.storage import joined
 from distill_tune.study import Study
 from distill_tune.warm_start import WARM_START_TRIALS, warm_start
 
@@ -114,6 +115,6 @@ def _new_place(storage: str, name: str) -> StudyDirectory:
     """Return the directory of a study that may be new."""
     if not storage:
         raise InputError("--storage", got=storage, expected="a folder or a URI")
-    directory = StudyDirectory(f"{storage.rstrip('/')}/{name}")
+    directory = StudyDirectory(joined(storage, name))
     directory.refuse_unusable()
     return directory

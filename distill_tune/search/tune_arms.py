@@ -69,7 +69,7 @@ def tune_arms(
         own = arm_study(study, ARMS[name])
         if own is None:
             continue
-        place = StudyDirectory(f"{directory.path()}/arms/{name}")
+        place = StudyDirectory(directory.path(f"arms/{name}"))
         with Progress(console, own) as progress:
             progress.say(f"search of {ARMS[name].title}: {own.search.num_trials} trials")
             state = Session(own, place, images, progress, **run).run()

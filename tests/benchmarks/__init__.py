@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, str] = {
     "joint-step": "joint_step",
     "overhead": "overhead",
     "scale": "scale",
+    "slots": "slots",
     "start-up": "start_up",
     "quality": "quality",
 }
