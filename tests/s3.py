@@ -69,8 +69,7 @@ class _Passage(BaseHTTPRequestHandler):
 
     def pass_on(self) -> None:
         """Answer a request with what the server says to it, or with a fault."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        gate = self.server
+        body, gate = self._body(), self.server
         with gate.lock:
             gate.requests.append(f"{self.command} {self.path}")
             kind = gate.fault(self.command, self.path)
@@ -88,7 +87,7 @@ class _Passage(BaseHTTPRequestHandler):
         if kind == "cut":
             # Half of an upload arrives, then the line is dead.
             behind.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
+            for name, value in self._headers(body).items():
                 behind.putheader(name, value)
             behind.endheaders()
             behind.send(body[: len(body) // 2])
@@ -96,11 +95,27 @@ class _Passage(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
-        behind.request(self.command, self.path, body, dict(self.headers.items()))
+        behind.request(self.command, self.path, body, self._headers(body))
         found = behind.getresponse()
         content = found.read()
         self._answer(found.status, found.getheaders(), content)
         behind.close()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            continue
+        return b"".join(chunks)
+
+    def _headers(self, body: bytes) -> dict[str, str]:
+        """Return the request's headers, for a body that is sent as a whole."""
+        kept = {n: v for n, v in self.headers.items() if n.lower() != "transfer-encoding"}
+        return kept | {"Content-Length": str(len(body))}
 
     def _refuse(self, status: int, code: str) -> None:
         text = f"<Error><Code>{code}</Code><Message>by the gate</Message></Error>"
