@@ -1,5 +1,6 @@
 """What TensorBoard itself shows of trials: asked over its HTTP API, after a kill and a resume."""
 
+import http.client
 import io
 import json
 import math
@@ -8,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -33,27 +33,30 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Pat
     One that does not come to it is begun again: its server is not what is tested.
     """
     write_three_trials(tmp_path)
+    said, seen = tmp_path.with_name(f"{tmp_path.name}.log"), ""
     for _ in range(3):
-        server, url = start(tmp_path, request.param)
+        server, url = start(tmp_path, request.param, said)
         try:
-            if is_loaded(url):
+            seen = what_is_missing(server, url)
+            if not seen:
                 yield tmp_path, url
                 return
         finally:
             server.terminate()
             server.wait()
-    raise AssertionError("TensorBoard did not load the runs")
+    raise AssertionError(f"TensorBoard did not load the runs: {seen}\n{said.read_text()}")
 
 
-def start(folder: Path, load_fast: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a TensorBoard over a folder; return it and its URL."""
+def start(folder: Path, load_fast: str, said: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a TensorBoard over a folder that says what it has to say to a file; return its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--load_fast", load_fast]
     command += ["--samples_per_plugin", "images=100", "--reload_interval", "1"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with said.open("ab") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     return server, f"http://127.0.0.1:{port}"
 
 
@@ -103,30 +106,31 @@ def fetch(url: str, data: bytes | None = None) -> bytes:
     return content
 
 
-def is_loaded(url: str) -> bool:
-    """Wait until TensorBoard has loaded all runs to their last epoch; tell whether it came to it.
+def what_is_missing(server: subprocess.Popen[bytes], url: str) -> str:
+    """Wait until TensorBoard has loaded all runs to their last epoch; return what it lacked, if so.
 
     Its fast loader shows a run while it still reads it: a tag is there before its last steps.
     """
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
+    deadline, missing = time.monotonic() + PATIENCE_S, "it never answered"
+    while missing and server.poll() is None and time.monotonic() < deadline:
         try:
             tags: dict[str, Any] = ask(f"{url}/data/plugin/scalars/tags")
-            if set(tags) >= RUNS and all(is_read(url, run) for run in RUNS):
-                return True
-        except (urllib.error.URLError, ConnectionError):
-            pass
+            unread = [what_is_unread(url, run) for run in sorted(RUNS & set(tags))]
+            missing = "; ".join([*sorted(RUNS - set(tags)), *filter(None, unread)])
+        except (OSError, http.client.HTTPException) as error:
+            missing = missing or repr(error)
         time.sleep(0.3)
-    return False
+    return missing
 
 
-def is_read(url: str, run: str) -> bool:
-    """Tell whether the last value of the run's last epoch is there, and its outcome if it ended."""
+def what_is_unread(url: str, run: str) -> str:
+    """Return the objectives and the outcome of a run, unless they are those of its end."""
     has_ended = run != "resnet50-0002"
     row = groups(url).get(run, {"sessions": [{}]})
     status = row["sessions"][0].get("status")
     objectives = points(url, run, "trial/objective")
-    return len(objectives) == 3 + has_ended and (status == "STATUS_SUCCESS") == has_ended
+    is_read = len(objectives) == 3 + has_ended and (status == "STATUS_SUCCESS") == has_ended
+    return "" if is_read else f"{run}: {status}, {objectives}"
 
 
 def points(url: str, run: str, tag: str) -> list[Any]:
