@@ -55,6 +55,8 @@ class ObjectStore:
         try:
             self._patiently("", lambda: self._put(probe, b"distill-tune"))
         except StudyError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return f"got no bucket {self._folder.partition('/')[0]!r}"
             return f"got {str(error).removeprefix(self.path('')).lstrip(': ')}"
         with suppress(OSError):
             self._files.rm_file(probe)

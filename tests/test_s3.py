@@ -122,4 +122,7 @@ def test_what_cannot_work_is_refused_before_anything_starts(
     assert refused.wait() == 2, refused.output
     assert "Traceback" not in refused.output
     assert "starting Ray" not in refused.output
-    assert refused.stderr.startswith(f"--storage: got '{command[-1]}', expected ")
+    assert refused.stderr.startswith(f"{command[-1].replace('/runs', '/runs/tiny')}: got ")
+    assert "expected a folder that can be written to" in refused.stderr
+    why = {"credentials": "ACCESS_DENIED", "bucket": "no bucket 'nowhere'"}
+    assert why[way] in refused.stderr
