@@ -98,10 +98,14 @@ class StudyError(DistillTuneError):
     """A study directory is missing, damaged, in use, or not what the command needs."""
 
 
-class DiskFullError(StudyError):
-    """There is no room for what has to be written; nothing is lost, and there is a way on."""
+class StorageError(StudyError):
+    """A study's storage failed while it ran; what was written is kept, and there is a way on."""
 
     exit_code = 1
+
+
+class DiskFullError(StorageError):
+    """There is no room for what has to be written; nothing is lost, and there is a way on."""
 
 
 def is_disk_full(error: object) -> bool:

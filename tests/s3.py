@@ -82,7 +82,7 @@ class _Passage(BaseHTTPRequestHandler):
             self._refuse(503, "SlowDown")
             return
         if kind == "slow":
-            time.sleep(2)
+            time.sleep(1)
         behind = http.client.HTTPConnection("127.0.0.1", gate.behind, timeout=PATIENCE_S)
         if kind == "cut":
             # Half of an upload arrives, then the line is dead.

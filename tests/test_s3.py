@@ -16,7 +16,8 @@ from distill_tune.trials import StudyState
 from .commands import ONE_AT_A_TIME, Run, of_kind, write_space
 from .s3 import CREDENTIALS, NOWHERE, Gate, gate
 
-pytestmark = pytest.mark.slow
+SHARE = 0.05
+"""Of the requests that fail where some do."""
 
 TEXT = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 4").replace(
     "min_epochs: 8", "min_epochs: 2"
@@ -50,11 +51,19 @@ def assert_all_accounted_for(state: StudyState) -> None:
         assert list(trial.history) == list(range(1, len(trial.history) + 1))
 
 
-def test_a_study_lives_in_a_bucket_from_its_search_to_its_report(
+def fail_now_and_then(server: Gate, *kinds: str) -> None:
+    luck = random.Random(0)  # noqa: S311 - no secret
+    server.fault = lambda *_: luck.choice(kinds) if luck.random() < SHARE else ""
+
+
+@pytest.mark.slow
+def test_a_study_lives_in_a_bucket_with_bad_days_from_its_search_to_its_report(
     tmp_path: Path, server: Gate
 ) -> None:
+    fail_now_and_then(server, "503", "slow", "cut")
     done = search(tmp_path, server)
     assert done.wait() == 0, done.output
+    assert set(server.faults) == {"503", "slow", "cut"}
     study = directory(server)
     assert_all_accounted_for(study.state())
     table = list(csv.DictReader(io.StringIO(study.read_text("trials.csv"))))
@@ -70,6 +79,7 @@ def test_a_study_lives_in_a_bucket_from_its_search_to_its_report(
     assert "finished: 3 of 3 trials" in again.stdout
 
 
+@pytest.mark.s3
 def test_a_driver_that_is_killed_is_resumed_from_elsewhere(tmp_path: Path, server: Gate) -> None:
     killed = search(tmp_path, server)
     study = directory(server)
@@ -83,10 +93,10 @@ def test_a_driver_that_is_killed_is_resumed_from_elsewhere(tmp_path: Path, serve
     assert_all_accounted_for(directory(server).state())
 
 
+@pytest.mark.s3
 @pytest.mark.parametrize("kind", ["503", "slow", "cut"])
 def test_what_fails_now_and_then_is_done_again(tmp_path: Path, server: Gate, kind: str) -> None:
-    luck = random.Random(0)  # noqa: S311 - no secret
-    server.fault = lambda *_: kind if luck.random() < 0.05 else ""
+    fail_now_and_then(server, kind)
     done = search(tmp_path, server)
     assert done.wait() == 0, done.output
     assert server.faults[kind] >= 3
@@ -94,6 +104,7 @@ def test_what_fails_now_and_then_is_done_again(tmp_path: Path, server: Gate, kin
     assert_all_accounted_for(directory(server).state())
 
 
+@pytest.mark.s3
 def test_a_server_that_goes_away_ends_the_search_with_a_message_and_it_goes_on(
     tmp_path: Path, server: Gate
 ) -> None:
@@ -110,6 +121,7 @@ def test_a_server_that_goes_away_ends_the_search_with_a_message_and_it_goes_on(
     assert_all_accounted_for(directory(server).state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["credentials", "bucket"])
 def test_what_cannot_work_is_refused_before_anything_starts(
     tmp_path: Path, server: Gate, way: str

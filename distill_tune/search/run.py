@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.config import to_yaml
-from distill_tune.errors import DiskFullError, StudyError, is_disk_full
+from distill_tune.errors import DiskFullError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import RayError, Slots, cluster, slots
@@ -147,6 +147,7 @@ class Session:
 
         Raises:
             DiskFullError: There was no room for the records, a checkpoint or anything else.
+            StorageError: The records could not be read or written.
         """
         try:
             status = self._search_until_stopped(journal, trial_slots)
@@ -155,14 +156,16 @@ class Session:
             write_best(self.study, self.directory, journal.state)
             self._clean_up(journal.state)
         except Exception as error:
-            with suppress(StudyError):  # On a full disk this fails too.
+            with suppress(StudyError):  # Where that was the failure, it fails again.
                 journal.emit("session_ended", status="failed")
                 self.directory.write_tables()
+            last = str(error).strip().splitlines()[-1:]
+            way_on = f"go on with: {resume_command(self.directory)}"
             if is_disk_full(error):
-                last = str(error).strip().splitlines()[-1]
-                raise DiskFullError(
-                    f"{last}\nMake room, then go on with: {resume_command(self.directory)}"
-                ) from error
+                raise DiskFullError("\n".join([*last, f"Make room, then {way_on}"])) from error
+            if isinstance(error, StudyError) and isinstance(error.__cause__, OSError):
+                said = [*last, f"When the storage works again, {way_on}"]
+                raise StorageError("\n".join(said)) from error
             raise
         return journal.state
 

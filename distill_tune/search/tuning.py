@@ -146,7 +146,7 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallbac
         if callback.go_on_after(error):
             return False
         if callback.fatal is not None:
-            raise callback.fatal from error
+            raise callback.fatal from callback.fatal.__cause__
         raise
     else:
         # Interrupted, Ray has put back the handler that it found.
