@@ -14,6 +14,8 @@ import distill_tune
 from .commands import PATIENCE_S, Run
 
 PORT = 6379
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-this-test-alone"}
+"""What Ray asks of everybody who joins the cluster or gives it work, as variables."""
 _IP = shutil.which("ip") or "ip"
 # A node that is cut off is given up after some seconds, not after a minute.
 _ENVIRONMENT = {
@@ -23,7 +25,7 @@ _ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "5",
     "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_NUM_THREADS": "1",
-}
+} | TOKEN
 
 
 def obstacle() -> str:
@@ -89,11 +91,11 @@ class Host:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str) -> Run:
+    def run(self, *arguments: str, **variables: str) -> Run:
         """Run a ``distill-tune`` command on it."""
         assert self._ray is not None
         inside = ("nsenter", "-t", str(self._ray.pid), "-m", "-n")
-        return Run(*arguments, before=inside)
+        return Run(*arguments, before=inside, **TOKEN | variables)
 
     def kill_a_worker(self) -> bool:
         """Kill a trial's process on it; False when none runs there."""
@@ -170,6 +172,7 @@ class Hosts:
                 text=True,
                 check=False,
                 timeout=PATIENCE_S,
+                env=os.environ | TOKEN,
             )
             if done.stdout.strip() == str(count):
                 return

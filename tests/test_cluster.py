@@ -2,13 +2,14 @@
 
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .cluster_hosts import PORT, Host, Hosts, obstacle
+from .cluster_hosts import PORT, TOKEN, Host, Hosts, obstacle
 from .commands import (
     TRIAL,
     Run,
@@ -24,16 +25,16 @@ from .storm import doubled_rows, lost_rows
 _OBSTACLE = obstacle() if shutil.which("ip") else "there is no ip command (iproute2)"
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(_OBSTACLE), reason=_OBSTACLE)]
 
-NUM_TRIALS = 16
+NUM_TRIALS = 24
 TEXT = f"""\
 study: tiny
 data: {{kind: digits, train_per_class: 6, val_per_class: 10}}
 backbones: [shufflenet_v2_x0_5]
-{TRIAL.replace("joint: {epochs: 4", "joint: {epochs: 12")}\
+{TRIAL.replace("joint: {epochs: 4", "joint: {epochs: 40")}\
 space:
   joint.margin:          uniform(0.05, 0.9)
   joint.gan_lr:          loguniform(1e-6, 2e-4)
-search: {{num_trials: {NUM_TRIALS}, min_epochs: 4, checkpoint_share: 1, max_failures: 9}}
+search: {{num_trials: {NUM_TRIALS}, min_epochs: 10, checkpoint_share: 1, max_failures: 9}}
 """
 
 
@@ -69,47 +70,49 @@ def test_a_search_over_three_hosts_survives_their_bad_days(
 ) -> None:
     head, first, second = hosts.head(), hosts.worker(), hosts.worker()
     hosts.wait_for(3)
-    watched, told = Watched(tmp_path), []
+    watched, begun = Watched(tmp_path), time.monotonic()
+
+    def tell(what: str) -> None:
+        with capsys.disabled():
+            print(f"\n{time.monotonic() - begun:5.0f} s  {what}", end="")  # noqa: T201
+
     where = ["--address", f"{head.address}:{PORT}"]
     search = head.run(*write_space(tmp_path, TEXT), *where)
     every = {host.address for host in (head, first, second)}
     search.wait_until(lambda: set(watched.nodes()) == every)
-    told.append(f"trials on {len(every)} hosts: {dict(watched.nodes())}")
+    tell(f"trials on {len(every)} hosts: {dict(watched.nodes())}")
 
     second.plug(is_in=False)
     hosts.wait_for(2)
     search.wait_until(lambda: any("goes on" in text for text in watched.warnings()))
-    told.append(f"{second.address} cut off: {watched.warnings()[-1]}")
+    tell(f"{second.address} cut off: {watched.warnings()[-1]}")
     come_back(hosts, second)
     since = watched.num_events()
     search.wait_until(lambda: second.address in watched.nodes(since))
-    told.append(f"{second.address} back: {dict(watched.nodes(since))}")
+    tell(f"{second.address} back: {dict(watched.nodes(since))}")
 
     num_warnings = len(watched.warnings())
     search.wait_until(first.kill_a_worker)
     search.wait_until(lambda: len(watched.warnings()) > num_warnings)
-    told.append(f"worker on {first.address} killed: {watched.warnings()[-1]}")
+    tell(f"worker on {first.address} killed: {watched.warnings()[-1]}")
 
     search.send(signal.SIGKILL)
     search.wait()
     resumed = head.run("resume", str(watched.study), *where)
     since = watched.num_events()
     resumed.wait_until(lambda: bool(watched.nodes(since)))
-    told.append(f"driver killed and resumed: {len(unfinished(read_events(watched.study)))} open")
+    tell(f"driver killed and resumed: {len(unfinished(read_events(watched.study)))} open")
 
     fourth = hosts.worker()
     resumed.wait_until(lambda: fourth.address in watched.nodes(since))
-    told.append(f"fourth host: {dict(watched.nodes(since))}")
+    tell(f"fourth host: {dict(watched.nodes(since))}")
     assert resumed.wait() == 0, resumed.output
     events = read_events(watched.study)
     epochs = Counter(epochs_reported(events))
-    told += [
-        f"trials {dict(Counter(row['state'] for row in rows(watched.study, 'trials.csv')))}",
-        f"epochs {len(epochs)}, repeated {sum(epochs.values()) - len(epochs)}",
-        f"rows lost {len(lost_rows(watched.study))}, doubled {len(doubled_rows(watched.study))}",
-    ]
-    with capsys.disabled():
-        print("\n" + "\n".join(told))  # noqa: T201
+    tell(f"trials {dict(Counter(row['state'] for row in rows(watched.study, 'trials.csv')))}")
+    tell(f"epochs {len(epochs)}, repeated {sum(epochs.values()) - len(epochs)}")
+    lost, doubled = lost_rows(watched.study), doubled_rows(watched.study)
+    tell(f"rows lost {len(lost)}, doubled {len(doubled)}")
     assert_all_accounted_for(watched.study)
 
 
@@ -140,9 +143,16 @@ def test_storage_that_a_host_does_not_see_is_refused_before_anything_is_written(
     worker = hosts.worker(hidden=tmp_path / "runs")
     hosts.wait_for(2)
     command = write_space(tmp_path, TEXT)
-    search: Run = head.run(*command, "--address", f"{head.address}:{PORT}")
+    command += ["--address", f"{head.address}:{PORT}"]
+    stranger: Run = head.run(*command, **dict.fromkeys(TOKEN, "disabled"))
+    assert stranger.wait() == 2, stranger.output
+    assert "Traceback" not in stranger.output
+    assert "token" in stranger.stderr
+    search: Run = head.run(*command)
     assert search.wait() == 2, search.output
     said = search.stderr.strip()
-    assert said.startswith(f"--storage: got '{tmp_path / 'runs'}', expected a folder that every")
+    assert said.startswith(f"--storage: got '{str(tmp_path)[:20]}")
+    assert "expected a folder that every node of the cluster sees" in said
+    assert stranger.stderr.startswith(f"--address: got '{head.address}:{PORT}', expected ")
     assert said.endswith(f"({worker.address}: does not see it)")
     assert list((tmp_path / "runs").iterdir()) == []

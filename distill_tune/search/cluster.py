@@ -94,22 +94,32 @@ def slots(resources: Resources) -> Slots:
     Raises:
         InputError: No node can ever hold a single trial (Ray would wait for one without end).
     """
-    import ray
-
-    every = ray.nodes()  # type: ignore[no-untyped-call]
-    nodes = [node["Resources"] for node in every if node["Alive"]]
+    nodes = _nodes()
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
     gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
     bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
     if resources.accelerator is not None:
         bundle[f"{_ACCELERATOR}{resources.accelerator}"] = _TRACE
-    count = sum(_fitting(node, bundle) for node in nodes)
+    count = fitting(bundle)
     if count == 0:
         expected = "at most what one node has: " + "; ".join(
             _of_node(node, bundle) for node in nodes
         )
         raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
     return Slots(bundle, min(count, resources.max_concurrent or count))
+
+
+def fitting(bundle: Mapping[str, float]) -> int:
+    """Return how many trials with these resources the nodes that are there hold together."""
+    return sum(_fitting(node, bundle) for node in _nodes())
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Return what each node has that is alive."""
+    import ray
+
+    every = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in every if node["Alive"]]
 
 
 def task_options(bundle: Mapping[str, float]) -> dict[str, Any]:

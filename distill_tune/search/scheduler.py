@@ -100,6 +100,17 @@ class AshaPerBackbone(FIFOScheduler):
     def on_trial_add(self, tune_controller: object, trial: Trial) -> None:  # noqa: ARG002
         wait_for_epochs(tune_controller, self.epoch_s)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return a trial that failed and waits: it goes before those that are new.
+
+        Ray gives the trial that is chosen the next process that is free, and ends the one that
+        is being started for it. Were it any trial that waits, a node that joins would run none
+        wherever a process takes longer to start than trials take to end.
+        """
+        live: set[Trial] = tune_controller.get_live_trials()
+        failed = [trial for trial in live if trial.status == Trial.PENDING and trial.num_failures]
+        return min(failed, key=lambda trial: int(trial.config["number"]), default=None)
+
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         self.epoch_s = max(self.epoch_s, result.get("metrics/seconds/joint", 0.0))
         wait_for_epochs(tune_controller, self.epoch_s)

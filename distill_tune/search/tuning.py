@@ -7,6 +7,7 @@ from collections import Counter
 from functools import partial
 
 from ray import tune
+from ray.tune.search import ConcurrencyLimiter
 
 from distill_tune.config import get_path
 from distill_tune.distributions import Raw
@@ -18,6 +19,7 @@ from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import SamplerPlan, raw_point, trial_name
+from distill_tune.search.room import RoomCallback
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
 from distill_tune.search.trainable import DistillTrial
@@ -117,14 +119,16 @@ def tune_trials(
         scheduler.replay(journal.rung_events())
         scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
-        waiting = WaitingCallback(journal, present)
+        limiter = ConcurrencyLimiter(sampler, max_concurrent=present.count)
+        room = RoomCallback(present, study.resources.max_concurrent, limiter)
+        waiting = WaitingCallback(journal, room)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
-            tune_config=_tune_config(study, present, sampler, scheduler),
+            tune_config=_tune_config(study, limiter, scheduler),
             run_config=_run_config(
                 study,
-                [callback, packing, waiting, InterruptCallback(journal.tell)],
+                [callback, packing, room, waiting, InterruptCallback(journal.tell)],
                 PackingStopper(packing),
                 name=f"{session}-{attempt}" if attempt else session,
                 storage_path=journal.directory.path("ray"),
@@ -159,15 +163,14 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallbac
 
 
 def _tune_config(
-    study: Study, slots: Slots, sampler: SamplerPerBackbone, scheduler: AshaPerBackbone
+    study: Study, limiter: ConcurrencyLimiter, scheduler: AshaPerBackbone
 ) -> tune.TuneConfig:
     return tune.TuneConfig(
         metric=OBJECTIVE,
         mode=MODE,
-        search_alg=sampler,
+        search_alg=limiter,
         scheduler=scheduler,
         num_samples=study.search.num_trials,
-        max_concurrent_trials=slots.count,
         reuse_actors=True,
         trial_name_creator=_name,
         trial_dirname_creator=_name,

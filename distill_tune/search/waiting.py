@@ -8,8 +8,9 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.search.cluster import Slots, in_words
+from distill_tune.search.cluster import in_words
 from distill_tune.search.journal import Journal
+from distill_tune.search.room import Capacity
 
 _PATIENCE_S = 120.0
 
@@ -19,11 +20,11 @@ class WaitingCallback(tune.Callback):
 
     Args:
         journal: Takes the warning.
-        present: What a trial takes, and how many should run at a time.
+        room: What a trial takes, and how many should run at a time now.
     """
 
-    def __init__(self, journal: Journal, present: Slots) -> None:
-        self._journal, self._present = journal, present
+    def __init__(self, journal: Journal, room: Capacity) -> None:
+        self._journal, self._room = journal, room
         self._since: float | None = None
         self._is_said = False
 
@@ -39,7 +40,7 @@ class WaitingCallback(tune.Callback):
     ) -> None:
         states = Counter(trial.status for trial in trials)
         num_running, num_waiting = states[RayTrial.RUNNING], states[RayTrial.PENDING]
-        if not num_waiting or num_running >= self._present.count:
+        if not num_waiting or num_running >= self._room.count:
             self._since, self._is_said = None, False
             return
         now = time.monotonic()
@@ -50,9 +51,9 @@ class WaitingCallback(tune.Callback):
 
     def _text(self, num_running: int, num_waiting: int) -> str:
         free = ray.available_resources()  # type: ignore[no-untyped-call]
-        there = in_words({kind: free.get(kind, 0) for kind in self._present.bundle})
+        there = in_words({kind: free.get(kind, 0) for kind in self._room.bundle})
         return (
-            f"for {_PATIENCE_S:.0f} s only {num_running} of {self._present.count} trials run at a "
-            f"time: {num_waiting} wait for {in_words(self._present.bundle)} each; the cluster has "
+            f"for {_PATIENCE_S:.0f} s only {num_running} of {self._room.count} trials run at a "
+            f"time: {num_waiting} wait for {in_words(self._room.bundle)} each; the cluster has "
             f"{there} free, on all its nodes together"
         )
