@@ -60,7 +60,7 @@ def search(  # noqa: PLR0913 - the options of the command
         allow_changed: Go on though version, ``data.root``, ``search.seed`` or
             ``search.num_startup_trials`` changed.
         share_stages: Compute what trials have in common once; the same numbers, sooner.
-        address: Of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://...``); None: Ray is started on
+        address: Of a Ray cluster (``auto``, ``HOST:PORT``); None: Ray is started on
             this machine and stopped at the end.
         progress: Print what happens, on stdout.
 

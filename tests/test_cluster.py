@@ -147,12 +147,12 @@ def test_storage_that_a_host_does_not_see_is_refused_before_anything_is_written(
     stranger: Run = head.run(*command, **dict.fromkeys(TOKEN, "disabled"))
     assert stranger.wait() == 2, stranger.output
     assert "Traceback" not in stranger.output
-    assert "token" in stranger.stderr
+    assert f"--address: got '{head.address}:{PORT}', expected " in stranger.stderr
+    assert "it wants its token: RAY_AUTH_MODE=token" in stranger.stderr
     search: Run = head.run(*command)
     assert search.wait() == 2, search.output
     said = search.stderr.strip()
     assert said.startswith(f"--storage: got '{str(tmp_path)[:20]}")
     assert "expected a folder that every node of the cluster sees" in said
-    assert stranger.stderr.startswith(f"--address: got '{head.address}:{PORT}', expected ")
     assert said.endswith(f"({worker.address}: does not see it)")
     assert list((tmp_path / "runs").iterdir()) == []

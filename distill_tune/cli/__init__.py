@@ -40,7 +40,7 @@ TimeBudget = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="An existing Ray cluster: auto, HOST:PORT or ray://."),
+    typer.Option(metavar="HOST:PORT", help="An existing Ray cluster: auto or HOST:PORT."),
 ]
 AllowChanged = Annotated[
     bool,

@@ -40,10 +40,11 @@ def cluster(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster, and leave it again.
 
     Args:
-        address: ``auto``, ``HOST:PORT`` or ``ray://...`` of a cluster; None = this machine.
+        address: ``auto`` or ``HOST:PORT`` of a cluster; None = this machine.
 
     Raises:
-        InputError: There is no cluster at that address.
+        InputError: There is no cluster at that address, or it is one for Ray's client: that runs
+            all of Tune in the cluster, away from the study's records.
     """
     prepare(address)
     if not os.access(Path.home(), os.W_OK):
@@ -60,7 +61,7 @@ def cluster(address: str | None) -> Iterator[None]:
         ray.init(address=address or "local", **options)
     except Exception as error:
         # A node that is too slow to start is a plain Exception of Ray's.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = _reason(error)
         if address is None:
             raise RayError(f"Ray does not start on this machine: {reason}") from error
         expected = f"a running Ray cluster ({reason})"
@@ -73,13 +74,34 @@ def cluster(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+def _reason(error: BaseException) -> str:
+    """Return in a line why Ray did not let us in; what is behind its error tells of a token."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    behind: BaseException | None = error
+    while behind is not None:
+        if "AuthToken" in str(behind):
+            return (
+                "it wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token"
+            )
+        behind = behind.__cause__ or behind.__context__
+    # A remote error is a traceback, which ends in what happened.
+    return (lines or [type(error).__name__])[-1 if "Traceback" in str(error) else 0]
+
+
 def _require_listener(address: str) -> None:
     """Look whether anybody listens at an address: Ray itself would try for minutes."""
     if address == "auto":
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        expected = (
+            "auto or HOST:PORT, on a machine of the cluster: Ray's client cannot run a search. "
+            "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- distill-tune "
+            "search ... --address auto"
+        )
+        raise InputError("--address", got=address, expected=expected)
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
+        raise InputError("--address", got=address, expected="auto or HOST:PORT")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.
