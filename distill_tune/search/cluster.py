@@ -95,8 +95,8 @@ def _require_listener(address: str) -> None:
     if address.startswith("ray://"):
         expected = (
             "auto or HOST:PORT, on a machine of the cluster: Ray's client cannot run a search. "
-            "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- distill-tune "
-            "search ... --address auto"
+            "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
+            "distill-tune search ... --address auto"
         )
         raise InputError("--address", got=address, expected=expected)
     host, _, port = address.rpartition(":")
