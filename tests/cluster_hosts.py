@@ -97,14 +97,18 @@ class Host:
         inside = ("nsenter", "-t", str(self._ray.pid), "-m", "-n")
         return Run(*arguments, before=inside, **TOKEN | variables)
 
+    def running(self, work: str) -> list[int]:
+        """Return the processes on it that do a work of Ray's now, such as ``_stage``."""
+        assert self._ray is not None
+        titles = processes(self._ray.pid).items()
+        return [number for number, title in titles if title.startswith(f"ray::{work}")]
+
     def kill_a_worker(self) -> bool:
         """Kill a trial's process on it; False when none runs there."""
-        assert self._ray is not None
-        for number, title in processes(self._ray.pid).items():
-            if "Trainable" in title or "::Distill" in title:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
-                    return True
+        for number in self.running("ResourceTrainable"):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+                return True
         return False
 
     def stop_ray(self) -> None:
@@ -133,10 +137,10 @@ class Hosts:
         _ip("-n", self._switch, "link", "add", "bridge", "type", "bridge")
         _ip("-n", self._switch, "link", "set", "bridge", "up")
 
-    def head(self) -> Host:
-        """Add a host with the head of a cluster."""
+    def head(self, *options: str) -> Host:
+        """Add a host with the head of a cluster; its Ray takes the options."""
         host = self._add()
-        host.start_ray("--head", f"--port={PORT}", "--include-dashboard=false")
+        host.start_ray("--head", f"--port={PORT}", "--include-dashboard=false", *options)
         self._wait_for(host, 1)
         return host
 

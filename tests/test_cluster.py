@@ -124,10 +124,31 @@ def come_back(hosts: Hosts, host: Host) -> None:
     hosts.wait_for(3)
 
 
-def assert_all_accounted_for(study: Path) -> None:
+def test_a_host_is_lost_while_it_computes_what_trials_share(tmp_path: Path, hosts: Hosts) -> None:
+    head, others = hosts.head("--num-cpus=0"), [hosts.worker(), hosts.worker()]
+    hosts.wait_for(3)
+    text = TEXT.replace("classifier: {epochs: 2", "classifier: {epochs: 100")
+    text = text.replace("warmup_steps: 10", "warmup_steps: 500")
+    text = text.replace("epochs: 40", "epochs: 3").replace("min_epochs: 10", "min_epochs: 3")
+    text = text.replace(f"num_trials: {NUM_TRIALS}", "num_trials: 3")
+    search = head.run(*write_space(tmp_path, text), "--address", f"{head.address}:{PORT}")
+    search.wait_until(lambda: all(host.running("_stage") for host in others))
+    others[0].plug(is_in=False)
+    study = tmp_path / "runs/tiny"
+    assert of_kind(read_events(study), "stage") == []
+    hosts.wait_for(2)
+    assert search.wait() == 0, search.output
+    stages = of_kind(read_events(study), "stage")
+    assert sorted(stage["name"] for stage in stages) == ["classifier/shufflenet_v2_x0_5", "warmup"]
+    assert {stage["cached"] for stage in stages} == {False}
+    assert not Watched(tmp_path).warnings()
+    assert_all_accounted_for(study, num_trials=3)
+
+
+def assert_all_accounted_for(study: Path, num_trials: int = NUM_TRIALS) -> None:
     """Check that every trial came to its end, and that every row is there, once."""
     table = rows(study, "trials.csv")
-    assert [int(row["number"]) for row in table] == list(range(NUM_TRIALS))
+    assert [int(row["number"]) for row in table] == list(range(num_trials))
     assert {row["state"] for row in table} <= {"complete", "pruned"}
     assert unfinished(read_events(study)) == set()
     assert lost_rows(study) == []
