@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ray
 from rich.console import Console
@@ -181,7 +182,9 @@ def search(folder: str, num_trials: int) -> dict[str, list[float]]:
         logging_level=logging.ERROR,
     )
     console = Console(file=(Path(folder).parent / "progress.txt").open("a"))
-    with directory.lock(), Progress(console, study) as progress:
+    # With study and images a process holds torch, and 64 of them more memory than there may be.
+    bare = patch("ray.tune.with_parameters", lambda trainable, **_: trainable)
+    with directory.lock(), bare, Progress(console, study) as progress:
         journal = _TimedJournal(directory, progress.listen)
         memory = _Memory(journal)
         journal.emit("session_started", command="slots", study=terms)
