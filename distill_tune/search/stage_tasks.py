@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import ray
 import torch
@@ -19,8 +19,18 @@ from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.stage_store import Claim, StageStore
 from distill_tune.search.stages import PREDECESSORS, Job, Place
 
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S, _LOOK_FOR_NODES_EVERY_S = 0.5, 5.0
 _CPU = torch.device("cpu")
+
+
+class Begun(NamedTuple):
+    """A task's first report.
+
+    Attributes:
+        node: Ray's id of the node that it runs on, in hexadecimal.
+    """
+
+    node: str
 
 
 class StageProgress(Protocol):
@@ -37,7 +47,7 @@ def run_stages(
 
     Stages that do not need each other run side by side. What another study is computing at the
     same time is waited for, without holding any resources. A stage that fails is left to the
-    trials, which then say themselves why they fail.
+    trials, which then say themselves why they fail; one whose node is lost begins again elsewhere.
     """
     store = StageStore(journal.directory.path(), images.digest, Place.of(slots.bundle))
     desk = _Desk(store, journal, progress)
@@ -75,6 +85,8 @@ class _Desk:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
         self.running: dict[Any, tuple[Job, Claim]] = {}
+        self._nodes: dict[Any, str] = {}
+        self._looked_for_nodes = time.monotonic()
 
     def is_ready(self, job: Job) -> bool:
         """Tell whether the study holds a product, or takes it over from another study now."""
@@ -119,6 +131,7 @@ class _Desk:
 
     def listen(self) -> None:
         """Take the next report of every task that has one, or notice its end."""
+        self._take_back_lost()
         if not self.running:
             time.sleep(_LOOK_EVERY_S)
             return
@@ -127,6 +140,27 @@ class _Desk:
         )
         for stream in ready:
             self._advance(stream)
+
+    def _take_back_lost(self) -> None:
+        """Let what ran on nodes that are lost begin again.
+
+        Ray itself waits for the connection to break, which takes minutes where a cable is pulled.
+        """
+        now = time.monotonic()
+        if now - self._looked_for_nodes < _LOOK_FOR_NODES_EVERY_S:
+            return
+        self._looked_for_nodes = now
+        every = ray.nodes()  # type: ignore[no-untyped-call]
+        lost = {node["NodeID"]: node["NodeManagerAddress"] for node in every if not node["Alive"]}
+        for stream in [stream for stream in self.running if self._nodes.get(stream) in lost]:
+            job, claim = self.running.pop(stream)
+            ray.cancel(stream, force=True)
+            claim.release()
+            self.waiting.append(job)
+            address = lost[self._nodes.pop(stream)]
+            what = f"shared stage {job.name} begins again"
+            text = f"{what}: node {address}, which computed it, is lost"
+            self._journal.emit("warning", text=text)
 
     def _advance(self, stream: Any) -> None:
         job, claim = self.running[stream]
@@ -141,6 +175,9 @@ class _Desk:
             del self.running[stream]
             claim.release()
             self._give_up(job, error)
+            return
+        if isinstance(said, Begun):
+            self._nodes[stream] = said.node
             return
         if isinstance(said, StageResult):
             self._progress.stage(said.name, "")
@@ -175,5 +212,6 @@ def _last_line(error: BaseException) -> str:
 
 def _stage(
     job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
-) -> Iterator[StageResult | tuple[str, Report]]:
+) -> Iterator[Begun | StageResult | tuple[str, Report]]:
+    yield Begun(ray.get_runtime_context().get_node_id())
     yield from compute_stage(job, placed.images(), store, device_of(bundle))
