@@ -200,6 +200,8 @@ def interrupt(*_: object, **__: object) -> None:
 def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distill_tune.search.run.cluster", lambda _: nullcontext())
     monkeypatch.setattr("distill_tune.search.run.slots", lambda _: Slots({"CPU": 1}, 1))
+    # Asked for its node, Ray would start itself, and stay.
+    monkeypatch.setattr("distill_tune.search.run.Session._require_shared", lambda _: None)
     monkeypatch.setattr("distill_tune.search.stage_tasks.run_stages", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         search(SPACE, progress=False)
