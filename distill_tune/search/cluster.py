@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,6 @@ def cluster(address: str | None) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """Return in a line why Ray did not let us in; what is behind its error tells of a token."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     behind: BaseException | None = error
     while behind is not None:
         if "AuthToken" in str(behind):
@@ -84,8 +83,7 @@ def _reason(error: BaseException) -> str:
                 "it wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token"
             )
         behind = behind.__cause__ or behind.__context__
-    # A remote error is a traceback, which ends in what happened.
-    return (lines or [type(error).__name__])[-1 if "Traceback" in str(error) else 0]
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _require_listener(address: str) -> None:
@@ -116,32 +114,41 @@ def slots(resources: Resources) -> Slots:
     Raises:
         InputError: No node can ever hold a single trial (Ray would wait for one without end).
     """
-    nodes = _nodes()
+    nodes = [node["Resources"] for node in alive_nodes()]
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
     gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
     bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
     if resources.accelerator is not None:
         bundle[f"{_ACCELERATOR}{resources.accelerator}"] = _TRACE
-    count = fitting(bundle)
+    count = fitting(bundle, nodes, resources.max_concurrent)
     if count == 0:
         expected = "at most what one node has: " + "; ".join(
             _of_node(node, bundle) for node in nodes
         )
         raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
-    return Slots(bundle, min(count, resources.max_concurrent or count))
+    return Slots(bundle, count)
 
 
-def fitting(bundle: Mapping[str, float]) -> int:
-    """Return how many trials with these resources the nodes that are there hold together."""
-    return sum(_fitting(node, bundle) for node in _nodes())
-
-
-def _nodes() -> list[dict[str, float]]:
-    """Return what each node has that is alive."""
+def alive_nodes() -> list[dict[str, Any]]:
+    """Return the nodes that are there, each as Ray describes it."""
     import ray
 
     every = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node["Resources"] for node in every if node["Alive"]]
+    return [node for node in every if node["Alive"]]
+
+
+def fitting(
+    bundle: Mapping[str, float], nodes: Iterable[Mapping[str, float]], most: int | None
+) -> int:
+    """Return how many trials run at a time.
+
+    Args:
+        bundle: What each takes.
+        nodes: What each node has.
+        most: How many the user wants at most; None = no limit.
+    """
+    count = sum(_fitting(node, bundle) for node in nodes)
+    return min(count, most or count)
 
 
 def task_options(bundle: Mapping[str, float]) -> dict[str, Any]:

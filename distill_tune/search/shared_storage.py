@@ -6,8 +6,9 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Text
 from distill_tune.records import StudyDirectory
+from distill_tune.search.cluster import alive_nodes
 
 _PATIENCE_S = 60.0
 
@@ -36,17 +37,16 @@ def require_shared(directory: StudyDirectory) -> None:
     if blind:
         told = "; ".join(f"{address}: {why}" for address, why in blind.items())
         expected = f"a folder that every node of the cluster sees, or a URI such as s3:// ({told})"
-        raise InputError("--storage", got=str(folder), expected=expected)
+        raise InputError("--storage", got=Text(repr(str(folder))), expected=expected)
 
 
 def _other_nodes() -> dict[str, str]:
     """Return the nodes that are not this process's own: their ids and their addresses."""
     own = ray.get_runtime_context().get_node_id()
-    every = ray.nodes()  # type: ignore[no-untyped-call]
     return {
         node["NodeID"]: node["NodeManagerAddress"]
-        for node in every
-        if node["Alive"] and node["NodeID"] != own
+        for node in alive_nodes()
+        if node["NodeID"] != own
     }
 
 

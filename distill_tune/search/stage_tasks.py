@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import ray
@@ -10,7 +11,7 @@ import torch
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData
-from distill_tune.search.cluster import Slots, task_options
+from distill_tune.search.cluster import Slots, alive_nodes, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
@@ -28,9 +29,20 @@ class Begun(NamedTuple):
 
     Attributes:
         node: Ray's id of the node that it runs on, in hexadecimal.
+        address: That node's.
     """
 
     node: str
+    address: str
+
+
+@dataclass
+class _Work:
+    """What is being computed, the right to it, and where, once that is known."""
+
+    job: Job
+    claim: Claim
+    begun: Begun | None = None
 
 
 class StageProgress(Protocol):
@@ -62,15 +74,15 @@ def run_stages(
         while desk.waiting or desk.running:
             for job, claim in desk.startable():
                 stream = task.remote(job, placed, store, slots.bundle)
-                desk.running[stream] = (job, claim)
+                desk.running[stream] = _Work(job, claim)
             desk.listen()
     except BaseException:
         for stream in desk.running:
             ray.cancel(stream, force=True)
         raise
     finally:
-        for _, claim in desk.running.values():
-            claim.release()
+        for work in desk.running.values():
+            work.claim.release()
 
 
 class _Desk:
@@ -78,14 +90,13 @@ class _Desk:
 
     Attributes:
         waiting: What nobody here computes yet.
-        running: What is being computed, and the right to it, by ray's ObjectRefGenerator.
+        running: What is being computed, by ray's ObjectRefGenerator.
     """
 
     def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
-        self.running: dict[Any, tuple[Job, Claim]] = {}
-        self._nodes: dict[Any, str] = {}
+        self.running: dict[Any, _Work] = {}
         self._looked_for_nodes = time.monotonic()
 
     def is_ready(self, job: Job) -> bool:
@@ -126,7 +137,7 @@ class _Desk:
 
     def _is_too_early(self, job: Job) -> bool:
         keys = {self._store.key(before, job.config) for before in PREDECESSORS[job.stage]}
-        others = [*self.waiting, *(running for running, _ in self.running.values())]
+        others = [*self.waiting, *(work.job for work in self.running.values())]
         return any(self._store.key(other.stage, other.config) in keys for other in others)
 
     def listen(self) -> None:
@@ -150,34 +161,34 @@ class _Desk:
         if now - self._looked_for_nodes < _LOOK_FOR_NODES_EVERY_S:
             return
         self._looked_for_nodes = now
-        every = ray.nodes()  # type: ignore[no-untyped-call]
-        lost = {node["NodeID"]: node["NodeManagerAddress"] for node in every if not node["Alive"]}
-        for stream in [stream for stream in self.running if self._nodes.get(stream) in lost]:
-            job, claim = self.running.pop(stream)
+        alive = {node["NodeID"] for node in alive_nodes()}
+        for stream, work in list(self.running.items()):
+            if work.begun is None or work.begun.node in alive:
+                continue
+            del self.running[stream]
             ray.cancel(stream, force=True)
-            claim.release()
-            self.waiting.append(job)
-            address = lost[self._nodes.pop(stream)]
-            what = f"shared stage {job.name} begins again"
-            text = f"{what}: node {address}, which computed it, is lost"
+            work.claim.release()
+            self.waiting.append(work.job)
+            what = f"shared stage {work.job.name} begins again"
+            text = f"{what}: node {work.begun.address}, which computed it, is lost"
             self._journal.emit("warning", text=text)
 
     def _advance(self, stream: Any) -> None:
-        job, claim = self.running[stream]
+        work = self.running[stream]
         try:
             said = ray.get(next(stream))
         except StopIteration:
             del self.running[stream]
-            self._publish(job)
-            claim.release()
+            self._publish(work.job)
+            work.claim.release()
             return
         except ray.exceptions.RayError as error:
             del self.running[stream]
-            claim.release()
-            self._give_up(job, error)
+            work.claim.release()
+            self._give_up(work.job, error)
             return
         if isinstance(said, Begun):
-            self._nodes[stream] = said.node
+            work.begun = said
             return
         if isinstance(said, StageResult):
             self._progress.stage(said.name, "")
@@ -213,5 +224,6 @@ def _last_line(error: BaseException) -> str:
 def _stage(
     job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
 ) -> Iterator[Begun | StageResult | tuple[str, Report]]:
-    yield Begun(ray.get_runtime_context().get_node_id())
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    yield Begun(ray.get_runtime_context().get_node_id(), address)
     yield from compute_stage(job, placed.images(), store, device_of(bundle))

@@ -150,6 +150,7 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallbac
         if callback.go_on_after(error):
             return False
         if callback.fatal is not None:
+            # Its own cause says what failed.
             raise callback.fatal from callback.fatal.__cause__
         raise
     else:

@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.search.cluster import in_words
 from distill_tune.search.journal import Journal
-from distill_tune.search.room import Capacity
+from distill_tune.search.room import RoomCallback
 
 _PATIENCE_S = 120.0
 
@@ -23,7 +23,7 @@ class WaitingCallback(tune.Callback):
         room: What a trial takes, and how many should run at a time now.
     """
 
-    def __init__(self, journal: Journal, room: Capacity) -> None:
+    def __init__(self, journal: Journal, room: RoomCallback) -> None:
         self._journal, self._room = journal, room
         self._since: float | None = None
         self._is_said = False

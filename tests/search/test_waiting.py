@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import ray
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from distill_tune.records import StudyDirectory
 from distill_tune.search import waiting
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
+from distill_tune.search.room import RoomCallback
 from distill_tune.search.waiting import WaitingCallback
 from tests.commands import of_kind, read_events
 
@@ -30,7 +32,8 @@ class Clock:
         monkeypatch.setattr(ray, "available_resources", lambda: free)
         bundle = {"CPU": 2, "GPU": 1.0, "accelerator_type:H100": 0.001}
         journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
-        self._callback = WaitingCallback(journal, Slots(bundle, 3))
+        limiter = ConcurrencyLimiter(Searcher(), max_concurrent=3)
+        self._callback = WaitingCallback(journal, RoomCallback(Slots(bundle, 3), None, limiter))
 
     def look(self, after_s: float, running: int, pending: int) -> list[str]:
         """Return all warnings so far, after a look at so many trials."""
