@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill_tune.confirmation import Confirmation
+from distill_tune.errors import InputError
 from distill_tune.keywords import (
     FileName,
     assignment_options,
@@ -247,6 +248,9 @@ def _terms(
     from distill_tune.search.environment import prepare
 
     prepare(address)
+    if address is not None and address.startswith("ray://"):
+        expected = "auto or HOST:PORT, on a machine of the cluster; only commands go through ray://"
+        raise InputError("address", got=address, expected=expected)
     from distill_tune.search.commands import Terms
 
     return Terms(f"distill_tune.{verb}()", address, share_stages, allow_changed)

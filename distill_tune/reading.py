@@ -23,7 +23,7 @@ def read_yaml(path: str | Path) -> Document:
         InputError: There is no such file, it is no YAML, or its top level is no mapping.
     """
     source = str(path)
-    return read_yaml_text(_read_text(source), source)
+    return read_yaml_text(read_text(source), source)
 
 
 def read_yaml_text(text: str, source: str) -> Document:
@@ -50,7 +50,7 @@ def read_json(path: Path) -> Document:
     """
     source = str(path)
     try:
-        value = json.loads(_read_text(source))
+        value = json.loads(read_text(source))
     except (ValueError, RecursionError) as error:
         met = Text(f"no JSON ({error})")
         raise InputError(source, got=met, expected="JSON") from None
@@ -59,7 +59,12 @@ def read_json(path: Path) -> Document:
     return Document(source, value, None)
 
 
-def _read_text(source: str) -> str:
+def read_text(source: str) -> str:
+    """Return a file's text.
+
+    Raises:
+        InputError: There is no such file, it is too large, or no text in UTF-8.
+    """
     data = _read_bytes(source)
     if len(data) > MAX_BYTES:
         met = Text(f"{source!r} (more than {MAX_BYTES} bytes)")

@@ -13,7 +13,9 @@ import distill_tune
 
 from .commands import PATIENCE_S, Run
 
-PORT = 6379
+PORT, CLIENT_PORT, DASHBOARD_PORT = 6379, 10001, 8265
+NETWORK = "10.77.0."
+"""What the hosts' addresses begin with."""
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-this-test-alone"}
 """What Ray asks of everybody who joins the cluster or gives it work, as variables."""
 _IP = shutil.which("ip") or "ip"
@@ -25,7 +27,7 @@ _ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "5",
     "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_NUM_THREADS": "1",
-} | TOKEN
+}
 
 
 def obstacle() -> str:
@@ -52,12 +54,18 @@ def _ip(*arguments: str) -> str:
 class Host:
     """A namespace with an address; its Ray sees a ``/tmp/ray`` of its own.
 
+    Args:
+        switch: The namespace with the bridge.
+        number: Of the host, from 1.
+        variables: What Ray asks of everybody, in the environment.
+
     Attributes:
         address: Of its only interface beside the loopback.
     """
 
-    def __init__(self, switch: str, number: int) -> None:
-        self.address = f"10.77.0.{number}"
+    def __init__(self, switch: str, number: int, variables: dict[str, str]) -> None:
+        self.address = f"{NETWORK}{number}"
+        self._variables = variables
         self._switch, self._name, self._port = switch, f"{switch}h{number}", f"p{number}"
         self._ray: subprocess.Popen[str] | None = None
         _ip("netns", "add", self._name)
@@ -83,19 +91,37 @@ class Host:
         script = " && ".join([*mounts, 'exec "$@"'])
         root = str(Path(distill_tune.__file__).parents[1])
         self._ray = subprocess.Popen(
-            [_IP, "netns", "exec", self._name, "sh", "-c", script, "sh", *start],
+            [*self._exec, "sh", "-c", script, "sh", *start],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | _ENVIRONMENT | {"PYTHONPATH": root},
+            env=os.environ | _ENVIRONMENT | self._variables | {"PYTHONPATH": root},
             start_new_session=True,
         )
 
     def run(self, *arguments: str, **variables: str) -> Run:
-        """Run a ``distill-tune`` command on it."""
-        assert self._ray is not None
-        inside = ("nsenter", "-t", str(self._ray.pid), "-m", "-n")
-        return Run(*arguments, before=inside, **TOKEN | variables)
+        """Run a ``distill-tune`` command on it, where its Ray runs if it has one."""
+        inside = ["nsenter", "-t", str(self._ray.pid), "-m", "-n"] if self._ray else self._exec
+        return Run(*arguments, before=inside, **self._variables | variables)
+
+    def submit(self, folder: Path, to: str, *arguments: str) -> str:
+        """Run a ``distill-tune`` command as a job of Ray's in a copy of a folder; what it said."""
+        job = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", to]
+        job += ["--working-dir", str(folder), "--", sys.executable, "-m", "distill_tune.cli"]
+        done = subprocess.run(
+            [*self._exec, *job, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+            env=os.environ | self._variables,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @property
+    def _exec(self) -> list[str]:
+        return [_IP, "netns", "exec", self._name]
 
     def running(self, work: str) -> list[int]:
         """Return the processes on it that do a work of Ray's now, such as ``_stage``."""
@@ -128,10 +154,14 @@ class Host:
 
 
 class Hosts:
-    """Hosts around a switch, to be removed by ``close``."""
+    """Hosts around a switch, to be removed by ``close``.
 
-    def __init__(self) -> None:
-        self._switch = f"dt{os.getpid()}"
+    Args:
+        **variables: What Ray asks of everybody beside the token, in the environment.
+    """
+
+    def __init__(self, **variables: str) -> None:
+        self._switch, self._variables = f"dt{os.getpid()}", TOKEN | variables
         self._hosts: list[Host] = []
         _ip("netns", "add", self._switch)
         _ip("-n", self._switch, "link", "add", "bridge", "type", "bridge")
@@ -139,14 +169,14 @@ class Hosts:
 
     def head(self, *options: str) -> Host:
         """Add a host with the head of a cluster; its Ray takes the options."""
-        host = self._add()
+        host = self.stranger()
         host.start_ray("--head", f"--port={PORT}", "--include-dashboard=false", *options)
         self._wait_for(host, 1)
         return host
 
     def worker(self, hidden: Path | None = None) -> Host:
         """Add a host that joins the cluster."""
-        host = self._add()
+        host = self.stranger()
         self.join(host, hidden)
         return host
 
@@ -154,8 +184,9 @@ class Hosts:
         """Let a host join the cluster, anew if it was in it."""
         host.start_ray(f"--address={self._hosts[0].address}:{PORT}", hidden=hidden)
 
-    def _add(self) -> Host:
-        self._hosts.append(Host(self._switch, len(self._hosts) + 1))
+    def stranger(self) -> Host:
+        """Add a host that is none of the cluster's."""
+        self._hosts.append(Host(self._switch, len(self._hosts) + 1, self._variables))
         return self._hosts[-1]
 
     def wait_for(self, count: int) -> None:
@@ -176,7 +207,7 @@ class Hosts:
                 text=True,
                 check=False,
                 timeout=PATIENCE_S,
-                env=os.environ | TOKEN,
+                env=os.environ | self._variables,
             )
             if done.stdout.strip() == str(count):
                 return

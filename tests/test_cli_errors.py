@@ -146,14 +146,28 @@ def test_nobody_at_the_address_of_a_cluster_is_told_at_once() -> None:
         f"--address: got '{address}', expected the address of a running Ray cluster ({reason})"
     )
     address = f"ray://{address}"
-    assert search("--address", address, stdout=starting_ray_on(address)) == (
-        f"--address: got '{address}', expected auto or HOST:PORT, on a machine of the cluster: "
-        "Ray's client cannot run a search. From elsewhere: ray job submit --address "
-        "http://HOST:8265 --working-dir . -- distill-tune search ... --address auto"
+    assert search("--address", address, "--storage", "s3://bucket/runs") == (
+        f"--address: got '{address}', expected the address of a running Ray cluster ({reason})"
     )
     assert search("--address", "nonsense", stdout=starting_ray_on("nonsense")) == (
-        "--address: got 'nonsense', expected auto or HOST:PORT"
+        "--address: got 'nonsense', expected auto, HOST:PORT or ray://HOST:PORT"
     )
+    assert search("--address", "ray://nonsense", "--storage", "/runs") == (
+        "--address: got 'ray://nonsense', expected auto, HOST:PORT or ray://HOST:PORT"
+    )
+
+
+def test_through_rays_client_places_are_those_of_the_cluster() -> None:
+    expected = (
+        "expected an absolute path or a URI such as s3:// with --address ray://: the command runs "
+        "on the cluster's head"
+    )
+    write()
+    assert search("--address", "ray://head:10001") == f"--storage: got 'runs', {expected}"
+    where = ["--address", "ray://head:10001", "--storage", "/runs"]
+    assert search(*where, "--warm-start", "runs/x") == f"--warm-start: got 'runs/x', {expected}"
+    assert refused("resume", "runs/x", *where[:2]) == f"STUDY_DIR: got 'runs/x', {expected}"
+    assert refused("confirm", "runs/x", *where[:2]) == f"STUDY_DIR: got 'runs/x', {expected}"
 
 
 def test_no_cluster_to_be_found_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

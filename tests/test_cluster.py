@@ -1,5 +1,6 @@
 """A search over several hosts, and their bad days: ``pytest -m cluster``."""
 
+import json
 import shutil
 import signal
 import time
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from .cluster_hosts import PORT, TOKEN, Host, Hosts, obstacle
+from distill_tune.confirm_log import RUN
+
+from .certificates import tls_variables
+from .cluster_hosts import CLIENT_PORT, DASHBOARD_PORT, NETWORK, PORT, TOKEN, Host, Hosts, obstacle
 from .commands import (
     TRIAL,
     Run,
@@ -45,6 +49,13 @@ def hosts() -> Iterator[Hosts]:
         yield found
     finally:
         found.close()
+
+
+SMALL = (
+    TEXT.replace("joint: {epochs: 40", "joint: {epochs: 3")
+    .replace("min_epochs: 10", "min_epochs: 3")
+    .replace(f"num_trials: {NUM_TRIALS}", "num_trials: 3")
+)
 
 
 class Watched:
@@ -127,10 +138,8 @@ def come_back(hosts: Hosts, host: Host) -> None:
 def test_a_host_is_lost_while_it_computes_what_trials_share(tmp_path: Path, hosts: Hosts) -> None:
     head, others = hosts.head("--num-cpus=0"), [hosts.worker(), hosts.worker()]
     hosts.wait_for(3)
-    text = TEXT.replace("classifier: {epochs: 2", "classifier: {epochs: 100")
+    text = SMALL.replace("classifier: {epochs: 2", "classifier: {epochs: 100")
     text = text.replace("warmup_steps: 10", "warmup_steps: 500")
-    text = text.replace("epochs: 40", "epochs: 3").replace("min_epochs: 10", "min_epochs: 3")
-    text = text.replace(f"num_trials: {NUM_TRIALS}", "num_trials: 3")
     search = head.run(*write_space(tmp_path, text), "--address", f"{head.address}:{PORT}")
     search.wait_until(lambda: all(host.running("_stage") for host in others))
     others[0].plug(is_in=False)
@@ -144,6 +153,83 @@ def test_a_host_is_lost_while_it_computes_what_trials_share(tmp_path: Path, host
     (warning,) = Watched(tmp_path).warnings()
     assert warning.endswith(f"begins again: node {others[0].address}, which computed it, is lost")
     assert_all_accounted_for(study, num_trials=3)
+
+
+def test_a_host_is_lost_while_it_trains_a_run_of_a_confirmation(
+    tmp_path: Path, hosts: Hosts
+) -> None:
+    head, others = hosts.head("--num-cpus=0"), [hosts.worker(), hosts.worker()]
+    hosts.wait_for(3)
+    where = ["--address", f"{head.address}:{PORT}"]
+    text = SMALL.replace("val_per_class: 10", "val_per_class: 10, test_fraction: 0.3")
+    text = text.replace("num_trials: 3", "num_trials: 1").replace("epochs: 3,", "epochs: 30,")
+    search = head.run(*write_space(tmp_path, text), *where)
+    assert search.wait() == 0, search.output
+    study = tmp_path / "runs/tiny"
+    options = ["--seeds", "1", "--top", "1", "--arms", "baseline,gan_distillation"]
+    confirmation = head.run("confirm", str(study), *options, *where)
+    confirmation.wait_until(lambda: all(host.running("train_arm") for host in others))
+    others[0].plug(is_in=False)
+    hosts.wait_for(2)
+    assert confirmation.wait() == 0, confirmation.output
+    evidence = of_kind(read_events(study), RUN)
+    assert {"baseline", "gan_distillation"} <= {run["arm"] for run in evidence}
+    assert len(evidence) == len({run["name"] for run in evidence})
+    assert {run["status"] for run in evidence} == {"complete"}
+    warnings = [text for text in Watched(tmp_path).warnings() if "is begun again" in text]
+    (warning,) = warnings
+    assert warning.endswith(f": node {others[0].address}, which computed it, is lost")
+    assert list(study.rglob("checkpoint_*")) == []
+
+
+def test_a_command_goes_to_a_cluster_through_rays_client(tmp_path: Path, hosts: Hosts) -> None:
+    head, worker, login = hosts.head("--num-cpus=0"), hosts.worker(), hosts.stranger()
+    hosts.wait_for(2)
+    where = ["--address", f"ray://{head.address}:{CLIENT_PORT}"]
+    study = tmp_path / "runs/tiny"
+    search = login.run(*write_space(tmp_path, TEXT), *where)
+    search.wait_until(lambda: bool(Watched(tmp_path).nodes()))
+    search.send(signal.SIGINT)
+    assert search.wait() == 130, search.output
+    assert f"distill-tune resume {study}" in search.stdout
+    assert "Traceback" not in search.output
+    assert of_kind(read_events(study), "session_ended")[-1]["status"] == "interrupted"
+    resumed = login.run("resume", str(study), "--num-trials", "3", "--json", *where)
+    assert resumed.wait() == 0, resumed.output
+    assert json.loads(resumed.stdout)["status"] == "finished"
+    assert set(Watched(tmp_path).nodes()) == {worker.address}
+    assert_all_accounted_for(study, num_trials=3)
+
+
+def test_a_search_is_a_job_of_rays(tmp_path: Path, hosts: Hosts) -> None:
+    pytest.importorskip("ray.dashboard.modules.job.job_agent", reason="there is no ray[default]")
+    options = ["--include-dashboard=true", "--dashboard-host=0.0.0.0", "--num-cpus=0"]
+    head, worker, login = hosts.head(*options), hosts.worker(), hosts.stranger()
+    hosts.wait_for(2)
+    folder = tmp_path / "submitted"
+    folder.mkdir()
+    (folder / "space.yaml").write_text(SMALL)
+    search = ["search", "--space", "space.yaml", "--address", "auto"]
+    where = f"http://{head.address}:{DASHBOARD_PORT}"
+    said = login.submit(folder, where, *search, "--storage", str(tmp_path / "runs"))
+    assert "succeeded" in said
+    assert set(Watched(tmp_path).nodes()) == {worker.address}
+    assert_all_accounted_for(tmp_path / "runs/tiny", num_trials=3)
+
+
+def test_a_cluster_with_tls(tmp_path: Path) -> None:
+    addresses = ["127.0.0.1", *(f"{NETWORK}{number}" for number in (1, 2))]
+    hosts = Hosts(**tls_variables(tmp_path, addresses))
+    try:
+        head, worker = hosts.head("--num-cpus=0"), hosts.worker()
+        hosts.wait_for(2)
+        where = ["--address", f"{head.address}:{PORT}"]
+        search = head.run(*write_space(tmp_path, SMALL), *where)
+        assert search.wait() == 0, search.output
+    finally:
+        hosts.close()
+    assert set(Watched(tmp_path).nodes()) == {worker.address}
+    assert_all_accounted_for(tmp_path / "runs/tiny", num_trials=3)
 
 
 def assert_all_accounted_for(study: Path, num_trials: int = NUM_TRIALS) -> None:

@@ -21,6 +21,7 @@ from distill_tune.interfaces import Metrics, Split, plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
+from distill_tune.search.nodes import Begun, begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
 from distill_tune.search.shared_stages import adopt_stages
@@ -99,9 +100,10 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
     """Train an arm, from its newest sound checkpoint if there is one.
 
     Yields:
-        Reports; figures, if there are to be any; then the :class:`Outcome`; at last, of a run
-        that is complete, its classifier's weights in main memory.
+        Where it runs; reports; figures, if there are to be any; then the :class:`Outcome`; at
+        last, of a run that is complete, its classifier's weights in main memory.
     """
+    yield begun()
     device = device_of(ground.bundle)
     running = _Running(run, placed, ground, device)
     try:
@@ -218,8 +220,8 @@ def read_test(
     placed: PlacedImages,
     test: Any,
     bundle: Mapping[str, float],
-) -> Metrics:
-    """Return how well trained weights know the test split: ``accuracy`` and more, see ``evaluate``.
+) -> Iterator[Begun | Metrics]:
+    """Read how well trained weights know the test split.
 
     Args:
         config: That of the run.
@@ -227,7 +229,11 @@ def read_test(
         placed: For the number of classes and the shape of images.
         test: ``images`` and ``labels`` of the test split, as arrays.
         bundle: Resources to compute with.
+
+    Yields:
+        Where it runs; then ``accuracy`` and more, see ``evaluate``.
     """
+    yield begun()
     device = device_of(bundle)
     images = placed.described
     classifier = config.backbone.build(
@@ -238,4 +244,4 @@ def read_test(
     ).to(device)
     classifier.load_state_dict(weights)
     split = Split(*(torch.tensor(array, device=device) for array in test))
-    return evaluate(classifier, split)
+    yield evaluate(classifier, split)

@@ -1,6 +1,5 @@
 """The runs of a confirmation as Ray tasks: trained side by side, then read on the test split."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from distill_tune.search.arm_run import ArmRun, Ground, Outcome, read_test, trai
 from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
+from distill_tune.search.nodes import Begun, NodeWatch
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.sealed_test import SealedTest
@@ -40,13 +40,17 @@ class _Work:
     """A run that computes now.
 
     Attributes:
+        begun: Where, once that is known.
         outcome: What became of its training, once that is over.
         weights: Where its classifier's weights are, once it is complete.
+        test: What was read on the test split.
     """
 
     run: ArmRun
+    begun: Begun | None = None
     outcome: Outcome | None = None
     weights: Any = None
+    test: Metrics | None = None
 
 
 class ArmDesk:
@@ -57,7 +61,7 @@ class ArmDesk:
         images: The study's data.
         ground: What all runs have in common.
         test: The sealed test split.
-        reading: How often the models will have been read on it.
+        nodes: How many runs there is room for.
         max_failures: How often a run whose worker was lost is begun again.
     """
 
@@ -67,101 +71,116 @@ class ArmDesk:
         images: ImageData,
         ground: Ground,
         test: SealedTest,
+        nodes: NodeWatch,
         *,
-        reading: int,
         max_failures: int,
     ) -> None:
-        self._journal, self._ground, self._test = journal, ground, test
-        self._reading, self._max_failures = reading, max_failures
+        self._journal, self._ground, self._test, self._nodes = journal, ground, test, nodes
+        self._max_failures = max_failures
         self._placed = ray.put(PlacedImages.of(images))
         self._losses: Counter[str] = Counter()
-        self._training: dict[Any, _Work] = {}
-        self._tested: dict[Any, _Work] = {}
+        self._waiting: list[ArmRun] = []
+        self._running: dict[Any, _Work] = {}
         # What is begun again goes on from a checkpoint: it says less than Ray would expect.
-        options = {**task_options(ground.bundle), "max_retries": 0}
-        self._train = ray.remote(**options, num_returns="streaming")(train_arm)
+        options = {**task_options(ground.bundle), "max_retries": 0, "num_returns": "streaming"}
+        self._train = ray.remote(**options)(train_arm)
         self._read = ray.remote(**options)(read_test)
 
-    def compute(self, runs: Iterable[ArmRun], count: int, progress: RunProgress) -> None:
-        """Train and read runs, so many at a time, in their order."""
-        waiting = list(runs)
+    def compute(self, runs: Iterable[ArmRun], progress: RunProgress) -> None:
+        """Train and read runs, as many at a time as there is room for, in their order."""
+        self._waiting = list(runs)
         try:
-            while waiting or self._training or self._tested:
-                while waiting and len(self._training) + len(self._tested) < count:
-                    run = waiting.pop(0)
+            while self._waiting or self._running:
+                while self._waiting and len(self._running) < self._nodes.count:
+                    run = self._waiting.pop(0)
                     stream = self._train.remote(run, self._placed, self._ground)
-                    self._training[stream] = _Work(run)
-                waiting += self._listen(progress)
+                    self._running[stream] = _Work(run)
+                self._listen(progress)
         except BaseException:
-            for task in (*self._training, *self._tested):
-                ray.cancel(task, force=True)
+            for stream in self._running:
+                ray.cancel(stream, force=True)
             raise
 
-    def _listen(self, progress: RunProgress) -> list[ArmRun]:
-        """Take the next report of every task that has one; return runs to be begun again."""
-        tasks = [*self._training, *self._tested]
-        if not tasks:
-            time.sleep(_LOOK_EVERY_S)
-        ready, _ = ray.wait(tasks, num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False)
-        again = []
-        for task in ready:
-            work = self._training.get(task) or self._tested[task]
+    def _listen(self, progress: RunProgress) -> None:
+        """Take the next report of every task that has one, or notice its end."""
+        self._take_back_lost(progress)
+        if not self._running:
+            return
+        ready, _ = ray.wait(
+            list(self._running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False
+        )
+        for stream in ready:
+            work = self._running[stream]
             try:
-                if task in self._training:
-                    self._advance(task, work, progress)
-                else:
-                    del self._tested[task]
-                    self._record(work, ray.get(task), progress)
+                self._advance(stream, work, progress)
             except ray.exceptions.RayError as error:
-                self._training.pop(task, None)
-                if self._is_begun_again(work.run, error, progress):
-                    again.append(work.run)
-        return again
+                del self._running[stream]
+                self._give_up(work.run, error, progress)
+
+    def _take_back_lost(self, progress: RunProgress) -> None:
+        """Let what ran on nodes that are lost begin again."""
+        self._nodes.look()
+        for stream, work in list(self._running.items()):
+            if work.begun is None or not self._nodes.has_lost(work.begun):
+                continue
+            del self._running[stream]
+            ray.cancel(stream, force=True)
+            detail = f"node {work.begun.address}, which computed it, is lost"
+            self._begin_again(work.run, "worker_lost", detail, progress)
 
     def _advance(self, stream: Any, work: _Work, progress: RunProgress) -> None:
         try:
             item = next(stream)
         except StopIteration:
-            del self._training[stream]
-            self._go_to_test(work, progress)
+            del self._running[stream]
+            self._go_on(work, progress)
             return
-        if work.outcome is not None:
+        if work.outcome is not None and work.weights is None:
             # Weights: they stay where they are, and go from there to who reads the test split.
             work.weights = item
             return
         said = ray.get(item)
-        if isinstance(said, Outcome):
-            work.outcome = said
+        if isinstance(said, Begun):
+            work.begun = said
+        elif isinstance(said, Report):
+            progress.report(work.run.name, said)
         elif isinstance(said, Picture):
             store_picture(self._journal.directory, work.run.backbone, said)
+        elif isinstance(said, Outcome):
+            work.outcome = said
         else:
-            progress.report(work.run.name, said)
+            work.test = said
 
-    def _go_to_test(self, work: _Work, progress: RunProgress) -> None:
-        if work.run.phase != EVIDENCE or work.weights is None:
-            self._record(work, {}, progress)
+    def _go_on(self, work: _Work, progress: RunProgress) -> None:
+        """Let a trained model be read on the test split; record what has nothing before it."""
+        if work.run.phase != EVIDENCE or work.weights is None or work.test is not None:
+            self._record(work, progress)
             return
-        test = self._test.open(work.run, self._reading)
-        bundle = self._ground.bundle
-        task = self._read.remote(work.run.config, work.weights, self._placed, test, bundle)
-        self._tested[task] = work
+        test = self._test.open(work.run)
+        bundle, work.begun = self._ground.bundle, None
+        stream = self._read.remote(work.run.config, work.weights, self._placed, test, bundle)
+        self._running[stream] = work
 
-    def _is_begun_again(self, run: ArmRun, error: Exception, progress: RunProgress) -> bool:
+    def _give_up(self, run: ArmRun, error: Exception, progress: RunProgress) -> None:
         reason = getattr(error, "cause", None) or error
         detail = (str(reason).strip().splitlines() or [type(reason).__name__])[-1].strip()
         if is_disk_full(reason):
             raise DiskFullError(detail) from error
+        word = "error" if isinstance(error, ray.exceptions.RayTaskError) else "worker_lost"
+        word = "out_of_memory" if is_memory_kill(error) else word
+        self._begin_again(run, word, detail, progress)
+
+    def _begin_again(self, run: ArmRun, word: str, detail: str, progress: RunProgress) -> None:
+        """Let a run that was lost wait for its turn, or record that it was lost too often."""
         self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:
             self._journal.emit("warning", text=f"{run.name} is begun again: {detail}")
-            return True
-        word = "error" if isinstance(error, ray.exceptions.RayTaskError) else "worker_lost"
-        word = "out_of_memory" if is_memory_kill(error) else word
-        self._record(_Work(run, Outcome("failed", word, detail, None, {}, {})), {}, progress)
-        return False
+            self._waiting.append(run)
+            return
+        self._record(_Work(run, outcome=Outcome("failed", word, detail, None, {}, {})), progress)
 
-    def _record(self, work: _Work, test: Metrics, progress: RunProgress) -> None:
-        run, outcome = work.run, work.outcome
+    def _record(self, work: _Work, progress: RunProgress) -> None:
+        run, outcome, test = work.run, work.outcome, work.test or {}
         if outcome is None:
             raise RuntimeError(f"{run.name} ended without saying what became of it")
         self._journal.emit(
@@ -179,7 +198,7 @@ class ArmDesk:
             **outcome._asdict(),
             test=test,
             gpus=self._ground.bundle.get("GPU", 0),
-            reading=self._reading if run.phase == EVIDENCE else 0,
+            reading=self._test.reading if run.phase == EVIDENCE else 0,
             order=[*ARMS, run.arm.name].index(run.arm.name),
         )
         delete_checkpoints(self._ground.root, run.name)

@@ -14,7 +14,7 @@ from distill_tune.packing import RESOLUTION, share
 from distill_tune.search.environment import prepare
 from distill_tune.study_parts import Resources
 
-_PATIENCE_S = 5.0
+_PATIENCE_S, _ATTEMPTS = 5.0, 4
 # A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a
 # trace of it, as Ray's own option of tasks does.
 _ACCELERATOR, _TRACE = "accelerator_type:", 0.001
@@ -40,11 +40,11 @@ def cluster(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster, and leave it again.
 
     Args:
-        address: ``auto`` or ``HOST:PORT`` of a cluster; None = this machine.
+        address: ``auto`` or ``HOST:PORT`` of a cluster; ``ray://HOST:PORT`` of one for Ray's
+            client, in which no search runs from here (see ``client``); None = this machine.
 
     Raises:
-        InputError: There is no cluster at that address, or it is one for Ray's client: that runs
-            all of Tune in the cluster, away from the study's records.
+        InputError: There is no cluster at that address.
     """
     prepare(address)
     if not os.access(Path.home(), os.W_OK):
@@ -58,7 +58,7 @@ def cluster(address: str | None) -> Iterator[None]:
     if address is None:
         options["include_dashboard"] = False
     try:
-        ray.init(address=address or "local", **options)
+        _init(address or "local", options)
     except Exception as error:
         # A node that is too slow to start is a plain Exception of Ray's.
         reason = _reason(error)
@@ -74,6 +74,26 @@ def cluster(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+def _init(address: str, options: dict[str, Any]) -> None:
+    """Start or join Ray; through its client, in several attempts.
+
+    The server for clients forks while its threads run, and now and then what it starts never comes
+    to life (4 of 9 attempts on two cores, Ray 2.60): half a minute later it says so.
+    """
+    import ray
+
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            ray.init(address=address, **options)
+        except ConnectionError as error:
+            if not str(error).startswith("Initialization failure from server"):
+                raise
+            ray.shutdown()
+        else:
+            return
+    ray.init(address=address, **options)
+
+
 def _reason(error: BaseException) -> str:
     """Return in a line why Ray did not let us in; what is behind its error tells of a token."""
     behind: BaseException | None = error
@@ -83,23 +103,18 @@ def _reason(error: BaseException) -> str:
                 "it wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token"
             )
         behind = behind.__cause__ or behind.__context__
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # What failed on the other side comes with its trace.
+    return lines[-1 if lines[0].endswith(":") else 0]
 
 
 def _require_listener(address: str) -> None:
     """Look whether anybody listens at an address: Ray itself would try for minutes."""
     if address == "auto":
         return
-    if address.startswith("ray://"):
-        expected = (
-            "auto or HOST:PORT, on a machine of the cluster: Ray's client cannot run a search. "
-            "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
-            "distill-tune search ... --address auto"
-        )
-        raise InputError("--address", got=address, expected=expected)
-    host, _, port = address.rpartition(":")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise InputError("--address", got=address, expected="auto or HOST:PORT")
+        raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.

@@ -12,6 +12,7 @@ from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.confirm_plan import shared_by
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.journal import Journal
+from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.shared_storage import require_shared
 from distill_tune.search.stage_tasks import run_stages
@@ -90,7 +91,7 @@ class Workshop:
             run_stages(jobs, self.images, self.journal, self.progress, present)
         if self._desk is None:
             self._desk = self._new_desk(present, is_sharing=is_sharing)
-        self._desk.compute(todo, present.count, self.progress)
+        self._desk.compute(todo, self.progress)
 
     def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
         over = {
@@ -126,7 +127,7 @@ class Workshop:
             self.journal,
             self.images,
             ground,
-            SealedTest(self.study.data, self.journal),
-            reading=self.reading,
+            SealedTest(self.study.data, self.journal, self.reading),
+            NodeWatch(present, self.study.resources.max_concurrent),
             max_failures=search.max_failures,
         )

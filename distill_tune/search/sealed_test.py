@@ -19,19 +19,15 @@ class SealedTest:
     Args:
         data: Where they come from.
         journal: Where readings are written down.
+        reading: How often the models will have been read: 1 the first time.
     """
 
-    def __init__(self, data: Dataset, journal: Journal) -> None:
-        self._data, self._journal = data, journal
+    def __init__(self, data: Dataset, journal: Journal, reading: int) -> None:
+        self._data, self._journal, self.reading = data, journal, reading
         self._placed: Any = None
 
-    def open(self, run: ArmRun, reading: int) -> Any:
-        """Write a reading down, then return where Ray keeps the test images.
-
-        Args:
-            run: Whose model is to be read.
-            reading: How often it will have been: 1 the first time.
-        """
+    def open(self, run: ArmRun) -> Any:
+        """Write down that a run's model is read, then return where Ray keeps the test images."""
         self._journal.emit(
             READING,
             run=run.name,
@@ -39,7 +35,7 @@ class SealedTest:
             arm=run.arm.name,
             key=run.key,
             seed=run.config.seed,
-            reading=reading,
+            reading=self.reading,
         )
         if self._placed is None:
             with unsealed():

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import ray
 import torch
@@ -11,29 +11,18 @@ import torch
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData
-from distill_tune.search.cluster import Slots, alive_nodes, task_options
+from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
+from distill_tune.search.nodes import Begun, NodeWatch, begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.stage_store import Claim, StageStore
 from distill_tune.search.stages import PREDECESSORS, Job, Place
 
-_LOOK_EVERY_S, _LOOK_FOR_NODES_EVERY_S = 0.5, 5.0
+_LOOK_EVERY_S = 0.5
 _CPU = torch.device("cpu")
-
-
-class Begun(NamedTuple):
-    """A task's first report.
-
-    Attributes:
-        node: Ray's id of the node that it runs on, in hexadecimal.
-        address: That node's.
-    """
-
-    node: str
-    address: str
 
 
 @dataclass
@@ -62,7 +51,7 @@ def run_stages(
     trials, which then say themselves why they fail; one whose node is lost begins again elsewhere.
     """
     store = StageStore(journal.directory.path(), images.digest, Place.of(slots.bundle))
-    desk = _Desk(store, journal, progress)
+    desk = _Desk(store, journal, progress, NodeWatch(slots, None))
     # Looked at here: a worker that only finds it ready would take seconds to start.
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
@@ -93,11 +82,13 @@ class _Desk:
         running: What is being computed, by ray's ObjectRefGenerator.
     """
 
-    def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
+    def __init__(
+        self, store: StageStore, journal: Journal, progress: StageProgress, nodes: NodeWatch
+    ) -> None:
         self._store, self._journal, self._progress = store, journal, progress
+        self._nodes = nodes
         self.waiting: list[Job] = []
         self.running: dict[Any, _Work] = {}
-        self._looked_for_nodes = time.monotonic()
 
     def is_ready(self, job: Job) -> bool:
         """Tell whether the study holds a product, or takes it over from another study now."""
@@ -153,17 +144,10 @@ class _Desk:
             self._advance(stream)
 
     def _take_back_lost(self) -> None:
-        """Let what ran on nodes that are lost begin again.
-
-        Ray itself waits for the connection to break, which takes minutes where a cable is pulled.
-        """
-        now = time.monotonic()
-        if now - self._looked_for_nodes < _LOOK_FOR_NODES_EVERY_S:
-            return
-        self._looked_for_nodes = now
-        alive = {node["NodeID"] for node in alive_nodes()}
+        """Let what ran on nodes that are lost begin again."""
+        self._nodes.look()
         for stream, work in list(self.running.items()):
-            if work.begun is None or work.begun.node in alive:
+            if work.begun is None or not self._nodes.has_lost(work.begun):
                 continue
             del self.running[stream]
             ray.cancel(stream, force=True)
@@ -224,6 +208,5 @@ def _last_line(error: BaseException) -> str:
 def _stage(
     job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
 ) -> Iterator[Begun | StageResult | tuple[str, Report]]:
-    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    yield Begun(ray.get_runtime_context().get_node_id(), address)
+    yield begun()
     yield from compute_stage(job, placed.images(), store, device_of(bundle))

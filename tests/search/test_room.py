@@ -8,7 +8,7 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from distill_tune.search import room
+from distill_tune.search import nodes
 from distill_tune.search.cluster import Slots
 from distill_tune.search.room import RoomCallback
 from distill_tune.search.scheduler import AshaPerBackbone
@@ -19,13 +19,13 @@ class Cluster:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> None:
         self.num_nodes, self.now = 1, 1000.0
-        monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(nodes, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(ray, "nodes", self._nodes)
         self._limiter = ConcurrencyLimiter(Searcher(), max_concurrent=2)
         self._callback = RoomCallback(Slots({"CPU": 1.0}, 2), most, self._limiter)
 
     def _nodes(self) -> list[dict[str, Any]]:
-        alive = [{"Alive": True, "Resources": {"CPU": 2.0}}] * self.num_nodes
+        alive = [{"Alive": True, "NodeID": "1", "Resources": {"CPU": 2.0}}] * self.num_nodes
         return [*alive, {"Alive": False, "Resources": {"CPU": 99.0}}]
 
     def look(self, after_s: float) -> int:
