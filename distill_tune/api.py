@@ -245,10 +245,10 @@ def _terms(
     verb: str, address: str | None, *, share_stages: bool, allow_changed: bool = False
 ) -> "Terms":
     """Set Ray's environment, before anything imports it, and return how to run."""
-    from distill_tune.search.environment import prepare
+    from distill_tune.search.environment import CLIENT, prepare
 
     prepare(address)
-    if address is not None and address.startswith("ray://"):
+    if address is not None and address.startswith(CLIENT):
         expected = "auto or HOST:PORT, on a machine of the cluster; only commands go through ray://"
         raise InputError("address", got=address, expected=expected)
     from distill_tune.search.commands import Terms

@@ -10,12 +10,10 @@ import typer
 
 from distill_tune.errors import InputError
 from distill_tune.reading import read_text
+from distill_tune.search.environment import CLIENT
 
 if TYPE_CHECKING:
     from distill_tune.search.client import Said
-
-_SCHEME = "ray://"
-"""Before the address of the server that stands on a cluster's head for Ray's client."""
 
 
 def go_there(address: str | None, *, space: Path | None = None, **places: str | None) -> None:
@@ -30,12 +28,12 @@ def go_there(address: str | None, *, space: Path | None = None, **places: str | 
         InputError: A place is relative, no file is there or no cluster, or it has another version.
         RayError: The connection was lost.
     """
-    if address is None or not address.startswith(_SCHEME):
+    if address is None or not address.startswith(CLIENT):
         return
     for name, place in places.items():
         if place is not None and "://" not in place and not Path(place).is_absolute():
             expected = (
-                f"an absolute path or a URI such as s3:// with --address {_SCHEME}: the command "
+                f"an absolute path or a URI such as s3:// with --address {CLIENT}: the command "
                 "runs on the cluster's head"
             )
             raise InputError(name, got=place, expected=expected)

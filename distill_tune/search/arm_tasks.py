@@ -103,7 +103,8 @@ class ArmDesk:
 
     def _listen(self, progress: RunProgress) -> None:
         """Take the next report of every task that has one, or notice its end."""
-        self._take_back_lost(progress)
+        for work, why in self._nodes.take_lost(self._running):
+            self._begin_again(work.run, "worker_lost", why, progress)
         if not self._running:
             return
         ready, _ = ray.wait(
@@ -116,17 +117,6 @@ class ArmDesk:
             except ray.exceptions.RayError as error:
                 del self._running[stream]
                 self._give_up(work.run, error, progress)
-
-    def _take_back_lost(self, progress: RunProgress) -> None:
-        """Let what ran on nodes that are lost begin again."""
-        self._nodes.look()
-        for stream, work in list(self._running.items()):
-            if work.begun is None or not self._nodes.has_lost(work.begun):
-                continue
-            del self._running[stream]
-            ray.cancel(stream, force=True)
-            detail = f"node {work.begun.address}, which computed it, is lost"
-            self._begin_again(work.run, "worker_lost", detail, progress)
 
     def _advance(self, stream: Any, work: _Work, progress: RunProgress) -> None:
         try:

@@ -108,7 +108,7 @@ class _Host:
 def run_in_cluster(address: str, command: Command, show: Callable[[Said], None]) -> int:
     """Run a command on the head of a cluster to its end, and show what it says.
 
-    An interrupt here (Ctrl-C, SIGTERM) is one there: the command ends as it does on one machine.
+    Ctrl-C here is one there: the command ends as it does on one machine.
 
     Args:
         address: ``ray://HOST:PORT``, the port that of Ray's client, 10001 unless told otherwise.
@@ -123,7 +123,7 @@ def run_in_cluster(address: str, command: Command, show: Callable[[Said], None])
         RayError: The connection was lost; what the study has on record stays.
     """
     with cluster(address):
-        options: dict[str, Any] = {"num_cpus": 0, "resources": _ON_THE_HEAD, "max_restarts": 0}
+        options: dict[str, Any] = {"num_cpus": 0, "resources": _ON_THE_HEAD}
         try:
             actor: Any = ray.remote(**options)(_Host)
             host = actor.remote(command)

@@ -11,7 +11,7 @@ from typing import Any
 
 from distill_tune.errors import DistillTuneError, InputError, Text
 from distill_tune.packing import RESOLUTION, share
-from distill_tune.search.environment import prepare
+from distill_tune.search.environment import CLIENT, prepare
 from distill_tune.study_parts import Resources
 
 _PATIENCE_S, _ATTEMPTS = 5.0, 4
@@ -112,7 +112,7 @@ def _require_listener(address: str) -> None:
     """Look whether anybody listens at an address: Ray itself would try for minutes."""
     if address == "auto":
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
     try:

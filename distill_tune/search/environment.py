@@ -2,6 +2,8 @@
 
 import os
 
+CLIENT = "ray://"
+"""Before the address of the server that stands on a cluster's head for Ray's client."""
 _ALWAYS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "1",

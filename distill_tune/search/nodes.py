@@ -1,7 +1,7 @@
 """The cluster's nodes, looked at every few seconds: they come and go while work runs on them."""
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import ray
 
@@ -20,6 +20,15 @@ class Begun(NamedTuple):
 
     node: str
     address: str
+
+
+class Placed(Protocol):
+    """Work that a task does, and where, once that is known."""
+
+    begun: Begun | None
+
+
+W = TypeVar("W", bound=Placed)
 
 
 def begun() -> Begun:
@@ -49,18 +58,32 @@ class NodeWatch:
         self._alive: set[str] | None = None
         self._looked = time.monotonic()
 
-    def look(self) -> bool:
-        """Look at the nodes, unless that was done a moment ago; tell whether it was done now."""
+    def look(self) -> None:
+        """Look at the nodes, unless that was done a moment ago."""
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY_S:
-            return False
+            return
         self._looked = now
         nodes = alive_nodes()
         self._alive = {node["NodeID"] for node in nodes}
         there = (node["Resources"] for node in nodes)
         self.count = max(1, fitting(self._bundle, there, self._most))
-        return True
 
-    def has_lost(self, begun: Begun) -> bool:
-        """Tell whether work began on a node that was not there any more at the last look."""
-        return self._alive is not None and begun.node not in self._alive
+    def take_lost(self, running: dict[Any, W]) -> list[tuple[W, str]]:
+        """Look at the nodes; take out and cancel the tasks on those that are not there any more.
+
+        Args:
+            running: Task to what it works at.
+
+        Returns:
+            What each of them worked at, and in words what became of it.
+        """
+        self.look()
+        lost = []
+        for task, work in list(running.items()):
+            if self._alive is None or work.begun is None or work.begun.node in self._alive:
+                continue
+            del running[task]
+            ray.cancel(task, force=True)
+            lost.append((work, f"node {work.begun.address}, which computed it, is lost"))
+        return lost

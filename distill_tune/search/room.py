@@ -33,8 +33,8 @@ class RoomCallback(tune.Callback):
     @property
     def count(self) -> int:
         """Trials at a time as of the last look at the nodes, at least 1."""
-        return int(self._limiter.max_concurrent)
+        return self._nodes.count
 
     def on_step_begin(self, **info: Any) -> None:  # type: ignore[override]  # noqa: ARG002
-        if self._nodes.look():
-            self._limiter.max_concurrent = self._nodes.count
+        self._nodes.look()
+        self._limiter.max_concurrent = self._nodes.count

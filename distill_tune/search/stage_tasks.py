@@ -145,16 +145,10 @@ class _Desk:
 
     def _take_back_lost(self) -> None:
         """Let what ran on nodes that are lost begin again."""
-        self._nodes.look()
-        for stream, work in list(self.running.items()):
-            if work.begun is None or not self._nodes.has_lost(work.begun):
-                continue
-            del self.running[stream]
-            ray.cancel(stream, force=True)
+        for work, why in self._nodes.take_lost(self.running):
             work.claim.release()
             self.waiting.append(work.job)
-            what = f"shared stage {work.job.name} begins again"
-            text = f"{what}: node {work.begun.address}, which computed it, is lost"
+            text = f"shared stage {work.job.name} begins again: {why}"
             self._journal.emit("warning", text=text)
 
     def _advance(self, stream: Any) -> None:
