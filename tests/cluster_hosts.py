@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -80,8 +81,14 @@ class Host:
         """Plug its cable in, or pull it."""
         _ip("-n", self._switch, "link", "set", self._port, "up" if is_in else "down")
 
-    def start_ray(self, *options: str, hidden: Path | None = None) -> None:
-        """Start a node of Ray, which takes the options; a folder may be hidden from it."""
+    def start_ray(self, *options: str, packages: Path, hidden: Path | None = None) -> None:
+        """Start a node of Ray.
+
+        Args:
+            *options: Of ``ray start``.
+            packages: A folder of packages that stand before those of this Python.
+            hidden: A folder that this node does not see.
+        """
         mounts = ["mount -t tmpfs tmpfs /tmp/ray"]
         mounts += [f"mount -t tmpfs tmpfs '{hidden}'"] if hidden else []
         Path("/tmp/ray").mkdir(exist_ok=True)  # noqa: S108 - Ray's own place
@@ -89,13 +96,12 @@ class Host:
         start = [str(ray), "start", f"--node-ip-address={self.address}", "--num-cpus=1"]
         start += ["--object-store-memory=150000000", "--disable-usage-stats", "--block", *options]
         script = " && ".join([*mounts, 'exec "$@"'])
-        root = str(Path(distill_tune.__file__).parents[1])
         self._ray = subprocess.Popen(
             [*self._exec, "sh", "-c", script, "sh", *start],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | _ENVIRONMENT | self._variables | {"PYTHONPATH": root},
+            env=os.environ | _ENVIRONMENT | self._variables | {"PYTHONPATH": str(packages)},
             start_new_session=True,
         )
 
@@ -154,7 +160,7 @@ class Host:
 
 
 class Hosts:
-    """Hosts around a switch, to be removed by ``close``.
+    """Hosts around a switch, to be removed by ``close``; they have an old version of ours.
 
     Args:
         **variables: What Ray asks of everybody beside the token, in the environment.
@@ -163,26 +169,40 @@ class Hosts:
     def __init__(self, **variables: str) -> None:
         self._switch, self._variables = f"dt{os.getpid()}", TOKEN | variables
         self._hosts: list[Host] = []
+        self._scratch = tempfile.TemporaryDirectory()
+        self._old = self._packages(distill_tune='__version__ = "0.0.1"')
         _ip("netns", "add", self._switch)
         _ip("-n", self._switch, "link", "add", "bridge", "type", "bridge")
         _ip("-n", self._switch, "link", "set", "bridge", "up")
 
-    def head(self, *options: str) -> Host:
+    def _packages(self, **sources: str) -> Path:
+        """Return a folder with packages, by their names and their sources."""
+        folder = Path(tempfile.mkdtemp(dir=self._scratch.name))
+        for name, source in sources.items():
+            (folder / name).mkdir()
+            (folder / name / "__init__.py").write_text(source)
+        return folder
+
+    def head(self, *options: str, is_current: bool = False) -> Host:
         """Add a host with the head of a cluster; its Ray takes the options."""
         host = self.stranger()
-        host.start_ray("--head", f"--port={PORT}", "--include-dashboard=false", *options)
+        packages = Path(distill_tune.__file__).parents[1] if is_current else self._old
+        ours = ["--head", f"--port={PORT}", "--include-dashboard=false"]
+        host.start_ray(*ours, *options, packages=packages)
         self._wait_for(host, 1)
         return host
 
-    def worker(self, hidden: Path | None = None) -> Host:
-        """Add a host that joins the cluster."""
+    def worker(self, *, hidden: Path | None = None, lacking: str = "") -> Host:
+        """Add a host that joins the cluster; a folder or a package may be kept from it."""
         host = self.stranger()
-        self.join(host, hidden)
+        missing = f'raise ModuleNotFoundError("No module named {lacking!r}")'
+        self.join(host, hidden, self._packages(**{lacking: missing}) if lacking else None)
         return host
 
-    def join(self, host: Host, hidden: Path | None = None) -> None:
+    def join(self, host: Host, hidden: Path | None = None, packages: Path | None = None) -> None:
         """Let a host join the cluster, anew if it was in it."""
-        host.start_ray(f"--address={self._hosts[0].address}:{PORT}", hidden=hidden)
+        to = f"--address={self._hosts[0].address}:{PORT}"
+        host.start_ray(to, packages=packages or self._old, hidden=hidden)
 
     def stranger(self) -> Host:
         """Add a host that is none of the cluster's."""
@@ -219,6 +239,7 @@ class Hosts:
         for host in reversed(self._hosts):
             host.close()
         _ip("netns", "del", self._switch)
+        self._scratch.cleanup()
 
 
 def processes(session: int) -> dict[int, str]:

@@ -203,7 +203,8 @@ def test_a_command_goes_to_a_cluster_through_rays_client(tmp_path: Path, hosts: 
 def test_a_search_is_a_job_of_rays(tmp_path: Path, hosts: Hosts) -> None:
     pytest.importorskip("ray.dashboard.modules.job.job_agent", reason="there is no ray[default]")
     options = ["--include-dashboard=true", "--dashboard-host=0.0.0.0", "--num-cpus=0"]
-    head, worker, login = hosts.head(*options), hosts.worker(), hosts.stranger()
+    head, worker = hosts.head(*options, is_current=True), hosts.worker()
+    login = hosts.stranger()
     hosts.wait_for(2)
     folder = tmp_path / "submitted"
     folder.mkdir()
@@ -242,7 +243,7 @@ def assert_all_accounted_for(study: Path, num_trials: int = NUM_TRIALS) -> None:
     assert list(study.rglob("checkpoint_*")) == []
 
 
-def test_storage_that_a_host_does_not_see_is_refused_before_anything_is_written(
+def test_a_host_that_cannot_do_its_part_is_told_of_before_anything_is_written(
     tmp_path: Path, hosts: Hosts
 ) -> None:
     head = hosts.head()
@@ -261,4 +262,11 @@ def test_storage_that_a_host_does_not_see_is_refused_before_anything_is_written(
     said = search.stderr.strip()
     assert said.startswith(f"--storage: got '{tmp_path / 'runs'}', expected a folder that every")
     assert said.endswith(f"({worker.address}: does not see it)")
+    assert list((tmp_path / "runs").iterdir()) == []
+    bare = hosts.worker(lacking="torchvision")
+    hosts.wait_for(3)
+    search = head.run(*command)
+    assert search.wait() == 2, search.output
+    lacks = f"--address: got {bare.address}: No module named 'torchvision', expected nodes with "
+    assert search.stderr.startswith(lacks)
     assert list((tmp_path / "runs").iterdir()) == []

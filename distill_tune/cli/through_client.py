@@ -25,7 +25,7 @@ def go_there(address: str | None, *, space: Path | None = None, **places: str | 
         **places: Option or argument to a path or URI that has to be one of the cluster's.
 
     Raises:
-        InputError: A place is relative, no file is there or no cluster, or it has another version.
+        InputError: A place is relative, no file is there or no cluster.
         RayError: The connection was lost.
     """
     if address is None or not address.startswith(CLIENT):

@@ -1,7 +1,8 @@
 """A command that runs in a cluster which only Ray's client reaches, with what it says shown here.
 
 Ray's client would run all of Tune in the cluster and leave the study's records here. So it is the
-whole command that goes there: as a process on the head, beside which an actor of Ray's stands.
+whole command that goes there: as a process on the head, beside which an actor of Ray's stands. It
+runs this very package, which went along as that actor's environment.
 """
 
 import os
@@ -17,8 +18,6 @@ from typing import Any, NamedTuple
 
 import ray
 
-from distill_tune import __version__
-from distill_tune.errors import InputError, Text
 from distill_tune.search.cluster import RayError, cluster
 
 _LOOK_EVERY_S = 0.1
@@ -81,10 +80,6 @@ class _Host:
             )
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def version(self) -> str:
-        """Return which version of this package the cluster has."""
-        return __version__
-
     def listen(self) -> Said:
         """Return what is new."""
         # Asked before reading: of what is over, everything has been read then.
@@ -119,16 +114,14 @@ def run_in_cluster(address: str, command: Command, show: Callable[[Said], None])
         Its exit status.
 
     Raises:
-        InputError: No cluster is there, or it has another version of this package.
+        InputError: No cluster is there.
         RayError: The connection was lost; what the study has on record stays.
     """
     with cluster(address):
         options: dict[str, Any] = {"num_cpus": 0, "resources": _ON_THE_HEAD}
         try:
             actor: Any = ray.remote(**options)(_Host)
-            host = actor.remote(command)
-            _require_same_version(address, ray.get(host.version.remote()))
-            return _shown_to_the_end(host, show)
+            return _shown_to_the_end(actor.remote(command), show)
         except (ray.exceptions.RayError, ConnectionError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise RayError(
@@ -147,9 +140,3 @@ def _shown_to_the_end(host: Any, show: Callable[[Said], None]) -> int:
             time.sleep(_LOOK_EVERY_S)
         except KeyboardInterrupt:
             host.interrupt.remote()
-
-
-def _require_same_version(address: str, there: str) -> None:
-    if there != __version__:
-        expected = f"a cluster with distill-tune {__version__}, the version that asks"
-        raise InputError("--address", got=Text(f"{there} at {address}"), expected=expected)

@@ -1,5 +1,6 @@
 """Ray itself: started quietly or joined, and asked beforehand whether a trial can ever run."""
 
+import json
 import logging
 import os
 import socket
@@ -15,6 +16,7 @@ from distill_tune.search.environment import CLIENT, prepare
 from distill_tune.study_parts import Resources
 
 _PATIENCE_S, _ATTEMPTS = 5.0, 4
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 # A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a
 # trace of it, as Ray's own option of tasks does.
 _ACCELERATOR, _TRACE = "accelerator_type:", 0.001
@@ -39,6 +41,9 @@ class Slots:
 def cluster(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster, and leave it again.
 
+    What the processes of a cluster run is the very package that joins it, which goes along: its
+    nodes need what that imports, and whatever version of it they have installed stays unused.
+
     Args:
         address: ``auto`` or ``HOST:PORT`` of a cluster; ``ray://HOST:PORT`` of one for Ray's
             client, in which no search runs from here (see ``client``); None = this machine.
@@ -57,6 +62,8 @@ def cluster(address: str | None) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options["include_dashboard"] = False
+    else:
+        options["runtime_env"] = _with_this_package()
     try:
         _init(address or "local", options)
     except Exception as error:
@@ -72,6 +79,16 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _with_this_package() -> dict[str, Any]:
+    """Return a runtime environment with this package, before what a job of Ray's brings along."""
+    of_job = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env", {})
+    if "py_modules" in of_job:
+        # Otherwise Ray refuses to add to them.
+        os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
+    package = str(Path(__file__).parents[1])
+    return {"py_modules": [package, *of_job.get("py_modules", [])]}
 
 
 def _init(address: str, options: dict[str, Any]) -> None:

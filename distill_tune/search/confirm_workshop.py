@@ -12,9 +12,9 @@ from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.confirm_plan import shared_by
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.journal import Journal
+from distill_tune.search.node_checks import check_nodes
 from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.sealed_test import SealedTest
-from distill_tune.search.shared_storage import require_shared
 from distill_tune.search.stage_tasks import run_stages
 from distill_tune.search.stages import Place
 from distill_tune.study import Study
@@ -111,7 +111,7 @@ class Workshop:
             self.progress.say(f"starting Ray on {address or 'this machine'}")
             self._stack.enter_context(cluster(address))
             self._slots = slots(self.study.resources)
-            require_shared(self.journal.directory)
+            check_nodes(self.journal.directory)
         return self._slots
 
     def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:

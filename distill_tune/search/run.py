@@ -71,15 +71,15 @@ class Session:
             self.progress.say(self._introduction())
             stack.enter_context(cluster(self.address))
             trial_slots = slots(self.study.resources)
-            self._require_shared()
+            self._check_nodes()
             if is_new:
                 stack.enter_context(self.directory.lock())
             return self._session(self._open(), trial_slots)
 
-    def _require_shared(self) -> None:
-        from distill_tune.search.shared_storage import require_shared
+    def _check_nodes(self) -> None:
+        from distill_tune.search.node_checks import check_nodes
 
-        require_shared(self.directory)
+        check_nodes(self.directory)
 
     def interrupted_message(self) -> str:
         """Return what to say when an interrupt came before the first trial, or after the last."""

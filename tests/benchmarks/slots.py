@@ -31,7 +31,13 @@ from distill_tune.search.progress import Progress
 from distill_tune.search.tuning import tune_trials
 from distill_tune.study import Study
 from tests.benchmarks.results import Result, spread
-from tests.benchmarks.stand_in import NUM_EPOCHS, StandIn, epoch_seconds, start_seconds
+from tests.benchmarks.stand_in import (
+    NUM_CORES,
+    NUM_EPOCHS,
+    StandIn,
+    epoch_seconds,
+    start_seconds,
+)
 
 NUM_SLOTS, NUM_TRIALS, NUM_FIRST = 64, 1000, 950
 BUSY, RESUME_S, GROWTH = 0.95, 60.0, 1.5
@@ -64,7 +70,8 @@ def run(runs: int, scratch: Path) -> list[Result]:
         f"{NUM_TRIALS} trials that sleep as long as recorded ones took (four times the table of "
         f"quality, {NUM_EPOCHS} epochs, ASHA on the recorded values), {NUM_SLOTS} declared slots. "
         "Busy: the trials' own sleep over the slots' time, from when the last slot got its first "
-        f"trial to when the last of the first {NUM_FIRST} trials began."
+        f"trial to when the last of the first {NUM_FIRST} trials began. The slots' processes take "
+        f"turns to import Ray Tune on the {NUM_CORES} cores that are there."
     )
     return [
         Result(
@@ -109,6 +116,7 @@ def _measure(folder: Path) -> dict[str, float]:
         "memory of the driver at the end, MiB": first["rss_mib"][-1],
         "records, ms a trial": 1e3 * statistics.fmean(first["records_s"]),
         "search, s": events[-1]["time"] - events[0]["time"],
+        "resume, s until the last new trial began": max(starts) - begun,
     }
 
 
