@@ -188,7 +188,7 @@ def test_a_command_goes_to_a_cluster_through_rays_client(tmp_path: Path, hosts: 
     study = tmp_path / "runs/tiny"
     search = login.run(*write_space(tmp_path, TEXT), *where)
     search.wait_until(lambda: bool(Watched(tmp_path).nodes()))
-    search.send(signal.SIGINT)
+    search.send(signal.SIGTERM)
     assert search.wait() == 130, search.output
     assert f"distill-tune resume {study}" in search.stdout
     assert "Traceback" not in search.output

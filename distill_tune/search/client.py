@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import ray
 
 from distill_tune.search.cluster import RayError, cluster
+from distill_tune.search.run import terminate_as_interrupt
 
 _LOOK_EVERY_S = 0.1
 # A trace of what only the head has, as Ray's own jobs take it.
@@ -103,7 +104,7 @@ class _Host:
 def run_in_cluster(address: str, command: Command, show: Callable[[Said], None]) -> int:
     """Run a command on the head of a cluster to its end, and show what it says.
 
-    Ctrl-C here is one there: the command ends as it does on one machine.
+    Ctrl-C or SIGTERM here is Ctrl-C there: the command ends as it does on one machine.
 
     Args:
         address: ``ray://HOST:PORT``, the port that of Ray's client, 10001 unless told otherwise.
@@ -117,7 +118,7 @@ def run_in_cluster(address: str, command: Command, show: Callable[[Said], None])
         InputError: No cluster is there.
         RayError: The connection was lost; what the study has on record stays.
     """
-    with cluster(address):
+    with cluster(address), terminate_as_interrupt():
         options: dict[str, Any] = {"num_cpus": 0, "resources": _ON_THE_HEAD}
         try:
             actor: Any = ray.remote(**options)(_Host)

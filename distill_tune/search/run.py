@@ -178,7 +178,7 @@ class Session:
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
-                with self._time_limit(), terminate_as_interrupt():
+                with terminate_as_interrupt(), self._time_limit():
                     self._search(journal, trial_slots)
         except KeyboardInterrupt:
             pass
@@ -239,12 +239,21 @@ class Session:
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, as a cluster's scheduler sends it, end a session as Ctrl-C does."""
+    """Let SIGTERM, as a cluster's scheduler sends it, end a session as Ctrl-C does.
+
+    It does so too where Ctrl-C is ignored, as it is for what a shell's script puts in the
+    background; Ray's Tune listens to it there as well.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if is_ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if is_ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

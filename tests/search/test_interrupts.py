@@ -3,13 +3,16 @@
 import os
 import signal
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from ray.tune.execution.tune_controller import TuneController
 
 from distill_tune.fold import fold
 from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s, wait_for_epochs
+from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.scheduler import AshaPerBackbone
 from distill_tune.trials import INTERRUPTED, Event
 
@@ -32,6 +35,23 @@ def test_the_first_interrupt_is_told_and_left_to_rays_handler() -> None:
         signal.signal(signal.SIGINT, before)
     assert is_told.wait(60)
     assert (told, rays) == ([INTERRUPTED], [signal.SIGINT])
+
+
+def terminate_me() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_sigterm_is_an_interrupt_in_the_background_of_a_shell_too(ctrl_c: Any) -> None:
+    before = signal.signal(signal.SIGINT, ctrl_c), signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(KeyboardInterrupt), terminate_as_interrupt():
+            terminate_me()
+        assert signal.getsignal(signal.SIGINT) == ctrl_c
+        assert signal.getsignal(signal.SIGTERM) is before[1]
+    finally:
+        signal.signal(signal.SIGINT, before[0])
 
 
 def test_ray_waits_as_long_as_two_of_the_longest_epochs_take() -> None:
