@@ -192,17 +192,21 @@ class Hosts:
         self._wait_for(host, 1)
         return host
 
-    def worker(self, *, hidden: Path | None = None, lacking: str = "") -> Host:
+    def worker(self, *options: str, hidden: Path | None = None, lacking: str = "") -> Host:
         """Add a host that joins the cluster; a folder or a package may be kept from it."""
         host = self.stranger()
         missing = f'raise ModuleNotFoundError("No module named {lacking!r}")'
-        self.join(host, hidden, self._packages(**{lacking: missing}) if lacking else None)
+        packages = self._packages(**{lacking: missing}) if lacking else self._old
+        host.start_ray(self._to_head, *options, packages=packages, hidden=hidden)
         return host
 
-    def join(self, host: Host, hidden: Path | None = None, packages: Path | None = None) -> None:
-        """Let a host join the cluster, anew if it was in it."""
-        to = f"--address={self._hosts[0].address}:{PORT}"
-        host.start_ray(to, packages=packages or self._old, hidden=hidden)
+    def join(self, host: Host) -> None:
+        """Let a host that was in the cluster join it anew."""
+        host.start_ray(self._to_head, packages=self._old)
+
+    @property
+    def _to_head(self) -> str:
+        return f"--address={self._hosts[0].address}:{PORT}"
 
     def stranger(self) -> Host:
         """Add a host that is none of the cluster's."""

@@ -201,7 +201,7 @@ def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.Monkey
     monkeypatch.setattr("distill_tune.search.run.cluster", lambda _: nullcontext())
     monkeypatch.setattr("distill_tune.search.run.slots", lambda _: Slots({"CPU": 1}, 1))
     # Asked for its node, Ray would start itself, and stay.
-    monkeypatch.setattr("distill_tune.search.run.Session._check_nodes", lambda _: None)
+    monkeypatch.setattr("distill_tune.search.run.Session._check_nodes", lambda *_: None)
     monkeypatch.setattr("distill_tune.search.stage_tasks.run_stages", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         search(SPACE, progress=False)

@@ -111,7 +111,7 @@ class Workshop:
             self.progress.say(f"starting Ray on {address or 'this machine'}")
             self._stack.enter_context(cluster(address))
             self._slots = slots(self.study.resources)
-            check_nodes(self.journal.directory)
+            check_nodes(self.journal.directory, self._slots.bundle)
         return self._slots
 
     def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:

@@ -2,6 +2,7 @@
 
 import importlib
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distill_tune.errors import InputError, Text
 from distill_tune.records import StudyDirectory
-from distill_tune.search.cluster import alive_nodes
+from distill_tune.search.cluster import alive_nodes, fitting
 
 _PATIENCE_S = 180.0
 """What a node may take to import torch from a file system that others read from, too."""
-
-
 _IMPORTED = ("distill_tune.search.trainable", "torchvision.models")
 """What a trial imports; the second not before it builds its backbone."""
 
@@ -32,17 +31,21 @@ class _Found(NamedTuple):
     blind: dict[str, str]
 
 
-def check_nodes(directory: StudyDirectory) -> None:
-    """Let every other node of the cluster import what a trial imports, and look for the study.
+def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
+    """Let every other node that can get a trial import what one imports, and look for the study.
 
     A trial on a node that does not see its folder would lose its checkpoints, and end with an
     error of Ray's. What lies in an object store is seen by all.
+
+    Args:
+        directory: Of the study.
+        bundle: What a trial takes: on a node that does not have it, nothing of ours ever runs.
 
     Raises:
         InputError: A node lacks a package or does not answer, does not see the folder or may not
             write to it.
     """
-    others = _other_nodes()
+    others = _other_nodes(bundle)
     if not others:
         return
     # Beside the study, which is not there yet if it is a new one.
@@ -63,13 +66,13 @@ def _told(reasons: dict[str, str]) -> str:
     return "; ".join(f"{address}: {why}" for address, why in reasons.items())
 
 
-def _other_nodes() -> dict[str, str]:
-    """Return the nodes that are not this process's own: their ids and their addresses."""
+def _other_nodes(bundle: Mapping[str, float]) -> dict[str, str]:
+    """Return the nodes that can hold a bundle, but this process's own: their ids and addresses."""
     own = ray.get_runtime_context().get_node_id()
     return {
         node["NodeID"]: node["NodeManagerAddress"]
         for node in alive_nodes()
-        if node["NodeID"] != own
+        if node["NodeID"] != own and fitting(bundle, [node["Resources"]], None) > 0
     }
 
 

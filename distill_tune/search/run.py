@@ -71,15 +71,15 @@ class Session:
             self.progress.say(self._introduction())
             stack.enter_context(cluster(self.address))
             trial_slots = slots(self.study.resources)
-            self._check_nodes()
+            self._check_nodes(trial_slots)
             if is_new:
                 stack.enter_context(self.directory.lock())
             return self._session(self._open(), trial_slots)
 
-    def _check_nodes(self) -> None:
+    def _check_nodes(self, trial_slots: Slots) -> None:
         from distill_tune.search.node_checks import check_nodes
 
-        check_nodes(self.directory)
+        check_nodes(self.directory, trial_slots.bundle)
 
     def interrupted_message(self) -> str:
         """Return what to say when an interrupt came before the first trial, or after the last."""
