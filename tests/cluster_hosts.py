@@ -12,7 +12,7 @@ from pathlib import Path
 
 import distill_tune
 
-from .commands import PATIENCE_S, Run
+from .commands import PATIENCE_S, Run, write_package
 
 PORT, CLIENT_PORT, DASHBOARD_PORT = 6379, 10001, 8265
 NETWORK = "10.77.0."
@@ -170,18 +170,14 @@ class Hosts:
         self._switch, self._variables = f"dt{os.getpid()}", TOKEN | variables
         self._hosts: list[Host] = []
         self._scratch = tempfile.TemporaryDirectory()
-        self._old = self._packages(distill_tune='__version__ = "0.0.1"')
+        self._old = self._packages("distill_tune", '__version__ = "0.0.1"')
         _ip("netns", "add", self._switch)
         _ip("-n", self._switch, "link", "add", "bridge", "type", "bridge")
         _ip("-n", self._switch, "link", "set", "bridge", "up")
 
-    def _packages(self, **sources: str) -> Path:
-        """Return a folder with packages, by their names and their sources."""
-        folder = Path(tempfile.mkdtemp(dir=self._scratch.name))
-        for name, source in sources.items():
-            (folder / name).mkdir()
-            (folder / name / "__init__.py").write_text(source)
-        return folder
+    def _packages(self, name: str, source: str) -> Path:
+        """Return a folder with a package."""
+        return write_package(Path(tempfile.mkdtemp(dir=self._scratch.name)), name, source).parent
 
     def head(self, *options: str, is_current: bool = False) -> Host:
         """Add a host with the head of a cluster; its Ray takes the options."""
@@ -196,7 +192,7 @@ class Hosts:
         """Add a host that joins the cluster; a folder or a package may be kept from it."""
         host = self.stranger()
         missing = f'raise ModuleNotFoundError("No module named {lacking!r}")'
-        packages = self._packages(**{lacking: missing}) if lacking else self._old
+        packages = self._packages(lacking, missing) if lacking else self._old
         host.start_ray(self._to_head, *options, packages=packages, hidden=hidden)
         return host
 

@@ -50,6 +50,14 @@ ONE_AT_A_TIME = (
 Event = dict[str, Any]
 
 
+def write_package(folder: Path, name: str, source: str) -> Path:
+    """Write a package that is one file; return its own folder."""
+    package = folder / name
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(source)
+    return package
+
+
 class Run:
     """One ``distill-tune`` command in a process and a session of its own.
 

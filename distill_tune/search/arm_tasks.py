@@ -20,6 +20,7 @@ from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.nodes import Begun, NodeWatch
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, store_picture
+from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.sealed_test import SealedTest
 
 _LOOK_EVERY_S = 0.5
@@ -152,8 +153,8 @@ class ArmDesk:
         self._running[stream] = work
 
     def _give_up(self, run: ArmRun, error: Exception, progress: RunProgress) -> None:
-        reason = getattr(error, "cause", None) or error
-        detail = (str(reason).strip().splitlines() or [type(reason).__name__])[-1].strip()
+        reason = cause_of(error)
+        detail = in_a_line(reason)
         if is_disk_full(reason):
             raise DiskFullError(detail) from error
         word = "error" if isinstance(error, ray.exceptions.RayTaskError) else "worker_lost"

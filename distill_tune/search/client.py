@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import ray
 
 from distill_tune.search.cluster import RayError, cluster
+from distill_tune.search.ray_errors import in_a_line
 from distill_tune.search.run import terminate_as_interrupt
 
 _LOOK_EVERY_S = 0.1
@@ -124,10 +125,9 @@ def run_in_cluster(address: str, command: Command, show: Callable[[Said], None])
             actor: Any = ray.remote(**options)(_Host)
             return _shown_to_the_end(actor.remote(command), show)
         except (ray.exceptions.RayError, ConnectionError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise RayError(
-                f"{address}: the command there is lost ({reason}); what is on record stays, go on "
-                f"with distill-tune resume STUDY_DIR --address {address}"
+                f"{address}: the command there is lost ({in_a_line(error)}); what is on record "
+                f"stays, go on with distill-tune resume STUDY_DIR --address {address}"
             ) from error
 
 

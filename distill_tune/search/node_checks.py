@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from distill_tune.errors import InputError, Text
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import alive_nodes, fitting
+from distill_tune.search.ray_errors import cause_of, in_a_line
 
 _PATIENCE_S = 180.0
 """What a node may take to import torch from a file system that others read from, too."""
@@ -104,8 +105,7 @@ def _answers(nodes: dict[str, str], mark: Path | None) -> _Found:
         try:
             why = ray.get(call)
         except ray.exceptions.RayError as error:
-            said = str(getattr(error, "cause", None) or error).strip().splitlines()
-            unable[calls[call]] = said[-1] if said else type(error).__name__
+            unable[calls[call]] = in_a_line(cause_of(error))
         else:
             if why:
                 blind[calls[call]] = why

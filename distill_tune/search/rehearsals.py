@@ -22,6 +22,7 @@ from distill_tune.search.gpu_use import memory_in_use
 from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.storage import storage_at
 
@@ -82,9 +83,8 @@ def _result(config: TrialConfig, call: Any, slots: Slots) -> Finding:
     try:
         found: Finding = ray.get(call)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        lines = str(cause).strip().splitlines() or [type(cause).__name__]
-        why = lines[-1].strip()
+        cause = cause_of(error)
+        why = in_a_line(cause)
         if is_out_of_memory(cause):
             why = memory_detail(config, str(cause), share=slots.bundle.get("GPU", 1))
         raise RehearsalError(f"a trial of {config.backbone.name} cannot run here: {why}") from error

@@ -14,9 +14,9 @@ from distill_tune.interfaces import ImageData
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.nodes import Begun, NodeWatch, begun
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.stage_store import Claim, StageStore
 from distill_tune.search.stages import PREDECESSORS, Job, Place
@@ -186,17 +186,11 @@ class _Desk:
 
     def _give_up(self, job: Job, error: "ray.exceptions.RayError") -> None:
         self._progress.stage(job.name, "")
-        reason = getattr(error, "cause", None) or error
+        reason = cause_of(error)
         if is_disk_full(reason):
-            raise DiskFullError(_last_line(reason)) from error
-        text = f"shared stage {job.name} failed, and is left to the trials: {_last_line(reason)}"
+            raise DiskFullError(in_a_line(reason)) from error
+        text = f"shared stage {job.name} failed, and is left to the trials: {in_a_line(reason)}"
         self._journal.emit("warning", text=text)
-
-
-def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # Ray's memory monitor ends with advice.
-    return lines[0 if is_memory_kill(error) else -1].strip()
 
 
 def _stage(

@@ -12,6 +12,7 @@ import ray
 
 import distill_tune
 from distill_tune.search.cluster import cluster
+from tests.commands import write_package
 
 pytestmark = pytest.mark.slow
 JOINS = """
@@ -33,19 +34,13 @@ with cluster(sys.argv[1]):
 """
 
 
-def package(folder: Path, name: str, source: str) -> Path:
-    """Write a package; return the folder that it lies in."""
-    (folder / name).mkdir(parents=True)
-    (folder / name / "__init__.py").write_text(source)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start Ray on this machine, with an old version of ours for its workers."""
-    old = package(tmp_path_factory.mktemp("old"), "distill_tune", '__version__ = "0.0.1"')
+    folder = tmp_path_factory.mktemp("old")
+    write_package(folder, "distill_tune", '__version__ = "0.0.1"')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(old))
+        patch.setenv("PYTHONPATH", str(folder))
         with cluster(None):
             yield ray.get_runtime_context().gcs_address
 
@@ -58,8 +53,8 @@ def test_it_goes_along_with_what_a_job_brings(
     script.write_text(JOINS)
     variables = {"PYTHONPATH": str(Path(distill_tune.__file__).parents[1])}
     if brings:
-        modules = [str(package(tmp_path / "job", "of_the_job", 'NAME = "its own"') / "of_the_job")]
-        job = {"runtime_env": {"py_modules": modules}, "metadata": {}}
+        its_own = write_package(tmp_path / "job", "of_the_job", 'NAME = "its own"')
+        job = {"runtime_env": {"py_modules": [str(its_own)]}, "metadata": {}}
         variables["RAY_JOB_CONFIG_JSON_ENV_VAR"] = json.dumps(job)
     done = subprocess.run(
         [sys.executable, str(script), address],
