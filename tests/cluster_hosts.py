@@ -105,6 +105,12 @@ class Host:
             start_new_session=True,
         )
 
+    def show(self, hidden: Path) -> None:
+        """Let its Ray see the folder that was hidden from it."""
+        assert self._ray is not None
+        inside = ["nsenter", "-t", str(self._ray.pid), "-m"]
+        subprocess.run([*inside, "umount", str(hidden)], check=True)
+
     def run(self, *arguments: str, **variables: str) -> Run:
         """Run a ``distill-tune`` command on it, where its Ray runs if it has one."""
         inside = ["nsenter", "-t", str(self._ray.pid), "-m", "-n"] if self._ray else self._exec

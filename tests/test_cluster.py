@@ -127,6 +127,28 @@ def test_a_search_over_three_hosts_survives_their_bad_days(
     assert_all_accounted_for(watched.study)
 
 
+def test_a_host_that_joins_gets_trials_once_it_sees_the_study(tmp_path: Path, hosts: Hosts) -> None:
+    head, first = hosts.head(), hosts.worker()
+    hosts.wait_for(2)
+    watched, runs = Watched(tmp_path), tmp_path / "runs"
+    text = TEXT.replace(f"num_trials: {NUM_TRIALS}", "num_trials: 8")
+    search = head.run(*write_space(tmp_path, text), "--address", f"{head.address}:{PORT}")
+    search.wait_until(lambda: first.address in watched.nodes())
+    # Its trial is without a place, and the host that takes its own does not see the study.
+    first.stop_ray()
+    blind = hosts.worker(hidden=runs)
+    lacks = f"{blind.address} joined, and gets no work: {watched.study}: does not see it"
+    search.wait_until(lambda: any(text.startswith(lacks) for text in watched.warnings()))
+    since = watched.num_events()
+    search.wait_until(lambda: len(of_kind(read_events(watched.study)[since:], "epoch")) > 20)
+    assert blind.address not in watched.nodes()
+    blind.show(runs)
+    search.wait_until(lambda: f"{blind.address} can do its part" in "".join(watched.warnings()))
+    search.wait_until(lambda: blind.address in watched.nodes())
+    assert search.wait() == 0, search.output
+    assert_all_accounted_for(watched.study, num_trials=8)
+
+
 def come_back(hosts: Hosts, host: Host) -> None:
     """Let a host that was cut off join again: its Ray was given up, and ends."""
     host.plug(is_in=True)

@@ -25,6 +25,7 @@ from distill_tune.search.nodes import Begun, begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
 from distill_tune.search.shared_stages import adopt_stages
+from distill_tune.search.sight import wait_for_study
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place
 from distill_tune.tracking import TensorBoard
@@ -104,6 +105,7 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
         last, of a run that is complete, its classifier's weights in main memory.
     """
     yield begun()
+    wait_for_study(ground.root)
     device = device_of(ground.bundle)
     running = _Running(run, placed, ground, device)
     try:

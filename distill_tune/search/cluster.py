@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,13 @@ class Slots:
         bundle: Per trial, as Ray names resources: ``CPU``, ``GPU`` where it takes any, and a trace
             of the type of accelerator, if one is asked for.
         count: Trials at a time, at least 1.
+        nodes: Ray's ids of the nodes that were there; one that joins later has to be asked first
+            whether it can run a trial (see ``node_guard``).
     """
 
     bundle: dict[str, float]
     count: int
+    nodes: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @contextmanager
@@ -146,7 +149,8 @@ def slots(resources: Resources) -> Slots:
     Raises:
         InputError: No node can ever hold a single trial (Ray would wait for one without end).
     """
-    nodes = [node["Resources"] for node in alive_nodes()]
+    alive = alive_nodes()
+    nodes = [node["Resources"] for node in alive]
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
     gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
     bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
@@ -158,7 +162,7 @@ def slots(resources: Resources) -> Slots:
             _of_node(node, bundle) for node in nodes
         )
         raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
-    return Slots(bundle, count)
+    return Slots(bundle, count, frozenset(node["NodeID"] for node in alive))
 
 
 def alive_nodes() -> list[dict[str, Any]]:
@@ -199,7 +203,7 @@ def packed(resources: Resources, whole: Slots, num_trials: int) -> Slots:
         num_trials: At least 1.
     """
     shared = slots(resources.model_copy(update={"gpus": share(num_trials)}))
-    return shared if shared.count > whole.count else whole
+    return replace(shared, nodes=whole.nodes) if shared.count > whole.count else whole
 
 
 def _fitting(node: Mapping[str, float], bundle: Mapping[str, float]) -> int:

@@ -128,6 +128,6 @@ class Workshop:
             self.images,
             ground,
             SealedTest(self.study.data, self.journal, self.reading),
-            NodeWatch(present, self.study.resources.max_concurrent),
+            NodeWatch(present, self.study.resources.max_concurrent, self.journal),
             max_failures=search.max_failures,
         )

@@ -1,10 +1,10 @@
-"""Whether every node of a cluster can run a trial and sees the study's folder, asked beforehand."""
+"""Whether a node of a cluster can run a trial and sees the study's folder."""
 
 import importlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -14,22 +14,32 @@ from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import alive_nodes, fitting
 from distill_tune.search.ray_errors import cause_of, in_a_line
 
-_PATIENCE_S = 180.0
+PATIENCE_S = 180.0
 """What a node may take to import torch from a file system that others read from, too."""
+_SEEN = ".seen-by-all-"
+"""What the names of files begin with that are there for a moment only."""
 _IMPORTED = ("distill_tune.search.trainable", "torchvision.models")
 """What a trial imports; the second not before it builds its backbone."""
 
 
-class _Found(NamedTuple):
-    """What keeps nodes from their work: address of a node to what it says.
+class Answer(NamedTuple):
+    """What keeps a node from its part of the work; empty where nothing does.
 
     Attributes:
-        unable: They cannot run what a trial runs.
-        blind: They cannot use the study's folder.
+        unable: Why it cannot run what a trial runs.
+        blind: Why it cannot use the study's folder.
     """
 
-    unable: dict[str, str]
-    blind: dict[str, str]
+    unable: str = ""
+    blind: str = ""
+
+    def in_words(self, mark: Path | None) -> str:
+        """Return both in a line.
+
+        Args:
+            mark: What it was asked for.
+        """
+        return self.unable or (f"{mark.parent}: {self.blind}" if mark and self.blind else "")
 
 
 def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
@@ -51,20 +61,17 @@ def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
         return
     # Beside the study, which is not there yet if it is a new one.
     folder = Path(directory.path()).parent if directory.is_local else None
-    found = _asked(others, folder)
-    if found.unable:
+    answers = _answers(others, folder)
+    if unable := _told({address: answer.unable for address, answer in answers.items()}):
         expected = "nodes with what distill-tune imports installed, as its wheel installs it"
-        raise InputError("--address", got=Text(_told(found.unable)), expected=expected)
-    if found.blind:
-        expected = (
-            "a folder that every node of the cluster sees, or a URI such as s3:// "
-            f"({_told(found.blind)})"
-        )
+        raise InputError("--address", got=Text(unable), expected=expected)
+    if blind := _told({address: answer.blind for address, answer in answers.items()}):
+        expected = f"a folder that every node of the cluster sees, or a URI such as s3:// ({blind})"
         raise InputError("--storage", got=Text(repr(str(folder))), expected=expected)
 
 
 def _told(reasons: dict[str, str]) -> str:
-    return "; ".join(f"{address}: {why}" for address, why in reasons.items())
+    return "; ".join(f"{address}: {why}" for address, why in reasons.items() if why)
 
 
 def _other_nodes(bundle: Mapping[str, float]) -> dict[str, str]:
@@ -77,50 +84,68 @@ def _other_nodes(bundle: Mapping[str, float]) -> dict[str, str]:
     }
 
 
-def _asked(nodes: dict[str, str], folder: Path | None) -> _Found:
-    """Ask the nodes, by their ids, about themselves and about a folder, if there is any to see."""
+def _answers(nodes: dict[str, str], folder: Path | None) -> dict[str, Answer]:
+    """Ask nodes, by their ids, about themselves and about a folder, if there is any to see.
+
+    Returns:
+        Address of each to what it says.
+    """
     if folder is None:
-        return _answers(nodes, None)
+        return _heard(nodes, None)
     folder.mkdir(parents=True, exist_ok=True)
-    mark = folder / f".seen-by-all-{secrets.token_hex(8)}"
+    mark = folder / f"{_SEEN}{secrets.token_hex(8)}"
     mark.touch()
     try:
-        return _answers(nodes, mark)
+        return _heard(nodes, mark)
     finally:
         mark.unlink()
 
 
-def _answers(nodes: dict[str, str], mark: Path | None) -> _Found:
-    look = ray.remote(num_cpus=0, max_retries=0)(_obstacle)
-    calls = {
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-            str(mark) if mark else None
-        ): address
-        for node, address in nodes.items()
-    }
-    ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=_PATIENCE_S)
-    unable = {calls[call]: f"no answer within {_PATIENCE_S:.0f} s" for call in late}
-    blind: dict[str, str] = {}
-    for call in ready:
-        try:
-            why = ray.get(call)
-        except ray.exceptions.RayError as error:
-            unable[calls[call]] = in_a_line(cause_of(error))
-        else:
-            if why:
-                blind[calls[call]] = why
-    return _Found(unable, blind)
+def _heard(nodes: dict[str, str], mark: Path | None) -> dict[str, Answer]:
+    calls = {ask(node, mark): address for node, address in nodes.items()}
+    ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=PATIENCE_S)
+    no_answer = Answer(unable=f"no answer within {PATIENCE_S:.0f} s")
+    answers = {calls[call]: no_answer for call in late}
+    return answers | {calls[call]: answer(call) for call in ready}
 
 
-def _obstacle(mark: str | None) -> str:
+def on_node(node: str) -> dict[str, Any]:
+    """Return the options that bind a task to a node, by its id."""
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
+def ask(node: str, mark: Path | None) -> Any:
+    """Ask a node whether it can do its part.
+
+    Args:
+        node: Its id.
+        mark: A file that is there where the folder is seen, which it has to be able to write to;
+            None = there is no folder.
+
+    Returns:
+        A call of Ray's, for :func:`answer` once it is ready.
+    """
+    task = ray.remote(num_cpus=0, max_retries=0)(_obstacle)
+    return task.options(**on_node(node)).remote(mark)
+
+
+def answer(call: Any) -> Answer:
+    """Return what a node says."""
+    try:
+        return Answer(blind=ray.get(call))
+    except ray.exceptions.RayError as error:
+        return Answer(unable=in_a_line(cause_of(error)))
+
+
+def _obstacle(mark: Path | None) -> str:
     """Return what keeps this node from using the folder of a mark; empty: nothing."""
     for name in _IMPORTED:
         importlib.import_module(name)
     if mark is None:
         return ""
-    own = Path(mark).with_name(f"{Path(mark).name}-{secrets.token_hex(8)}")
+    own = mark.with_name(f"{_SEEN}{secrets.token_hex(8)}")
     try:
-        if not Path(mark).exists():
+        if not mark.exists():
             return "does not see it"
         own.touch()
         own.unlink()

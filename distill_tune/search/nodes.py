@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import ray
 
 from distill_tune.search.cluster import Slots, alive_nodes, fitting
+from distill_tune.search.journal import Journal
+from distill_tune.search.node_guard import NodeGuard
 
 _LOOK_EVERY_S = 5.0
 
@@ -38,7 +40,7 @@ def begun() -> Begun:
 
 
 class NodeWatch:
-    """Which nodes are there, and how many trials they hold.
+    """Which nodes are there and can do their part, and how many trials they hold.
 
     Ray itself notices that a task's node is lost when the connection to it breaks, which takes
     minutes where a cable is pulled; its list of nodes knows within seconds.
@@ -46,15 +48,17 @@ class NodeWatch:
     Args:
         slots: What there was at first.
         most: Trials at a time that the user wants at most; None = no limit.
+        journal: Told of a node that joins and cannot do its part.
 
     Attributes:
         count: Trials at a time as of the last look, at least 1: a cluster that has no room left at
             all is still given one, which waits for a node.
     """
 
-    def __init__(self, slots: Slots, most: int | None) -> None:
+    def __init__(self, slots: Slots, most: int | None, journal: Journal) -> None:
         self.count = slots.count
         self._bundle, self._most = slots.bundle, most
+        self._guard = NodeGuard(journal, slots)
         self._alive: set[str] | None = None
         self._looked = time.monotonic()
 
@@ -66,8 +70,12 @@ class NodeWatch:
         self._looked = now
         nodes = alive_nodes()
         self._alive = {node["NodeID"] for node in nodes}
-        there = (node["Resources"] for node in nodes)
+        there = (node["Resources"] for node in self._guard.usable(nodes))
         self.count = max(1, fitting(self._bundle, there, self._most))
+
+    def close(self) -> None:
+        """Give back what is held of nodes that cannot do their part."""
+        self._guard.close()
 
     def take_lost(self, running: dict[Any, W]) -> list[tuple[W, str]]:
         """Look at the nodes; take out and cancel the tasks on those that are not there any more.

@@ -6,6 +6,7 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
 from distill_tune.search.cluster import Slots
+from distill_tune.search.journal import Journal
 from distill_tune.search.nodes import NodeWatch
 
 
@@ -16,14 +17,17 @@ class RoomCallback(tune.Callback):
         slots: What there was at first.
         most: Trials at a time that the user wants at most; None = no limit.
         limiter: Stands before the sampler and begins as many trials.
+        journal: Told of a node that joins and cannot do its part.
 
     Attributes:
         bundle: What a trial takes, as Ray names resources.
     """
 
-    def __init__(self, slots: Slots, most: int | None, limiter: ConcurrencyLimiter) -> None:
+    def __init__(
+        self, slots: Slots, most: int | None, limiter: ConcurrencyLimiter, journal: Journal
+    ) -> None:
         self.bundle, self._limiter = slots.bundle, limiter
-        self._nodes = NodeWatch(slots, most)
+        self._nodes = NodeWatch(slots, most, journal)
         limiter.max_concurrent = slots.count
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
@@ -38,3 +42,7 @@ class RoomCallback(tune.Callback):
     def on_step_begin(self, **info: Any) -> None:  # type: ignore[override]  # noqa: ARG002
         self._nodes.look()
         self._limiter.max_concurrent = self._nodes.count
+
+    def close(self) -> None:
+        """Give back what is held of nodes that cannot do their part."""
+        self._nodes.close()

@@ -36,10 +36,13 @@ class StageStore:
         root: The study directory or URI.
         digest: The data's.
         place: Where stages are computed.
+
+    Attributes:
+        root: As given.
     """
 
     def __init__(self, root: str, digest: str, place: Place) -> None:
-        self.place, self._digest = place, digest
+        self.root, self.place, self._digest = root, place, digest
         self._study, self._common = storage_at(root), storage_at(common_root(root))
 
     def key(self, stage: SharedStage, config: TrialConfig) -> str:

@@ -18,6 +18,7 @@ from distill_tune.search.nodes import Begun, NodeWatch, begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.shared_stages import StageResult, compute_stage
+from distill_tune.search.sight import wait_for_study
 from distill_tune.search.stage_store import Claim, StageStore
 from distill_tune.search.stages import PREDECESSORS, Job, Place
 
@@ -51,7 +52,8 @@ def run_stages(
     trials, which then say themselves why they fail; one whose node is lost begins again elsewhere.
     """
     store = StageStore(journal.directory.path(), images.digest, Place.of(slots.bundle))
-    desk = _Desk(store, journal, progress, NodeWatch(slots, None))
+    nodes = NodeWatch(slots, None, journal)
+    desk = _Desk(store, journal, progress, nodes)
     # Looked at here: a worker that only finds it ready would take seconds to start.
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
@@ -70,6 +72,7 @@ def run_stages(
             ray.cancel(stream, force=True)
         raise
     finally:
+        nodes.close()
         for work in desk.running.values():
             work.claim.release()
 
@@ -197,4 +200,5 @@ def _stage(
     job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
 ) -> Iterator[Begun | StageResult | tuple[str, Report]]:
     yield begun()
+    wait_for_study(store.root)
     yield from compute_stage(job, placed.images(), store, device_of(bundle))

@@ -28,6 +28,7 @@ from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.shared_stages import adopt_stages
+from distill_tune.search.sight import sees_study, wait_for_study
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place
 from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
@@ -82,6 +83,10 @@ class DistillTrial(tune.Trainable):
             self._root, self._name, self._study.search.checkpoint_share
         )
         self._refusal: Exception | None = None
+        self._is_built = False
+        if not sees_study(self._root):
+            # Its first step waits for it: here nobody would hear why.
+            return
         try:
             self._build(config)
         except Exception as error:  # noqa: BLE001 - it is raised by the first step
@@ -97,6 +102,7 @@ class DistillTrial(tune.Trainable):
         shown = {"backbone": config["backbone"], **config["params"]}
         self._board = TrialBoard(self._root, self._name, shown, reports)
         self._go_on()
+        self._is_built = True
 
     def _begin_trial(self) -> list[Report]:
         """Make the trial afresh; return what the shared stages reported when computed."""
@@ -163,6 +169,9 @@ class DistillTrial(tune.Trainable):
         try:
             if self._refusal is not None:
                 raise self._refusal
+            if not self._is_built:
+                wait_for_study(self._root)
+                self._build(self._proposal)
             if self._untold:
                 result, self._untold = self._untold, {}
                 return self._telling(result)

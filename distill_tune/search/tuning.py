@@ -4,6 +4,7 @@ import itertools
 import signal
 import threading
 from collections import Counter
+from contextlib import closing
 from functools import partial
 
 from ray import tune
@@ -120,7 +121,7 @@ def tune_trials(
         scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
         limiter = ConcurrencyLimiter(sampler, max_concurrent=present.count)
-        room = RoomCallback(present, study.resources.max_concurrent, limiter)
+        room = RoomCallback(present, study.resources.max_concurrent, limiter, journal)
         waiting = WaitingCallback(journal, room)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
@@ -134,7 +135,8 @@ def tune_trials(
                 storage_path=journal.directory.path("ray"),
             ),
         )
-        is_over = _is_over(tuner, callback, packing)
+        with closing(room):
+            is_over = _is_over(tuner, callback, packing)
         ended = [trial for trial in journal.state.trials.values() if trial.ended_at is not None]
         if is_over or len(ended) >= study.search.num_trials:
             return

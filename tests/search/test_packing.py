@@ -36,7 +36,10 @@ WORDS = (
 
 
 def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, float]) -> None:
-    every = [{"Alive": True, "Resources": each} for each in resources]
+    every: list[dict[str, Any]] = [
+        {"Alive": True, "NodeID": str(number), "Resources": each}
+        for number, each in enumerate(resources)
+    ]
     every.append({"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}})
     monkeypatch.setattr(ray, "nodes", lambda: every)
 

@@ -1,5 +1,6 @@
 """How many trials run at a time while nodes come and go, and who gets a process that is free."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,10 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from distill_tune.records import StudyDirectory
 from distill_tune.search import nodes
 from distill_tune.search.cluster import Slots
+from distill_tune.search.journal import Journal
 from distill_tune.search.room import RoomCallback
 from distill_tune.search.scheduler import AshaPerBackbone
 
@@ -17,15 +20,20 @@ from distill_tune.search.scheduler import AshaPerBackbone
 class Cluster:
     """Nodes of two cores each, a callback that looks at them, and seconds that pass for it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, most: int | None = None
+    ) -> None:
         self.num_nodes, self.now = 1, 1000.0
         monkeypatch.setattr(nodes, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(ray, "nodes", self._nodes)
         self._limiter = ConcurrencyLimiter(Searcher(), max_concurrent=2)
-        self._callback = RoomCallback(Slots({"CPU": 1.0}, 2), most, self._limiter)
+        asked = Slots({"CPU": 1.0}, 2, frozenset("12345"))
+        journal = Journal(StudyDirectory(str(tmp_path)), lambda *_: None)
+        self._callback = RoomCallback(asked, most, self._limiter, journal)
 
     def _nodes(self) -> list[dict[str, Any]]:
-        alive = [{"Alive": True, "NodeID": "1", "Resources": {"CPU": 2.0}}] * self.num_nodes
+        two: dict[str, Any] = {"Alive": True, "Resources": {"CPU": 2.0}}
+        alive = [two | {"NodeID": name} for name in "12345"[: self.num_nodes]]
         return [*alive, {"Alive": False, "Resources": {"CPU": 99.0}}]
 
     def look(self, after_s: float) -> int:
@@ -37,9 +45,9 @@ class Cluster:
 
 
 def test_room_follows_the_nodes_with_a_look_every_five_seconds(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cluster = Cluster(monkeypatch)
+    cluster = Cluster(monkeypatch, tmp_path)
     cluster.num_nodes = 3
     assert [cluster.look(2.5), cluster.look(2.4), cluster.look(0.1)] == [2, 2, 6]
     cluster.num_nodes = 0
@@ -48,8 +56,8 @@ def test_room_follows_the_nodes_with_a_look_every_five_seconds(
     assert cluster.look(5) == 4
 
 
-def test_never_more_than_the_user_wants(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = Cluster(monkeypatch, most=3)
+def test_never_more_than_the_user_wants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cluster = Cluster(monkeypatch, tmp_path, most=3)
     cluster.num_nodes = 5
     assert cluster.look(5) == 3
     cluster.num_nodes = 1

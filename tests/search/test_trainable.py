@@ -1,6 +1,7 @@
 """The trainable alone, as Ray calls it: damaged checkpoints, and ends that have a name."""
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from distill_tune.checkpoints import write_checkpoint
 from distill_tune.config import parse, read_yaml, read_yaml_text
 from distill_tune.distill.trial import Trial
+from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
-from distill_tune.records import StudyDirectory
+from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.rungs import rung_epochs
+from distill_tune.search import sight
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial
@@ -32,6 +35,7 @@ class Alone:
 
     def __init__(self, root: Path, study: Study, images: ImageData) -> None:
         self.root = root
+        (root / STUDY_FILE).touch()
 
         class Trainable(DistillTrial):
             def setup(  # type: ignore[override]
@@ -273,3 +277,22 @@ def test_a_reset_that_fails_is_raised_by_the_next_step_so_that_ray_tries_again(
     trial.cleanup()
     assert trial.reset_config(CONFIG | {"number": 2}) is True
     assert trial.step()["epoch"] == 1
+
+
+def test_where_the_study_is_not_seen_its_step_waits_and_writes_nothing(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alone.root / STUDY_FILE).unlink()
+    monkeypatch.setattr(sight, "_PATIENCE_S", 0)
+    trial = alone.begin()
+    with pytest.raises(StudyError, match=f"^[0-9.]+ does not see {alone.root}$"):
+        trial.step()
+    trial.cleanup()
+    assert list(alone.root.iterdir()) == []
+    monkeypatch.setattr(sight, "_PATIENCE_S", 60)
+    timer = threading.Timer(1.5, (alone.root / STUDY_FILE).touch)
+    timer.start()
+    assert trial.reset_config(CONFIG) is True
+    assert not (alone.root / STUDY_FILE).exists()
+    assert trial.step()["epoch"] == 1
+    trial.cleanup()

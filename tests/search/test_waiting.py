@@ -33,7 +33,8 @@ class Clock:
         bundle = {"CPU": 2, "GPU": 1.0, "accelerator_type:H100": 0.001}
         journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
         limiter = ConcurrencyLimiter(Searcher(), max_concurrent=3)
-        self._callback = WaitingCallback(journal, RoomCallback(Slots(bundle, 3), None, limiter))
+        room = RoomCallback(Slots(bundle, 3), None, limiter, journal)
+        self._callback = WaitingCallback(journal, room)
 
     def look(self, after_s: float, running: int, pending: int) -> list[str]:
         """Return all warnings so far, after a look at so many trials."""

@@ -1,0 +1,109 @@
+"""Nodes that join while work runs on a cluster: they get some once they say that they can do it."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from distill_tune.records import STUDY_FILE
+from distill_tune.search.cluster import Slots, fitting, task_options
+from distill_tune.search.journal import Journal
+from distill_tune.search.node_checks import PATIENCE_S, answer, ask, on_node
+
+_ASK_AGAIN_S = 60.0
+
+
+@dataclass
+class _Newcomer:
+    """A node that joined and has not said yet that it can do its part.
+
+    Attributes:
+        call: What it is asked now, if anything.
+        until: When to ask it again, or to wait no longer for its answer; seconds of a clock.
+        holders: Tasks that take what it has, once it has said that it cannot.
+    """
+
+    address: str
+    call: Any = None
+    until: float = 0.0
+    holders: list[Any] = field(default_factory=list)
+
+
+class NodeGuard:
+    """Keeps work off nodes that join and cannot do it.
+
+    Such a node is told of, and tasks that do nothing take what it has: Ray places nothing on it
+    then. It is asked again every minute, and gets work once what it lacked is there.
+
+    Args:
+        journal: Takes the warnings; its study is what every node has to see.
+        slots: What work takes, and which nodes were asked beforehand.
+    """
+
+    def __init__(self, journal: Journal, slots: Slots) -> None:
+        self._journal, self._bundle = journal, slots.bundle
+        directory = journal.directory
+        self._mark = Path(directory.path(STUDY_FILE)) if directory.is_local else None
+        self._fit = set(slots.nodes)
+        self._newcomers: dict[str, _Newcomer] = {}
+
+    def usable(self, nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return those nodes that can do their part, as far as they have been heard.
+
+        Args:
+            nodes: All that are there now, as Ray describes them.
+        """
+        there = {node["NodeID"]: node for node in nodes}
+        for gone in self._newcomers.keys() - there.keys():
+            del self._newcomers[gone]
+        for name, node in there.items():
+            if name not in self._fit and fitting(self._bundle, [node["Resources"]], None):
+                self._hear(name, node)
+        return [node for name, node in there.items() if name in self._fit]
+
+    def _hear(self, name: str, node: dict[str, Any]) -> None:
+        """Ask a node, or take its answer if it is there."""
+        newcomer = self._newcomers.setdefault(name, _Newcomer(node["NodeManagerAddress"]))
+        now = time.monotonic()
+        if newcomer.call is None:
+            if now >= newcomer.until:
+                newcomer.call, newcomer.until = ask(name, self._mark), now + PATIENCE_S
+            return
+        ready, late = ray.wait([newcomer.call], timeout=0)
+        if late and now < newcomer.until:
+            return
+        why = answer(newcomer.call).in_words(self._mark) if ready else "no answer"
+        newcomer.call, newcomer.until = None, now + _ASK_AGAIN_S
+        if why:
+            self._hold(name, node, newcomer, why)
+            return
+        if newcomer.holders:
+            self._warn(f"{newcomer.address} can do its part now, and gets work")
+        self._let_go(newcomer)
+        del self._newcomers[name]
+        self._fit.add(name)
+
+    def _hold(self, name: str, node: dict[str, Any], newcomer: _Newcomer, why: str) -> None:
+        if newcomer.holders:
+            return
+        self._warn(f"{newcomer.address} joined, and gets no work: {why}; it is asked every minute")
+        task = ray.remote(**task_options(self._bundle), max_retries=0)(lambda: time.sleep(1e9))
+        count = fitting(self._bundle, [node["Resources"]], None)
+        newcomer.holders = [task.options(**on_node(name)).remote() for _ in range(count)]
+
+    def _warn(self, text: str) -> None:
+        self._journal.emit("warning", text=text)
+
+    def _let_go(self, newcomer: _Newcomer) -> None:
+        for holder in newcomer.holders:
+            ray.cancel(holder, force=True)
+        newcomer.holders = []
+
+    def close(self) -> None:
+        """Give back what is held."""
+        for newcomer in self._newcomers.values():
+            self._let_go(newcomer)
+        self._newcomers = {}

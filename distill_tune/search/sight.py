@@ -1,0 +1,39 @@
+"""Whether the node that computes sees the study: a host may have come back without its folder."""
+
+import time
+
+import ray
+
+from distill_tune.errors import StudyError
+from distill_tune.records import STUDY_FILE, StudyDirectory
+
+_PATIENCE_S, _LOOK_EVERY_S = 60.0, 1.0
+
+
+def sees_study(root: str) -> bool:
+    """Tell whether this node sees a study.
+
+    Args:
+        root: Its folder, or its URI, which every node sees.
+    """
+    directory = StudyDirectory(root)
+    return not directory.is_local or directory.has(STUDY_FILE)
+
+
+def wait_for_study(root: str) -> None:
+    """Wait until this node sees a study, whose folder may be on its way; for a minute at most.
+
+    What computes without it writes its model and its checkpoints where nobody finds them.
+
+    Args:
+        root: Its folder, or its URI.
+
+    Raises:
+        StudyError: It does not see it.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while not sees_study(root):
+        if time.monotonic() >= until:
+            address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+            raise StudyError(f"{address} does not see {root}")
+        time.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,107 @@
+"""A node that joins: it gets no work while it lacks something, and is heard again."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+
+from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.search import node_guard
+from distill_tune.search.cluster import Slots, alive_nodes
+from distill_tune.search.journal import Journal
+from distill_tune.search.node_guard import NodeGuard
+from tests.commands import PATIENCE_S, of_kind, read_events
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+
+
+class Joined:
+    """The node of a Ray, for a guard that does not know it yet, and a study that is not there."""
+
+    def __init__(self, folder: Path, again_s: float, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(node_guard, "_ASK_AGAIN_S", again_s)
+        self.folder = folder
+        journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
+        self.guard = NodeGuard(journal, Slots({"CPU": 1}, 1))
+
+    def is_usable(self) -> bool:
+        return bool(self.guard.usable(alive_nodes()))
+
+    def is_told(self) -> bool:
+        self.guard.usable(alive_nodes())
+        return (self.folder / "events.jsonl").exists()
+
+    def warnings(self) -> list[str]:
+        return [str(event["text"]) for event in of_kind(read_events(self.folder), "warning")]
+
+
+def free_cpus() -> float:
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return free.get("CPU", 0)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_what_it_has_is_held_until_it_sees_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = free_cpus()
+    assert every > 0
+    (node,) = alive_nodes()
+    joined = Joined(tmp_path, 0.5, monkeypatch)
+    until(joined.is_told)
+    address = node["NodeManagerAddress"]
+    lacks = f"{address} joined, and gets no work: {tmp_path}: does not see it"
+    assert joined.warnings() == [f"{lacks}; it is asked every minute"]
+    until(lambda: free_cpus() == 0)
+    time.sleep(2)
+    assert not joined.is_usable()
+    assert len(joined.warnings()) == 1
+    (tmp_path / STUDY_FILE).touch()
+    until(joined.is_usable)
+    assert joined.warnings()[1:] == [f"{address} can do its part now, and gets work"]
+    until(lambda: free_cpus() == every)
+    assert joined.is_usable()
+    assert list(tmp_path.glob(".seen*")) == []
+
+
+def test_what_is_held_is_given_back_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = free_cpus()
+    joined = Joined(tmp_path, 99, monkeypatch)
+    until(joined.is_told)
+    until(lambda: free_cpus() == 0)
+    joined.guard.close()
+    until(lambda: free_cpus() == every)
+
+
+def test_one_that_can_do_its_part_is_used_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / STUDY_FILE).touch()
+    joined = Joined(tmp_path, 99, monkeypatch)
+    assert not joined.is_usable()
+    until(joined.is_usable)
+    assert not joined.is_told()
+
+
+def test_one_that_does_not_answer_is_held_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / STUDY_FILE).touch()
+    joined = Joined(tmp_path, 0, monkeypatch)
+    slow = ray.remote(num_cpus=0)(lambda: time.sleep(60))
+    with monkeypatch.context() as patch:
+        patch.setattr(node_guard, "PATIENCE_S", 0.5)
+        patch.setattr(node_guard, "ask", lambda *_: slow.remote())
+        until(joined.is_told)
+    assert "gets no work: no answer; " in joined.warnings()[0]
+    until(joined.is_usable)
