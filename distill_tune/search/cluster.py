@@ -173,6 +173,14 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in every if node["Alive"]]
 
 
+def own_address() -> str:
+    """Return the address of the node that this process runs on."""
+    import ray
+
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
+
+
 def fitting(
     bundle: Mapping[str, float], nodes: Iterable[Mapping[str, float]], most: int | None
 ) -> int:

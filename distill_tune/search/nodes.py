@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import ray
 
-from distill_tune.search.cluster import Slots, alive_nodes, fitting
+from distill_tune.search.cluster import Slots, alive_nodes, fitting, own_address
 from distill_tune.search.journal import Journal
 from distill_tune.search.node_guard import NodeGuard
 
@@ -35,8 +35,7 @@ W = TypeVar("W", bound=Placed)
 
 def begun() -> Begun:
     """Return where the task that asks runs."""
-    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    return Begun(ray.get_runtime_context().get_node_id(), address)
+    return Begun(ray.get_runtime_context().get_node_id(), own_address())
 
 
 class NodeWatch:

@@ -2,10 +2,9 @@
 
 import time
 
-import ray
-
 from distill_tune.errors import StudyError
 from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.search.cluster import own_address
 
 _PATIENCE_S, _LOOK_EVERY_S = 60.0, 1.0
 
@@ -34,6 +33,5 @@ def wait_for_study(root: str) -> None:
     until = time.monotonic() + _PATIENCE_S
     while not sees_study(root):
         if time.monotonic() >= until:
-            address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-            raise StudyError(f"{address} does not see {root}")
+            raise StudyError(f"{own_address()} does not see {root}")
         time.sleep(_LOOK_EVERY_S)

@@ -83,7 +83,6 @@ class DistillTrial(tune.Trainable):
             self._root, self._name, self._study.search.checkpoint_share
         )
         self._refusal: Exception | None = None
-        self._is_built = False
         if not sees_study(self._root):
             # Its first step waits for it: here nobody would hear why.
             return
@@ -102,7 +101,6 @@ class DistillTrial(tune.Trainable):
         shown = {"backbone": config["backbone"], **config["params"]}
         self._board = TrialBoard(self._root, self._name, shown, reports)
         self._go_on()
-        self._is_built = True
 
     def _begin_trial(self) -> list[Report]:
         """Make the trial afresh; return what the shared stages reported when computed."""
@@ -169,7 +167,7 @@ class DistillTrial(tune.Trainable):
         try:
             if self._refusal is not None:
                 raise self._refusal
-            if not self._is_built:
+            if self._board is None:
                 wait_for_study(self._root)
                 self._build(self._proposal)
             if self._untold:
