@@ -3,13 +3,13 @@
 F_ref is the classifier as stage 1 left it: the classifier moves, and a trend needs a fixed ruler.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from distill_tune.distill.data import DeviceData
+from distill_tune.distill.diversity import effective_rank, vendi_score, within_class_distance
 from distill_tune.distill.evaluation import evaluating, features_and_logits
 from distill_tune.distill.gan_training import GanTrainer, Latent
 from distill_tune.distill.hardness import HardSets
@@ -138,36 +138,6 @@ def discriminator_gap(trainer: GanTrainer) -> float:
     return float(means[0] - means[1])
 
 
-def within_class_distance(features: Tensor, labels: Tensor) -> float:
-    """Return the mean over classes of the mean distance of two members; 0 without pairs."""
-    means = []
-    for number in labels.unique():
-        members = features[labels == number]
-        if len(members) > 1:
-            means.append(torch.nn.functional.pdist(members).mean())
-    return torch.stack(means).mean().item() if means else 0.0
-
-
-def effective_rank(features: Tensor) -> float:
-    """Return exp of the entropy of the covariance's eigenvalues (Roy & Vetterli 2007)."""
-    if len(features) < 2:
-        return 0.0
-    variances = _squared_singular_values(features - features.mean(0))
-    total = variances.sum()
-    if total <= 1e-12 * features.square().sum():
-        return 0.0
-    return _exp_entropy(variances / total)
-
-
-def vendi_score(features: Tensor) -> float:
-    """Return the Vendi score with a cosine kernel (Friedman & Dieng 2023, arXiv:2210.02410).
-
-    1 = all images alike, n = all orthogonal.
-    """
-    unit = torch.nn.functional.normalize(features, dim=1)
-    return _exp_entropy(_squared_singular_values(unit) / len(unit))
-
-
 def kernel_distance(first: Tensor, second: Tensor) -> float:
     """Return the unbiased squared MMD with the kernel ``(x.y / d + 1)^3``: KID on these features.
 
@@ -203,19 +173,6 @@ def _some(rows: Tensor) -> Tensor:
     if len(rows) <= _MOST_REAL:
         return rows
     return rows[torch.linspace(0, len(rows) - 1, _MOST_REAL, device=rows.device).long()]
-
-
-def _squared_singular_values(matrix: Tensor) -> Tensor:
-    """Return them from the smaller Gram matrix, in float64: much faster than an SVD."""
-    matrix = matrix.double()
-    gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
-    values: Tensor = torch.linalg.eigvalsh(gram)
-    return values.clamp_min(0.0)
-
-
-def _exp_entropy(shares: Tensor) -> float:
-    shares = shares[shares > 1e-12]
-    return math.exp(-(shares * shares.log()).sum().item())
 
 
 def _equal_parts(data: DeviceData) -> tuple[Split, Split]:

@@ -17,7 +17,8 @@ from distill_tune.distill.execution import Execution
 from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint import JointStage, enter
-from distill_tune.distill.monitors import Reference, effective_rank, within_class_distance
+from distill_tune.distill.diversity import effective_rank, within_class_distance
+from distill_tune.distill.monitors import Reference
 from distill_tune.distill.state import Best, StateDict, TrialState
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics, Stage

@@ -8,18 +8,16 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
+from distill_tune.distill.diversity import effective_rank, vendi_score, within_class_distance
 from distill_tune.distill.gan_training import Latent
 from distill_tune.distill.monitors import (
     Reference,
     discriminator_gap,
-    effective_rank,
     gradient_norms,
     is_collapsed,
     is_warning,
     kernel_distance,
     measure,
-    vendi_score,
-    within_class_distance,
 )
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial

@@ -1,0 +1,49 @@
+"""How much images, or their features, differ: distances, ranks, the Vendi score."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def within_class_distance(features: Tensor, labels: Tensor) -> float:
+    """Return the mean over classes of the mean distance of two members; 0 without pairs."""
+    means = []
+    for number in labels.unique():
+        members = features[labels == number]
+        if len(members) > 1:
+            means.append(torch.nn.functional.pdist(members).mean())
+    return torch.stack(means).mean().item() if means else 0.0
+
+
+def effective_rank(features: Tensor) -> float:
+    """Return exp of the entropy of the covariance's eigenvalues (Roy & Vetterli 2007)."""
+    if len(features) < 2:
+        return 0.0
+    variances = _squared_singular_values(features - features.mean(0))
+    total = variances.sum()
+    if total <= 1e-12 * features.square().sum():
+        return 0.0
+    return _exp_entropy(variances / total)
+
+
+def vendi_score(features: Tensor) -> float:
+    """Return the Vendi score with a cosine kernel (Friedman & Dieng 2023, arXiv:2210.02410).
+
+    1 = all images alike, n = all orthogonal.
+    """
+    unit = torch.nn.functional.normalize(features, dim=1)
+    return _exp_entropy(_squared_singular_values(unit) / len(unit))
+
+
+def _squared_singular_values(matrix: Tensor) -> Tensor:
+    """Return them from the smaller Gram matrix, in float64: much faster than an SVD."""
+    matrix = matrix.double()
+    gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+    values: Tensor = torch.linalg.eigvalsh(gram)
+    return values.clamp_min(0.0)
+
+
+def _exp_entropy(shares: Tensor) -> float:
+    shares = shares[shares > 1e-12]
+    return math.exp(-(shares * shares.log()).sum().item())
