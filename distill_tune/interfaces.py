@@ -17,11 +17,17 @@ Metrics = dict[str, float]
 Stage = Literal["classifier", "warmup", "triplet", "joint", "done"]
 TrialStatus = Literal["pending", "running", "complete", "pruned", "failed"]
 FailureReason = Literal[
-    "diverged", "collapsed", "discriminator_overfit", "out_of_memory", "worker_lost", "error"
+    "diverged",
+    "collapsed",
+    "discriminator_overfit",
+    "generator_unfit",
+    "out_of_memory",
+    "worker_lost",
+    "error",
 ]
 
 INFEASIBLE: frozenset[FailureReason] = frozenset(
-    {"diverged", "collapsed", "discriminator_overfit", "out_of_memory"}
+    {"diverged", "collapsed", "discriminator_overfit", "generator_unfit", "out_of_memory"}
 )
 """Reasons that lie in what was proposed: the sampler keeps away from it."""
 

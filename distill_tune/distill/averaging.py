@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+_MEMORY_SHARE = 10
+"""A stage is so many times as long as the average's memory, 1 / (1 - decay) steps."""
+
 
 class MovingAverage:
     """Moves an averaged copy after each step of its network, buffers too.
@@ -24,10 +27,14 @@ class MovingAverage:
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def move(self) -> None:
-        """Set every weight to ``old * decay + new * (1 - decay)``, the first time to the new."""
+    def move(self, decay: float | None = None) -> None:
+        """Set every weight to ``old * decay + new * (1 - decay)``, the first time to the new.
+
+        Args:
+            decay: In [0, 1); None: that of the constructor.
+        """
         count = int(self._count)
-        weight = 1 - min(self._decay, (1 + count) / (10 + count))
+        weight = 1 - min(self._decay if decay is None else decay, (1 + count) / (10 + count))
         moving, copied = self._moving, self._copied
         if count == 0:
             moving, copied = [], [*moving, *copied]
@@ -36,6 +43,19 @@ class MovingAverage:
         if copied:
             torch._foreach_copy_(*_columns(copied))
         self._count += 1
+
+
+def stage_decay(decay: float, steps: int) -> float:
+    """Return the decay with which an average follows its network within a stage of ``steps``.
+
+    Its memory is at most a tenth of the stage: with 0.999 throughout, an average would have moved
+    by a quarter of the way after 300 steps.
+
+    Args:
+        decay: The greatest, in [0, 1).
+        steps: Of the stage.
+    """
+    return min(decay, max(0.0, 1 - _MEMORY_SHARE / max(1, steps)))
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -1,5 +1,7 @@
 """What the classifier is shown in a step: images after its augmentation A, and their labels."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +14,23 @@ from distill_tune.distill.trial_config import ClassifierTraining
 Batch = tuple[Tensor, Tensor]
 """Images ``[n, channels, size, size]`` float32 in [-1, 1]; labels ``[n]`` int64, or, mixed or
 smoothed, ``[n, num_classes]`` float32 that add up to 1."""
+
+
+class ExtraBatch(NamedTuple):
+    """Augmented extra images and how much they weigh.
+
+    Attributes:
+        images: ``[n, channels, size, size]``, float32 in [-1, 1].
+        labels: ``[n]`` int64, or ``[n, num_classes]`` float32 where they are mixed.
+        weight: Of their mean loss beside that of the real images.
+        kept_share: Share of the images asked for that selection kept; 1 without selection.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weight: float
+    kept_share: float = 1.0
+
 
 Key = tuple[int, Purpose, *tuple[int, ...]]
 """Of the random numbers of a batch: seed, purpose, and what counts it."""

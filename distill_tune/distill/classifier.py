@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.backbones.classifier import Classifier
-from distill_tune.distill.batches import Batch, augmented_batch, smoothed
+from distill_tune.distill.batches import Batch, ExtraBatch, augmented_batch, smoothed
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
 from distill_tune.distill.execution import Execution
@@ -84,31 +84,31 @@ def train_step(
     classifier: Classifier,
     optimizer: torch.optim.Optimizer,
     real: Batch,
-    synthetic: Batch | None = None,
+    extra: ExtraBatch | None = None,
     *,
     joint: JointTraining | None = None,
     execution: Execution | None = None,
 ) -> Tensor:
     """Take one optimiser step and return the loss, a scalar on the device.
 
-    ``L_F = CE(real) + (n_synthetic / B) * CE_smoothed(synthetic)``. Dropout draws from torch's
+    ``L_F = CE(real) + weight * CE_smoothed(extra)``. Dropout draws from torch's
     global random state: key it before (:func:`distill_tune.distill.streams.seed_global`).
 
     Args:
         classifier: In training mode afterwards.
         optimizer: Its optimiser.
         real: Augmented images in [-1, 1] and labels.
-        synthetic: The same of the extra images; None or empty = real images only.
+        extra: The same of the extra images, with their weight; None = real images only.
         joint: Needed with extra images: label smoothing and batch-norm mode.
         execution: How the classifier is called; None: in float32, not compiled.
     """
     call = classifier if execution is None else partial(execution, classifier)
     ensure_training(classifier)
     images, labels = real
-    if synthetic is None or joint is None or len(synthetic[1]) == 0:
+    if extra is None or joint is None:
         loss = F.cross_entropy(call(images), labels)
     else:
-        loss = _mixture_loss(classifier, call, real, synthetic, joint)
+        loss = _mixture_loss(classifier, call, real, extra, joint)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -119,21 +119,18 @@ def _mixture_loss(
     classifier: Classifier,
     call: Callable[[Tensor], Tensor],
     real: Batch,
-    synthetic: Batch,
+    extra: ExtraBatch,
     joint: JointTraining,
 ) -> Tensor:
-    num_real, num_synthetic = len(real[1]), len(synthetic[1])
     if joint.batch_norm == "mixed":
-        logits = call(torch.cat([real[0], synthetic[0]]))
-        real_logits, synthetic_logits = logits.split([num_real, num_synthetic])
+        logits = call(torch.cat([real[0], extra.images]))
+        real_logits, extra_logits = logits.split([len(real[1]), len(extra.labels)])
     else:
         real_logits = call(real[0])
         with running_statistics_kept(classifier):
-            synthetic_logits = call(synthetic[0])
-    smoothed = F.cross_entropy(
-        synthetic_logits, synthetic[1], label_smoothing=joint.label_smoothing
-    )
-    return F.cross_entropy(real_logits, real[1]) + (num_synthetic / num_real) * smoothed
+            extra_logits = call(extra.images)
+    smoothed = F.cross_entropy(extra_logits, extra.labels, label_smoothing=joint.label_smoothing)
+    return F.cross_entropy(real_logits, real[1]) + extra.weight * smoothed
 
 
 def train_epoch(

@@ -70,7 +70,7 @@ class GanTrainer:
 
     def class_signal(self) -> float:
         """Return how much of the class the networks see now, in [0, 1]."""
-        ramp = self.config.gan.class_ramp * self.config.gan.warmup_steps
+        ramp = self.config.gan.class_ramp * self.config.gan.warmup_limit
         return 1.0 if ramp == 0 else min(1.0, self.state.gan.step / ramp)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
@@ -79,12 +79,15 @@ class GanTrainer:
         execution = self.execution if signal == 1 else self.execution.uncompiled
         return execution(network, *inputs, signal)
 
-    def step(self, *, lr: float, triplet_weight: float) -> GanLosses:
+    def step(
+        self, *, lr: float, triplet_weight: float, ema_decay: float | None = None
+    ) -> GanLosses:
         """Train D, then G once, and move the average.
 
         Args:
             lr: Learning rate of both.
             triplet_weight: Lambda of now; 0 leaves the triplet loss out altogether.
+            ema_decay: Of the average; None: the configuration's.
         """
         gan = self.state.gan
         set_lr(gan.generator_optimizer, lr)
@@ -95,7 +98,7 @@ class GanTrainer:
         for repeat in range(self.config.gan.num_discriminator_steps(is_gpu=is_gpu)):
             loss = self._discriminator_step(repeat)
         losses = self._generator_step(triplet_weight)
-        gan.average.move()
+        gan.average.move(ema_decay)
         gan.step += 1
         return losses._replace(discriminator=loss)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import mean
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from distill_tune.distill.batches import Batch, Key, augmented_batch
+from distill_tune.distill.averaging import stage_decay
+from distill_tune.distill.batches import Batch, ExtraBatch
 from distill_tune.distill.classifier import (
     make_optimizer,
     mean_loss,
@@ -16,21 +18,15 @@ from distill_tune.distill.classifier import (
     set_lr,
     train_step,
 )
-from distill_tune.distill.evaluation import validate
+from distill_tune.distill.evaluation import evaluate, validate
 from distill_tune.distill.execution import Execution
-from distill_tune.distill.gan_training import GanLosses, GanTrainer, Latent, gan_metrics
+from distill_tune.distill.extra_images import ExtraImages
+from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.hardness import HardSets, label, turnover
-from distill_tune.distill.monitors import (
-    Reference,
-    discriminator_gap,
-    gradient_norms,
-    is_collapsed,
-    is_warning,
-    measure,
-)
-from distill_tune.distill.policies import apply_policy, refuse_overfit
+from distill_tune.distill.monitors import Reference
+from distill_tune.distill.policies import ratio_factor, refuse_unfit, watch_gan
 from distill_tune.distill.state import Best, TrialState
-from distill_tune.distill.streams import integers, seed_global, stream, uniform
+from distill_tune.distill.streams import seed_global
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.interfaces import Metrics
 
@@ -43,6 +39,20 @@ def enter(state: TrialState, config: TrialConfig) -> None:
     state.optimizer = make_optimizer(state.classifier, config.classifier, lr)
     state.best = Best()
     state.stage = "joint"
+
+
+class Step(NamedTuple):
+    """One step of stage 3.
+
+    Attributes:
+        loss: The classifier's, a scalar on the device.
+        of_gan: The GAN's losses; empty where it is not trained.
+        kept_share: Share of the extra images asked for that selection kept; 0 without any.
+    """
+
+    loss: Tensor
+    of_gan: list[GanLosses]
+    kept_share: float
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class JointStage:
         """
         while self.state.joint_epoch < self.trainer.config.joint.epochs:
             epoch = self.state.joint_epoch
+            self._begin(epoch)
             metrics = self._refresh_if_due(epoch)
             metrics |= self._train(epoch)
             metrics |= self.monitor()
@@ -88,8 +99,17 @@ class JointStage:
                 metrics |= self._finish()
             yield metrics
 
+    def _begin(self, epoch: int) -> None:
+        if not self.state.best.weights:
+            # What stage 1 left is a candidate: what follows may only make it worse.
+            accuracy = evaluate(self.state.classifier, self.trainer.data.val)["accuracy"]
+            self.state.best.offer(accuracy, 0, self.state.classifier)
+        if self._joint.has_gan:
+            when = f"before joint epoch {epoch + 1}"
+            refuse_unfit(self._joint.unfit_policy, self.state.gan, when)
+
     def ratio(self, epoch: int) -> float:
-        """Return synthetic images per real image in an epoch (0-based)."""
+        """Return the ratio of an epoch (0-based) on its way up to ``synthetic_ratio``."""
         joint = self.trainer.config.joint
         share = 1.0 if joint.ramp_epochs == 0 else min(1.0, (epoch + 1) / joint.ramp_epochs)
         return joint.synthetic_ratio * share
@@ -100,7 +120,11 @@ class JointStage:
         It depends on the epoch alone, so that a resumed trial computes as the uninterrupted one.
         """
         execution = self.trainer.execution
-        is_fixed = self.ratio(epoch) == self.trainer.config.joint.synthetic_ratio
+        # Below 1 the ratio weighs as many images as there are real ones.
+        now, at_last = (
+            max(1.0, ratio) for ratio in (self.ratio(epoch), self._joint.synthetic_ratio)
+        )
+        is_fixed = now == at_last and self._joint.selection == "none"
         return execution if is_fixed else execution.uncompiled
 
     def _refresh_if_due(self, epoch: int) -> Metrics:
@@ -134,28 +158,33 @@ class JointStage:
         )
         set_lr(state.optimizer, lr)
         whole_epoch = training.epochs + epoch
-        losses: list[Tensor] = []
-        gan_losses: list[GanLosses] = []
         batches = real_batches(self.trainer.data, training, seed=config.seed, epoch=whole_epoch)
-        for step, real in enumerate(batches):
-            loss, of_gan = self.step(epoch, step, real)
-            losses.append(loss)
-            gan_losses += of_gan
+        steps = [self.step(epoch, step, real) for step, real in enumerate(batches)]
+        gan_losses = [losses for step in steps for losses in step.of_gan]
         what = f"the classifier's loss in joint epoch {epoch + 1}"
+        kept = {}
+        if self._joint.has_gan and self._joint.selection != "none":
+            kept["synthetic/kept_share"] = mean(step.kept_share for step in steps)
         return {
-            "loss/classifier": mean_loss(losses, what),
+            "loss/classifier": mean_loss([step.loss for step in steps], what),
             "lr/classifier": lr,
             "synthetic_ratio": self.ratio(epoch),
+            **kept,
             **gan_metrics(gan_losses, f"joint epoch {epoch + 1}"),
         }
 
-    def step(self, epoch: int, step: int, real: Batch) -> tuple[Tensor, list[GanLosses]]:
-        """Train the GAN, where it is trained, then the classifier; return the losses of both."""
+    def step(self, epoch: int, step: int, real: Batch) -> Step:
+        """Train the GAN, where it is trained, then the classifier."""
         config, state = self.trainer.config, self.state
         of_gan = []
         if self._joint.has_gan and self._joint.gan_lr > 0 and not state.is_frozen:
-            lr, weight = self._joint.gan_lr, self._joint.triplet_weight
-            of_gan.append(self.trainer.step(lr=lr, triplet_weight=weight))
+            of_gan.append(
+                self.trainer.step(
+                    lr=self._joint.gan_lr,
+                    triplet_weight=self._joint.triplet_weight,
+                    ema_decay=self._ema_decay,
+                )
+            )
         extra = self.extra_batch(epoch, step, len(real[1]))
         seed_global(config.seed, "dropout", config.classifier.epochs + epoch, step)
         loss = train_step(
@@ -166,40 +195,24 @@ class JointStage:
             joint=self._joint,
             execution=self.execution(epoch),
         )
-        return loss, of_gan
+        return Step(loss, of_gan, extra.kept_share if extra else 0.0)
 
-    def extra_batch(self, epoch: int, step: int, num_real: int) -> Batch | None:
-        """Return fresh augmented extra images for one step, or None where there are none.
+    @property
+    def _ema_decay(self) -> float:
+        config = self.trainer.config
+        steps = config.joint.epochs * num_steps(self.trainer.data, config.classifier)
+        return stage_decay(config.gan.ema_decay, steps)
 
-        From the averaged generator or from the hard training images, classes uniform, through the
-        augmentation of real images: else the classifier learns that what is not augmented is
-        synthetic.
-        """
-        config, data = self.trainer.config, self.trainer.data
-        count = round(self.ratio(epoch) * num_real)
-        if count == 0 or self._joint.extra_images == "none":
-            return None
-        whole_step = epoch * num_steps(data, config.classifier) + step
-        if self._joint.has_gan:
-            latent = self.trainer.latent("synthetic", max(2, count), whole_step)
-            images, labels = self._synthesise(latent, epoch), latent.labels
-        else:
-            images, labels = self._hard_images(max(2, count), whole_step)
-        key: Key = (config.seed, "synthetic-augmentation", whole_step)
-        return augmented_batch(images, labels, data, config.classifier, key)
-
-    def _hard_images(self, count: int, whole_step: int) -> Batch:
-        data = self.trainer.data
-        generator = stream(self.trainer.config.seed, "synthetic", whole_step, device=data.device)
-        classes = integers(data.num_classes, (count,), generator)
-        chosen = self._sets.hard_pools.draw(classes, uniform((count,), generator))
-        # A class that is too small for hard images of its own draws those of others.
-        return data.train.images[chosen], data.train.labels[chosen]
-
-    @torch.no_grad()
-    def _synthesise(self, latent: Latent, epoch: int) -> Tensor:
-        gan = self.state.gan
-        return self.execution(epoch)(gan.ema.module, *latent, self.trainer.class_signal())
+    def extra_batch(self, epoch: int, step: int, num_real: int) -> ExtraBatch | None:
+        """Return the extra images of one step; see :meth:`ExtraImages.batch`."""
+        ratio = self.ratio(epoch)
+        return ExtraImages(self.trainer).batch(
+            num_real,
+            ratio,
+            whole_step=epoch * num_steps(self.trainer.data, self.trainer.config.classifier) + step,
+            weight=ratio * ratio_factor(self._joint.unfit_policy, self.state.gan),
+            execution=self.execution(epoch),
+        )
 
     @property
     def _sets(self) -> HardSets:
@@ -214,21 +227,9 @@ class JointStage:
             "hard/share": sets.hard.float().mean().item(),
             "hard/num_clamped": float(sets.num_clamped),
         }
-        return hard if self.reference is None else hard | self._watch_gan(self.reference)
-
-    def _watch_gan(self, reference: Reference) -> Metrics:
-        images = self.trainer.synthesise(reference.latent)
-        health = measure(self.trainer, reference, images, self._sets)
-        apply_policy(self._joint.collapse_policy, self.state, is_healthy=not is_collapsed(health))
-        gap = discriminator_gap(self.trainer)
-        refuse_overfit(gap, self._joint.max_discriminator_gap, self.state.joint_epoch)
-        return {
-            **{f"synthetic/{name}": value for name, value in health.items()},
-            **{f"gan/{name}": value for name, value in gradient_norms(self.trainer).items()},
-            "gan/discriminator_gap": gap,
-            "synthetic/warning": float(is_warning(health)),
-            "synthetic/collapsed": float(is_collapsed(health)),
-        }
+        return (
+            hard if self.reference is None else hard | watch_gan(self.trainer, self.reference, sets)
+        )
 
     def validate(self, epoch: int) -> Metrics:
         """Return how good the classifier is after an epoch (0-based); keep it if it is the best."""

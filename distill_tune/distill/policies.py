@@ -1,8 +1,52 @@
-"""What becomes of a trial whose generator collapses, or whose discriminator learns by heart."""
+"""Policies for a generator that collapses or ignores its classes, and for a discriminator that
+learns the training images by heart.
+"""
 
-from distill_tune.distill.state import TrialState, copy_weights
-from distill_tune.distill.trial_config import CollapsePolicy
+from distill_tune.distill.fidelity import UNFIT_AGREEMENT, Fidelity, agreement
+from distill_tune.distill.gan_training import GanTrainer
+from distill_tune.distill.hardness import HardSets
+from distill_tune.distill.monitors import (
+    Reference,
+    discriminator_gap,
+    gradient_norms,
+    is_collapsed,
+    is_warning,
+    measure,
+)
+from distill_tune.distill.state import Gan, TrialState, copy_weights
+from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
 from distill_tune.errors import DivergedError
+from distill_tune.interfaces import Metrics
+
+
+def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metrics:
+    """Measure the GAN at the end of a joint epoch, and do what the policies say.
+
+    Args:
+        trainer: Of the trial; its state may change.
+        reference: What the monitors compare with.
+        sets: Hard and easy training images of now.
+
+    Raises:
+        DivergedError: A policy ends the trial.
+    """
+    state, joint = trainer.state, trainer.config.joint
+    images = trainer.synthesise(reference.latent)
+    health = measure(trainer, reference, images, sets)
+    health["agreement"] = agreement(state.gan.judge, images, reference.latent.labels)
+    state.gan.fidelity.append(
+        Fidelity(state.gan.step, health["agreement"], health["pixel_diversity"])
+    )
+    apply_policy(joint.collapse_policy, state, is_healthy=not is_collapsed(health))
+    gap = discriminator_gap(trainer)
+    refuse_overfit(gap, joint.max_discriminator_gap, state.joint_epoch)
+    return {
+        **{f"synthetic/{name}": value for name, value in health.items()},
+        **{f"gan/{name}": value for name, value in gradient_norms(trainer).items()},
+        "gan/discriminator_gap": gap,
+        "synthetic/warning": float(is_warning(health)),
+        "synthetic/collapsed": float(is_collapsed(health)),
+    }
 
 
 def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool) -> None:
@@ -31,6 +75,40 @@ def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool)
     elif policy == "rollback" and state.healthy:
         state.gan.ema.load_state_dict(state.healthy)
         state.gan.generator.load_state_dict(state.gan.ema.module.state_dict())
+
+
+def is_unfit(gan: Gan) -> bool:
+    """Return whether the newest measurement found too few images that agree with their labels."""
+    return bool(gan.fidelity) and gan.fidelity[-1].agreement < UNFIT_AGREEMENT
+
+
+def ratio_factor(policy: UnfitPolicy, gan: Gan) -> float:
+    """Return the factor of the synthetic ratio: the agreement of an unfit generator, or 1.
+
+    Args:
+        policy: Only ``scale`` makes a difference.
+        gan: Holds the measurements.
+    """
+    return gan.fidelity[-1].agreement if policy == "scale" and is_unfit(gan) else 1.0
+
+
+def refuse_unfit(policy: UnfitPolicy, gan: Gan, when: str) -> None:
+    """End a trial whose generator ignores its classes.
+
+    Args:
+        policy: Only ``stop`` makes a difference.
+        gan: Holds the measurements.
+        when: Ends the message.
+
+    Raises:
+        DivergedError: The generator is unfit, and the policy is ``stop``.
+    """
+    if policy == "stop" and is_unfit(gan):
+        raise DivergedError(
+            "generator_unfit",
+            f"{gan.fidelity[-1].agreement:.0%} of the synthetic images agree with their labels "
+            f"{when}, expected at least {UNFIT_AGREEMENT:.0%} (joint.unfit_policy: stop)",
+        )
 
 
 def refuse_overfit(gap: float, limit: float | None, joint_epoch: int) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from distill_tune.distill.batches import Batch
 from distill_tune.distill.classifier import num_steps, real_batches, train_step
+from distill_tune.distill.fidelity import train_judge
 from distill_tune.distill.hardness import Scores, label, score
 from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.monitors import Reference
@@ -30,6 +31,7 @@ class Parts(NamedTuple):
         classifier_step: A step of stage 1.
         score: How hard every training image is for the classifier.
         validate: Batch norm re-estimated, the validation split read.
+        judge_step: A step of the judge's training.
         warmup_step: A step of the GAN without the triplet loss.
         assemble: Hard and easy images, once the scores are known.
         triplet_step: A step of the GAN with the triplet loss.
@@ -44,6 +46,7 @@ class Parts(NamedTuple):
     classifier_step: float
     score: float
     validate: float
+    judge_step: float
     warmup_step: float
     assemble: float
     triplet_step: float
@@ -69,7 +72,11 @@ class Rehearsal:
 
     def __init__(self, config: TrialConfig, images: ImageData, device: torch.device) -> None:
         # Nothing has learnt anything here: no verdict on the GAN would be a fair one.
-        mild = {"collapse_policy": "continue", "max_discriminator_gap": None}
+        mild = {
+            "collapse_policy": "continue",
+            "unfit_policy": "warn",
+            "max_discriminator_gap": None,
+        }
         joint = config.joint.model_copy(update=mild)
         self._config = config.model_copy(update={"joint": joint})
         self._clock = _Clock(device)
@@ -81,13 +88,14 @@ class Rehearsal:
     def parts(self) -> Parts:
         """Measure all parts; the trial is then at the end of stage 3, untrained."""
         step, score_s, validate_s = self._classifier_parts()
-        warmup_s, assemble_s, triplet_s = self._gan_parts()
+        judge_s, warmup_s, assemble_s, triplet_s = self._gan_parts()
         reference_s, refresh_s, joint_s, monitor_s = self._joint_parts()
         return Parts(
             build=self._build_s,
             classifier_step=step,
             score=score_s,
             validate=validate_s,
+            judge_step=judge_s,
             warmup_step=warmup_s,
             assemble=assemble_s,
             triplet_step=triplet_s,
@@ -117,7 +125,7 @@ class Rehearsal:
         times = self._clock.times_of([step, step, lambda: stage.validate(0), score_all])
         return times[0], times[3], times[2]
 
-    def _gan_parts(self) -> tuple[float, float, float]:
+    def _gan_parts(self) -> tuple[float, float, float, float]:
         trial, config, times_of = self.trial, self._config, self._clock.times_of
         state, lr, weight = trial.state, config.gan.lr, config.joint.triplet_weight
 
@@ -126,12 +134,14 @@ class Rehearsal:
 
         (assemble_s,) = times_of([assemble])
         if not config.joint.has_gan:
-            return 0.0, assemble_s, 0.0
+            return 0.0, 0.0, assemble_s, 0.0
+        judge = state.gan.judge
+        (judge_s,) = times_of([lambda: train_judge(judge, trial.data, config.seed, 1)])
         # With all of the class signal, as most steps have it.
-        state.gan.step = config.warmup_steps
+        state.gan.step = config.warmup_limit
         (warmup_s,) = times_of([lambda: trial.trainer.step(lr=lr, triplet_weight=0.0)])
         (triplet_s,) = times_of([lambda: trial.trainer.step(lr=lr, triplet_weight=weight)])
-        return warmup_s, assemble_s, triplet_s
+        return judge_s, warmup_s, assemble_s, triplet_s
 
     def _joint_parts(self) -> tuple[float, float, float, float]:
         trial, config = self.trial, self._config
@@ -196,12 +206,19 @@ def stage_times(parts: Parts, trial: Trial) -> StageTimes:
     classifier_epoch_s = steps * parts.classifier_step + parts.validate
     return StageTimes(
         classifier=config.classifier.epochs * classifier_epoch_s + parts.score,
-        warmup=config.warmup_steps * parts.warmup_step,
+        warmup=_warmup_s(parts, config),
         triplet=parts.assemble + config.triplet_steps * parts.triplet_step,
         joint_start=parts.reference,
         joint=tuple(epoch_s + parts.refresh * is_due for is_due in due),
         joint_end=parts.validate,
     )
+
+
+def _warmup_s(parts: Parts, config: TrialConfig) -> float:
+    """Return the seconds of a warm-up; without a given length, of the longest."""
+    if not config.joint.has_gan:
+        return 0.0
+    return config.gan.judge_steps * parts.judge_step + config.warmup_limit * parts.warmup_step
 
 
 def _is_refresh_due(config: TrialConfig, epoch: int) -> bool:

@@ -12,6 +12,7 @@ from distill_tune.backbones.classifier import Classifier
 from distill_tune.distill.averaging import MovingAverage
 from distill_tune.distill.classifier import make_optimizer
 from distill_tune.distill.data import DeviceData
+from distill_tune.distill.fidelity import Fidelity, Judge, build_judge
 from distill_tune.distill.hardness import HardSets, assemble
 from distill_tune.distill.streams import seed_global
 from distill_tune.distill.trial_config import TrialConfig
@@ -32,7 +33,10 @@ class Gan:
         generator_optimizer: Adam, betas (0, 0.9).
         discriminator_optimizer: The same.
         logit_averages: ``[2]``: moving averages of D's mean logit on real and on fake (LeCam).
+        judge: Tells how many images agree with their labels; trained when the warm-up begins.
         step: Generator steps taken, over all stages.
+        warmup_steps: Those of the warm-up, None before its end.
+        fidelity: All measurements so far, in their order.
     """
 
     generator: nn.Module
@@ -42,7 +46,10 @@ class Gan:
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
     logit_averages: Tensor
+    judge: Judge
     step: int = 0
+    warmup_steps: int | None = None
+    fidelity: list[Fidelity] = field(default_factory=list)
 
     def state_dict(self) -> StateDict:
         """Return tensors and plain data."""
@@ -53,7 +60,10 @@ class Gan:
             "generator_optimizer": self.generator_optimizer.state_dict(),
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
             "logit_averages": self.logit_averages,
+            "judge": self.judge.state_dict(),
             "step": self.step,
+            "warmup_steps": self.warmup_steps,
+            "fidelity": [list(fidelity) for fidelity in self.fidelity],
         }
 
     def load_state_dict(self, saved: StateDict) -> None:
@@ -67,7 +77,9 @@ class Gan:
             copy.deepcopy(saved["discriminator_optimizer"])
         )
         self.logit_averages.copy_(saved["logit_averages"])
-        self.step = int(saved["step"])
+        self.judge.load_state_dict(saved["judge"])
+        self.step, self.warmup_steps = int(saved["step"]), saved["warmup_steps"]
+        self.fidelity = [Fidelity(*values) for values in saved["fidelity"]]
 
 
 @dataclass
@@ -218,6 +230,7 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
         _adam(generator, config.gan.lr),
         _adam(discriminator, config.gan.lr),
         torch.zeros(2, device=device),
+        build_judge(config.seed, **shape).to(device),
     )
 
 

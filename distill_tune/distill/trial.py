@@ -14,17 +14,15 @@ from distill_tune.distill.classifier import real_batches, scheduled_lr, set_lr, 
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.evaluation import validate
 from distill_tune.distill.execution import Execution
-from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
+from distill_tune.distill.gan_stage import GanStage
+from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint import JointStage, enter
-from distill_tune.distill.diversity import effective_rank, within_class_distance
 from distill_tune.distill.monitors import Reference
+from distill_tune.distill.policies import refuse_unfit
 from distill_tune.distill.state import Best, StateDict, TrialState
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics, Stage
-
-_GAN_REPORTS = 20
-_WARMUP_IMAGES = 200
 
 
 class Report(NamedTuple):
@@ -34,7 +32,8 @@ class Report(NamedTuple):
         stage: Whose numbers these are.
         step: Epochs (``classifier``, ``joint``) or generator steps (``warmup``, ``triplet``)
             done in this stage, from 1.
-        num_steps: How many there will be.
+        num_steps: How many there will be; before the end of a warm-up without a given length,
+            the most.
         metrics: Numbers of the time since the last report.
         seconds: Wall time since the last report.
     """
@@ -188,49 +187,24 @@ class Trial:
         state.stage = "warmup"
 
     def _warmup_stage(self) -> Iterator[Report]:
-        yield from self._gan_stage("warmup", 0, self.config.warmup_steps)
+        if self.config.joint.has_gan:
+            for step, total, metrics in self._gan_stage.warmup():
+                yield Report("warmup", step, total, metrics, 0.0)
         self.state.stage = "triplet"
 
     def _triplet_stage(self) -> Iterator[Report]:
-        if self.state.sets is None:
-            state = self.state
+        state = self.state
+        if state.sets is None:
+            refuse_unfit(self.config.joint.unfit_policy, state.gan, "when its warm-up ended")
             state.sets = label(state.snapshot, self.data, self.config, 0, self._scored)
-        yield from self._gan_stage("triplet", self.config.warmup_steps, self.config.triplet_steps)
-        enter(self.state, self.config)
+        if self.config.joint.has_gan:
+            for step, total, metrics in self._gan_stage.triplet():
+                yield Report("triplet", step, total, metrics, 0.0)
+        enter(state, self.config)
 
-    def _gan_stage(self, stage: Stage, start: int, total: int) -> Iterator[Report]:
-        every = max(1, total // _GAN_REPORTS)
-        losses: list[GanLosses] = []
-        while self.state.gan.step < start + total:
-            done = self.state.gan.step - start
-            weight = 0.0
-            if stage == "triplet":
-                weight = self.config.joint.triplet_weight * (done + 1) / total
-            losses.append(self.trainer.step(lr=self.config.gan.lr, triplet_weight=weight))
-            done += 1
-            if done % every == 0 or done == total:
-                metrics = gan_metrics(losses, f"{stage} step {done}")
-                if done == total:
-                    metrics |= self._diversity()
-                yield Report(stage, done, total, metrics, 0.0)
-                losses = []
-
-    def _diversity(self) -> Metrics:
-        """Return how the generator's images vary within a class, against the real ones.
-
-        In pixels, since the warm-up knows no classifier.
-        """
-        latent = self.trainer.latent("monitor", _WARMUP_IMAGES, 3)
-        images = self.trainer.synthesise(latent).flatten(1)
-        real = self.data.train.images.flatten(1).float() / 127.5 - 1
-        distances = (
-            within_class_distance(images, latent.labels),
-            within_class_distance(real, self.data.train.labels),
-        )
-        return {
-            "synthetic/pixel_diversity": distances[0] / max(distances[1], 1e-8),
-            "synthetic/pixel_rank_ratio": effective_rank(images) / max(effective_rank(real), 1e-8),
-        }
+    @property
+    def _gan_stage(self) -> GanStage:
+        return GanStage(self.trainer)
 
     def _joint_stage(self) -> Iterator[Report]:
         has_gan = self.config.joint.has_gan

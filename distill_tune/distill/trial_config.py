@@ -17,6 +17,8 @@ from distill_tune.interfaces import Config
 Preset = Literal["safe", "poster_literal"]
 Pairing = Literal["assign", "contrast", "class", "any"]
 CollapsePolicy = Literal["continue", "rollback", "freeze", "stop"]
+UnfitPolicy = Literal["warn", "scale", "stop"]
+Selection = Literal["none", "agree", "hard"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "safe": {},
@@ -26,6 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "feature_norm": "none",
         "batch_norm": "mixed",
         "margin_unit": "feature",
+        "selection": "none",
     },
 }
 """Fields of ``joint`` that a preset changes; what a user names himself wins."""
@@ -66,8 +69,16 @@ class JointTraining(Config):
     margin: float = Field(default=0.3, ge=0)
     """m of the triplet loss, in the unit of ``margin_unit``."""
     synthetic_ratio: float = Field(default=0.5, ge=0, le=8)
-    """Extra images, mostly synthetic, per real image in a classifier batch; 0 = none, 1 = as many
-    as real."""
+    """Weight of the extra images, mostly synthetic, beside the real ones in the classifier's loss;
+    0 = none, 1 = as much as the real ones. At least as many as real ones are drawn, and more
+    above 1: batch norm on two images is noise."""
+    selection: Selection = "none"
+    """Which synthetic images the classifier learns from. ``none``: all. ``agree``: for each one
+    ``candidates`` of its class are drawn, and the first is kept that the snapshot of the
+    classifier gives this class. ``hard``: of those, the one that it is least sure of. Where all
+    candidates are given other classes, none is kept, and the loss weighs that much less."""
+    candidates: int = Field(default=4, ge=1, le=64)
+    """Synthetic images drawn for each one that ``selection`` keeps."""
     hard_threshold: float = Field(default=0.3, gt=0, lt=1)
     """Where hard begins: share of each class (``quantile``) or probability of the true class
     (``confidence``)."""
@@ -108,7 +119,10 @@ class JointTraining(Config):
     collapse_policy: CollapsePolicy = "continue"
     """What to do once the generator has collapsed: go on as on the poster, return to the last
     healthy generator, freeze it, or end the trial with reason ``collapsed``."""
-
+    unfit_policy: UnfitPolicy = "warn"
+    """What to do while the generator is unfit: fewer than 0.6 of its images agree with their
+    labels. ``warn``: say so; ``scale``: multiply ``synthetic_ratio`` by the agreement; ``stop``:
+    end the trial with reason ``generator_unfit``."""
     max_discriminator_gap: float | None = Field(default=None, gt=0)
     """Ends a trial, with reason ``discriminator_overfit``, whose discriminator's mean logit is
     higher by more than this on training than on validation images: it learns them by heart (the
@@ -185,9 +199,9 @@ class TrialConfig(TrialTemplate):
     """Who learns it."""
 
     @property
-    def warmup_steps(self) -> int:
-        """Generator steps of the warm-up; none without a GAN."""
-        return self.gan.warmup_steps if self.joint.has_gan else 0
+    def warmup_limit(self) -> int:
+        """The most generator steps of the warm-up; none without a GAN."""
+        return self.gan.warmup_limit if self.joint.has_gan else 0
 
     @property
     def triplet_steps(self) -> int:

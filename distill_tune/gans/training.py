@@ -1,6 +1,6 @@
 """What every GAN kind shares: how its two networks are trained."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,14 @@ class GanTraining(Config):
 
     latent_dim: int = Field(default=64, ge=1, le=4096)
     """Length of ``z``."""
-    warmup_steps: int = Field(default=10_000, ge=0)
-    """Generator steps of stage 2 without the triplet loss; they depend on the data alone."""
+    warmup_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Generator steps of stage 2 without the triplet loss; they depend on the data alone.
+    ``auto``: until at least 0.9 of the synthetic images agree with their labels, as a judge
+    trained on the training images sees it, and neither that nor their diversity still moves."""
+    max_warmup_steps: int = Field(default=10_000, ge=0)
+    """The most that ``auto`` takes."""
+    judge_steps: int = Field(default=400, ge=1)
+    """Optimiser steps of the judge, 64 images each."""
     triplet_steps: int = Field(default=2_000, ge=0)
     """Generator steps of stage 2 with the triplet loss."""
     batch_size: int = Field(default=64, ge=2)
@@ -41,6 +47,11 @@ class GanTraining(Config):
     color: bool = True
     """Whether the GAN's own augmentation changes brightness, saturation and contrast (only of
     colour images)."""
+
+    @property
+    def warmup_limit(self) -> int:
+        """The most generator steps that the warm-up takes."""
+        return self.max_warmup_steps if self.warmup_steps == "auto" else self.warmup_steps
 
     def num_discriminator_steps(self, *, is_gpu: bool) -> int:
         """Return the discriminator steps per generator step on this device."""

@@ -55,7 +55,7 @@ def begin(device: torch.device, **compute: object) -> Trial:
     config = config.model_copy(update={"compute": asked})
     trial = Trial(config, study.data.load(), device)
     trial.state.sets = label(trial.state.snapshot, trial.data, config, 0)
-    trial.state.gan.step = config.gan.warmup_steps
+    trial.state.gan.step = config.gan.warmup_limit
     enter(trial.state, config)
     return trial
 
@@ -65,7 +65,7 @@ def shapes(trial: Trial) -> Shapes:
     config, sets = trial.config, trial.state.sets
     assert sets is not None
     real = next(real_batches(trial.data, config.classifier, seed=0, epoch=0))
-    count = round(RATIO * len(real[1]))
+    count = max(len(real[1]), round(RATIO * len(real[1])))
     gan = trial.trainer.real_batch(0, 0)
     latent = trial.trainer.latent("z", len(gan[1]), 0)
     return Shapes(

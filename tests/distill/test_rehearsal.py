@@ -14,6 +14,7 @@ PARTS = Parts(
     classifier_step=1.0,
     score=0.25,
     validate=0.5,
+    judge_step=0.5,
     warmup_step=2.0,
     assemble=0.125,
     triplet_step=3.0,
@@ -23,7 +24,7 @@ PARTS = Parts(
     monitor=0.0625,
     first=100.0,
 )
-GAN_PARTS = {"warmup_step", "triplet_step", "reference"}
+GAN_PARTS = {"judge_step", "warmup_step", "triplet_step", "reference"}
 
 
 def test_stages_are_the_sums_of_their_steps(digits: ImageData) -> None:

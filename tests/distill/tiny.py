@@ -20,6 +20,7 @@ TINY = "resnet50"
 SMALL_GAN = {
     "latent_dim": 8,
     "warmup_steps": 4,
+    "judge_steps": 8,
     "triplet_steps": 3,
     "batch_size": 20,
     "generator_width": 8,

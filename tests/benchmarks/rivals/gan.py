@@ -105,7 +105,7 @@ class PlainGan:
         return torch.randn(count, self.config.latent_dim), torch.randint(self.num_classes, (count,))
 
     def _class_signal(self) -> float:
-        ramp = self.config.class_ramp * self.config.warmup_steps
+        ramp = self.config.class_ramp * self.config.warmup_limit
         return min(1.0, self.num_done / ramp) if ramp else 1.0
 
 

@@ -52,9 +52,9 @@ def run_trial(config: TrialConfig, images: ImageData) -> Iterator[Epoch]:
     pretrain(classifier, config, loaders)
     pretrained = time.perf_counter()
     joint_steps = config.joint.epochs * len(loaders.train)  # type: ignore[arg-type]
-    total = config.gan.warmup_steps + config.gan.triplet_steps + joint_steps
+    total = config.gan.warmup_limit + config.gan.triplet_steps + joint_steps
     gan = PlainGan(config, images, total)
-    for _ in range(config.gan.warmup_steps):
+    for _ in range(config.gan.warmup_limit):
         gan.step(lr=config.gan.lr, hard=None, margin=0.0, weight=0.0)
     warmed = time.perf_counter()
     samples = find_hard_samples(classifier, config, loaders)
@@ -104,10 +104,10 @@ def _joint_stage(
                     weight=joint.triplet_weight,
                 )
             loss = F.cross_entropy(classifier(real), labels)
-            count = round(ratio * len(labels))
-            if count > 0:
-                loss = loss + count / len(labels) * _synthetic_loss(
-                    classifier, gan, config, max(2, count), flip=images.flip
+            if ratio > 0:
+                count = max(len(labels), round(ratio * len(labels)))
+                loss = loss + ratio * _synthetic_loss(
+                    classifier, gan, config, count, flip=images.flip
                 )
             optimizer.zero_grad()
             loss.backward()

@@ -1,0 +1,101 @@
+"""The images beside the real ones in stage 3: synthetic, perhaps selected, or hard real ones."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.batches import Batch, ExtraBatch, Key, augmented_batch
+from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.distill.execution import Execution
+from distill_tune.distill.gan_training import GanTrainer
+from distill_tune.distill.streams import integers, stream, uniform
+from distill_tune.distill.trial_config import JointTraining, Selection
+
+
+@dataclass(frozen=True)
+class ExtraImages:
+    """Draws the extra images of one step after another; they depend on seed and step alone."""
+
+    trainer: GanTrainer
+
+    @property
+    def _joint(self) -> JointTraining:
+        return self.trainer.config.joint
+
+    def batch(
+        self, num_real: int, ratio: float, *, whole_step: int, weight: float, execution: Execution
+    ) -> ExtraBatch | None:
+        """Return fresh extra images for one step, or None where there are none.
+
+        From the averaged generator or from the hard training images, classes uniform, through the
+        augmentation of real images: else the classifier learns that what is not augmented is
+        synthetic.
+
+        Args:
+            num_real: Real images in the step.
+            ratio: 0 = none; else at least ``num_real`` images are asked for, or ``ratio`` as many.
+            whole_step: Counts the steps of the stage; keys every draw.
+            weight: Of their loss, if all are kept.
+            execution: How the generator is called.
+        """
+        if ratio == 0 or self._joint.extra_images == "none":
+            return None
+        count = max(2, num_real, round(ratio * num_real))
+        if self._joint.has_gan:
+            images, labels = self._synthetic(count, whole_step, execution)
+        else:
+            images, labels = self._hard(count, whole_step)
+        if len(labels) < 2:
+            # Batch norm has no variance of a single image.
+            return None
+        config = self.trainer.config
+        key: Key = (config.seed, "synthetic-augmentation", whole_step)
+        share = len(labels) / count
+        augmented = augmented_batch(images, labels, self.trainer.data, config.classifier, key)
+        return ExtraBatch(*augmented, weight * share, share)
+
+    def _hard(self, count: int, whole_step: int) -> Batch:
+        data, sets = self.trainer.data, self.trainer.state.sets
+        assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
+        generator = stream(self.trainer.config.seed, "synthetic", whole_step, device=data.device)
+        classes = integers(data.num_classes, (count,), generator)
+        chosen = sets.hard_pools.draw(classes, uniform((count,), generator))
+        return data.train.images[chosen], data.train.labels[chosen]
+
+    @torch.no_grad()
+    def _synthetic(self, count: int, whole_step: int, execution: Execution) -> Batch:
+        joint, state = self._joint, self.trainer.state
+        each = 1 if joint.selection == "none" else joint.candidates
+        latent = self.trainer.latent("synthetic", count * each, whole_step)
+        labels = latent.labels[:count].repeat_interleave(each)
+        images = execution(state.gan.ema.module, latent.z, labels, self.trainer.class_signal())
+        if joint.selection == "none":
+            return images, labels
+        kept = select(state.snapshot, images, labels, each, joint.selection)
+        return images[kept], labels[kept]
+
+
+def select(
+    classifier: Classifier, images: Tensor, labels: Tensor, candidates: int, selection: Selection
+) -> Tensor:
+    """Return the indices of the images that are kept, at most one of each run of candidates.
+
+    Args:
+        classifier: Left as it is.
+        images: ``[n * candidates, channels, size, size]``, float32 in [-1, 1].
+        labels: ``[n * candidates]`` int64, alike within a run.
+        candidates: Length of a run.
+        selection: ``agree``: the first that the classifier gives its label; ``hard``: of those,
+            the one with the least probability. A run without one has no index.
+    """
+    _, logits = features_and_logits(classifier, images)
+    agrees = (logits.argmax(1) == labels).view(-1, candidates)
+    if selection == "hard":
+        rank = logits.softmax(1).gather(1, labels[:, None]).view(-1, candidates)
+    else:
+        rank = torch.arange(candidates, device=labels.device).expand(agrees.shape).float()
+    best = rank.masked_fill(~agrees, torch.inf).argmin(1)
+    chosen = torch.arange(len(best), device=labels.device) * candidates + best
+    return chosen[agrees.any(1)]
