@@ -1,6 +1,4 @@
-"""Policies for a generator that collapses or ignores its classes, and for a discriminator that
-learns the training images by heart.
-"""
+"""Policies for a GAN that collapses, ignores its classes, or learns by heart."""
 
 from distill_tune.distill.fidelity import UNFIT_AGREEMENT, Fidelity, agreement
 from distill_tune.distill.gan_training import GanTrainer

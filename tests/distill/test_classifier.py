@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.batches import Batch
+from distill_tune.distill.batches import Batch, ExtraBatch
 from distill_tune.distill.classifier import (
     make_optimizer,
     num_steps,
@@ -34,7 +34,7 @@ def batch_of(running: Trial, start: int, count: int) -> Batch:
     return to_float(running.data.train.images[part]), running.data.train.labels[part]
 
 
-def stepped(running: Trial, synthetic: Batch | None) -> tuple[dict[str, Tensor], float]:
+def stepped(running: Trial, extra: ExtraBatch | None) -> tuple[dict[str, Tensor], float]:
     """Return the classifier's weights and loss after one step from a fixed dropout."""
     torch.manual_seed(0)
     state = running.state
@@ -42,7 +42,7 @@ def stepped(running: Trial, synthetic: Batch | None) -> tuple[dict[str, Tensor],
         state.classifier,
         state.optimizer,
         batch_of(running, 0, 20),
-        synthetic,
+        extra,
         joint=running.config.joint,
     )
     return copy_weights(state.classifier), loss.item()
@@ -89,7 +89,7 @@ def test_the_optimiser_is_the_one_that_is_named(digits: ImageData) -> None:
 def test_the_loss_of_a_mixture_is_the_methods_formula(at_joint: Begin) -> None:
     running = at_joint(joint={"label_smoothing": 0.2})
     classifier = running.state.classifier
-    real, synthetic = batch_of(running, 0, 20), batch_of(running, 60, 8)
+    real, synthetic = batch_of(running, 0, 20), ExtraBatch(*batch_of(running, 60, 8), 0.4)
     torch.manual_seed(0)
     classifier.train()
     real_loss = F.cross_entropy(classifier(real[0]), real[1])
@@ -98,7 +98,7 @@ def test_the_loss_of_a_mixture_is_the_methods_formula(at_joint: Begin) -> None:
     target = torch.full_like(shares, 0.2 / 10)
     target[torch.arange(8), synthetic[1]] += 0.8
     smoothed = -(target * shares).sum(1).mean()
-    expected = real_loss + 8 / 20 * smoothed
+    expected = real_loss + 0.4 * smoothed
     fresh = at_joint(joint={"label_smoothing": 0.2})
     assert stepped(fresh, synthetic)[1] == pytest.approx(expected.item(), abs=1e-5)
 
@@ -106,19 +106,20 @@ def test_the_loss_of_a_mixture_is_the_methods_formula(at_joint: Begin) -> None:
 def test_split_batch_norm_records_real_images_only(at_joint: Begin) -> None:
     alone, _ = stepped(at_joint(), None)
     running = at_joint(joint={"batch_norm": "split"})
-    split, _ = stepped(running, batch_of(running, 60, 30))
+    split, _ = stepped(running, ExtraBatch(*batch_of(running, 60, 30), 1.5))
     running = at_joint(joint={"batch_norm": "mixed"})
-    mixed, _ = stepped(running, batch_of(running, 60, 30))
+    mixed, _ = stepped(running, ExtraBatch(*batch_of(running, 60, 30), 1.5))
     first = "body.1.running_mean"
     assert torch.equal(alone[first], split[first])
     assert not torch.equal(alone[first], mixed[first])
     assert not torch.equal(alone["head.weight"], split["head.weight"])
 
 
-def test_no_synthetic_image_is_no_difference(at_joint: Begin) -> None:
+def test_what_weighs_nothing_is_no_difference_to_the_weights(at_joint: Begin) -> None:
     running = at_joint()
-    nothing = batch_of(running, 0, 0)
-    assert differences(stepped(running, nothing), stepped(at_joint(), None)) == []
+    nothing = ExtraBatch(*batch_of(running, 60, 8), 0.0)
+    one, other = stepped(running, nothing)[0], stepped(at_joint(), None)[0]
+    assert all(torch.allclose(one[name].float(), other[name].float()) for name in one)
 
 
 def test_a_loss_that_is_no_number_ends_the_trial_by_name(at_joint: Begin) -> None:

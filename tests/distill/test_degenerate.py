@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import GanAugmentation, classifier_augmentation, to_float
+from distill_tune.distill.averaging import stage_decay
+from distill_tune.distill.batches import ExtraBatch
 from distill_tune.distill.classifier import (
     num_steps,
     real_batches,
@@ -23,7 +25,7 @@ from distill_tune.distill.streams import integers, normal, seed_global, stream, 
 from distill_tune.distill.trial import Trial
 
 from .conftest import Begin
-from .tiny import differences
+from .tiny import differences, networks
 
 FRESH = {"refresh": "never", "ramp_epochs": 2, "synthetic_ratio": 0.8}
 
@@ -49,7 +51,7 @@ def plain_synthetic(running: Trial, epoch: int, step: int, num_real: int) -> Any
     ratio = config.joint.synthetic_ratio * min(1.0, (epoch + 1) / config.joint.ramp_epochs)
     whole = epoch * num_steps(data, config.classifier) + step
     draw = stream(config.seed, "synthetic", whole)
-    z = normal((round(ratio * num_real), config.gan.latent_dim), draw)
+    z = normal((max(num_real, round(ratio * num_real)), config.gan.latent_dim), draw)
     labels = integers(10, (len(z),), draw)
     with torch.no_grad():
         images = running.state.gan.ema(z, labels, 1.0)
@@ -57,7 +59,7 @@ def plain_synthetic(running: Trial, epoch: int, step: int, num_real: int) -> Any
     images = classifier_augmentation(
         images, max_shift=config.classifier.shift, flip=False, generator=changes
     )
-    return images, labels
+    return ExtraBatch(images, labels, ratio)
 
 
 def plain_gan_step(running: Trial) -> None:
@@ -97,7 +99,8 @@ def plain_gan_step(running: Trial) -> None:
     loss = generator_hinge(gan.discriminator(changed(images, "generator"), classes, 1.0))
     loss.backward()
     gan.generator_optimizer.step()
-    gan.average.move()
+    steps = config.joint.epochs * num_steps(data, config.classifier)
+    gan.average.move(stage_decay(config.gan.ema_decay, steps))
     gan.step += 1
 
 
@@ -155,7 +158,7 @@ def test_lambda_zero_is_plain_gan_co_training(at_joint: Begin) -> None:
             seed_global(config.seed, "dropout", whole, step)
             train_step(state.classifier, state.optimizer, real, synthetic, joint=config.joint)
         validate(state.classifier, plain.data)
-        assert differences(running.state.gan.state_dict(), state.gan.state_dict()) == []
+        assert differences(networks(running), networks(plain)) == []
         if weights:
             assert differences(weights, copy_weights(state.classifier)) == []
 
@@ -197,7 +200,7 @@ def test_a_frozen_gan_is_augmentation_by_a_fixed_generator(at_joint: Begin) -> N
         assert validate(state.classifier, plain.data)["loss"] == metrics["val/loss"]
         if weights:
             assert differences(weights, copy_weights(state.classifier)) == []
-    assert differences(running.state.gan.state_dict(), state.gan.state_dict()) == []
+    assert differences(networks(running), networks(plain)) == []
     sets = running.state.sets
     assert sets is not None
     assert state.sets is not None

@@ -131,10 +131,16 @@ def test_an_execution_without_compilation_is_its_own_uncompiled_one() -> None:
 
 
 def test_compilation_waits_until_batches_have_their_final_size(at_joint: Begin) -> None:
-    running = at_joint(joint={"ramp_epochs": 2, "epochs": 3}, compute={"compile": True})
-    stage = JointStage(running.trainer, Reference.measure(running.trainer))
-    whole = running.trainer.execution
-    assert [stage.execution(epoch) is whole for epoch in range(3)] == [False, True, True]
+    for joint, expected in (
+        ({"synthetic_ratio": 2.0}, [False, True, True]),
+        ({"synthetic_ratio": 0.5}, [True, True, True]),
+        ({"synthetic_ratio": 0.5, "selection": "agree"}, [False, False, False]),
+    ):
+        changes = {"ramp_epochs": 2, "epochs": 3, **joint}
+        running = at_joint(joint=changes, compute={"compile": True})
+        stage = JointStage(running.trainer, Reference.measure(running.trainer))
+        whole = running.trainer.execution
+        assert [stage.execution(epoch) is whole for epoch in range(3)] == expected
 
 
 def test_without_a_compiler_compilation_is_refused_before_anything_starts(

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from distill_tune.distill import joint as joint_module
+from distill_tune.distill import policies
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 
 from .conftest import Begin
-from .tiny import differences, packed, reports_of, trial, unpacked
+from .tiny import differences, networks, packed, reports_of, trial, unpacked
 
 HEALTHY, COLLAPSED = 1.0, 0.1
 
@@ -26,13 +26,13 @@ class Script:
         self.diversities = list(diversities)
 
     def __call__(self, *_: object) -> Metrics:
-        return {"diversity": self.diversities.pop(0), "rank_ratio": 1.0}
+        return {"diversity": self.diversities.pop(0), "rank_ratio": 1.0, "pixel_diversity": 1.0}
 
 
 def scripted(
     at_joint: Begin, monkeypatch: pytest.MonkeyPatch, policy: str, *diversities: float
 ) -> Trial:
-    monkeypatch.setattr(joint_module, "measure", Script(*diversities))
+    monkeypatch.setattr(policies, "measure", Script(*diversities))
     return at_joint(joint={"collapse_policy": policy, "epochs": len(diversities)})
 
 
@@ -78,10 +78,10 @@ def test_freeze_trains_the_classifier_on_without_the_gan(
     next(reports)
     assert "loss/generator" in next(reports).metrics
     assert running.state.is_frozen
-    before = packed(running.state.gan.state_dict())
+    before = packed(networks(running))
     classifier = copy_weights(running.state.classifier)
     assert "loss/generator" not in next(reports).metrics
-    assert differences(unpacked(before), running.state.gan.state_dict()) == []
+    assert differences(unpacked(before), networks(running)) == []
     assert differences(classifier, copy_weights(running.state.classifier)) != []
 
 
@@ -185,7 +185,7 @@ def test_a_learning_rate_out_of_all_measure_ends_stage_one_by_name(digits: Image
 def test_a_discriminator_that_learns_by_heart_ends_the_trial(
     at_joint: Begin, monkeypatch: pytest.MonkeyPatch, gap: float, limit: float
 ) -> None:
-    monkeypatch.setattr(joint_module, "discriminator_gap", lambda _: gap)
+    monkeypatch.setattr(policies, "discriminator_gap", lambda _: gap)
     running = at_joint(joint={"max_discriminator_gap": limit, "epochs": 1})
     with pytest.raises(
         DivergedError, match=r"joint epoch 1 .*max_discriminator_gap: 0\.5"
@@ -198,6 +198,6 @@ def test_a_discriminator_that_learns_by_heart_ends_the_trial(
 def test_below_its_limit_the_gap_is_only_told(
     at_joint: Begin, monkeypatch: pytest.MonkeyPatch, limit: float | None
 ) -> None:
-    monkeypatch.setattr(joint_module, "discriminator_gap", lambda _: 0.6)
+    monkeypatch.setattr(policies, "discriminator_gap", lambda _: 0.6)
     (report,) = at_joint(joint={"max_discriminator_gap": limit, "epochs": 1}).run()
     assert report.metrics["gan/discriminator_gap"] == 0.6

@@ -32,7 +32,7 @@ def test_stages_are_the_sums_of_their_steps(digits: ImageData) -> None:
     steps = len(digits.train.labels) // 80
     found = stage_times(PARTS, running)
     assert found.classifier == 3 * (steps * 1.0 + 0.5) + 0.25
-    assert found.warmup == 4 * 2.0
+    assert found.warmup == 8 * 0.5 + 4 * 2.0
     assert found.triplet == 0.125 + 3 * 3.0
     assert (found.joint_start, found.joint_end) == (7.0, 0.5)
     plain = steps * 5.0 + 0.0625 + 0.5
@@ -80,5 +80,5 @@ def test_without_a_gan_its_parts_take_no_time(digits: ImageData) -> None:
 
 
 def test_a_generator_that_has_learnt_nothing_stops_no_rehearsal(digits: ImageData) -> None:
-    strict = {"collapse_policy": "stop", "max_discriminator_gap": 1e-9}
+    strict = {"collapse_policy": "stop", "unfit_policy": "stop", "max_discriminator_gap": 1e-9}
     assert Rehearsal(config(joint=strict), digits, CPU).parts().joint_step > 0

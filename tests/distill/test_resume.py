@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from distill_tune.distill import trial as trial_module
+from distill_tune.distill import gan_stage
 from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.interfaces import ImageData
@@ -26,8 +26,12 @@ OTHER: dict[str, Any] = {
         "epochs": 3,
     },
 }
+AUTO: dict[str, Any] = {
+    "gan": {"warmup_steps": "auto", "max_warmup_steps": 7},
+    "joint": {"selection": "hard", "candidates": 3, "unfit_policy": "scale"},
+}
 CONFIGURATIONS = pytest.mark.parametrize(
-    "changes", [SAFE, LITERAL, OTHER], ids=["safe", "poster_literal", "other"]
+    "changes", [SAFE, LITERAL, OTHER, AUTO], ids=["safe", "poster_literal", "other", "auto"]
 )
 
 
@@ -63,7 +67,8 @@ def assert_same(one: Moment, other: Moment) -> None:
 def test_a_trial_stopped_at_any_report_is_the_uninterrupted_one(
     digits: ImageData, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_module, "_GAN_REPORTS", 2)
+    monkeypatch.setattr(gan_stage, "_REPORTS", 2)
+    monkeypatch.setattr(gan_stage, "CHECK_STEPS", 3)
     whole = history(trial(digits, **changes))
     assert {at.report.stage for at in whole} == {"classifier", "warmup", "triplet", "joint"}
     resumed = trial(digits, **changes)

@@ -1,6 +1,7 @@
 """A trial as its caller sees it: stages, reports, refreshes, images."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -115,9 +116,9 @@ def test_the_triplet_weight_ramps_up_to_lambda(
     weights = []
     original = GanTrainer.step
 
-    def watched(self: GanTrainer, *, lr: float, triplet_weight: float) -> GanLosses:
+    def watched(self: GanTrainer, *, triplet_weight: float, **others: Any) -> GanLosses:
         weights.append(round(triplet_weight, 6))
-        return original(self, lr=lr, triplet_weight=triplet_weight)
+        return original(self, triplet_weight=triplet_weight, **others)
 
     monkeypatch.setattr(GanTrainer, "step", watched)
     list(running.run())
@@ -160,23 +161,25 @@ def test_a_refresh_gives_the_snapshot_the_classifier_of_now(at_joint: Begin) -> 
 
 
 def test_extra_batches_follow_ratio_and_ramp_and_are_fresh(at_joint: Begin) -> None:
-    running = at_joint(joint={"synthetic_ratio": 0.5, "ramp_epochs": 4})
+    running = at_joint(joint={"synthetic_ratio": 2, "ramp_epochs": 4})
     stage = JointStage(running.trainer, Reference.measure(running.trainer))
-    sizes = []
+    found = []
     for epoch in range(6):
         batch = stage.extra_batch(epoch, 0, 80)
         assert batch is not None
-        assert not batch[0].requires_grad
-        assert batch[0].abs().max().item() <= 1
-        sizes.append(len(batch[1]))
-    assert sizes == [10, 20, 30, 40, 40, 40]
+        assert not batch.images.requires_grad
+        assert batch.images.abs().max().item() <= 1
+        found.append((len(batch.labels), batch.weight))
+    # At least as many as there are real ones: batch norm on a few would be noise.
+    assert found == [(80, 0.5), (80, 1.0), (120, 1.5), *[(160, 2.0)] * 3]
     one, again, other = (stage.extra_batch(5, step, 80) for step in (0, 0, 1))
     assert one is not None
     assert again is not None
     assert other is not None
     assert torch.equal(one[0], again[0])
     assert not torch.equal(one[0], other[0])
-    assert stage.extra_batch(0, 0, 3) is None
+    none = at_joint(joint={"synthetic_ratio": 0})
+    assert JointStage(none.trainer, None).extra_batch(0, 0, 80) is None
     assert at_joint(joint={"ramp_epochs": 0}).config.joint.ramp_epochs == 0
 
 
@@ -208,3 +211,32 @@ def test_a_probe_says_what_does_not_fit_before_anything_starts(digits: ImageData
     probe(config(), digits)
     with pytest.raises(InputError, match="vgg11 at 16 px"):
         probe(config(backbone={"name": "vgg11", "input_size": 16}), digits)
+
+
+def test_stage_one_is_a_candidate_for_the_best_weights(at_joint: Begin) -> None:
+    running = at_joint(
+        joint={"epochs": 2, "synthetic_ratio": 0, "classifier_lr_factor": 1e3},
+    )
+    first = evaluate(running.state.classifier, running.data.val)["accuracy"]
+    before = copy_weights(running.state.classifier)
+    reports = list(running.run())
+    assert max(report.metrics["val/accuracy"] for report in reports) < first
+    assert reports[-1].metrics["val/final_accuracy"] == first
+    assert differences(copy_weights(running.state.classifier), before) == []
+    assert running.state.best.epoch == 0
+
+
+def test_the_average_follows_its_generator_within_the_stage(at_joint: Begin) -> None:
+    shares = []
+    for decay in (0.999, 0.5):
+        running = at_joint(joint={"epochs": 30, "gan_lr": 1e-2}, gan={"ema_decay": decay})
+        gan = running.state.gan
+        weights = "blocks.0.conv1.weight"
+        # An average that has many steps behind it moves by the decay alone.
+        gan.ema.n_averaged.fill_(10_000)
+        began = gan.ema.module.state_dict()[weights].clone()
+        list(running.run())
+        left = gan.generator.state_dict()[weights] - gan.ema.module.state_dict()[weights]
+        way = gan.generator.state_dict()[weights] - began
+        shares.append((left.norm() / way.norm()).item())
+    assert shares[1] < shares[0] < 0.5

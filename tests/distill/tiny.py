@@ -103,6 +103,11 @@ def run_until(running: Trial, stage: Stage) -> Trial:
     return running
 
 
+def networks(running: Trial) -> StateDict:
+    """Return the GAN's state but for the measurements of it."""
+    return running.state.gan.state_dict() | {"fidelity": []}
+
+
 def packed(saved: StateDict) -> bytes:
     """Return a state as a checkpoint's bytes."""
     buffer = io.BytesIO()
