@@ -1,139 +1,188 @@
-"""``python -m tests.benchmarks.ablation``: what each part of the method is worth, on 100 digits.
+"""``python -m tests.benchmarks.ablation GROUP [--seeds N] [--log FILE]``: arms and parts, compared.
 
-Validation accuracy (600 images that take no part in training) of one configuration and of changes
-of it, on the same seeds; stage 1 and the warm-up are trained once a seed. Prints a Markdown table.
+Accuracy of one configuration and of changes of it on digits, 10 a class, over the same seeds. Each
+seed draws its images anew; stages that variants have in common are trained once a seed. The
+accuracy is that after the last epoch, on 600 images that take no part in anything: no epoch is
+chosen by it. Rows are kept in the log, so that a run may be stopped and started again.
 """
 
 import json
+import multiprocessing
 import statistics
-import sys
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any, NamedTuple
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import torch
+import typer
 
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.evidence import gain
 from distill_tune.interfaces import ImageData
+from distill_tune.search.stages import PREDECESSORS, Place, SharedStage, stage_key
 from distill_tune.space import apply
+from tests.benchmarks.ablation_groups import BASE, GROUPS, REFERENCE
 
-SEEDS = 4
-BASE: dict[str, Any] = {
-    "data": {"kind": "digits", "train_per_class": 10, "val_per_class": 60, "test_fraction": 0.4},
-    "backbone": {"name": "resnet18", "stem": "imagenet", "input_size": 16},
-    "classifier": {"epochs": 30, "batch_size": 20, "lr": 2e-3},
-    "gan": {
-        "generator_width": 64,
-        "generator_min_width": 32,
-        "discriminator_width": 32,
-        "warmup_steps": 350,
-        "triplet_steps": 150,
-        "batch_size": 32,
-        "lr": 1e-3,
-        "lecam_start": 200,
-        "shift": 0.125,
-        "cutout": 0,
-    },
-    "joint": {
-        "epochs": 20,
-        "ramp_epochs": 3,
-        "min_hard": 2,
-        "monitor_images": 100,
-        "hard_threshold": 0.5,
-        "pairing": "contrast",
-        "margin": 1.0,
-        "triplet_weight": 8.0,
-        "synthetic_ratio": 1.5,
-        "gan_lr": 2e-4,
-    },
-}
-"""A GAN with few steps behind it: what guides it shows."""
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "no extra images (equal steps)": {"joint.extra_images": "none"},
-    "lambda 0 (GAN augmentation)": {"joint.triplet_weight": 0.0},
-    "the method: pairing contrast, lambda 8, margin 1": {},
-    "lambda 25": {"joint.triplet_weight": 25.0},
-    "pairing assign": {"joint.pairing": "assign"},
-    "pairing class": {"joint.pairing": "class"},
-    "pairing any": {"joint.pairing": "any"},
-    "margin 5, above the bound": {"joint.margin": 5.0},
-    "hard images labelled once": {"joint.refresh": "never"},
-    "generator frozen in stage 3": {"joint.gan_lr": 0.0},
-}
+NUM_PROCESSES = 2
+_PLACE = Place("cpu", 1)
 
 
-class Found(NamedTuple):
-    """What a variant came to: best validation accuracy, and what its images were like."""
+class Row(NamedTuple):
+    """What a variant came to with one seed.
 
+    Attributes:
+        group: Of the variant.
+        variant: Its name.
+        seed: Of trial and images.
+        accuracy: After the last epoch, in [0, 1].
+        agreement: Of the generator with the judge, after the last epoch; None without a GAN.
+        diversity: The same, of its images within a class.
+        warmup_steps: That the generator took.
+        step_ms: Milliseconds of process time of a joint step.
+    """
+
+    group: str
+    variant: str
+    seed: int
     accuracy: float
-    label_agreement: float | None
+    agreement: float | None
     diversity: float | None
+    warmup_steps: int | None
+    step_ms: float
 
 
-def main() -> None:
-    """Train every variant with every seed on all cores, and print the table."""
-    with ProcessPoolExecutor() as pool:
-        found = list(pool.map(of_seed, range(SEEDS)))
-    sys.stdout.write("\n".join(table(found)) + "\n")
+class Bench:
+    """Trains variants with one seed, and the stages that they have in common once."""
 
+    def __init__(self, seed: int) -> None:
+        torch.set_num_threads(1)
+        self._seed = seed
+        self._products: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, ImageData] = {}
 
-def of_seed(seed: int) -> dict[str, Found]:
-    """Train every variant with one seed, one thread."""
-    torch.set_num_threads(1)
-    base = TrialConfig.model_validate(BASE | {"seed": seed})
-    images = base.data.load()
-    classifier = product(base, images, "classifier")
-    warmup = product(base, images, "warmup")
-    found = {}
-    for name, changes in VARIANTS.items():
-        config = TrialConfig.model_validate(apply(BASE | {"seed": seed}, changes))
-        trial = Trial(config, images, torch.device("cpu"))
-        trial.adopt("classifier", classifier)
-        if config.joint.has_gan:
-            trial.adopt("warmup", warmup)
-        trial.state.stage = "triplet"
-        joint = [report.metrics for report in trial.run() if report.stage == "joint"]
-        found[name] = Found(
-            joint[-1]["val/best_accuracy"],
-            joint[-1].get("synthetic/label_agreement"),
-            joint[-1].get("synthetic/diversity"),
+    def run(self, group: str, variant: str) -> Row:
+        """Train one variant to its end."""
+        config = self._config(GROUPS[group][variant])
+        trial = self._at_joint(config)
+        began = time.process_time()
+        reports = [report for report in trial.run() if report.stage == "joint"]
+        steps = len(reports) * max(1, len(trial.data.train.labels) // config.classifier.batch_size)
+        last = reports[-1].metrics
+        return Row(
+            group,
+            variant,
+            self._seed,
+            last["val/accuracy"],
+            last.get("synthetic/agreement"),
+            last.get("synthetic/pixel_diversity"),
+            trial.state.gan.warmup_steps if config.joint.has_gan else None,
+            1000 * (time.process_time() - began) / steps,
         )
-    return found
+
+    def _config(self, changes: dict[str, Any]) -> TrialConfig:
+        base = BASE | {"seed": self._seed, "data": {**BASE["data"], "seed": self._seed}}
+        return TrialConfig.model_validate(apply(base, changes))
+
+    def _trial(self, config: TrialConfig) -> Trial:
+        key = config.data.model_dump_json()
+        if key not in self._images:
+            self._images[key] = config.data.load()
+        return Trial(config, self._images[key], torch.device("cpu"))
+
+    def _at_joint(self, config: TrialConfig) -> Trial:
+        trial = self._trial(config)
+        stages: tuple[SharedStage, ...] = ("classifier", "warmup", "triplet")
+        for stage in stages if config.joint.has_gan else stages[:1]:
+            trial.adopt(stage, self._product(stage, config))
+        if not config.joint.has_gan:
+            trial.state.stage = "triplet"
+        return trial
+
+    def _product(self, stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
+        trial = self._trial(config)
+        key = stage_key(stage, config, json.dumps(config.data.model_dump(mode="json")), _PLACE)
+        if key not in self._products:
+            for before in PREDECESSORS[stage]:
+                trial.adopt(before, self._product(before, config))
+            for _ in trial.run_stage(stage):
+                pass
+            self._products[key] = trial.product(stage)
+        return self._products[key]
 
 
-def product(config: TrialConfig, images: ImageData, stage: Any) -> dict[str, Any]:
-    """Return what one early stage of a configuration comes to."""
-    trial = Trial(config, images, torch.device("cpu"))
-    for _ in trial.run_stage(stage):
-        pass
-    return trial.product(stage)
-
-
-def table(found: list[dict[str, Found]]) -> list[str]:
-    """Return the lines of the table: points, and paired gains over the second variant."""
-    reference = [100 * of_one["lambda 0 (GAN augmentation)"].accuracy for of_one in found]
-    lines = [
-        "| variant | accuracy | over GAN augmentation, 95 % | label agreement | diversity |",
-        "|---|---|---|---|---|",
+def main(
+    group: Annotated[str, typer.Argument(help=", ".join(GROUPS))],
+    *,
+    seeds: Annotated[int, typer.Option(min=1)] = 10,
+    log: Annotated[Path, typer.Option(help="JSON lines; what is in it is not run again.")],
+) -> None:
+    """Train every variant of a group with every seed, and print the table."""
+    if group not in GROUPS:
+        raise typer.BadParameter(f"got {group!r}, expected one of {', '.join(GROUPS)}")
+    done = read(log)
+    left = [
+        (group, seed, [name for name in GROUPS[group] if (group, name, seed) not in done], log)
+        for seed in range(seeds)
     ]
-    for name in VARIANTS:
-        values = [100 * of_one[name].accuracy for of_one in found]
-        pairs = zip(values, reference, strict=True)
-        over = gain([value - other for value, other in pairs])
-        interval = "" if over.low is None else f" ({over.low:+.1f} to {over.high:+.1f})"
-        seen = [_mean([of_one[name][place] for of_one in found]) for place in (1, 2)]
-        cells = [name, f"{statistics.mean(values):.1f}", f"{over.mean:+.1f}{interval}", *seen]
+    with multiprocessing.get_context("spawn").Pool(NUM_PROCESSES) as pool:
+        for _ in pool.imap_unordered(_of_seed, [one for one in left if one[2]], chunksize=1):
+            pass
+    rows = read(log)
+    wanted = {(group, name, seed) for name in GROUPS[group] for seed in range(seeds)}
+    typer.echo("\n".join(table(group, [rows[key] for key in sorted(wanted)])))
+
+
+def _of_seed(given: tuple[str, int, list[str], Path]) -> None:
+    group, seed, variants, log = given
+    bench = Bench(seed)
+    for variant in variants:
+        line = json.dumps(bench.run(group, variant)._asdict())
+        with log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def read(log: Path) -> dict[tuple[str, str, int], Row]:
+    """Return the rows of a log by group, variant and seed."""
+    if not log.exists():
+        return {}
+    lines = log.read_text(encoding="utf-8").splitlines()
+    rows = [Row(**json.loads(line)) for line in lines]
+    return {(row.group, row.variant, row.seed): row for row in rows}
+
+
+def table(group: str, rows: Iterable[Row]) -> list[str]:
+    """Return a Markdown table: points, and paired gains over the group's reference."""
+    found: dict[str, dict[int, Row]] = {name: {} for name in GROUPS[group]}
+    for row in rows:
+        found[row.variant][row.seed] = row
+    reference = found[REFERENCE]
+    lines = [
+        f"| variant | accuracy, % | over {REFERENCE}, 95 % | agreement | diversity | ms a step |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, of_seed in found.items():
+        pairs = [(row.accuracy, reference[seed].accuracy) for seed, row in of_seed.items()]
+        over = gain([100 * (one - other) for one, other in pairs])
+        interval = "" if over.low is None else f" ({over.low:+.2f} to {over.high:+.2f})"
+        cells = [
+            name,
+            f"{100 * statistics.mean(row.accuracy for row in of_seed.values()):.2f}",
+            f"{over.mean:+.2f}{interval}",
+            _mean([row.agreement for row in of_seed.values()]),
+            _mean([row.diversity for row in of_seed.values()]),
+            f"{statistics.median(row.step_ms for row in of_seed.values()):.0f}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    lines.append(f"{len(found)} seeds; configuration: `{json.dumps(BASE)}`")
+    lines += ["", f"{len(reference)} seeds; configuration: `{json.dumps(BASE)}`"]
     return lines
 
 
-def _mean(values: list[Any]) -> str:
-    return "" if None in values else f"{statistics.mean(values):.2f}"
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.mean(known):.2f}" if known else ""
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
