@@ -23,7 +23,7 @@ TRIAL = """\
 trial:
   classifier: {epochs: 2, batch_size: 30}
   gan: {generator_width: 8, generator_min_width: 4, discriminator_width: 4,
-        warmup_steps: 10, triplet_steps: 2, batch_size: 10}
+        warmup_steps: 10, triplet_steps: 2, batch_size: 10, judge_steps: 20}
   joint: {epochs: 4, ramp_epochs: 1, min_hard: 2, monitor_images: 20}
 """
 

@@ -156,7 +156,7 @@ def stray_words(model: Model, made: Sequence[Made]) -> str:
         return ""
     return (
         f"of class {', '.join(stray)} most images are taken for another class: either the "
-        "generator hardly follows its classes (more gan.warmup_steps, or joint.pairing: contrast, "
+        "generator hardly follows its classes (gan.warmup_steps: auto, or joint.pairing: contrast, "
         "would help), or the classifier hardly knows them; the hardest will show other classes"
     )
 

@@ -51,6 +51,12 @@ def remarks(found: DryRun) -> Iterator[str]:
     """Yield what the estimate leaves out."""
     study = found.study
     yield "Nothing was written. " + _how_long(found)
+    gan = study.trial.gan
+    if study.trial.joint.has_gan and gan.warmup_steps == "auto":
+        yield (
+            "A warm-up ends once the generator follows its classes: counted is the longest, "
+            f"{gan.warmup_limit} steps."
+        )
     if study.search.checkpoint_share < 1:
         share = f"{study.search.checkpoint_share:.0%}"
         yield f"Not counted: checkpoints, at most {share} of a trial's time; retries."

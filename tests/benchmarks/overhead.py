@@ -20,6 +20,7 @@ EPOCHS = 8
 SHORT = {
     "trial.classifier.epochs": 1,
     "trial.gan.warmup_steps": 10,
+    "trial.gan.judge_steps": 20,
     "trial.gan.triplet_steps": 2,
     "trial.joint.epochs": EPOCHS,
     "search.num_trials": 1,

@@ -28,7 +28,7 @@ backbones: [shufflenet_v2_x0_5]
 trial:
   classifier: {epochs: 1, batch_size: 30}
   gan: {generator_width: 8, generator_min_width: 4, discriminator_width: 4,
-        warmup_steps: 1, triplet_steps: 1, batch_size: 10}
+        warmup_steps: 1, triplet_steps: 1, batch_size: 10, judge_steps: 1}
   joint: {epochs: 1, ramp_epochs: 1, min_hard: 2, monitor_images: 20}
 space: {joint.margin: "uniform(0.05, 0.9)"}
 search: {num_trials: 1}
