@@ -80,6 +80,9 @@ class Trial:
             DivergedError: The trial cannot go on; its reason is named.
         """
         while self.state.stage != "done":
+            if self.state.stage == "triplet":
+                policy = self.config.joint.unfit_policy
+                refuse_unfit(policy, self.state.gan, "when the warm-up ended")
             yield from self.run_stage(self.state.stage)
 
     @staticmethod
@@ -195,7 +198,6 @@ class Trial:
     def _triplet_stage(self) -> Iterator[Report]:
         state = self.state
         if state.sets is None:
-            refuse_unfit(self.config.joint.unfit_policy, state.gan, "when its warm-up ended")
             state.sets = label(state.snapshot, self.data, self.config, 0, self._scored)
         if self.config.joint.has_gan:
             for step, total, metrics in self._gan_stage.triplet():
