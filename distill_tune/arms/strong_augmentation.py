@@ -1,9 +1,9 @@
-"""No GAN but strong augmentation: TrivialAugment, label smoothing and CutMix."""
+"""No GAN but strong augmentation: affine changes, label smoothing and CutMix."""
 
 from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
 
 STRONG = {
-    "classifier.augmentation": "trivial",
+    "classifier.augmentation": "affine",
     "classifier.label_smoothing": 0.1,
     "classifier.cutmix": 0.5,
 }
@@ -16,7 +16,7 @@ STRONG_AUGMENTATION = Arm(
     unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
     own_space={
         "joint.classifier_lr_factor": "loguniform(0.03, 1)",
-        "classifier.augmentation": ["trivial", "randaugment", "shift"],
+        "classifier.augmentation": ["affine", "randaugment", "shift"],
         "classifier.label_smoothing": "uniform(0, 0.2)",
         "classifier.cutmix": "uniform(0, 1)",
     },

@@ -9,7 +9,7 @@ STRONG_DISTILLATION = Arm(
     role="combination",
     changes=STRONG,
     own_space={
-        "classifier.augmentation": ["trivial", "randaugment", "shift"],
+        "classifier.augmentation": ["affine", "randaugment", "shift"],
         "classifier.label_smoothing": "uniform(0, 0.2)",
         "classifier.cutmix": "uniform(0, 1)",
     },

@@ -1,15 +1,27 @@
 """Changes to batches of images: the classifier's own (A) and the GAN's differentiable one (T).
 
-Everything is batched, works on the images' device and avoids operations whose CUDA backward is
-not deterministic (no ``grid_sample``): images are shifted by indexing.
+Everything is batched, works on the images' device and draws from the generator it is given. What
+the gradient passes avoids operations whose CUDA backward is not deterministic: images are shifted
+by indexing. Affine changes use ``grid_sample``, without a gradient.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.streams import integers, uniform
+
+Move = Callable[[Tensor, float, torch.Generator], Tensor]
+"""Takes images, the largest shift as a share of the side and a generator: :func:`shift` or
+:func:`affine`."""
+
+_TURN, _SHEAR = math.radians(15), math.tan(math.radians(10))
+_SCALE = 0.15
+_CONTRAST = 1.5 / 127.5
 
 
 class GanAugmentation(NamedTuple):
@@ -46,23 +58,6 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def classifier_augmentation(
-    images: Tensor, *, max_shift: float, flip: bool, generator: torch.Generator
-) -> Tensor:
-    """Return A(images): a random shift and, where the data allow it, a random mirroring.
-
-    Args:
-        images: ``[n, channels, size, size]``, float32.
-        max_shift: Largest shift as a share of the side.
-        flip: Whether half of the images are mirrored.
-        generator: On the images' device.
-    """
-    if flip:
-        is_mirrored = uniform((len(images), 1, 1, 1), generator) < 0.5
-        images = torch.where(is_mirrored, images.flip(3), images)
-    return shift(images, max_shift, generator) if max_shift > 0 else images
-
-
 def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Move every image by its own whole number of pixels; borders are repeated."""
     n, _, height, width = images.shape
@@ -77,6 +72,67 @@ def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
         batch[:, None, None], rows[:, :, None], columns[:, None, :]
     ]
     return moved.permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def affine(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Shift, turn, scale and shear every image by its own small amounts; borders are repeated.
+
+    Everything is relative to the side, so that an image of 8 pixels changes as one of 64 does:
+    turned by up to 15 degrees, scaled by 0.85 to 1.15, sheared by up to 10 degrees, each uniform.
+    Values are interpolated bilinearly.
+
+    Args:
+        images: ``[n, channels, size, size]``, float32 in [-1, 1].
+        share: Largest shift along each axis as a share of the side; not rounded to whole pixels.
+        generator: On the images' device.
+    """
+    amounts = 2 * uniform((5, len(images)), generator) - 1
+    turn, scale, shear = _TURN * amounts[0], 1 + _SCALE * amounts[1], _SHEAR * amounts[2]
+    moves = 2 * share * amounts[3:].T[:, :, None]  # In grid_sample's units a side is 2 long.
+    cos, sin = turn.cos() / scale, turn.sin() / scale
+    linear = torch.stack([cos, cos * shear - sin, sin, sin * shear + cos], dim=1).view(-1, 2, 2)
+    source = torch.cat([linear, linear @ moves], dim=2)  # Where each pixel's value comes from.
+    grid = F.affine_grid(source, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return moved.clamp_(-1.0, 1.0)
+
+
+def classifier_augmentation(
+    images: Tensor,
+    *,
+    max_shift: float,
+    flip: bool,
+    generator: torch.Generator,
+    move: Move = shift,
+) -> Tensor:
+    """Return A(images): a random move and, where the data allow it, a random mirroring.
+
+    Args:
+        images: ``[n, channels, size, size]``, float32.
+        max_shift: Largest shift as a share of the side.
+        flip: Whether half of the images are mirrored.
+        generator: On the images' device.
+        move: ``shift`` or ``affine``.
+    """
+    if flip:
+        is_mirrored = uniform((len(images), 1, 1, 1), generator) < 0.5
+        images = torch.where(is_mirrored, images.flip(3), images)
+    return move(images, max_shift, generator)
+
+
+def without_blanks(changed: Tensor, images: Tensor) -> Tensor:
+    """Return changed images, but the original of each that no longer shows anything.
+
+    Such an image is the same everywhere, in every channel, within one level of 256.
+
+    Args:
+        changed: ``[n, channels, size, size]``, float32 in [-1, 1].
+        images: The originals, of the same shape.
+    """
+    lowest, highest = changed.flatten(2).aminmax(dim=2)
+    is_seen = (highest - lowest).amax(dim=1) >= _CONTRAST
+    return torch.where(is_seen[:, None, None, None], changed, images)
 
 
 def _cut_out(images: Tensor, share: float, generator: torch.Generator) -> Tensor:

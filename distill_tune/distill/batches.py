@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_tune.distill.augmentation import classifier_augmentation, to_float, to_uint8
+from distill_tune.distill.augmentation import (
+    affine,
+    classifier_augmentation,
+    shift,
+    to_float,
+    to_uint8,
+    without_blanks,
+)
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.streams import Purpose, seed_global, stream
 from distill_tune.distill.trial_config import ClassifierTraining
@@ -41,8 +48,10 @@ def augmented_batch(
 ) -> Batch:
     """Return A(images) and their labels.
 
-    The strong augmentations are torchvision's, image by image. They draw from torch's global
-    random state, which is keyed here.
+    ``randaugment`` and CutMix are torchvision's, the former image by image. They draw from torch's
+    global random state, which is keyed here. An image that either ``affine`` or ``randaugment``
+    would blank is returned as it was: RandAugment inverts what is brighter than a limit, which
+    makes one image in eight black where all are black and white.
 
     Args:
         images: ``[n, channels, size, size]``, uint8, or float32 in [-1, 1].
@@ -51,15 +60,7 @@ def augmented_batch(
         training: Which augmentations.
         key: The same one gives the same batch.
     """
-    if training.augmentation != "shift":
-        seed_global(*key, "strong")
-        images = _strong(images if images.dtype == torch.uint8 else to_uint8(images), training)
-    images = classifier_augmentation(
-        to_float(images) if images.dtype == torch.uint8 else images,
-        max_shift=training.shift,
-        flip=data.flip,
-        generator=stream(*key, device=images.device),
-    )
+    images = _augmented(images, data, training, key)
     if training.cutmix > 0:
         seed_global(*key, "cutmix")
         if torch.rand(()) < training.cutmix:
@@ -81,11 +82,29 @@ def smoothed(labels: Tensor, smoothing: float, num_classes: int) -> Tensor:
     return soft * (1 - smoothing) + smoothing / num_classes
 
 
-def _strong(images: Tensor, training: ClassifierTraining) -> Tensor:
-    from torchvision.transforms.v2 import RandAugment, TrivialAugmentWide
+def _augmented(images: Tensor, data: DeviceData, training: ClassifierTraining, key: Key) -> Tensor:
+    """Return A(images) as float32."""
+    originals = to_float(images) if images.dtype == torch.uint8 else images
+    changed = originals
+    if training.augmentation == "randaugment":
+        seed_global(*key, "strong")
+        changed = _rand_augment(images if images.dtype == torch.uint8 else to_uint8(images))
+    changed = classifier_augmentation(
+        changed,
+        max_shift=training.shift,
+        flip=data.flip,
+        generator=stream(*key, device=images.device),
+        move=affine if training.augmentation == "affine" else shift,
+    )
+    return changed if training.augmentation == "shift" else without_blanks(changed, originals)
 
-    change = {"trivial": TrivialAugmentWide, "randaugment": RandAugment}[training.augmentation]()
-    return torch.stack([change(image) for image in images])
+
+def _rand_augment(images: Tensor) -> Tensor:
+    """Return uint8 images as float32, each changed by operations of its own."""
+    from torchvision.transforms.v2 import RandAugment
+
+    change = RandAugment()
+    return to_float(torch.stack([change(image) for image in images]))
 
 
 def _mixed(images: Tensor, labels: Tensor, num_classes: int) -> Batch:

@@ -28,9 +28,10 @@ class HardSets:
         scores: ``[n]`` mean cross-entropy over augmented draws; higher is harder.
         hard: ``[n]`` bool.
         easy: ``[n]`` bool, disjoint from ``hard``.
-        hard_pools: Per class what a triplet's hard sample is drawn from; a class too small for
-            a set of its own has everyone's, or none.
-        easy_pools: The same of easy samples.
+        hard_pools: Per class what a triplet's hard sample is drawn from: its own hard images;
+            those of all classes only where it has no image at all.
+        easy_pools: The same of easy samples; a class of one image, which is hard, has those of
+            all classes.
         any_hard: One pool of all hard images, whatever their class.
         any_easy: The same of easy images.
         features: ``[n, d]`` float32, normalised as the loss wants them.
@@ -116,8 +117,8 @@ def assemble(
         scores=sets["scores"],
         hard=hard,
         easy=easy,
-        hard_pools=_pools(hard, data, config.joint),
-        easy_pools=_pools(easy, data, None),
+        hard_pools=_pools(hard, data),
+        easy_pools=_pools(easy, data),
         any_hard=ClassPools.of([hard.nonzero().squeeze(1)]),
         any_easy=ClassPools.of([easy.nonzero().squeeze(1)]),
         features=features,
@@ -129,7 +130,9 @@ def assemble(
 def score(classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int) -> Scores:
     """Return scores under augmentation.
 
-    Less saturated than one clean pass, in which most training images have a loss of 0.
+    Less saturated than one clean pass, in which most training images have a loss of 0. The draws
+    are shifts whatever ``classifier.augmentation`` is, so that ranks depend on the images and not
+    on how far four draws of a stronger one happen to change each of them.
     """
     images = to_float(data.train.images)
     labels = data.train.labels
@@ -199,8 +202,12 @@ def _hardest_first(members: Tensor, scores: Tensor) -> Tensor:
 
 
 def _limits(size: int, joint: JointTraining) -> tuple[int, int]:
-    """Return the least and greatest number of hard images of a class of ``size`` images."""
-    return max(joint.min_hard, round(_LEAST_SHARE * size)), int(_GREATEST_SHARE * size)
+    """Return the least and greatest number of hard images of a class of ``size`` images.
+
+    In a class too small for ``min_hard`` both are its greatest share; any image is at least one.
+    """
+    greatest = max(int(_GREATEST_SHARE * size), min(size, 1))
+    return min(max(joint.min_hard, round(_LEAST_SHARE * size)), greatest), greatest
 
 
 def _guard(
@@ -208,12 +215,11 @@ def _guard(
 ) -> int:
     """Clamp one class's hard set by rank, in place; return 1 if it changed.
 
-    A class too small to hold the least number keeps what the rule says, and its triplets draw
-    from the hard images of all classes. What is trimmed above a set made larger is not easy.
+    What is trimmed above a set made larger is not easy.
     """
     least, greatest = _limits(len(members), joint)
     count = int(hard[members].sum())
-    if greatest < least or least <= count <= greatest:
+    if least <= count <= greatest:
         return 0
     ranked = _hardest_first(members, scores)
     if count > greatest:
@@ -235,15 +241,8 @@ def _fill_easy(members: Tensor, hard: Tensor, easy: Tensor, scores: Tensor) -> N
         easy[rest[len(rest) // 2 :]] = True
 
 
-def _pools(chosen: Tensor, data: DeviceData, joint: JointTraining | None) -> ClassPools:
-    """Return the chosen images by class.
-
-    Where a class has none or, with ``joint``, is too small for a set of its own, everybody's.
-    """
+def _pools(chosen: Tensor, data: DeviceData) -> ClassPools:
+    """Return the chosen images by class; where a class has none, those of all classes."""
     everyone = chosen.nonzero().squeeze(1)
-    pools = []
-    for members in _members(data):
-        least, greatest = _limits(len(members), joint) if joint else (0, 0)
-        own = members[chosen[members]]
-        pools.append(own if len(own) and least <= greatest else everyone)
-    return ClassPools.of(pools)
+    own = [members[chosen[members]] for members in _members(data)]
+    return ClassPools.of([pool if len(pool) else everyone for pool in own])

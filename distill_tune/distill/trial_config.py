@@ -51,9 +51,10 @@ class ClassifierTraining(Config):
     """Decoupled weight decay (AdamW), or L2 (SGD)."""
     shift: float = Field(default=0.125, ge=0, le=0.5)
     """Augmentation A: largest shift as a share of the image side. Mirroring is the data's."""
-    augmentation: Literal["shift", "trivial", "randaugment"] = "shift"
-    """``shift``: A is no more than that; ``trivial``: TrivialAugment (Müller and Hutter, ICCV 2021)
-    before it; ``randaugment``: RandAugment (Cubuk et al., 2020) before it."""
+    augmentation: Literal["shift", "affine", "randaugment"] = "shift"
+    """``shift``: A is no more than that; ``affine``: A also turns (up to 15 degrees), scales (0.85
+    to 1.15) and shears (up to 10 degrees); ``randaugment``: RandAugment (Cubuk et al., 2020), then
+    the shift."""
     cutmix: float = Field(default=0.0, ge=0, le=1)
     """Share of the batches whose images are mixed with each other after A (CutMix, Yun et al.,
     ICCV 2019)."""

@@ -111,16 +111,18 @@ CHANGES: list[dict[str, Any]] = [
     {},
     {"joint": {"batch_norm": "mixed", "feature_norm": "l2"}},
     {"gan": {"mode_seeking": 1.0, "discriminator_steps": 2}},
+    {"classifier": {"augmentation": "affine"}},
 ]
 
 
-@pytest.mark.parametrize("changes", CHANGES, ids=["default", "mixed", "mode-seeking"])
+@pytest.mark.parametrize("changes", CHANGES, ids=["default", "mixed", "mode-seeking", "affine"])
 @pytest.mark.parametrize("pairing", ["class", "any"])
 def test_a_step_never_waits_for_the_device(
     at_joint: Begin, pairing: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joint = {"pairing": pairing, **changes.get("joint", {})}
-    running = at_joint(**{**changes, "joint": joint, "classifier": {"batch_size": 40}})
+    classifier = {"batch_size": 40, **changes.get("classifier", {})}
+    running = at_joint(**{**changes, "joint": joint, "classifier": classifier})
     steps = steps_of_an_epoch(running, monkeypatch)
     assert len(steps) > 1
     assert steps[1:] == [(Counter(), Counter())] * (len(steps) - 1)
