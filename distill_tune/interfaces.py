@@ -114,7 +114,10 @@ class Gan(Protocol):
     def build_discriminator(
         self, *, num_classes: int, channels: int, image_size: int
     ) -> "nn.Module":
-        """Return ``D(x [n, channels, size, size], y [n], class_signal) -> logits [n]``."""
+        """Return ``D(x [n, channels, size, size], y [n], class_signal) -> logits [n]``.
+
+        With several labels for each image, ``y [n, m]``, the logits are ``[n, m]``.
+        """
 
 
 class TrialObserver(Protocol):

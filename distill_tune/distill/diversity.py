@@ -5,6 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from distill_tune.distill.data import ClassPools
+
+_MOST_OF_CLASS = 100
+
 
 def within_class_distance(features: Tensor, labels: Tensor) -> float:
     """Return the mean over classes of the mean distance of two members; 0 without pairs."""
@@ -14,6 +18,25 @@ def within_class_distance(features: Tensor, labels: Tensor) -> float:
         if len(members) > 1:
             means.append(torch.nn.functional.pdist(members).mean())
     return torch.stack(means).mean().item() if means else 0.0
+
+
+def class_spreads(images: Tensor, pools: ClassPools) -> Tensor:
+    """Return the mean absolute difference of two images of each class; 0 for a lone one.
+
+    Args:
+        images: ``[n, channels, size, size]`` uint8.
+        pools: Their places by class; the first hundred of each are compared.
+
+    Returns:
+        ``[num_classes]`` float32, in units of images in [-1, 1].
+    """
+    spreads = []
+    for row, count in zip(pools.indices, pools.counts.tolist(), strict=True):
+        members = images[row[: min(count, _MOST_OF_CLASS)]].flatten(1).float() / 127.5
+        num_pairs = len(members) * (len(members) - 1) / 2
+        total = torch.nn.functional.pdist(members, p=1).sum()
+        spreads.append(total / max(num_pairs, 1) / members.shape[1])
+    return torch.stack(spreads)
 
 
 def effective_rank(features: Tensor) -> float:

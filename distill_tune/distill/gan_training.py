@@ -1,6 +1,7 @@
 """The GAN's steps: stage 2 (warm-up, then with the triplet loss) and its share of stage 3."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -9,18 +10,16 @@ from torch import Tensor, nn
 from distill_tune.distill.augmentation import GanAugmentation, to_float
 from distill_tune.distill.classifier import set_lr
 from distill_tune.distill.data import DeviceData
+from distill_tune.distill.diversity import class_spreads
 from distill_tune.distill.evaluation import ensure_training
 from distill_tune.distill.execution import Execution
+from distill_tune.distill.gan_terms import in_pairs, other_labels, sameness, weighted_hinge
 from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,
     lecam_penalty,
-    margin_and_unit,
-    mode_seeking_loss,
-    normalise,
-    triplet_loss,
+    mismatch_hinge,
 )
-from distill_tune.distill.pairing import pair
 from distill_tune.distill.state import Gan, TrialState
 from distill_tune.distill.streams import Purpose, integers, normal, stream, uniform
 from distill_tune.distill.trial_config import TrialConfig
@@ -68,9 +67,13 @@ class GanTrainer:
         gan = self.config.gan
         return GanAugmentation(gan.shift, gan.cutout, gan.color)
 
+    @cached_property
+    def _spreads(self) -> Tensor:
+        return class_spreads(self.data.train.images, self.data.by_class)
+
     def class_signal(self) -> float:
         """Return how much of the class the networks see now, in [0, 1]."""
-        ramp = self.config.gan.class_ramp * self.config.gan.warmup_limit
+        ramp = self.config.gan.class_ramp_steps
         return 1.0 if ramp == 0 else min(1.0, self.state.gan.step / ramp)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
@@ -136,11 +139,18 @@ class GanTrainer:
                 self._augment(fake, gan.step, repeat, "fake"),
             ]
         )
-        logits = self.run(gan.discriminator, images, torch.cat([labels, latent.labels]))
-        real_logits, fake_logits = logits.chunk(2)
-        loss = discriminator_hinge(real_logits, fake_logits) + self._lecam(
-            gan, real_logits, fake_logits
-        )
+        asked = torch.cat([labels, latent.labels])
+        mismatch = self.config.gan.mismatch
+        if mismatch > 0:
+            draw = stream(self.config.seed, "mismatch", gan.step, repeat, device=asked.device)
+            wrong = other_labels(asked, self.data.num_classes, draw)
+            asked = torch.stack([asked, wrong], dim=1)
+        logits = self.run(gan.discriminator, images, asked).view(len(asked), -1)
+        real_logits, fake_logits = logits[:, 0].chunk(2)
+        loss = discriminator_hinge(real_logits, fake_logits)
+        loss = loss + self._lecam(gan, real_logits, fake_logits)
+        if mismatch > 0:
+            loss = loss + mismatch * self.class_signal() * mismatch_hinge(logits[: len(real), 1])
         gan.discriminator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gan.discriminator_optimizer.step()
@@ -159,6 +169,9 @@ class GanTrainer:
     def _generator_step(self, triplet_weight: float) -> GanLosses:
         gan = self.state.gan
         latent = self.latent("z", self.config.gan.batch_size, gan.step, -1)
+        mode_seeking = self.config.gan.mode_seeking
+        if mode_seeking > 0:
+            latent = latent._replace(labels=in_pairs(latent.labels))
         fake = self.run(gan.generator, *latent)
         gan.discriminator.requires_grad_(requires_grad=False)
         augmented = self._augment(fake, gan.step, "generator")
@@ -171,8 +184,8 @@ class GanTrainer:
             hinge = self.triplet_hinge(fake, latent.labels, gan.step)
             triplet, active = hinge.mean(), (hinge.detach() > 0).float().mean()
             loss = loss + triplet_weight * triplet
-        if self.config.gan.mode_seeking > 0:
-            loss = loss + self.config.gan.mode_seeking * self._mode_seeking(latent, fake)
+        if mode_seeking > 0:
+            loss = loss + mode_seeking * sameness(fake, latent.labels, self._spreads)
         gan.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gan.generator_optimizer.step()
@@ -191,33 +204,8 @@ class GanTrainer:
         """
         sets, joint = self.state.sets, self.config.joint
         assert sets is not None, "the triplet loss needs labelled images"  # noqa: S101
-        with torch.autocast(fake.device.type, enabled=False):
-            features = self.state.snapshot.features(fake.float())
-            anchors = normalise(features, joint.feature_norm)
-            generator = stream(self.config.seed, "pairing", step, device=fake.device)
-            pairs = pair(anchors, labels, sets, joint.pairing, generator)
-            margin, unit = margin_and_unit(
-                joint.margin,
-                scale=sets.scale,
-                feature_norm=joint.feature_norm,
-                margin_unit=joint.margin_unit,
-            )
-            hinge = triplet_loss(
-                anchors,
-                sets.features[pairs.hard],
-                sets.features[pairs.easy],
-                margin=margin,
-                unit=unit,
-            )
-        return hinge * pairs.weights
-
-    def _mode_seeking(self, latent: Latent, fake: Tensor) -> Tensor:
-        generator = stream(
-            self.config.seed, "mode-seeking", self.state.gan.step, device=fake.device
-        )
-        other_z = normal(tuple(latent.z.shape), generator)
-        others = self.run(self.state.gan.generator, other_z, latent.labels)
-        return mode_seeking_loss(fake, others, latent.z, other_z)
+        draw = stream(self.config.seed, "pairing", step, device=fake.device)
+        return weighted_hinge(self.state.snapshot, sets, joint, (fake, labels), draw)
 
     @torch.no_grad()
     def synthesise(self, latent: Latent) -> Tensor:

@@ -39,6 +39,17 @@ def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
 
 
+def mismatch_hinge(logits: Tensor) -> Tensor:
+    """Return the discriminator's loss on real images with wrong labels: they count as fake.
+
+    Reed et al. 2016, "Generative adversarial text to image synthesis", arXiv:1605.05396, 4.1.
+
+    Args:
+        logits: ``[n]``.
+    """
+    return F.relu(1 + logits).mean()
+
+
 def generator_hinge(fake_logits: Tensor) -> Tensor:
     """Return the generator's side of the hinge loss."""
     return -fake_logits.mean()
@@ -61,21 +72,19 @@ def lecam_penalty(
     )
 
 
-def mode_seeking_loss(images: Tensor, others: Tensor, z: Tensor, other_z: Tensor) -> Tensor:
-    """Return the mode-seeking term (Mao et al., CVPR 2019, arXiv:1903.05628), capped at 1.
+def mode_seeking_loss(images: Tensor, others: Tensor, goals: Tensor) -> Tensor:
+    """Return the mode-seeking term, after Mao et al., CVPR 2019, arXiv:1903.05628.
 
-    ``1 - min(|G(z1, y) - G(z2, y)| / |z1 - z2|, 1)`` in mean absolute differences, so that it
-    is 0 once the images differ as much as their ``z`` do.
+    ``1 - min(|G(z1, y) - G(z2, y)| / goal, 1)`` in mean absolute differences. The goal stands for
+    their ``|z1 - z2|``: the term rests once synthetic images differ as much as real ones do.
 
     Args:
         images: ``G(z1, y)``, ``[n, c, s, s]``.
         others: ``G(z2, y)`` of the same classes.
-        z: ``z1``, ``[n, latent_dim]``.
-        other_z: ``z2``.
+        goals: Mean absolute difference of two real images of each pair's class, ``[n]``.
     """
-    image_distance = (images - others).abs().mean(dim=(1, 2, 3))
-    z_distance = (z - other_z).abs().mean(dim=1).clamp_min(1e-5)
-    return (1 - (image_distance / z_distance).clamp_max(1.0)).mean()
+    distances = (images - others).abs().mean(dim=(1, 2, 3))
+    return (1 - (distances / goals.clamp_min(1e-5)).clamp_max(1.0)).mean()
 
 
 def normalise(features: Tensor, feature_norm: FeatureNorm) -> Tensor:

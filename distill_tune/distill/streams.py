@@ -12,7 +12,7 @@ from torch import Tensor
 
 Purpose = Literal[
     "init", "order", "augmentation", "dropout", "z", "real", "diffaugment", "pairing", "score",
-    "monitor", "synthetic", "synthetic-augmentation", "mode-seeking", "judge",
+    "monitor", "synthetic", "synthetic-augmentation", "judge", "mismatch",
 ]  # fmt: skip
 
 

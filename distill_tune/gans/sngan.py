@@ -1,22 +1,27 @@
-"""SNGAN with a projection discriminator: residual, conditional batch norm, spectral norm.
+"""SNGAN with a projection discriminator: residual generator, conditional batch norm, spectral norm.
 
 Miyato & Koyama, "cGANs with projection discriminator", ICLR 2018, arXiv:1802.05637; residual
-blocks as in Miyato et al. 2018, arXiv:1802.05957, figure 4. Deviations: channels may taper as the
-resolution doubles, ``z`` and the class enter every block, the class part starts at zero.
+blocks as in Miyato et al. 2018, arXiv:1802.05957, figure 4, and a strided discriminator after the
+table 3 there. Deviations: channels may taper as the resolution doubles, ``z`` and the class enter
+every block, the class enters the first map too, and the discriminator's plain one is narrower.
 """
 
-from collections.abc import Callable
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
+from distill_tune.gans.blocks import (
+    ConditionalBatchNorm,
+    DiscriminatorBlock,
+    GeneratorBlock,
+    LightGeneratorBlock,
+    light_discriminator_body,
+    spectrally_normalised,
+)
 from distill_tune.gans.training import GanTraining
-
-Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Sngan(GanTraining):
@@ -29,23 +34,28 @@ class Sngan(GanTraining):
     generator_min_width: int = Field(default=32, ge=4, le=4096)
     """Channels halve at each doubling of the resolution, but not below this."""
     discriminator_width: int = Field(default=64, ge=4, le=4096)
-    """Channels of every discriminator block."""
+    """Channels of the discriminator's blocks."""
+    blocks: Literal["light", "residual"] = "light"
+    """``light``: the generator convolves once before it doubles the resolution, the discriminator
+    is a plain stack of strided convolutions; about half the seconds of a step. ``residual``: as
+    Miyato et al. have them."""
+    class_start: float = Field(default=0.5, ge=0, le=4)
+    """How much the class changes the generator's maps at the start, against ``z``; 0: not at all,
+    and it never enters the first map. Generators that know their classes from the start follow them
+    several times sooner."""
 
     def build_generator(self, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
         """See :class:`distill_tune.interfaces.Gan`."""
-        base, doublings = start_size(image_size)
-        widths = [
-            max(
-                self.generator_width // 2**level,
-                min(self.generator_min_width, self.generator_width),
-            )
-            for level in range(doublings)
-        ]
-        return Generator(self.latent_dim, num_classes, channels, image_size, base, widths)
+        return Generator(self, num_classes, channels, image_size)
 
     def build_discriminator(self, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
         """See :class:`distill_tune.interfaces.Gan`."""
-        return Discriminator(num_classes, channels, image_size, self.discriminator_width)
+        return Discriminator(self, num_classes, channels, image_size)
+
+    def generator_widths(self, doublings: int) -> list[int]:
+        """Return the channels of the generator's blocks."""
+        least = min(self.generator_min_width, self.generator_width)
+        return [max(self.generator_width // 2**level, least) for level in range(doublings)]
 
 
 def start_size(image_size: int) -> tuple[int, int]:
@@ -61,68 +71,36 @@ def start_size(image_size: int) -> tuple[int, int]:
     return base, doublings
 
 
-class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose scale and shift come from ``z`` and, from zero on, from the class."""
-
-    def __init__(self, width: int, latent_dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(width, affine=False)
-        self.from_z = nn.Linear(latent_dim, 2 * width, bias=False)
-        self.from_class = nn.Embedding(num_classes, 2 * width)
-        nn.init.normal_(self.from_z.weight, std=0.05)
-        nn.init.zeros_(self.from_class.weight)
-
-    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
-        change = self.from_z(z) + class_signal * self.from_class(labels)
-        scale, shift = change[:, :, None, None].chunk(2, dim=1)
-        result: Tensor = self.norm(maps) * (1 + scale) + shift
-        return result
-
-
-class GeneratorBlock(nn.Module):
-    """A residual block that doubles the resolution."""
-
-    def __init__(self, width_in: int, width: int, latent_dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.norm1 = ConditionalBatchNorm(width_in, latent_dim, num_classes)
-        self.norm2 = ConditionalBatchNorm(width, latent_dim, num_classes)
-        self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.skip = nn.Conv2d(width_in, width, 1)
-
-    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
-        hidden = F.relu(self.norm1(maps, z, labels, class_signal))
-        hidden = self.conv1(double(hidden))
-        hidden = self.conv2(F.relu(self.norm2(hidden, z, labels, class_signal)))
-        result: Tensor = hidden + double(self.skip(maps))
-        return result
-
-
 class Generator(nn.Module):
     """``z [n, latent_dim]``, ``labels [n]`` -> images ``[n, channels, size, size]`` in [-1, 1]."""
 
-    def __init__(
-        self,
-        latent_dim: int,
-        num_classes: int,
-        channels: int,
-        image_size: int,
-        base: int,
-        widths: list[int],
-    ) -> None:
+    def __init__(self, gan: Sngan, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__()
         self.image_size = image_size
-        self.base = base
-        self.stem = nn.Linear(latent_dim, widths[0] * base**2)
+        self.base, doublings = start_size(image_size)
+        widths = gan.generator_widths(doublings)
+        self.stem = nn.Linear(gan.latent_dim, widths[0] * self.base**2)
+        self.stem_of_class = None
+        if gan.class_start > 0:
+            self.stem_of_class = nn.Embedding(num_classes, widths[0] * self.base**2)
+            # The standard deviation that the stem's default initialisation gives to its maps.
+            nn.init.normal_(self.stem_of_class.weight, std=gan.class_start / 3**0.5)
+        block = LightGeneratorBlock if gan.blocks == "light" else GeneratorBlock
         self.blocks = nn.ModuleList(
-            GeneratorBlock(width_in, width, latent_dim, num_classes)
+            block(width_in, width, gan.latent_dim, num_classes)
             for width_in, width in zip([widths[0], *widths], widths, strict=False)
         )
+        for module in self.modules():
+            if isinstance(module, ConditionalBatchNorm):
+                module.start_class(gan.class_start)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
-        maps = self.stem(z).view(len(z), -1, self.base, self.base)
+        maps = self.stem(z)
+        if self.stem_of_class is not None:
+            maps = maps + class_signal * self.stem_of_class(labels)
+        maps = maps.view(len(z), -1, self.base, self.base)
         for block in self.blocks:
             maps = block(maps, z, labels, class_signal)
         images = torch.tanh(self.to_image(F.relu(self.norm(maps))))
@@ -131,77 +109,35 @@ class Generator(nn.Module):
         return images[:, :, side, side]
 
 
-class _Float32SpectralNorm(_SpectralNorm):
-    """Spectral norm outside autocast: power iteration in bfloat16 misses the norm by a percent."""
-
-    def forward(self, weight: Tensor) -> Tensor:
-        if not torch.is_autocast_enabled(weight.device.type):
-            return super().forward(weight)
-        with torch.autocast(weight.device.type, enabled=False):
-            return super().forward(weight)
-
-
-def spectrally_normalised(layer: Layer) -> Layer:
-    """Give a layer spectral norm that is computed in float32, in place."""
-    spectral_norm(layer)
-    for norm in layer.get_submodule("parametrizations.weight").children():
-        norm.__class__ = _Float32SpectralNorm
-    return layer
-
-
-class DiscriminatorBlock(nn.Module):
-    """A residual block, spectrally normalised, that may halve the resolution."""
-
-    def __init__(self, width_in: int, width: int, *, is_first: bool, halves: bool) -> None:
-        super().__init__()
-        self.is_first = is_first
-        self.conv1 = spectrally_normalised(nn.Conv2d(width_in, width, 3, padding=1))
-        self.conv2 = spectrally_normalised(nn.Conv2d(width, width, 3, padding=1))
-        self.skip = spectrally_normalised(nn.Conv2d(width_in, width, 1))
-        self.resize: Callable[[Tensor], Tensor] = halve if halves else _same
-
-    def forward(self, maps: Tensor) -> Tensor:
-        hidden = self.conv1(maps if self.is_first else F.relu(maps))
-        hidden = self.resize(self.conv2(F.relu(hidden)))
-        return cast("Tensor", hidden + self.skip(self.resize(maps)))
-
-
 class Discriminator(nn.Module):
-    """Images ``[n, channels, size, size]``, ``labels [n]`` -> logits ``[n]``."""
+    """Images ``[n, channels, size, size]``, ``labels [n]`` -> logits ``[n]``.
 
-    def __init__(self, num_classes: int, channels: int, image_size: int, width: int) -> None:
+    With several labels for each image, ``[n, m]``, it gives ``[n, m]`` logits.
+    """
+
+    def __init__(self, gan: Sngan, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__()
-        halvings = max(1, start_size(image_size)[1])
-        self.blocks = nn.Sequential(
-            *(
-                DiscriminatorBlock(
-                    channels if level == 0 else width,
-                    width,
-                    is_first=level == 0,
-                    halves=level < halvings,
+        width, halvings = gan.discriminator_width, start_size(image_size)[1]
+        if gan.blocks == "light":
+            self.blocks = light_discriminator_body(channels, width, halvings)
+        else:
+            self.blocks = nn.Sequential(
+                *(
+                    DiscriminatorBlock(
+                        channels if level == 0 else width,
+                        width,
+                        is_first=level == 0,
+                        halves=level < halvings,
+                    )
+                    for level in range(halvings + 1)
                 )
-                for level in range(halvings + 1)
             )
-        )
         self.to_logit = spectrally_normalised(nn.Linear(width, 1))
         self.of_class = spectrally_normalised(nn.Embedding(num_classes, width))
 
     def forward(self, images: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
         hidden = F.relu(self.blocks(images)).sum(dim=(2, 3))
-        projection = (self.of_class(labels) * hidden).sum(dim=1)
-        logits: Tensor = self.to_logit(hidden).squeeze(1) + class_signal * projection
-        return logits
-
-
-def double(maps: Tensor) -> Tensor:
-    """Double height and width by repetition (its backward is deterministic everywhere)."""
-    return F.interpolate(maps, scale_factor=2, mode="nearest")
-
-
-def halve(maps: Tensor) -> Tensor:
-    """Halve height and width by averaging."""
-    return F.avg_pool2d(maps, 2)
-
-
-def _same(maps: Tensor) -> Tensor:
-    return maps
+        asked = labels.view(len(labels), -1)
+        projections = (self.of_class(asked) * hidden[:, None]).sum(dim=2)
+        logits: Tensor = self.to_logit(hidden) + class_signal * projections
+        return logits.view_as(labels)

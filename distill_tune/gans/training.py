@@ -30,16 +30,19 @@ class GanTraining(Config):
     """Adam's learning rate in stage 2, betas (0, 0.9)."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     """Weight of the old generator in its moving average (less in the first steps)."""
-    class_ramp: float = Field(default=0.2, ge=0, le=1)
-    """Share of the warm-up over which the class signal grows from 0 to 1 (Shahbazi et al.,
-    ICLR 2022: conditioning itself causes collapse where data are few)."""
+    class_ramp_steps: int = Field(default=0, ge=0)
+    """Generator steps over which the class signal grows from 0 to 1 (Shahbazi et al., ICLR 2022:
+    conditioning itself causes collapse where data are few; not seen with small images)."""
+    mismatch: float = Field(default=1.0, ge=0)
+    """Weight of real images with a wrong label among what the discriminator calls fake (Reed et
+    al., ICML 2016): images must not only be real but of the class that was asked for."""
     lecam: float = Field(default=0.3, ge=0)
     """Weight of LeCam regularisation (Tseng et al., CVPR 2021)."""
     lecam_start: int = Field(default=1_000, ge=0)
     """Generator step from which LeCam regularisation acts."""
-    mode_seeking: float = Field(default=0.0, ge=0)
-    """Weight of the mode-seeking term (Mao et al., CVPR 2019): differing ``z`` must give
-    differing images."""
+    mode_seeking: float = Field(default=0.3, ge=0)
+    """Weight of the mode-seeking term (after Mao et al., CVPR 2019): two images of a class with
+    differing ``z`` must differ as much as two real ones do."""
     shift: float = Field(default=1 / 6, ge=0, le=0.5)
     """Largest shift of the GAN's own augmentation, as a share of the image side."""
     cutout: float = Field(default=0.5, ge=0, le=1)

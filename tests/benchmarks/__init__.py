@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, str] = {
     "slots": "slots",
     "start-up": "start_up",
     "quality": "quality",
+    "fidelity": "fidelity",
 }
 """Name on the command line -> module of this folder, in the order in which all are run."""
 

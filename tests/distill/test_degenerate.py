@@ -143,7 +143,7 @@ def test_without_synthetic_images_no_searched_parameter_matters(
 def test_lambda_zero_is_plain_gan_co_training(at_joint: Begin) -> None:
     changes: dict[str, Any] = {
         "joint": {**FRESH, "triplet_weight": 0.0, "epochs": 2},
-        "gan": {"lecam": 0.0},
+        "gan": {"lecam": 0.0, "mismatch": 0.0, "mode_seeking": 0.0},
     }
     plain = at_joint(**changes)
     state, config = plain.state, plain.config

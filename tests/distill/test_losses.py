@@ -16,6 +16,7 @@ from distill_tune.distill.losses import (
     generator_hinge,
     lecam_penalty,
     margin_and_unit,
+    mismatch_hinge,
     mode_seeking_loss,
     normalise,
     triplet_loss,
@@ -153,6 +154,7 @@ def test_the_hinge_losses_by_hand() -> None:
     real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-3.0, 1.0])
     assert discriminator_hinge(real, fake).item() == 0.5 + 1.0
     assert generator_hinge(fake).item() == 1.0
+    assert mismatch_hinge(torch.tensor([2.0, 0.0, -3.0])).item() == pytest.approx(4 / 3)
 
 
 def test_the_lecam_penalty_by_hand() -> None:
@@ -161,10 +163,11 @@ def test_the_lecam_penalty_by_hand() -> None:
     assert penalty.item() == pytest.approx((1.5**2 + 0) / 2 + (1 + 0) / 2)
 
 
-def test_mode_seeking_rewards_difference_and_is_capped() -> None:
-    z, other_z = torch.zeros(3, 5), torch.full((3, 5), 2.0)
-    images = torch.zeros(3, 1, 4, 4)
-    assert mode_seeking_loss(images, images, z, other_z).item() == 1
-    assert mode_seeking_loss(images, images + 1, z, other_z).item() == 0.5
-    assert mode_seeking_loss(images, images + 9, z, other_z).item() == 0
-    assert math.isfinite(mode_seeking_loss(images, images + 1, z, z).item())
+def test_mode_seeking_rewards_difference_up_to_that_of_real_images() -> None:
+    images, goals = torch.zeros(3, 1, 4, 4), torch.full((3,), 2.0)
+    assert mode_seeking_loss(images, images, goals).item() == 1
+    assert mode_seeking_loss(images, images + 1, goals).item() == 0.5
+    assert mode_seeking_loss(images, images + 9, goals).item() == 0
+    unlike = torch.tensor([1.0, 2.0, 4.0])
+    assert mode_seeking_loss(images, images + 1, unlike).item() == pytest.approx((0.5 + 0.75) / 3)
+    assert math.isfinite(mode_seeking_loss(images, images + 1, torch.zeros(3)).item())

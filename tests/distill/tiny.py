@@ -27,7 +27,7 @@ SMALL_GAN = {
     "generator_min_width": 4,
     "discriminator_width": 8,
     "lecam_start": 2,
-    "class_ramp": 0.5,
+    "class_ramp_steps": 2,
 }
 SMALL = {
     "data": {"kind": "digits"},

@@ -89,6 +89,20 @@ def test_without_class_signal_the_class_does_not_matter(kind: str, channels: int
 
 
 @KINDS
+@pytest.mark.parametrize("signal", [0.5, 1.0])
+def test_several_labels_of_an_image_are_each_answered(kind: str, signal: float) -> None:
+    _, discriminator = networks(kind, 1, 16)
+    discriminator.eval()
+    images = torch.randn(6, 1, 16, 16)
+    labels = torch.stack([torch.arange(6) % CLASSES, torch.arange(1, 7) % CLASSES], dim=1)
+    logits = discriminator(images, labels, signal)
+    assert logits.shape == (6, 2)
+    for column in range(2):
+        alone = discriminator(images, labels[:, column], signal)
+        assert torch.allclose(logits[:, column], alone, atol=1e-6)
+
+
+@KINDS
 def test_the_class_signal_is_full_unless_it_is_given(kind: str) -> None:
     generator, discriminator = (network.eval() for network in networks(kind, 1, 8))
     z, labels = latent()

@@ -5,16 +5,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils.flop_counter import FlopCounterMode
 
 from distill_tune.gans import Sngan
-from distill_tune.gans.sngan import (
-    ConditionalBatchNorm,
-    Discriminator,
-    Generator,
-    double,
-    halve,
-    start_size,
-)
+from distill_tune.gans.blocks import ConditionalBatchNorm, double, halve
+from distill_tune.gans.sngan import Discriminator, Generator, start_size
 from distill_tune.interfaces import Gan
 
 
@@ -75,12 +70,67 @@ def test_channels_taper_as_the_resolution_doubles_but_not_below_the_least() -> N
     assert [block.conv2.out_channels for block in narrow.blocks] == [4] * 4  # type: ignore[union-attr]
 
 
-def test_the_class_enters_every_block_and_starts_at_zero() -> None:
-    generator = generator_of(Sngan(generator_width=8), 32)
-    norms = [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm)]
+def norms_of(generator: Generator) -> list[ConditionalBatchNorm]:
+    return [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm)]
+
+
+def test_the_class_enters_every_block_and_may_start_at_zero() -> None:
+    generator = generator_of(Sngan(generator_width=8, class_start=0.0), 32)
+    norms = norms_of(generator)
     assert len(norms) == 2 * len(generator.blocks)
     assert all(bool((norm.from_class.weight == 0).all()) for norm in norms)
     assert all(bool((norm.from_z.weight != 0).any()) for norm in norms)
+    assert generator.stem_of_class is None
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_class_starts_with_a_share_of_what_z_does(share: float) -> None:
+    torch.manual_seed(0)
+    gan = Sngan(generator_width=64, class_start=share)
+    generator = gan.build_generator(num_classes=50, channels=1, image_size=32)
+    assert isinstance(generator, Generator)
+    z = torch.randn(200, gan.latent_dim)
+    assert generator.stem_of_class is not None
+    of_z = generator.stem(z) - generator.stem.bias
+    ratio = generator.stem_of_class.weight.std() / of_z.std()
+    assert ratio.item() == pytest.approx(share, rel=0.05)
+    for norm in norms_of(generator):
+        ratio = norm.from_class.weight.std() / norm.from_z(z).std()
+        assert ratio.item() == pytest.approx(share, rel=0.1)
+
+
+def test_light_blocks_have_the_weights_of_residual_ones_in_the_generator() -> None:
+    light, residual = (
+        generator_of(Sngan(generator_width=8, blocks=blocks), 32)
+        for blocks in ("light", "residual")  # type: ignore[attr-defined]
+    )
+    assert list(light.state_dict()) == list(residual.state_dict())
+    residual.load_state_dict(light.state_dict())
+    z, labels = torch.randn(3, 64), torch.arange(3)
+    assert not torch.allclose(light.eval()(z, labels), residual.eval()(z, labels), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [8, 14, 16, 32])
+def test_light_blocks_take_less_than_two_thirds_of_the_work(size: int) -> None:
+    work = []
+    for blocks in ("light", "residual"):
+        gan = Sngan.model_validate({"blocks": blocks})
+        z, labels = torch.randn(2, 64), torch.arange(2)
+        with FlopCounterMode(display=False) as counter:
+            discriminator_of(gan, size)(generator_of(gan, size)(z, labels), labels)
+        work.append(counter.get_total_flops())
+    assert work[0] < 0.67 * work[1]
+
+
+def test_the_light_discriminator_ends_on_maps_of_the_residual_one() -> None:
+    for size in (4, 8, 14, 32):
+        sides = [
+            discriminator_of(Sngan.model_validate({"blocks": blocks}), size)
+            .blocks(torch.zeros(1, 1, size, size))
+            .shape
+            for blocks in ("light", "residual")
+        ]
+        assert sides[0] == sides[1]
 
 
 def test_conditional_batch_norm_by_hand() -> None:

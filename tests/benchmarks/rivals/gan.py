@@ -12,6 +12,8 @@ from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,
     lecam_penalty,
+    mismatch_hinge,
+    mode_seeking_loss,
     triplet_loss,
 )
 from distill_tune.distill.trial_config import TrialConfig
@@ -46,6 +48,7 @@ class PlainGan:
             gan_batches(config, images, num_steps * self.num_repeats)
         )
         self.real_average = self.fake_average = torch.zeros(())
+        self.spreads = _spreads(images)
         self.num_done = 0
 
     def step(self, *, lr: float, hard: HardSamples | None, margin: float, weight: float) -> None:
@@ -63,9 +66,15 @@ class PlainGan:
         for _ in range(self.num_repeats):
             self._train_discriminator()
         z, labels = self._latent(self.config.batch_size)
+        half, seeking = len(labels) // 2, self.config.mode_seeking
+        if seeking:
+            labels[half : 2 * half] = labels[:half]
         fake = self.generator(z, labels, self._class_signal())
         logits = self.discriminator(self.augment(fake, self.draws), labels, self._class_signal())
         loss = generator_hinge(logits)
+        if seeking:
+            pairs = fake[:half], fake[half : 2 * half]
+            loss = loss + seeking * mode_seeking_loss(*pairs, self.spreads[labels[:half]])
         if hard is not None:
             loss = loss + weight * triplet(fake, labels, hard, margin)
         self.generator_optimizer.zero_grad()
@@ -87,9 +96,12 @@ class PlainGan:
             fake = self.generator(z, fake_labels, self._class_signal())
         images = torch.cat([self.augment(real, self.draws), self.augment(fake, self.draws)])
         labels = torch.cat([real_labels, fake_labels])
-        logits = self.discriminator(images, labels, self._class_signal())
-        real_logits, fake_logits = logits.chunk(2)
+        signal, mismatch = self._class_signal(), self.config.mismatch
+        logits = self.discriminator(images, self._asked(labels), signal).view(len(labels), -1)
+        real_logits, fake_logits = logits[:, 0].chunk(2)
         loss = discriminator_hinge(real_logits, fake_logits)
+        if mismatch:
+            loss = loss + mismatch * signal * mismatch_hinge(logits[: len(real), 1])
         if self.num_done >= self.config.lecam_start:
             loss = loss + self.config.lecam * lecam_penalty(
                 real_logits, fake_logits, self.real_average, self.fake_average
@@ -101,12 +113,28 @@ class PlainGan:
         self.real_average = self.real_average.lerp(real_logits.detach().mean(), share)
         self.fake_average = self.fake_average.lerp(fake_logits.detach().mean(), share)
 
+    def _asked(self, labels: Tensor) -> Tensor:
+        """Return labels, with a wrong one beside each where the discriminator learns of them."""
+        if self.config.mismatch == 0:
+            return labels
+        others = labels + torch.randint(1, self.num_classes, labels.shape)
+        return torch.stack([labels, others % self.num_classes], dim=1)
+
     def _latent(self, count: int) -> tuple[Tensor, Tensor]:
         return torch.randn(count, self.config.latent_dim), torch.randint(self.num_classes, (count,))
 
     def _class_signal(self) -> float:
-        ramp = self.config.class_ramp * self.config.warmup_limit
+        ramp = self.config.class_ramp_steps
         return min(1.0, self.num_done / ramp) if ramp else 1.0
+
+
+def _spreads(images: ImageData) -> Tensor:
+    train, labels = images.train
+    found = []
+    for number in range(images.num_classes):
+        members = train[labels == number][:100].flatten(1).float() / 127.5
+        found.append(torch.nn.functional.pdist(members, p=1).mean() / members.shape[1])
+    return torch.stack(found)
 
 
 def triplet(fake: Tensor, labels: Tensor, samples: HardSamples, margin: float) -> Tensor:

@@ -1,0 +1,141 @@
+"""What the networks of a GAN are made of: norms and blocks of convolutions."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+_Z_STD = 0.05
+_SLOPE = 0.1
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift come from ``z`` and from the class."""
+
+    def __init__(self, width: int, latent_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width, affine=False)
+        self.from_z = nn.Linear(latent_dim, 2 * width, bias=False)
+        self.from_class = nn.Embedding(num_classes, 2 * width)
+        nn.init.normal_(self.from_z.weight, std=_Z_STD)
+        nn.init.zeros_(self.from_class.weight)
+
+    def start_class(self, share: float) -> None:
+        """Let the class change the maps at first by a share of what ``z`` changes; 0: not at all.
+
+        Draws from torch's global random state where the share is above 0.
+        """
+        if share > 0:
+            std = share * _Z_STD * self.from_z.in_features**0.5
+            nn.init.normal_(self.from_class.weight, std=std)
+
+    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+        change = self.from_z(z) + class_signal * self.from_class(labels)
+        scale, shift = change[:, :, None, None].chunk(2, dim=1)
+        result: Tensor = self.norm(maps) * (1 + scale) + shift
+        return result
+
+
+class GeneratorBlock(nn.Module):
+    """A residual block that doubles the resolution."""
+
+    def __init__(self, width_in: int, width: int, latent_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm1 = ConditionalBatchNorm(width_in, latent_dim, num_classes)
+        self.norm2 = ConditionalBatchNorm(width, latent_dim, num_classes)
+        self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.skip = nn.Conv2d(width_in, width, 1)
+
+    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+        hidden = F.relu(self.norm1(maps, z, labels, class_signal))
+        hidden = self.conv1(double(hidden))
+        hidden = self.conv2(F.relu(self.norm2(hidden, z, labels, class_signal)))
+        result: Tensor = hidden + double(self.skip(maps))
+        return result
+
+
+class LightGeneratorBlock(GeneratorBlock):
+    """The same layers with the first convolution before the doubling: a quarter of its work."""
+
+    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+        hidden = self.conv1(F.relu(self.norm1(maps, z, labels, class_signal)))
+        hidden = double(F.relu(self.norm2(hidden, z, labels, class_signal)))
+        result: Tensor = self.conv2(hidden) + double(self.skip(maps))
+        return result
+
+
+class _Float32SpectralNorm(_SpectralNorm):
+    """Spectral norm outside autocast: power iteration in bfloat16 misses the norm by a percent."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(weight.device.type):
+            return super().forward(weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
+
+
+def spectrally_normalised(layer: Layer) -> Layer:
+    """Give a layer spectral norm that is computed in float32, in place."""
+    spectral_norm(layer)
+    for norm in layer.get_submodule("parametrizations.weight").children():
+        norm.__class__ = _Float32SpectralNorm
+    return layer
+
+
+class DiscriminatorBlock(nn.Module):
+    """A residual block, spectrally normalised, that may halve the resolution."""
+
+    def __init__(self, width_in: int, width: int, *, is_first: bool, halves: bool) -> None:
+        super().__init__()
+        self.is_first = is_first
+        self.conv1 = spectrally_normalised(nn.Conv2d(width_in, width, 3, padding=1))
+        self.conv2 = spectrally_normalised(nn.Conv2d(width, width, 3, padding=1))
+        self.skip = spectrally_normalised(nn.Conv2d(width_in, width, 1))
+        self.resize: Callable[[Tensor], Tensor] = halve if halves else _same
+
+    def forward(self, maps: Tensor) -> Tensor:
+        hidden = self.conv1(maps if self.is_first else F.relu(maps))
+        hidden = self.resize(self.conv2(F.relu(hidden)))
+        return cast("Tensor", hidden + self.skip(self.resize(maps)))
+
+
+def light_discriminator_body(channels: int, width: int, halvings: int) -> nn.Sequential:
+    """Return a stack of convolutions that halves the resolution by strides.
+
+    Args:
+        channels: Of the images.
+        width: Of the result; half of it before the last halving.
+        halvings: 1 or more.
+    """
+    widths = [max(1, width // 2)] * halvings + [width]
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1)]
+    layers += [
+        nn.Conv2d(width_in, width_out, 4, stride=2, padding=1)
+        for width_in, width_out in pairwise(widths)
+    ]
+    layers.append(nn.Conv2d(width, width, 3, padding=1))
+    body: list[nn.Module] = []
+    for layer in layers:
+        body += [spectrally_normalised(layer), nn.LeakyReLU(_SLOPE)]
+    return nn.Sequential(*body[:-1])
+
+
+def double(maps: Tensor) -> Tensor:
+    """Double height and width by repetition (its backward is deterministic everywhere)."""
+    return F.interpolate(maps, scale_factor=2, mode="nearest")
+
+
+def halve(maps: Tensor) -> Tensor:
+    """Halve height and width by averaging."""
+    return F.avg_pool2d(maps, 2)
+
+
+def _same(maps: Tensor) -> Tensor:
+    return maps
