@@ -14,10 +14,4 @@ STRONG_AUGMENTATION = Arm(
     role="rival",
     changes={"joint.extra_images": "none", **STRONG},
     unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
-    own_space={
-        "joint.classifier_lr_factor": "loguniform(0.03, 1)",
-        "classifier.augmentation": ["trivial", "randaugment", "shift"],
-        "classifier.label_smoothing": "uniform(0, 0.2)",
-        "classifier.cutmix": "uniform(0, 1)",
-    },
 )
