@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.confirm_log import (
@@ -18,14 +20,16 @@ from distill_tune.confirm_log import (
 )
 from distill_tune.confirmation import Confirmation, confirmation
 from distill_tune.confirmation_view import as_json, markdown
+from distill_tune.datasets import Dataset
 from distill_tune.errors import StudyError
 from distill_tune.evidence import mean_and_spread
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.confirm_plan import Plan
+from distill_tune.search.confirm_plan import Plan, evidence_seeds
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.confirm_workshop import How, Workshop
 from distill_tune.search.journal import Journal
+from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.tune_arms import tune_arms
@@ -62,7 +66,8 @@ def confirm_study(
     """
     plan = study.confirm or Confirm()
     study.data.require_test()
-    _require_same_images(directory, images)
+    drawn = StudyImages(study.data, images)
+    _require_same_images(directory, study.data, drawn)
     candidates = _candidates(study, directory, plan.top)
     tuned = {}
     if plan.tune_arms:
@@ -71,16 +76,34 @@ def confirm_study(
     with ConfirmProgress(console) as progress, directory.lock(), terminate_as_interrupt():
         journal = Journal(directory, lambda event, _: progress.listen(event))
         reading = next_reading(directory.events(), is_again=how.is_again)
-        workshop = Workshop(study, images, journal, progress, how, reading)
-        return _Session(Plan(study, plan, images.digest, tuned), workshop).run(candidates)
+        workshop = Workshop(study, drawn, journal, progress, how, reading)
+        whole = Plan(study, plan, images.digest, _is_redrawing(study, plan, drawn), tuned)
+        return _Session(whole, workshop).run(candidates)
 
 
-def _require_same_images(directory: StudyDirectory, images: ImageData) -> None:
-    for event in directory.events():
-        if event["event"] == "data" and event["digest"] != images.digest:
+def _is_redrawing(study: Study, plan: Confirm, images: StudyImages) -> bool:
+    """Tell whether the seeds have other training images: not if a draw takes all there are."""
+    own = images.of(study.data).train.images
+    return plan.redraw and any(
+        not torch.equal(images.of(study.data.redrawn(seed)).train.images, own)
+        for seed in evidence_seeds(study, plan)
+    )
+
+
+def _require_same_images(directory: StudyDirectory, data: Dataset, images: StudyImages) -> None:
+    """Refuse images that are not those of the search, and of the runs that are recorded."""
+    events = directory.events()
+    expected = [(data, e["digest"], "the search") for e in events if e["event"] == "data"]
+    expected += [
+        (data.model_copy(update={"subset_seed": run.subset_seed}), run.images, run.name)
+        for run in run_records(events)
+        if run.is_redrawn
+    ]
+    for draw, digest, whose in expected:
+        if images.digest(draw) != digest:
             raise StudyError(
-                f"{directory.root}: got other images (digest {images.digest}), "
-                f"expected those of the search (digest {event['digest']})"
+                f"{directory.root}: got other images (digest {images.digest(draw)}), "
+                f"expected those of {whose} (digest {digest})"
             )
 
 
@@ -116,6 +139,7 @@ class _Session:
             version=__version__,
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),
+            is_redrawn=self.plan.is_redrawn,
             reading=self.workshop.reading,
         )
         with self.workshop:
