@@ -87,13 +87,14 @@ class Asked(NamedTuple):
         rival: Name of the arm that the verdict is about; None: the one with the greatest mean.
         is_late: Whether test results were known when that was last changed.
         wants_redraw: Whether the images of every seed were to be drawn anew.
-        is_redrawn: Whether they were; not where the data set has fixed splits.
+        overlap: Share of training images that two seeds then have in common; None where all have
+            the same: nobody wants others, or the data set has fixed splits.
     """
 
     rival: str | None = None
     is_late: bool = False
     wants_redraw: bool = False
-    is_redrawn: bool = False
+    overlap: float | None = None
 
     @property
     def when(self) -> str:
@@ -110,7 +111,7 @@ def asked_for(events: Iterable[Event]) -> Asked:
             rival = plan.get("rival")
             is_late = found.is_late if rival == found.rival else has_results
             redraw = bool(plan.get("redraw", False))
-            found = Asked(rival, is_late, redraw, bool(event.get("is_redrawn", False)))
+            found = Asked(rival, is_late, redraw, event.get("overlap"))
         has_results |= event.get("event") == READING
     return found
 

@@ -79,7 +79,7 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
     log = list(events)
     chosen = {event["backbone"]: event for event in log if event.get("event") == CHOSEN}
     records, asked = run_records(log), asked_for(log)
-    counted = _counted(records, chosen, is_redrawn=asked.is_redrawn)
+    counted = _counted(records, chosen, is_redrawn=asked.overlap is not None)
     runs = {
         backbone: found
         for backbone in chosen

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from distill_tune.confirmation import BackboneEvidence, Confirmation
 
 
+_MUCH = 0.2
+"""Share of training images in common from which on draws are far from independent (Nadeau & Bengio,
+"Inference for the Generalization Error", Machine Learning 52, 2003)."""
+
+
 def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
     """Yield them: how p-values were corrected, which images, failed seeds, untuned controls.
 
@@ -41,12 +46,18 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
 
 def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
     left_out = "so the intervals leave out the variance between such subsets"
+    asked = asked_for(log)
     if found.is_redrawn:
         yield (
             "every seed has training and validation images of its own, the same for all arms; "
             "the test images are the same for all seeds"
         )
-    elif asked_for(log).wants_redraw:
+        if asked.overlap is not None and asked.overlap > _MUCH:
+            yield (
+                f"two seeds have {100 * asked.overlap:.0f} % of their training images in common: "
+                "for images that nobody has seen the intervals are too narrow"
+            )
+    elif asked.wants_redraw:
         yield f"the data set has fixed splits: the same images for every seed, {left_out}"
     else:
         yield f"the same images for every seed (confirm.redraw is off), {left_out}"

@@ -104,9 +104,9 @@ def log(results: Mapping[str, Accuracies], **plan: Any) -> list[Event]:
 
 
 def started(seeds: Sequence[int], **plan: Any) -> Event:
-    is_redrawn = plan.pop("is_redrawn", False)
-    event = {"event": STARTED, "seeds": list(seeds), "reading": 1}
-    return {**event, "is_redrawn": is_redrawn, "plan": {"redraw": is_redrawn, **plan}}
+    overlap = 0.1 if plan.pop("is_redrawn", False) else None
+    event = {"event": STARTED, "seeds": list(seeds), "reading": 1, "overlap": overlap}
+    return {**event, "plan": {"redraw": overlap is not None, **plan}}
 
 
 def found_in(events: list[Event]) -> Confirmation:
@@ -320,6 +320,13 @@ def test_what_the_interval_covers_is_said(is_redrawn: bool, redraw: bool, told: 
     (remark,) = [text for text in found.remarks if "images" in text]
     assert remark.startswith(told)
     assert ("leave out the variance between such subsets" in remark) != is_redrawn
+
+
+def test_subsets_that_have_much_in_common_are_told() -> None:
+    events = log({"resnet50": CLEAR}, is_redrawn=True)
+    events[0]["overlap"] = 0.75
+    told = "two seeds have 75 % of their training images in common: for images that nobody has seen"
+    assert any(text.startswith(told) for text in found_in(events).remarks)
 
 
 def test_the_newest_choice_and_the_newest_configuration_of_an_arm_count() -> None:

@@ -5,8 +5,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.confirm_log import (
@@ -77,17 +75,22 @@ def confirm_study(
         journal = Journal(directory, lambda event, _: progress.listen(event))
         reading = next_reading(directory.events(), is_again=how.is_again)
         workshop = Workshop(study, drawn, journal, progress, how, reading)
-        whole = Plan(study, plan, images.digest, _is_redrawing(study, plan, drawn), tuned)
-        return _Session(whole, workshop).run(candidates)
+        overlap = _overlap(study, plan, drawn)
+        whole = Plan(study, plan, images.digest, overlap is not None, tuned)
+        return _Session(whole, workshop, overlap).run(candidates)
 
 
-def _is_redrawing(study: Study, plan: Confirm, images: StudyImages) -> bool:
-    """Tell whether the seeds have other training images: not if a draw takes all there are."""
-    own = images.of(study.data).train.images
-    return plan.redraw and any(
-        not torch.equal(images.of(study.data.redrawn(seed)).train.images, own)
-        for seed in evidence_seeds(study, plan)
-    )
+def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
+    """Return the mean share of training images that two draws have in common, below 1.
+
+    None where they are not drawn anew for each seed: nobody wants it, or a draw takes all there
+    are. Measured between each seed's draw and the search's: of two draws one is as good as another.
+    """
+    if not plan.redraw:
+        return None
+    shares = [images.overlap(study.data.redrawn(seed)) for seed in evidence_seeds(study, plan)]
+    mean = mean_and_spread(shares)[0]
+    return mean if mean < 1 else None
 
 
 def _require_same_images(directory: StudyDirectory, data: Dataset, images: StudyImages) -> None:
@@ -123,10 +126,17 @@ def _candidates(
 
 @dataclass
 class _Session:
-    """One run of a confirmation."""
+    """One run of a confirmation.
+
+    Attributes:
+        plan: What to train.
+        workshop: Who trains it.
+        overlap: Share of training images that two seeds have in common; None for all.
+    """
 
     plan: Plan
     workshop: Workshop
+    overlap: float | None
 
     @property
     def journal(self) -> Journal:
@@ -139,7 +149,7 @@ class _Session:
             version=__version__,
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),
-            is_redrawn=self.plan.is_redrawn,
+            overlap=self.overlap,
             reading=self.workshop.reading,
         )
         with self.workshop:

@@ -81,6 +81,11 @@ class StudyImages:
         self._digests[data.subset_seed] = images.digest
         return images
 
+    def overlap(self, data: Dataset) -> float:
+        """Return the share of the training images of ``data`` that are among the study's own."""
+        own, others = set(_hashes(self._own.train)), _hashes(self.of(data).train)
+        return sum(one in own for one in others) / len(others)
+
     def digest(self, data: Dataset) -> str:
         """Return the digest of the images that ``data`` draws."""
         if data.subset_seed not in self._digests:
@@ -94,3 +99,7 @@ class StudyImages:
                 del self._placed[next(iter(self._placed))]
             self._placed[data.subset_seed] = ray.put(PlacedImages.of(self.of(data)))
         return self._placed[data.subset_seed]
+
+
+def _hashes(split: Split) -> list[int]:
+    return [hash(image.tobytes()) for image in split.images.numpy()]
