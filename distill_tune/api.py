@@ -119,6 +119,8 @@ def confirm(  # noqa: PLR0913 - the options of the command
     top: int | None = None,
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
+    rival: str | None = None,
+    redraw: bool | None = None,
     tune_arms: bool = False,
     read_test_again: bool = False,
     share_stages: bool = True,
@@ -132,7 +134,12 @@ def confirm(  # noqa: PLR0913 - the options of the command
         top: How many of each backbone's best configurations are trained anew to choose one.
         seeds: Fresh seeds of every arm; an interval needs three.
         arms: Names of what to compare, or ``"all"``; None: as the study says.
-        tune_arms: Give each arm a search of its own, with the budget that the method had.
+        rival: Name of the arm that the verdict is about beside the baseline; None: as the study
+            says, otherwise the arm with the highest mean.
+        redraw: Draw training and validation images anew with every seed, the same for all arms;
+            None: as the study says, by default yes.
+        tune_arms: Give each arm a search of its own, with the budget that the method had, over
+            what the study searches and makes a difference to it.
         read_test_again: Train and test once more what was tested already; the records show it.
         share_stages: As for :func:`search`.
         address: As for :func:`search`.
@@ -143,7 +150,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
         with their 95 % intervals, and a verdict in words. Tables lie in ``confirm/`` of the study.
 
     Raises:
-        InputError: There is no such arm, or there are no test images.
+        InputError: There is no such arm or rival, or there are no test images.
         StudyError: There is no study, no trial of it has a value, or it is in use.
         KeyboardInterrupt: What is recorded stays; the message says how to go on.
     """
@@ -154,7 +161,8 @@ def confirm(  # noqa: PLR0913 - the options of the command
         from distill_tune.search.commands import open_to_confirm
 
         names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
-        asked = {"top": top, "seeds": seeds, "arms": names, "tune_arms": tune_arms or None}
+        asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
+        asked |= {"tune_arms": tune_arms or None}
         opened = open_to_confirm(os.fspath(study), asked)
         console = _console(progress=progress)
         return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)

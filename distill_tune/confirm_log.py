@@ -3,8 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
+from typing import NamedTuple
 
+from distill_tune.interfaces import INFEASIBLE
 from distill_tune.trials import Event
 
 STARTED, ENDED = "confirm_started", "confirm_ended"
@@ -29,6 +31,12 @@ class RunRecord:
             not failed: 1, 2, ...; 0 for ``selection``.
         order: Place of its arm in tables.
         curves: Metric to its value after each epoch of stage 3.
+        is_concerned: Whether anything that was searched makes a difference to its arm.
+        subset_seed: By which its training and validation images were drawn; None: those of the
+            search.
+        images: Digest of these images.
+        chance: Metric to what naming the largest class of the test split gets; empty where that
+            was not read.
     """
 
     name: str
@@ -51,6 +59,61 @@ class RunRecord:
     reading: int
     order: int
     curves: dict[str, list[float]]
+    is_concerned: bool = True
+    subset_seed: int | None = None
+    images: str = ""
+    chance: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_redrawn(self) -> bool:
+        """Whether its images are other ones than those of the search."""
+        return self.subset_seed is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its training failed for reasons that lie in the arm and the seed."""
+        return self.status == "failed" and self.reason in INFEASIBLE
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its training was lost to the machine: it is repeated."""
+        return self.status == "failed" and self.reason not in INFEASIBLE
+
+
+class Asked(NamedTuple):
+    """What a confirmation was asked for last, as far as it is seen in no run.
+
+    Attributes:
+        rival: Name of the arm that the verdict is about; None: the one with the greatest mean.
+        is_late: Whether test results were known when that was last changed.
+        wants_redraw: Whether the images of every seed were to be drawn anew.
+        overlap: Share of training images that two seeds then have in common; None where all have
+            the same: nobody wants others, or the data set has fixed splits.
+    """
+
+    rival: str | None = None
+    is_late: bool = False
+    wants_redraw: bool = False
+    overlap: float | None = None
+
+    @property
+    def when(self) -> str:
+        """When the rival was named, in words."""
+        return "when results were known" if self.is_late else "beforehand"
+
+
+def asked_for(events: Iterable[Event]) -> Asked:
+    """Return what the newest session of a log's confirmation was asked for."""
+    found, has_results = Asked(), False
+    for event in events:
+        if event.get("event") == STARTED:
+            plan = event.get("plan", {})
+            rival = plan.get("rival")
+            is_late = found.is_late if rival == found.rival else has_results
+            redraw = bool(plan.get("redraw", False))
+            found = Asked(rival, is_late, redraw, event.get("overlap"))
+        has_results |= event.get("event") == READING
+    return found
 
 
 def run_records(events: Iterable[Event]) -> list[RunRecord]:
@@ -86,7 +149,12 @@ def next_reading(events: Iterable[Event], *, is_again: bool) -> int:
 
 
 def _record(event: Event) -> RunRecord:
-    fields = {name: event[name] for name in RunRecord.__dataclass_fields__}
+    fields = {
+        name: event[name]
+        for name, one in RunRecord.__dataclass_fields__.items()
+        # Logs of older versions lack what has a default.
+        if name in event or (one.default is MISSING and one.default_factory is MISSING)
+    }
     return RunRecord(**fields | {"seed": int(event["seed"]), "trial": int(event["trial"])})
 
 
@@ -94,7 +162,8 @@ def runs_csv(records: Iterable[RunRecord]) -> str:
     """Return every run as a line, for pandas."""
     runs = list(records)
     tests = list(dict.fromkeys(name for run in runs for name in run.test))
-    columns = ["name", "phase", "backbone", "arm", "trial", "seed", "is_tuned", "status", "reason"]
+    columns = ["name", "phase", "backbone", "arm", "trial", "seed", "subset_seed", "is_tuned"]
+    columns += ["status", "reason"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*columns, "value", *(f"test/{name}" for name in tests), "seconds", "reading"])
@@ -102,6 +171,6 @@ def runs_csv(records: Iterable[RunRecord]) -> str:
         measured = [run.test.get(name, "") for name in tests]
         value = "" if run.value is None else run.value
         seconds = round(sum(run.seconds.values()), 3)
-        cells = [getattr(run, name) for name in columns]
+        cells = ["" if (cell := getattr(run, name)) is None else cell for name in columns]
         writer.writerow([*cells, value, *measured, seconds, run.reading])
     return text.getvalue()

@@ -4,14 +4,18 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from distill_tune.confirmation import ArmEvidence, BackboneEvidence, Confirmation
-from distill_tune.evidence import Gain
+from distill_tune.arm_evidence import ArmEvidence
+from distill_tune.confirmation import BackboneEvidence, Confirmation
+from distill_tune.evidence import Gain, p_words
 from distill_tune.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Rows = list[list[str]]
+
+_BREAKABLE = ("arm", "test", "95 %")
+"""Columns that a narrow terminal may break into lines."""
 
 
 def backbones_rows(found: Confirmation) -> Rows:
@@ -40,24 +44,37 @@ def _title(found: Confirmation, name: str) -> str:
     return next(arm.title for one in found.backbones for arm in one.arms if arm.arm == name)
 
 
+_PROBABILITY = "P(mean gain > 0)"
+_HEAD = ["arm", "test", "gain", "over it", "95 %", "Holm's p", _PROBABILITY, "n", "time"]
+
+
 def arms_rows(one: BackboneEvidence) -> Rows:
     """Return the poster's second table for a backbone: a row for each arm; the head comes first."""
-    head = ["arm", "test", "gain", "over it", "95 %", "P", "n", "time"]
-    return [head, *(_arm_row(arm) for arm in one.arms)]
+    return [_HEAD, *(_arm_row(arm) for arm in one.arms)]
+
+
+def _narrow(rows: Rows) -> Rows:
+    """Return a table of arms as a terminal of 80 columns has room for it."""
+    left_out = _HEAD.index(_PROBABILITY)
+    return [[*row[:left_out], *row[left_out + 1 :]] for row in rows]
 
 
 def _arm_row(arm: ArmEvidence) -> list[str]:
     over = arm.method_over
+    positive = None if over is None else over.p_mean_gain_positive
     time = "-" if math.isnan(arm.seconds) else f"{arm.seconds:.0f}s"
     if arm.gpu_hours > 0:
         time = f"{arm.gpu_hours:.2f} GPU-h"
+    total = len({*arm.accuracies, *arm.failures})
+    failed = f" ({len(arm.failures)} of {total} failed)" if arm.failures else ""
     return [
-        arm.title,
+        f"{arm.title}{failed}",
         _accuracy(arm),
         "" if arm.over_baseline is None else _points(arm.over_baseline.mean),
         "" if over is None else _points(over.mean),
         "" if over is None else _interval(over),
-        "" if over is None or over.probability is None else f"{over.probability:.3f}",
+        "" if arm.adjusted_p is None else p_words(arm.adjusted_p),
+        "" if positive is None else f"{positive:.3f}",
         str(len(arm.accuracies)),
         time,
     ]
@@ -106,7 +123,7 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
     for one in found.backbones:
         yield _table(
             f"{one.backbone} (gain: over the baseline; over it: GAN distillation's)",
-            arms_rows(one),
+            _narrow(arms_rows(one)),
         )
     yield ""
     for one in found.backbones:
@@ -121,6 +138,10 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
 def _table(title: str, rows: Rows) -> "RenderableType":
     head, *body = rows
     table = result_table(title, head, text=head[:1])
+    for column in table.columns:
+        # What is broken is broken between words.
+        column.no_wrap = column.header not in _BREAKABLE
+    table.columns[0].min_width = len("augmentation")
     for row in body:
         table.add_row(*row)
     return table
@@ -150,6 +171,9 @@ def as_json(found: Confirmation) -> dict[str, Any]:
     return {
         "metric": found.metric,
         "num_readings": found.num_readings,
+        "is_redrawn": found.is_redrawn,
+        "num_comparisons": found.num_comparisons,
+        "chance": found.chance,
         "remarks": list(found.remarks),
         "backbones": {
             one.backbone: {
@@ -160,6 +184,7 @@ def as_json(found: Confirmation) -> dict[str, Any]:
                 "confirmed_spread": one.confirmed_spread,
                 "baseline": one.baseline.arm if one.baseline else None,
                 "rival": one.rival.arm if one.rival else None,
+                "rival_choice": one.rival_choice,
                 "effects": {
                     "baseline": one.baseline.effect if one.baseline else None,
                     "rival": one.rival.effect if one.rival else None,
@@ -180,6 +205,7 @@ def _arm_json(arm: ArmEvidence) -> dict[str, Any]:
         "gpu_hours": _number(arm.gpu_hours),
         "accuracies": {str(seed): value for seed, value in arm.accuracies.items()},
         "failures": {str(seed): reason for seed, reason in arm.failures.items()},
+        "lost": {str(seed): reason for seed, reason in arm.lost.items()},
         **{name: _gain_json(found) for name, found in gains.items()},
     }
 

@@ -29,8 +29,9 @@ class Gain(NamedTuple):
         low: Lower end of the mean's 95 % interval: Student's t, from ten pairs on the BCa
             bootstrap (Efron 1987); None with fewer than three pairs.
         high: Upper end.
-        probability: Of the mean gain being above 0, given the differences and no prior
-            knowledge (Student's t); None with fewer than three pairs.
+        p_mean_gain_positive: Probability that the mean gain is above 0, given the differences and
+            no prior knowledge (Student's t): of the mean over endless seeds, not of the next seed.
+            None with fewer than three pairs.
         p_value: Of a two-sided paired t-test; None with fewer than three pairs.
     """
 
@@ -39,7 +40,7 @@ class Gain(NamedTuple):
     spread: float | None = None
     low: float | None = None
     high: float | None = None
-    probability: float | None = None
+    p_mean_gain_positive: float | None = None
     p_value: float | None = None
 
 
@@ -47,7 +48,7 @@ def paired_gain(values: Mapping[int, float], others: Mapping[int, float]) -> Gai
     """Return what ``values`` have over ``others``.
 
     Args:
-        values: Seed to accuracy; a seed that failed is not in it.
+        values: Seed to accuracy; a seed without one is left out.
         others: The same of the other arm.
     """
     differences = [values[seed] - others[seed] for seed in sorted(values) if seed in others]
@@ -71,17 +72,16 @@ def gain(differences: Sequence[float]) -> Gain:
     from scipy.special import stdtr
 
     error = spread / count**0.5
-    probability = float(stdtr(count - 1, mean / error))
+    positive = float(stdtr(count - 1, mean / error))
     low, high = _interval(differences, mean, error)
-    p_value = 2 * min(probability, 1 - probability)
-    return Gain(count, mean, spread, low, high, probability, p_value)
+    return Gain(count, mean, spread, low, high, positive, 2 * min(positive, 1 - positive))
 
 
 def _constant(count: int, mean: float) -> Gain:
     """Return the gain of differences without spread: they are all there is to know."""
     mean = 0.0 if abs(mean) <= 1e-12 else mean
-    probability = 0.5 if mean == 0 else float(mean > 0)
-    return Gain(count, mean, 0.0, mean, mean, probability, float(mean == 0))
+    positive = 0.5 if mean == 0 else float(mean > 0)
+    return Gain(count, mean, 0.0, mean, mean, positive, float(mean == 0))
 
 
 def _interval(differences: Sequence[float], mean: float, error: float) -> tuple[float, float]:
@@ -106,8 +106,11 @@ def _interval(differences: Sequence[float], mean: float, error: float) -> tuple[
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values that may be compared with 0.05 each, though there are several (Holm 1979).
+    """Return p-values that may be compared with 0.05 each, though there are several.
 
+    The chance that any true null hypothesis among them falls below 0.05 is at most 0.05, whatever
+    they have in common (Holm, "A simple sequentially rejective multiple test procedure", Scand. J.
+    Statist. 6, 1979). So it is for one that was chosen for its result, such as the strongest rival.
     None stays None and does not count.
     """
     known = sorted((value, index) for index, value in enumerate(p_values) if value is not None)
@@ -124,7 +127,7 @@ def effect(found: Gain, adjusted_p: float | None) -> Effect:
 
     Args:
         found: The gain.
-        adjusted_p: Its p-value among those of all backbones (:func:`holm`).
+        adjusted_p: Its p-value among those of all arms and backbones (:func:`holm`).
     """
     if found.low is None or found.high is None or adjusted_p is None or adjusted_p >= _ALPHA:
         return "no evidence"
@@ -144,15 +147,17 @@ class Compared(NamedTuple):
     """What the method has over one other arm.
 
     Attributes:
-        what: ``the baseline`` or ``its strongest rival``.
-        title: Of the other arm.
+        what: ``the baseline``, ``its rival`` or ``its strongest rival``.
+        title: Of the other arm; of a rival also how it was chosen.
         gain: Of the method over it.
+        adjusted_p: Of the gain, by :func:`holm`.
         effect: What that shows.
     """
 
     what: str
     title: str
     gain: Gain
+    adjusted_p: float | None
     effect: Effect
 
 
@@ -169,18 +174,25 @@ def verdict(baseline: Compared | None, rival: Compared | None) -> str:
     if not known:
         return "nothing was run that GAN distillation could be compared with"
     clauses = " and ".join(
-        f"{_VERBS[one.effect]} against {one.what} ({one.title}: {gain_words(one.gain)})"
+        f"{_VERBS[one.effect]} against {one.what} ({one.title}: {_gain_words(one)})"
         for one in known
     )
     missing = [what for what, one in (("baseline", baseline), ("rival arm", rival)) if one is None]
     return f"GAN distillation {clauses}" + (f"; no {missing[0]} was run" if missing else "")
 
 
-def gain_words(found: Gain) -> str:
-    """Return a gain in points, such as ``+1.20 points, 95 %: +0.40 to +2.00, n = 5``."""
+def _gain_words(one: Compared) -> str:
+    """Return a gain in points: ``+1.20 points, 95 %: +0.40 to +2.00, Holm's p 0.012, n = 5``."""
+    found = one.gain
     if found.num_pairs == 0:
-        return "no seed on which both succeeded"
+        return "no seed on which both have a value"
     text, count = f"{100 * found.mean:+.2f} points", f"n = {found.num_pairs}"
     if found.low is None or found.high is None:
         return f"{text}, no interval with fewer than three seeds, {count}"
-    return f"{text}, 95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}, {count}"
+    p_value = "" if one.adjusted_p is None else f", Holm's p {p_words(one.adjusted_p)}"
+    return f"{text}, 95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}{p_value}, {count}"
+
+
+def p_words(value: float) -> str:
+    """Return a p-value with three digits, such as ``0.012`` or ``<0.001``."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,50 +1,100 @@
 """What a reader has to know of how a confirmation's numbers came about, in words."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tune.confirm_log import RUN, STARTED, RunRecord
+from distill_tune.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
 from distill_tune.trials import Event
 
 if TYPE_CHECKING:
-    from distill_tune.confirmation import BackboneEvidence
+    from distill_tune.arm_evidence import ArmEvidence
+    from distill_tune.confirmation import BackboneEvidence, Confirmation
 
 
-def remarks(
-    log: list[Event], records: list[RunRecord], backbones: Iterable["BackboneEvidence"]
-) -> Iterator[str]:
-    """Yield them: untuned controls, failed seeds, and every way to have seen the test split twice.
+_MUCH = 0.2
+"""Share of training images in common from which on draws are far from independent (Nadeau & Bengio,
+"Inference for the Generalization Error", Machine Learning 52, 2003)."""
+
+
+def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
+    """Yield them: how p-values were corrected, which images, failed seeds, untuned controls.
+
+    And every way to have seen the test split twice.
 
     Args:
         log: All events.
         records: The finished runs among them.
-        backbones: What they add up to.
+        found: What they add up to.
     """
-    for found in backbones:
-        yield from _of_arms(found)
-        confirmed = {r.trial for r in records if r.backbone == found.backbone and r.test}
+    if found.num_comparisons > 1:
+        yield (
+            f"Holm's p is corrected for {found.num_comparisons} comparisons, the method with every "
+            "arm of every backbone, and so for the choice of the strongest rival (Holm 1979)"
+        )
+    yield from _of_images(log, records, found)
+    for one in found.backbones:
+        yield from _of_arms(one, found.chance)
+        confirmed = {r.trial for r in records if r.backbone == one.backbone and r.test}
         if len(confirmed) > 1:
             yield (
-                f"{found.backbone}: the test split was read for {len(confirmed)} configurations of "
+                f"{one.backbone}: the test split was read for {len(confirmed)} configurations of "
                 "the method; choosing among them by it would make the best too good"
             )
     yield from _late_seeds(log)
     yield from _second_readings(records)
 
 
-def _of_arms(found: "BackboneEvidence") -> Iterator[str]:
-    controls = [arm for arm in found.arms if arm.role in {"baseline", "rival"}]
-    untuned = [arm.title for arm in controls if not arm.is_tuned]
-    if untuned:
-        yield f"{found.backbone}: controls untuned: {'; '.join(untuned)}"
-    for arm in found.arms:
-        if arm.failures:
-            number, total = len(arm.failures), len(arm.failures) + len(arm.accuracies)
-            reasons = ", ".join(sorted(set(arm.failures.values())))
+def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
+    left_out = "so the intervals leave out the variance between such subsets"
+    asked = asked_for(log)
+    if found.is_redrawn:
+        yield (
+            "every seed has training and validation images of its own, the same for all arms; "
+            "the test images are the same for all seeds"
+        )
+        if asked.overlap is not None and asked.overlap > _MUCH:
             yield (
-                f"{found.backbone}, {arm.title}: {number} of {total} seeds failed ({reasons}); "
-                "pairs with them are left out"
+                f"two seeds have {100 * asked.overlap:.0f} % of their training images in common: "
+                "for images that nobody has seen the intervals are too narrow"
             )
+    elif asked.wants_redraw:
+        yield f"the data set has fixed splits: the same images for every seed, {left_out}"
+    else:
+        yield f"the same images for every seed (confirm.redraw is off), {left_out}"
+    others = [
+        run for run in records if run.phase == EVIDENCE and run.is_redrawn != found.is_redrawn
+    ]
+    if others:
+        how = "with the same images for every seed" if found.is_redrawn else "on redrawn images"
+        yield f"{len(others)} earlier runs, {how}, are not counted"
+
+
+def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
+    controls = [arm for arm in one.arms if arm.role in {"baseline", "rival"}]
+    untuned = [arm.title for arm in controls if arm.is_concerned and not arm.is_tuned]
+    if untuned:
+        yield f"{one.backbone}: controls untuned: {'; '.join(untuned)}"
+    unconcerned = [arm.title for arm in controls if not arm.is_concerned]
+    if unconcerned:
+        yield f"{one.backbone}: nothing of what was searched concerns {'; '.join(unconcerned)}"
+    for arm in one.arms:
+        yield from _of_failures(f"{one.backbone}, {arm.title}", arm, chance)
+
+
+def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator[str]:
+    total = len({*arm.accuracies, *arm.failures, *arm.lost})
+    if arm.failures:
+        counted = "pairs with them are left out: no run tells what chance gets"
+        if chance is not None:
+            counted = f"each counts as chance, {100 * chance:.2f}"
+        yield f"{who}: {_share(arm.failures, total)} failed; {counted}"
+    if arm.lost:
+        yield f"{who}: {_share(arm.lost, total)} lost, not counted; the same command repeats them"
+
+
+def _share(reasons: Mapping[int, str], total: int) -> str:
+    listed = ", ".join(sorted(set(reasons.values())))
+    return f"{len(reasons)} of {total} seeds ({listed})"
 
 
 def _late_seeds(log: list[Event]) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Parts of a study beside the procedure: the search, its confirmation, what a trial takes."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from distill_tune.arms import ARMS, METHOD
 from distill_tune.dimensions import Scalar
-from distill_tune.errors import closest
+from distill_tune.errors import InputError, closest
 from distill_tune.interfaces import Config
 
 
@@ -56,8 +57,16 @@ class Confirm(Config):
         "gan_distillation",
     )
     """What is compared; the method itself always is."""
+    rival: str | None = None
+    """The arm that the verdict is about beside the baseline, named before results are known; null:
+    the one with the highest mean then. Either way p-values are corrected for all arms."""
+    redraw: bool = True
+    """Whether training and validation images are drawn anew for every seed, the same for all arms;
+    the test images stay. Makes no difference where the data set has fixed splits."""
     tune_arms: bool = False
-    """Whether each arm gets a search of its own, with the budget that the method had."""
+    """Whether each arm gets a search of its own, with the budget that the method had: of what the
+    study searches, in the same ranges, what makes a difference to the arm, and of nothing else. An
+    arm to which nothing of it does has nothing to tune."""
 
     figures: bool = True
     """Whether a run is added to show what a collapsed generator does, for the figure of it."""
@@ -73,6 +82,28 @@ class Confirm(Config):
         if not set(arms) - {METHOD}:
             raise ValueError(f"expected at least one arm beside {METHOD}")
         return tuple(name for name in ARMS if name in {*arms, METHOD})
+
+    @model_validator(mode="after")
+    def _rival_is_one_of_the_arms(self) -> Self:
+        error = rival_error(self.rival, self.arms, "rival")
+        if error is not None:
+            raise ValueError(error)
+        return self
+
+
+def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputError | None:
+    """Return what is wrong with a rival that is named: it has to be compared, and to be one.
+
+    Args:
+        rival: Its name; None is never wrong.
+        arms: That are compared.
+        where: Who named it, for the message.
+    """
+    rivals = [name for name in arms if ARMS[name].role == "rival"]
+    if rival is None or rival in rivals:
+        return None
+    expected = f"a rival among the arms: {', '.join(rivals) or 'there is none'}"
+    return InputError(where, got=rival, expected=expected, choices=rivals)
 
 
 class Resources(Config):

@@ -1,14 +1,20 @@
 """Arms: each takes a whole configuration to its own, and searches only what matters to it."""
 
-import pytest
+import io
+from pathlib import Path
 
-from distill_tune.arms import ARMS, METHOD
+import pytest
+from rich.console import Console
+
+from distill_tune.arms import ARMS, METHOD, Arm
+from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
 from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.dimensions import Choice
-from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.interfaces import plain
-from distill_tune.search.tune_arms import arm_study
-from distill_tune.space import SearchSpace, parse_dimension
+from distill_tune.records import StudyDirectory
+from distill_tune.search.tune_arms import arm_study, tune_arms
+from distill_tune.space import SearchSpace
 from distill_tune.study import Study
 
 CONFIG = TrialConfig.model_validate(
@@ -37,7 +43,7 @@ space:
 
 
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
-def test_an_arm_changes_what_it_says_and_nothing_else(arm) -> None:  # type: ignore[no-untyped-def]
+def test_an_arm_changes_what_it_says_and_nothing_else(arm: Arm) -> None:
     before, after = plain(CONFIG), plain(arm.config(CONFIG))
     changed = {
         f"{room}.{name}"
@@ -62,8 +68,11 @@ def test_there_is_one_method_and_the_controls_do_without_its_loss() -> None:
             assert joint.triplet_weight == 0.9
 
 
+SEARCHED = STUDY.space.dimensions
+
+
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
-def test_the_space_of_an_arm_makes_a_difference_to_it(arm) -> None:  # type: ignore[no-untyped-def]
+def test_an_arm_searches_what_was_searched_and_concerns_it(arm: Arm) -> None:
     own = arm_study(STUDY, arm)
     if arm.name in {METHOD, "baseline"}:
         assert own is None
@@ -73,17 +82,54 @@ def test_the_space_of_an_arm_makes_a_difference_to_it(arm) -> None:  # type: ign
     again = parse(Study, read_yaml_text(to_yaml(plain(own)), "arm.yaml"))
     assert set(again.space.dimensions) == set(own.space.dimensions)
     assert own.search == STUDY.search
-    searched = set(own.space.dimensions)
-    assert "classifier.weight_decay" in searched
-    assert ("joint.margin" in searched) == (arm.role == "combination")
-    assert not searched & set(arm.changes) - set(arm.own_space)
+    expected = {"classifier.weight_decay"}
+    if arm.name in {"hard_oversampling", "gan_augmentation", "strong_distillation"}:
+        expected.add("joint.synthetic_ratio")
+    if arm.role == "combination":
+        expected.add("joint.margin")
+    assert set(own.space.dimensions) == expected
+    assert all(own.space.dimensions[path] == SEARCHED[path] for path in expected)
 
 
-def test_what_the_study_searches_keeps_its_range_in_an_arm() -> None:
-    own = arm_study(STUDY, ARMS["gan_augmentation"])
-    assert own is not None
-    expected = parse_dimension("space.x", "uniform(0, 1)")
-    assert own.space.dimensions["joint.synthetic_ratio"] == expected
+@pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
+def test_no_arm_searches_what_the_method_did_not(arm: Arm) -> None:
+    four = {"joint.margin": "uniform(0.1, 0.5)", "joint.gan_lr": "loguniform(1e-6, 1e-4)"}
+    four |= {"joint.synthetic_ratio": "uniform(0, 1)", "joint.hard_threshold": "uniform(0.1, 0.5)"}
+    searched = SearchSpace.parse(four).dimensions
+    assert arm.dimensions(searched).items() <= searched.items()
+    # Of the poster's four parameters none makes a difference to these.
+    is_free = arm.name in {"baseline", "equal_steps", "strong_augmentation"}
+    assert bool(arm.dimensions(searched)) != is_free
+
+
+def test_an_arm_with_nothing_to_tune_is_said_to_have_none(tmp_path: Path) -> None:
+    text = to_yaml(plain(STUDY)).replace("classifier.weight_decay", "joint.gan_lr")
+    study = parse(Study, read_yaml_text(text.replace("max: 0.1", "max: 0.01"), "space.yaml"))
+    console = Console(file=io.StringIO(), width=80)
+    images = study.data.load()
+    directory = StudyDirectory(str(tmp_path))
+    names = ("baseline", "equal_steps", METHOD)
+    assert arm_study(study, ARMS["equal_steps"]) is None
+    assert tune_arms(study, directory, images, names, console=console) == {}
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert said == "".join(
+        f"search of {title}: none, since nothing of what was searched concerns it\n"
+        for title in ("Baseline", "Baseline, equal steps")
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_field_of_stage_3_is_known_to_concern_some_arms_or_all() -> None:
+    known = GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS
+    assert len(set(known)) == len(known)
+    concerns_all = {f"joint.{name}" for name in JointTraining.model_fields} - set(known)
+    assert concerns_all == {
+        "joint.epochs",
+        "joint.extra_images",
+        "joint.classifier_lr_factor",
+        "joint.monitor_images",
+    }
 
 
 def test_a_dimension_that_the_arm_fixes_is_not_searched() -> None:
@@ -91,3 +137,4 @@ def test_a_dimension_that_the_arm_fixes_is_not_searched() -> None:
     dimensions = ARMS["hard_oversampling"].dimensions(space.dimensions)
     assert "joint.triplet_weight" not in dimensions
     assert dimensions["joint.refresh"] == Choice((1, 2))
+    assert set(ARMS["gan_augmentation"].dimensions(space.dimensions)) == {"joint.refresh"}

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.confirm_log import READING, RUN
+from distill_tune.confirm_log import READING, RUN, STARTED
 from distill_tune.search.confirm_plan import planned
 from distill_tune.study_parts import Confirm
 
@@ -77,6 +77,16 @@ def test_every_arm_is_trained_with_every_seed_and_read_once(confirmed: Done) -> 
     readings = of_kind(confirmed.events, READING)
     assert Counter(read["run"] for read in readings) == Counter(one["name"] for one in evidence)
     assert confirmed.said["num_readings"] == 15
+    # The images are drawn anew with every seed, and are the same for all arms of one.
+    (begun,) = of_kind(confirmed.events, STARTED)
+    assert 0 < begun["overlap"] < 0.2
+    assert confirmed.said["is_redrawn"]
+    images = {(one["seed"], one["subset_seed"], one["images"]) for one in runs}
+    assert len(images) == len({digest for _, _, digest in images}) == 3 + 3
+    (own,) = of_kind(confirmed.events, "data")
+    assert own["digest"] not in {digest for _, _, digest in images}
+    assert all(one["chance"] == pytest.approx(evidence[0]["chance"]) for one in evidence)
+    assert 0.1 <= evidence[0]["chance"]["accuracy"] < 0.12
     # Each look at the test images is written down before its result is known.
     order = [e.get("run", e.get("name")) for e in confirmed.events if e["event"] in {READING, RUN}]
     for name in {one["name"] for one in evidence}:
@@ -113,7 +123,12 @@ def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> No
     assert said["baseline"] == "equal_steps"
     shown = " ".join(confirmed.shown.split())
     assert said["verdict"] in shown
-    assert "controls untuned" in shown
+    # None of the searched parameters makes a difference to three of the arms.
+    unconcerned = "Baseline; Baseline, equal steps; Strong augmentation"
+    assert f"nothing of what was searched concerns {unconcerned}" in shown
+    assert "controls untuned: GAN augmentation" in shown
+    assert "Holm's p is corrected for 4 comparisons" in shown
+    assert "every seed has training and validation images of its own" in shown
     for path in confirmed.said["paths"]:
         assert Path(path).exists()
         assert f"written: {path}\n" in confirmed.shown
@@ -183,7 +198,10 @@ def test_an_interrupt_says_how_to_go_on(searched: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
-    extra = "confirm: {top: 1, seeds: 2, arms: [equal_steps, gan_augmentation], tune_arms: true}\n"
+    extra = (
+        "confirm: {top: 1, seeds: 2, arms: [equal_steps, gan_augmentation], tune_arms: true, "
+        "rival: gan_augmentation, redraw: false}\n"
+    )
     done = run(
         *write_space(tmp_path, SMALL.replace("num_trials: 3", "num_trials: 2") + extra), "--json"
     )
@@ -191,13 +209,22 @@ def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
     assert said["status"] == "finished"
     found = said["confirmation"]["backbones"]["shufflenet_v2_x0_5"]
     assert set(found["arms"]) == {"equal_steps", "gan_augmentation", "gan_distillation"}
-    assert [arm["is_tuned"] for arm in found["arms"].values()] == [True, True, False]
+    assert [arm["is_tuned"] for arm in found["arms"].values()] == [False, True, False]
+    assert [arm["is_concerned"] for arm in found["arms"].values()] == [False, True, True]
     assert "no interval with fewer than three seeds" in found["verdict"]
-    assert not any("untuned" in text for text in said["confirmation"]["remarks"])
-    folder = tmp_path / "runs/tiny"
-    for arm in ("equal_steps", "gan_augmentation"):
-        tried = {e["trial"] for e in of_kind(read_events(folder / "arms" / arm), "trial_started")}
-        assert len(tried) == 2
+    assert "against its rival (GAN augmentation, named beforehand: " in found["verdict"]
+    remarks = said["confirmation"]["remarks"]
+    assert not any("untuned" in text for text in remarks)
+    expected = "shufflenet_v2_x0_5: nothing of what was searched concerns Baseline, equal steps"
+    assert expected in remarks
+    assert not said["confirmation"]["is_redrawn"]
+    assert any("confirm.redraw is off" in text for text in remarks)
+    # What was searched for the method is searched for the arm that it concerns.
+    arms = tmp_path / "runs/tiny/arms"
+    assert {folder.name for folder in arms.iterdir()} == {"gan_augmentation", ".stages"}
+    started = of_kind(read_events(arms / "gan_augmentation"), "trial_started")
+    assert len({event["trial"] for event in started}) == 2
+    assert set(started[0]["params"]) == {"joint.synthetic_ratio", "joint.gan_lr"}
 
 
 def refused(*arguments: str) -> str:
@@ -217,6 +244,13 @@ def refused(*arguments: str) -> str:
 def test_arms_that_cannot_be_are_refused(arms: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(SMALL)
     assert message in refused(str(tmp_path), "--arms", arms)
+
+
+def test_a_rival_that_is_not_compared_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(SMALL)
+    message = refused(str(tmp_path), "--rival", "hard_oversampling", "--no-redraw")
+    expected = "a rival among the arms: strong_augmentation, gan_augmentation"
+    assert f"--rival: got 'hard_oversampling', expected {expected}" in message
 
 
 def test_a_study_without_results_is_refused(tmp_path: Path) -> None:

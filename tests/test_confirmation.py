@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from distill_tune.arm_evidence import ArmEvidence
 from distill_tune.confirm_log import (
     CHOSEN,
     ENDED,
@@ -20,7 +21,9 @@ from distill_tune.confirm_log import (
     runs_csv,
 )
 from distill_tune.confirmation import BackboneEvidence, Confirmation, confirmation
-from distill_tune.confirmation_view import as_json, confirmation_view, markdown
+from distill_tune.confirmation_view import arms_rows, as_json, confirmation_view, markdown
+from distill_tune.evidence import holm
+from distill_tune.interfaces import INFEASIBLE
 from distill_tune.trials import Event
 
 Accuracies = Mapping[str, Sequence[float | None]]
@@ -71,13 +74,14 @@ def run(
         "reading": 1,
         "order": list(ROLES).index(arm),
         "curves": {},
+        "chance": {} if failed else {"accuracy": 0.2, "balanced_accuracy": 0.1},
     } | fields
 
 
-def log(results: Mapping[str, Accuracies]) -> list[Event]:
+def log(results: Mapping[str, Accuracies], **plan: Any) -> list[Event]:
     count = max(len(values) for arms in results.values() for values in arms.values())
     seeds = list(range(1000, 1000 + count))
-    events: list[Event] = [{"event": STARTED, "seeds": seeds, "reading": 1}]
+    events: list[Event] = [started(seeds, **plan)]
     for backbone, arms in results.items():
         events.append(
             {
@@ -91,17 +95,28 @@ def log(results: Mapping[str, Accuracies]) -> list[Event]:
         )
         for arm, values in arms.items():
             for seed, value in zip(seeds, values, strict=False):
-                events.append(run(backbone, arm, seed, value))
+                subset_seed = seed if plan.get("is_redrawn") else None
+                events.append(run(backbone, arm, seed, value, subset_seed=subset_seed))
                 if value is not None:
                     name = events[-1]["name"]
                     events.append({"event": READING, "run": name, "reading": 1})
     return events
 
 
+def started(seeds: Sequence[int], **plan: Any) -> Event:
+    overlap = 0.1 if plan.pop("is_redrawn", False) else None
+    event = {"event": STARTED, "seeds": list(seeds), "reading": 1, "overlap": overlap}
+    return {**event, "plan": {"redraw": overlap is not None, **plan}}
+
+
 def found_in(events: list[Event]) -> Confirmation:
     found = confirmation(events)
     assert found is not None
     return found
+
+
+def arm_of(found: Confirmation, name: str) -> ArmEvidence:
+    return next(arm for arm in found.backbones[0].arms if arm.arm == name)
 
 
 def only(results: Accuracies) -> BackboneEvidence:
@@ -115,7 +130,10 @@ def test_a_clear_gain_helps_against_the_strictest_baseline_and_the_strongest_riv
     assert one.rival is not None
     assert (one.baseline.arm, one.rival.arm) == ("equal_steps", "gan_augmentation")
     assert one.verdict.startswith("GAN distillation helps against the baseline")
-    assert "and helps against its strongest rival (GAN augmentation: " in one.verdict
+    assert (
+        "and helps against its strongest rival (GAN augmentation, the highest mean of 2: "
+        in one.verdict
+    )
     assert one.baseline.method_over is not None
     assert one.baseline.method_over.mean == pytest.approx(0.0408)
     assert one.confirmed_value == pytest.approx(0.6)
@@ -146,33 +164,169 @@ def test_two_seeds_have_no_interval_whatever_the_gain() -> None:
     assert all(arm.method_over.low is None for arm in one.arms if arm.method_over)
 
 
-def test_a_failed_seed_leaves_its_pair_out_and_is_told() -> None:
+def test_a_seed_that_failed_counts_as_chance_against_its_arm() -> None:
     results = dict(CLEAR) | {"gan_augmentation": [0.70, None, 0.70, 0.70, 0.70]}
-    events = log({"resnet50": results})
-    found = found_in(events)
-    rival = next(arm for arm in found.backbones[0].arms if arm.arm == "gan_augmentation")
+    found = found_in(log({"resnet50": results}))
+    rival = arm_of(found, "gan_augmentation")
     assert rival.failures == {1001: "diverged"}
+    assert rival.accuracies == {1000: 0.7, 1001: 0.2, 1002: 0.7, 1003: 0.7, 1004: 0.7}
+    assert rival.mean == pytest.approx(0.6)
     assert rival.method_over is not None
-    assert rival.method_over.num_pairs == 4
-    assert rival.method_over.mean == pytest.approx((0.751 + 0.762 + 0.744 + 0.779) / 4 - 0.70)
-    assert any("1 of 5 seeds failed (diverged)" in text for text in found.remarks)
+    assert rival.method_over.num_pairs == 5
+    assert rival.method_over.mean == pytest.approx(0.7608 - 0.6)
+    assert found.chance == 0.2
+    (told,) = [text for text in found.remarks if "GAN augmentation" in text and "failed" in text]
+    assert "1 of 5 seeds (diverged) failed; each counts as chance, 20.00" in told
     assert found.num_readings == len(CLEAR) * 5 - 1
+    (title,) = [row[0] for row in arms_rows(found.backbones[0]) if "failed" in row[0]]
+    assert title == "GAN augmentation (1 of 5 failed)"
 
 
-def test_a_gain_that_one_backbone_alone_would_show_needs_more_among_three() -> None:
+def test_a_seed_on_which_the_method_failed_counts_against_the_method() -> None:
+    method = CLEAR["gan_distillation"]
+    results = dict(CLEAR) | {"gan_distillation": [*method[:4], None]}
+    before, after = only(CLEAR), only(results)
+    assert before.baseline is not None
+    assert after.baseline is not None
+    assert before.baseline.method_over is not None
+    assert after.baseline.method_over is not None
+    lost = (0.779 - 0.2) / 5
+    assert after.baseline.method_over.mean == pytest.approx(before.baseline.method_over.mean - lost)
+    assert before.verdict.startswith("GAN distillation helps")
+    assert after.verdict.startswith("GAN distillation is not shown to help")
+
+
+def test_chance_is_that_of_the_metric_that_is_compared() -> None:
+    events = log({"resnet50": dict(CLEAR) | {"equal_steps": [0.7, None, 0.7, 0.7, 0.7]}})
+    for event in events:
+        if event["event"] == CHOSEN:
+            event["metric"] = "val/balanced_accuracy"
+    assert arm_of(found_in(events), "equal_steps").accuracies[1001] == 0.1
+
+
+@pytest.mark.parametrize("reason", ["worker_lost", "error"])
+def test_a_run_that_was_lost_to_the_machine_does_not_count(reason: str) -> None:
+    events = log({"resnet50": CLEAR})
+    for event in events:
+        if event.get("arm") == "equal_steps" and event["seed"] == 1002:
+            event |= {"status": "failed", "reason": reason, "test": {}, "chance": {}}
+    found = found_in(events)
+    arm = arm_of(found, "equal_steps")
+    assert (arm.failures, arm.lost) == ({}, {1002: reason})
+    assert 1002 not in arm.accuracies
+    assert arm.method_over is not None
+    assert arm.method_over.num_pairs == 4
+    assert any(f"1 of 5 seeds ({reason}) lost, not counted" in text for text in found.remarks)
+
+
+@pytest.mark.parametrize("reason", sorted(INFEASIBLE))
+def test_what_lies_in_an_arm_counts_against_it(reason: str) -> None:
+    events = log({"resnet50": {"gan_distillation": [0.8], "equal_steps": [None]}})
+    events[-1]["reason"] = reason
+    assert arm_of(found_in(events), "equal_steps").accuracies == {1000: 0.2}
+
+
+def test_a_log_that_does_not_tell_chance_leaves_failed_seeds_out() -> None:
+    events = log({"resnet50": dict(CLEAR) | {"equal_steps": [0.7, None, 0.7, 0.7, 0.7]}})
+    for event in events:
+        event.pop("chance", None)
+    found = found_in(events)
+    assert set(arm_of(found, "equal_steps").accuracies) == {1000, 1002, 1003, 1004}
+    assert any("pairs with them are left out" in text for text in found.remarks)
+
+
+def test_all_arms_of_all_backbones_are_one_family() -> None:
+    results = {"resnet50": CLEAR, "alexnet": dict(CLEAR) | {"equal_steps": BASE}}
+    found = found_in(log(results))
+    arms = [arm for one in found.backbones for arm in one.arms if arm.method_over is not None]
+    assert len(arms) == found.num_comparisons == 8
+    p_values = [arm.method_over.p_value for arm in arms if arm.method_over is not None]
+    assert [arm.adjusted_p for arm in arms] == pytest.approx(holm(p_values))
+    assert any("corrected for 8 comparisons" in text for text in found.remarks)
+
+
+def test_a_gain_that_one_comparison_alone_would_show_needs_more_among_several() -> None:
     differences = [0.01, 0.03, 0.02, 0.004, 0.02]
     better = [base + one for base, one in zip(BASE, differences, strict=True)]
-    weak = {"equal_steps": BASE, "gan_distillation": better}
-    noise = {"equal_steps": BASE, "gan_distillation": [0.71, 0.71, 0.70, 0.70, 0.74]}
-    alone = found_in(log({"resnet50": weak})).backbones[0]
-    assert alone.verdict.startswith("GAN distillation helps against the baseline")
-    among = found_in(log({"resnet50": weak, "alexnet": noise, "densenet121": noise}))
-    adjusted = {one.backbone: one.arms[0].adjusted_p for one in among.backbones}
-    assert alone.arms[0].adjusted_p is not None
-    assert adjusted["resnet50"] == pytest.approx(3 * alone.arms[0].adjusted_p)
-    assert among.backbones[0].verdict.startswith("GAN distillation helps") == (
-        3 * alone.arms[0].adjusted_p < 0.05
+    noisy = [base + one for base, one in zip(better, [-0.01, 0.01, 0, 0.02, -0.02], strict=True)]
+    alone = {"equal_steps": BASE, "gan_distillation": better}
+    (single,) = found_in(log({"resnet50": alone})).backbones
+    assert single.verdict.startswith("GAN distillation helps against the baseline")
+    p_value = single.arms[0].adjusted_p
+    assert p_value is not None
+    assert 0.05 / 3 < p_value < 0.05
+    # Two more arms of the same backbone, or two more backbones: three comparisons either way.
+    more_arms = alone | {"hard_oversampling": noisy, "gan_augmentation": noisy}
+    arms = found_in(log({"resnet50": more_arms}))
+    more_backbones = {"equal_steps": noisy, "gan_distillation": better}
+    backbones = found_in(
+        log({"resnet50": alone, "alexnet": more_backbones, "densenet121": more_backbones})
     )
+    for found in (arms, backbones):
+        assert found.num_comparisons == 3
+        assert found.backbones[0].arms[0].adjusted_p == pytest.approx(3 * p_value)
+        assert found.backbones[0].verdict.startswith("GAN distillation is not shown to help")
+
+
+def test_a_rival_that_was_named_is_the_rival_however_it_does() -> None:
+    events = log({"resnet50": CLEAR}, rival="hard_oversampling")
+    (one,) = found_in(events).backbones
+    assert one.rival is not None
+    assert one.rival.arm == "hard_oversampling"
+    assert "against its rival (Hard oversampling, named beforehand: " in one.verdict
+    # Its p-value is the same as if it had not been named: the whole family is corrected.
+    assert (
+        one.rival.adjusted_p == arm_of(found_in(log({"resnet50": CLEAR})), one.rival.arm).adjusted_p
+    )
+    late = [*log({"resnet50": CLEAR}), started(range(1000, 1005), rival="hard_oversampling")]
+    assert (
+        "(Hard oversampling, named when results were known: " in found_in(late).backbones[0].verdict
+    )
+    kept = [*events, started(range(1000, 1005), rival="hard_oversampling")]
+    assert "named beforehand" in found_in(kept).backbones[0].verdict
+
+
+def test_runs_on_redrawn_images_are_never_paired_with_others() -> None:
+    fixed = log({"resnet50": CLEAR})
+    begun = started(range(1000, 1005), is_redrawn=True)
+    assert not found_in([*fixed, begun]).is_redrawn
+    redrawn = [
+        run("resnet50", arm, 1000, accuracy, subset_seed=1000, key="other", name=f"{arm}-redrawn")
+        for arm, accuracy in (("gan_distillation", 0.5), ("equal_steps", 0.6))
+    ]
+    found = found_in([*fixed, begun, *redrawn])
+    assert found.is_redrawn
+    assert {arm.arm: arm.accuracies for arm in found.backbones[0].arms} == {
+        "gan_distillation": {1000: 0.5},
+        "equal_steps": {1000: 0.6},
+    }
+    assert "30 earlier runs, with the same images for every seed, are not counted" in found.remarks
+    back = found_in([*fixed, begun, *redrawn, started(range(1000, 1005))])
+    assert not back.is_redrawn
+    assert len(back.backbones[0].arms) == 6
+    assert "2 earlier runs, on redrawn images, are not counted" in back.remarks
+
+
+@pytest.mark.parametrize(
+    ("is_redrawn", "redraw", "told"),
+    [
+        (True, True, "every seed has training and validation images of its own, the same for all "),
+        (False, True, "the data set has fixed splits: the same images for every seed, so the "),
+        (False, False, "the same images for every seed (confirm.redraw is off), so the intervals "),
+    ],
+)
+def test_what_the_interval_covers_is_said(is_redrawn: bool, redraw: bool, told: str) -> None:
+    found = found_in(log({"resnet50": CLEAR}, is_redrawn=is_redrawn, redraw=redraw))
+    (remark,) = [text for text in found.remarks if "images" in text]
+    assert remark.startswith(told)
+    assert ("leave out the variance between such subsets" in remark) != is_redrawn
+
+
+def test_subsets_that_have_much_in_common_are_told() -> None:
+    events = log({"resnet50": CLEAR}, is_redrawn=True)
+    events[0]["overlap"] = 0.75
+    told = "two seeds have 75 % of their training images in common: for images that nobody has seen"
+    assert any(text.startswith(told) for text in found_in(events).remarks)
 
 
 def test_the_newest_choice_and_the_newest_configuration_of_an_arm_count() -> None:
@@ -226,6 +380,18 @@ def test_an_interrupted_repetition_goes_on_and_a_finished_one_is_followed_by_ano
     assert next_reading([*again, {"event": ENDED, "reading": 2}], is_again=True) == 3
 
 
+def test_an_arm_that_nothing_searched_concerns_is_not_untuned() -> None:
+    events = log({"resnet50": CLEAR})
+    for event in events:
+        if event.get("arm") in {"baseline", "equal_steps"}:
+            event["is_concerned"] = False
+    remarks = found_in(events).remarks
+    (untuned,) = [text for text in remarks if "untuned" in text]
+    assert untuned == "resnet50: controls untuned: Hard oversampling; GAN augmentation"
+    expected = "resnet50: nothing of what was searched concerns Baseline; Baseline, equal steps"
+    assert expected in remarks
+
+
 def test_untuned_controls_are_named() -> None:
     events = log({"resnet50": CLEAR})
     for event in events:
@@ -256,10 +422,19 @@ def test_tables_json_and_csv_say_the_same() -> None:
         assert "+4.08" in text
         assert "helps" in text
         assert "65.00 in the search -> 60.00" in text
+        assert "Holm's p" in text
+    assert "P(mean gain > 0)" in markdown(found)
     assert max(map(len, shown.splitlines())) <= 80
+    # Nothing is cut off, and words stay whole.
+    assert shown.count("30s") == 12
+    assert shown.count("augmentation") == 8
     data = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert data["backbones"]["alexnet"]["arms"]["gan_distillation"]["mean"] == pytest.approx(0.7608)
     assert data["backbones"]["alexnet"]["rival"] == "gan_augmentation"
+    assert data["backbones"]["alexnet"]["rival_choice"] == "the highest mean of 2"
+    over = data["backbones"]["alexnet"]["arms"]["gan_augmentation"]["method_over"]
+    assert over["p_mean_gain_positive"] > 0.99
+    assert "probability" not in over
     assert data["backbones"]["alexnet"]["effects"] == {"baseline": "helps", "rival": "helps"}
     rows = list(csv.DictReader(io.StringIO(runs_csv(run_records(events)))))
     assert len(rows) == 60

@@ -26,7 +26,7 @@ LAYERS = (
     ("object_store",),
     ("storage",),
     ("tables", "mirror", "event_log", "packing", "fold", "confirm_log", "estimate"),
-    ("remarks",),
+    ("remarks", "arm_evidence"),
     ("confirmation",),
     ("records",),
     ("backbones", "gans", "datasets", "checkpoints"),
@@ -92,6 +92,7 @@ TORCH_FREE |= {
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
 TORCH_FREE |= {"keywords", "results", "event_lines", "watch", "dashboard", "warm_start"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
+TORCH_FREE |= {"arm_evidence"}
 TORCH_FREE |= {"estimate"}
 
 

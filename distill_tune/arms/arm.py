@@ -1,4 +1,4 @@
-"""What an arm is: a change of a trial's configuration, and what may be searched of it."""
+"""What an arm is: a change of a trial's configuration, and what of it makes a difference."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from distill_tune.dimensions import Dimension
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import plain
-from distill_tune.space import SearchSpace, apply
+from distill_tune.space import apply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,8 @@ class Arm:
         role: ``method`` is what is to be shown to help, ``baseline`` what it is to improve on,
             ``rival`` what else might have; ``combination`` is the method with something more,
             ``demonstration`` the method made to fail.
-        changes: Dotted path of a trial -> the arm's own value.
+        changes: Dotted path of a trial -> the arm's own value: what makes it this arm.
         unused: Fields, or rooms that end in a dot, that make no difference to the arm.
-        own_space: What is searched of it by ``--tune-arms`` beside the study's dimensions that
-            make a difference, as in a YAML file.
         is_stage_one_only: Whether it ends with the classifier's first training.
     """
 
@@ -31,7 +29,6 @@ class Arm:
     role: str
     changes: Mapping[str, object] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
-    own_space: Mapping[str, object] = field(default_factory=dict)
     is_stage_one_only: bool = False
 
     def config(self, method: TrialConfig) -> TrialConfig:
@@ -39,14 +36,16 @@ class Arm:
         return TrialConfig.model_validate(apply(plain(method), self.changes))
 
     def dimensions(self, searched: Mapping[str, Dimension]) -> dict[str, Dimension]:
-        """Return what ``--tune-arms`` searches: what makes a difference to the arm.
+        """Return what ``--tune-arms`` searches: all that the method searched, where it matters.
+
+        An arm gets the method's dimensions, each with the method's range, and no other: what is
+        searched for one arm is searched for all. Left out are those that make no difference to it
+        and those that it fixes.
 
         Args:
             searched: The study's dimensions.
         """
-        own = SearchSpace.parse(dict(self.own_space)).dimensions
-        shared = {path: dim for path, dim in searched.items() if self._uses(path)}
-        return {**own, **shared}
+        return {path: dim for path, dim in searched.items() if self._uses(path)}
 
     def _uses(self, path: str) -> bool:
         return path not in self.changes and not _is_below(path, self.unused)
@@ -66,6 +65,9 @@ GAN_FIELDS = (
     "joint.triplet_weight",
     "joint.collapse_policy",
     "joint.max_discriminator_gap",
+    "joint.selection",
+    "joint.candidates",
+    "joint.unfit_policy",
 )
 """What makes a difference only where there is a GAN."""
 

@@ -8,5 +8,4 @@ EQUAL_STEPS = Arm(
     role="baseline",
     changes={"joint.extra_images": "none"},
     unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
-    own_space={"joint.classifier_lr_factor": "loguniform(0.03, 1)"},
 )

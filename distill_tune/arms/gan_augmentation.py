@@ -1,6 +1,6 @@
 """The poster's GAN augmentation: as many synthetic images, from a GAN without the triplet loss."""
 
-from distill_tune.arms.arm import HARD_FIELDS, Arm
+from distill_tune.arms.arm import Arm
 
 GAN_AUGMENTATION = Arm(
     name="gan_augmentation",
@@ -13,10 +13,9 @@ GAN_AUGMENTATION = Arm(
         "joint.margin_unit",
         "joint.feature_norm",
         "joint.pairing",
-        *HARD_FIELDS,
+        # Not "joint.refresh": the snapshot that it renews selects images, too.
+        "joint.hard_threshold",
+        "joint.hard_rule",
+        "joint.min_hard",
     ),
-    own_space={
-        "joint.synthetic_ratio": "uniform(0, 2)",
-        "joint.gan_lr": {"type": "loguniform", "min": 1e-6, "max": 2e-4, "or_zero": 0.1},
-    },
 )

@@ -9,8 +9,4 @@ HARD_OVERSAMPLING = Arm(
     # Their labels are certain: smoothing them is a remedy for synthetic images.
     changes={"joint.extra_images": "hard", "joint.label_smoothing": 0.0},
     unused=GAN_FIELDS,
-    own_space={
-        "joint.synthetic_ratio": "uniform(0, 2)",
-        "joint.hard_threshold": "uniform(0.1, 0.5)",
-    },
 )

@@ -8,9 +8,4 @@ STRONG_DISTILLATION = Arm(
     title="Distillation + strong augmentation",
     role="combination",
     changes=STRONG,
-    own_space={
-        "classifier.augmentation": ["affine", "randaugment", "shift"],
-        "classifier.label_smoothing": "uniform(0, 0.2)",
-        "classifier.cutmix": "uniform(0, 1)",
-    },
 )

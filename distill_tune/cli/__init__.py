@@ -182,6 +182,13 @@ def confirm(  # noqa: PLR0913 - the options of the command line
     arms: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="What to compare; all for all.")
     ] = None,
+    rival: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The verdict's rival, named beforehand.")
+    ] = None,
+    redraw: Annotated[
+        bool | None,
+        typer.Option("--redraw/--no-redraw", help="Draw the images anew with every seed."),
+    ] = None,
     tune_arms: Annotated[
         bool, typer.Option("--tune-arms", help="Give each arm a search like the method's first.")
     ] = False,
@@ -202,7 +209,8 @@ def confirm(  # noqa: PLR0913 - the options of the command line
         go_there(address, STUDY_DIR=study_dir)
         from distill_tune.search.commands import open_to_confirm
 
-        asked = {"top": top, "seeds": seeds, "arms": arms, "tune_arms": tune_arms or None}
+        asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}
+        asked |= {"tune_arms": tune_arms or None}
         found = open_to_confirm(study_dir, asked)
         options = Running(address, not no_shared_stages, as_json)
         run_confirmation(found, options, is_again=read_test_again)

@@ -46,7 +46,7 @@ _EXAMPLES = {
     "export": ("distill-tune export model --format torch-export",),
     "confirm": (
         "distill-tune confirm runs/resnet",
-        "distill-tune confirm runs/resnet --seeds 5 --arms all",
+        "distill-tune confirm runs/resnet --seeds 10 --arms all --rival strong_augmentation",
         "distill-tune confirm runs/resnet --tune-arms",
     ),
 }

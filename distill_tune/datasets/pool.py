@@ -1,6 +1,7 @@
 """A pool: the labelled images of one part of a source, before any split is drawn from it."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from distill_tune.errors import InputError, Text
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
+
+MAX_SIZE = 1024
+"""Height and width in pixels that the networks take."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,28 @@ class Pool:
             names=tuple(self.names[index] for index in indices) if self.names else (),
         )
 
+    def require_images(self, part: str, where: str) -> None:
+        """Raise InputError where there is not one; ``part`` and ``where`` are for its message."""
+        if len(self.labels):
+            return
+        got = f"no image in {part}"
+        if self.skipped:
+            first = self.skipped[0]
+            got = f"{len(self.skipped)} files in {part}, none readable; the first: {first}"
+        raise InputError(where, got=Text(got), expected="images")
+
+    def require_trainable(self, where: str) -> None:
+        """Raise InputError, which blames ``where``, unless training images can be drawn from it."""
+        self.require_images("train", where)
+        if len(self.classes) < 2:
+            got = Text(f"one class only: {self.classes[0]!r}")
+            raise InputError(where, got=got, expected="two classes or more")
+        size = self.images.shape[-1]
+        if size > MAX_SIZE:
+            expected = f"a size of at most {MAX_SIZE} to scale them to"
+            got = Text(f"images of {size} pixels")
+            raise InputError("data.image_size", got=got, expected=expected)
+
     def labelled_as(self, classes: tuple[str, ...], *, part: str, where: str) -> "Pool":
         """Return the pool with its labels as positions in ``classes``.
 
@@ -55,6 +81,13 @@ class Pool:
         position = {name: number for number, name in enumerate(classes)}
         numbers = np.array([position[name] for name in self.classes], dtype=np.int64)
         return replace(self, labels=numbers[self.labels], classes=classes)
+
+
+class Pools(NamedTuple):
+    """What splits are drawn from: the train part, and the validation part of its own, if any."""
+
+    train: Pool
+    val: Pool | None
 
 
 def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, where: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from distill_tune.datasets.arrays import is_grey, with_channels
 from distill_tune.datasets.duplicates import digests, shared_images
-from distill_tune.datasets.pool import Pool
+from distill_tune.datasets.pool import MAX_SIZE, Pool, Pools
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
 from distill_tune.errors import InputError, SealedTestError, Text
 from distill_tune.interfaces import Config, ImageData, Split
@@ -30,10 +30,6 @@ def unsealed() -> Iterator[None]:
         yield
     finally:
         _is_open.reset(token)
-
-
-MAX_SIZE = 1024
-"""Height and width in pixels that the networks take."""
 
 
 class ImageSource(Config):
@@ -57,6 +53,9 @@ class ImageSource(Config):
     """Share of each class drawn for testing where the source has no test part."""
     seed: int = Field(default=0, ge=0)
     """Of the draw: the same seed gives the same splits everywhere."""
+    subset_seed: int | None = Field(default=None, ge=0)
+    """Of the draw of training and validation images out of what the test split leaves; null: as
+    ``seed``, which alone draws the test split. A confirmation sets it for each of its seeds."""
     color: Literal["auto", "grey", "rgb"] = "auto"
     """One channel or three; auto is grey when no image of the train part has colour."""
     flip: bool
@@ -85,21 +84,42 @@ class ImageSource(Config):
         """
         raise NotImplementedError
 
-    def load(self) -> ImageData:
+    def redrawn(self, seed: int) -> Self:
+        """Return the source with training and validation images drawn anew, the test split kept.
+
+        Args:
+            seed: Above 0: 0 would be the draw that there is.
+        """
+        return self.model_copy(update={"subset_seed": self._subset_seed + seed})
+
+    def read_pools(self) -> Pools:
+        """Return what :meth:`load` draws from; a test part of its own stays unread.
+
+        Raises:
+            InputError: As ``load``.
+        """
+        train = self._train_pool()
+        return Pools(train, self._own_part("val", train) if "val" in self.parts() else None)
+
+    def load(self, pools: Pools | None = None) -> ImageData:
         """Return the training and validation images.
 
         Those of a test part of its own stay undecoded, those of a drawn one where they are; what
         splits share is told in ``warnings``, by the images' digests.
 
+        Args:
+            pools: As :meth:`read_pools` returned them, for who draws again; None: they are read.
+
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
         """
-        drawn = self._drawn()
+        pools = pools or self.read_pools()
+        drawn = self._drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
-        if "val" in self.parts():
-            val = self._own_part("val", drawn.pool)
-            val = val.take(
-                first_of_each(val, self.val_per_class, seed=self.seed, where=self._where)
+        if pools.val is not None:
+            seed, where = self._subset_seed, self._where
+            val = pools.val.take(
+                first_of_each(pools.val, self.val_per_class, seed=seed, where=where)
             )
         train = drawn.pool.take(drawn.draw.train)
         splits = split_of(train, drawn.channels), split_of(val, drawn.channels)
@@ -143,7 +163,7 @@ class ImageSource(Config):
                 "down that it did"
             )
         self.require_test()
-        drawn = self._drawn()
+        drawn = self._drawn(self._train_pool())
         test = drawn.pool.take(drawn.draw.test)
         if "test" in self.parts():
             test = self._own_part("test", drawn.pool)
@@ -153,29 +173,24 @@ class ImageSource(Config):
     def _where(self) -> str:
         return "data.root" if "root" in type(self).model_fields else "data.kind"
 
-    def _drawn(self) -> "_Drawn":
-        parts = self.parts()
+    @property
+    def _subset_seed(self) -> int:
+        return self.seed if self.subset_seed is None else self.subset_seed
+
+    def _train_pool(self) -> Pool:
         pool = self.read("train")
-        if len(pool.labels) == 0:
-            raise _no_images(pool, "train", self._where)
-        if len(pool.classes) < 2:
-            raise InputError(
-                self._where,
-                got=Text(f"one class only: {pool.classes[0]!r}"),
-                expected="two classes or more",
-            )
-        if pool.images.shape[-1] > MAX_SIZE:
-            raise InputError(
-                "data.image_size",
-                got=Text(f"images of {pool.images.shape[-1]} pixels"),
-                expected=f"a size of at most {MAX_SIZE} to scale them to",
-            )
+        pool.require_trainable(self._where)
+        return pool
+
+    def _drawn(self, pool: Pool) -> "_Drawn":
+        parts = self.parts()
         wanted = Wanted(
             test=Share() if "test" in parts else Share(self.test_fraction),
             val=Share() if "val" in parts else Share(self.val_fraction, self.val_per_class),
             train_per_class=self.train_per_class,
         )
-        chosen = draw(pool, wanted, seed=self.seed, where=self._where)
+        seeds = {"seed": self.seed, "subset_seed": self._subset_seed}
+        chosen = draw(pool, wanted, where=self._where, **seeds)
         return _Drawn(pool, chosen, self._channels(pool, chosen))
 
     def _channels(self, pool: Pool, chosen: Draw) -> int:
@@ -187,8 +202,7 @@ class ImageSource(Config):
 
     def _own_part(self, part: Part, train: Pool) -> Pool:
         pool = self.read(part)
-        if len(pool.labels) == 0:
-            raise _no_images(pool, part, self._where)
+        pool.require_images(part, self._where)
         size, train_size = pool.images.shape[-1], train.images.shape[-1]
         if size != train_size:
             raise InputError(
@@ -222,10 +236,3 @@ def split_of(pool: Pool, channels: int) -> Split:
     """Return the images of a pool, grey or RGB, and their labels."""
     images = np.ascontiguousarray(with_channels(pool.images, channels))
     return Split(torch.from_numpy(images), torch.from_numpy(pool.labels.astype(np.int64)))
-
-
-def _no_images(pool: Pool, part: Part, where: str) -> InputError:
-    got = f"no image in {part}"
-    if pool.skipped:
-        got = f"{len(pool.skipped)} files in {part}, none readable; the first: {pool.skipped[0]}"
-    return InputError(where, got=Text(got), expected="images")

@@ -49,24 +49,33 @@ class Draw(NamedTuple):
     test: Indices
 
 
-def draw(pool: Pool, wanted: Wanted, *, seed: int, where: str) -> Draw:
+def draw(pool: Pool, wanted: Wanted, *, seed: int, subset_seed: int, where: str) -> Draw:
     """Draw test, then validation, then training images of every class.
 
-    Each class has an order of its own, fixed by ``seed`` and its label. Test and validation are
+    Each class has an order of its own, fixed by a seed and its label. Test and validation are
     taken from the front and training from the back, so more images per class always contain the
-    fewer, and the size of one split does not move the others.
+    fewer, and with equal seeds the size of one split does not move the others.
+
+    Args:
+        pool: What is drawn from.
+        wanted: How many.
+        seed: Of the draw of test images, which nothing else changes.
+        subset_seed: Of the draw of validation and training images out of what is left.
+        where: Blamed when no number is.
 
     Raises:
-        InputError: A class has too few images; ``where`` is blamed when no number is.
+        InputError: A class has too few images.
     """
     _refuse_shortage(pool, wanted, where)
     train, val, test = [], [], []
     for label, count in enumerate(pool.counts()):
-        order = class_order(pool.labels, label, seed)
         num_test, num_val = wanted.test.of(count), wanted.val.of(count)
-        test.append(order[:num_test])
-        val.append(order[num_test : num_test + num_val])
-        train.append(order[num_test + num_val :][::-1][: wanted.train_per_class])
+        sealed = class_order(pool.labels, label, seed)[:num_test]
+        order = class_order(pool.labels, label, subset_seed)
+        rest = order[~np.isin(order, sealed)]
+        test.append(sealed)
+        val.append(rest[:num_val])
+        train.append(rest[num_val:][::-1][: wanted.train_per_class])
     return Draw(*(np.sort(np.concatenate(parts)) for parts in (train, val, test)))
 
 

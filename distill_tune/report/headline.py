@@ -19,7 +19,7 @@ class Confirmed(NamedTuple):
         test: Mean over the seeds; None if all failed.
         low: Lower end of its 95 % interval; None for fewer than three seeds.
         high: Upper end.
-        num_seeds: That succeeded.
+        num_seeds: How many; one that failed counts as chance.
         search_value: What the search saw of it, on validation.
         value: The same metric's mean over the fresh seeds; None if all failed.
         spread: Its standard deviation; None for fewer than two seeds.

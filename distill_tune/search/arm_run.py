@@ -2,26 +2,24 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from distill_tune.arms import Arm
 from distill_tune.checkpoint_writer import CheckpointWriter, on_host
 from distill_tune.checkpoints import local_copies, read_checkpoint
-from distill_tune.distill.evaluation import evaluate
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
-from distill_tune.interfaces import Metrics, Split, plain
+from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.devices import device_of
 from distill_tune.search.memory import is_out_of_memory, memory_detail
-from distill_tune.search.nodes import Begun, begun
+from distill_tune.search.nodes import begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
 from distill_tune.search.shared_stages import adopt_stages
@@ -29,8 +27,6 @@ from distill_tune.search.sight import wait_for_study
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import Place
 from distill_tune.tracking import TensorBoard
-
-Weights = dict[str, Tensor]
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
 
@@ -44,9 +40,11 @@ class ArmRun(NamedTuple):
         backbone: Name of the backbone.
         arm: Which arm.
         trial: Number of the trial that is confirmed.
-        config: The arm's, with the fresh seed.
-        key: Digest of ``config``, the seed left out.
+        config: The arm's, with the fresh seed and, where they are redrawn, images of its own.
+        key: Digest of what all runs of the arm have in common.
         is_tuned: Whether the arm had a search of its own.
+        is_concerned: Whether anything that was searched makes a difference to it.
+        is_redrawn: Whether its training and validation images are others than the search's.
         is_portrayed: Whether figures are drawn of it.
     """
 
@@ -58,6 +56,8 @@ class ArmRun(NamedTuple):
     config: TrialConfig
     key: str
     is_tuned: bool
+    is_concerned: bool
+    is_redrawn: bool
     is_portrayed: bool = False
 
 
@@ -214,36 +214,3 @@ class _Running:
         """Wait for what is being written."""
         self._writer.close()
         self._board.close()
-
-
-def read_test(
-    config: TrialConfig,
-    weights: Weights,
-    placed: PlacedImages,
-    test: Any,
-    bundle: Mapping[str, float],
-) -> Iterator[Begun | Metrics]:
-    """Read how well trained weights know the test split.
-
-    Args:
-        config: That of the run.
-        weights: Its classifier's.
-        placed: For the number of classes and the shape of images.
-        test: ``images`` and ``labels`` of the test split, as arrays.
-        bundle: Resources to compute with.
-
-    Yields:
-        Where it runs; then ``accuracy`` and more, see ``evaluate``.
-    """
-    yield begun()
-    device = device_of(bundle)
-    images = placed.described
-    classifier = config.backbone.build(
-        num_classes=images.num_classes,
-        channels=images.channels,
-        image_size=images.image_size,
-        is_fetching=False,
-    ).to(device)
-    classifier.load_state_dict(weights)
-    split = Split(*(torch.tensor(array, device=device) for array in test))
-    yield evaluate(classifier, split)

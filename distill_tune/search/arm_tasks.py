@@ -12,16 +12,16 @@ from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.confirm_log import EVIDENCE, RUN
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, is_disk_full
-from distill_tune.interfaces import ImageData, Metrics
-from distill_tune.search.arm_run import ArmRun, Ground, Outcome, read_test, train_arm
+from distill_tune.interfaces import Metrics
+from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
 from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.nodes import Begun, NodeWatch
-from distill_tune.search.placement import PlacedImages
+from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.ray_errors import cause_of, in_a_line
-from distill_tune.search.sealed_test import SealedTest
+from distill_tune.search.sealed_test import SealedTest, read_test
 
 _LOOK_EVERY_S = 0.5
 
@@ -41,6 +41,7 @@ class _Work:
     """A run that computes now.
 
     Attributes:
+        placed: Where Ray keeps its images; None of one that does not compute any more.
         begun: Where, once that is known.
         outcome: What became of its training, once that is over.
         weights: Where its classifier's weights are, once it is complete.
@@ -48,6 +49,7 @@ class _Work:
     """
 
     run: ArmRun
+    placed: Any = None
     begun: Begun | None = None
     outcome: Outcome | None = None
     weights: Any = None
@@ -59,7 +61,7 @@ class ArmDesk:
 
     Args:
         journal: Where results go; each is there before the next is looked at.
-        images: The study's data.
+        images: Of each run.
         ground: What all runs have in common.
         test: The sealed test split.
         nodes: How many runs there is room for.
@@ -69,7 +71,7 @@ class ArmDesk:
     def __init__(
         self,
         journal: Journal,
-        images: ImageData,
+        images: StudyImages,
         ground: Ground,
         test: SealedTest,
         nodes: NodeWatch,
@@ -78,7 +80,7 @@ class ArmDesk:
     ) -> None:
         self._journal, self._ground, self._test, self._nodes = journal, ground, test, nodes
         self._max_failures = max_failures
-        self._placed = ray.put(PlacedImages.of(images))
+        self._images = images
         self._losses: Counter[str] = Counter()
         self._waiting: list[ArmRun] = []
         self._running: dict[Any, _Work] = {}
@@ -94,8 +96,9 @@ class ArmDesk:
             while self._waiting or self._running:
                 while self._waiting and len(self._running) < self._nodes.count:
                     run = self._waiting.pop(0)
-                    stream = self._train.remote(run, self._placed, self._ground)
-                    self._running[stream] = _Work(run)
+                    placed = self._images.place(run.config.data)
+                    stream = self._train.remote(run, placed, self._ground)
+                    self._running[stream] = _Work(run, placed)
                 self._listen(progress)
         except BaseException:
             for stream in self._running:
@@ -149,7 +152,7 @@ class ArmDesk:
             return
         test = self._test.open(work.run)
         bundle, work.begun = self._ground.bundle, None
-        stream = self._read.remote(work.run.config, work.weights, self._placed, test, bundle)
+        stream = self._read.remote(work.run.config, work.weights, work.placed, test, bundle)
         self._running[stream] = work
 
     def _give_up(self, run: ArmRun, error: Exception, progress: RunProgress) -> None:
@@ -186,8 +189,12 @@ class ArmDesk:
             key=run.key,
             seed=run.config.seed,
             is_tuned=run.is_tuned,
+            is_concerned=run.is_concerned,
+            subset_seed=run.config.data.subset_seed if run.is_redrawn else None,
+            images=self._images.digest(run.config.data),
             **outcome._asdict(),
             test=test,
+            chance=self._test.chance if run.phase == EVIDENCE else {},
             gpus=self._ground.bundle.get("GPU", 0),
             reading=self._test.reading if run.phase == EVIDENCE else 0,
             order=[*ARMS, run.arm.name].index(run.arm.name),

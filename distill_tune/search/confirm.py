@@ -18,14 +18,16 @@ from distill_tune.confirm_log import (
 )
 from distill_tune.confirmation import Confirmation, confirmation
 from distill_tune.confirmation_view import as_json, markdown
+from distill_tune.datasets import Dataset
 from distill_tune.errors import StudyError
 from distill_tune.evidence import mean_and_spread
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.confirm_plan import Plan
+from distill_tune.search.confirm_plan import Plan, evidence_seeds
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.confirm_workshop import How, Workshop
 from distill_tune.search.journal import Journal
+from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.tune_arms import tune_arms
@@ -62,7 +64,8 @@ def confirm_study(
     """
     plan = study.confirm or Confirm()
     study.data.require_test()
-    _require_same_images(directory, images)
+    drawn = StudyImages(study.data, images)
+    _require_same_images(directory, study.data, drawn)
     candidates = _candidates(study, directory, plan.top)
     tuned = {}
     if plan.tune_arms:
@@ -71,16 +74,39 @@ def confirm_study(
     with ConfirmProgress(console) as progress, directory.lock(), terminate_as_interrupt():
         journal = Journal(directory, lambda event, _: progress.listen(event))
         reading = next_reading(directory.events(), is_again=how.is_again)
-        workshop = Workshop(study, images, journal, progress, how, reading)
-        return _Session(Plan(study, plan, images.digest, tuned), workshop).run(candidates)
+        workshop = Workshop(study, drawn, journal, progress, how, reading)
+        overlap = _overlap(study, plan, drawn)
+        whole = Plan(study, plan, images.digest, overlap is not None, tuned)
+        return _Session(whole, workshop, overlap).run(candidates)
 
 
-def _require_same_images(directory: StudyDirectory, images: ImageData) -> None:
-    for event in directory.events():
-        if event["event"] == "data" and event["digest"] != images.digest:
+def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
+    """Return the mean share of training images that two draws have in common, below 1.
+
+    None where they are not drawn anew for each seed: nobody wants it, or a draw takes all there
+    are. Measured between each seed's draw and the search's: of two draws one is as good as another.
+    """
+    if not plan.redraw:
+        return None
+    shares = [images.overlap(study.data.redrawn(seed)) for seed in evidence_seeds(study, plan)]
+    mean = mean_and_spread(shares)[0]
+    return mean if mean < 1 else None
+
+
+def _require_same_images(directory: StudyDirectory, data: Dataset, images: StudyImages) -> None:
+    """Refuse images that are not those of the search, and of the runs that are recorded."""
+    events = directory.events()
+    expected = [(data, e["digest"], "the search") for e in events if e["event"] == "data"]
+    expected += [
+        (data.model_copy(update={"subset_seed": run.subset_seed}), run.images, run.name)
+        for run in run_records(events)
+        if run.is_redrawn
+    ]
+    for draw, digest, whose in expected:
+        if images.digest(draw) != digest:
             raise StudyError(
-                f"{directory.root}: got other images (digest {images.digest}), "
-                f"expected those of the search (digest {event['digest']})"
+                f"{directory.root}: got other images (digest {images.digest(draw)}), "
+                f"expected those of {whose} (digest {digest})"
             )
 
 
@@ -100,10 +126,17 @@ def _candidates(
 
 @dataclass
 class _Session:
-    """One run of a confirmation."""
+    """One run of a confirmation.
+
+    Attributes:
+        plan: What to train.
+        workshop: Who trains it.
+        overlap: Share of training images that two seeds have in common; None for all.
+    """
 
     plan: Plan
     workshop: Workshop
+    overlap: float | None
 
     @property
     def journal(self) -> Journal:
@@ -116,6 +149,7 @@ class _Session:
             version=__version__,
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),
+            overlap=self.overlap,
             reading=self.workshop.reading,
         )
         with self.workshop:

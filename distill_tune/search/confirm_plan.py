@@ -12,11 +12,12 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.search.arm_run import ArmRun
-from distill_tune.search.stages import Job, Place, SharedStage, stage_key, stage_name
+from distill_tune.search.placement import StudyImages
+from distill_tune.search.stages import Job, Place, stage_key, stage_name
 from distill_tune.search.tune_arms import Tuned
 from distill_tune.space import apply
 from distill_tune.study import Study
-from distill_tune.study_parts import Confirm
+from distill_tune.study_parts import Confirm, rival_error
 from distill_tune.trials import TrialRecord
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
@@ -30,13 +31,17 @@ def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
         options: Field of :class:`Confirm` -> value, ``arms`` as text with commas; None leaves it.
 
     Raises:
-        InputError: There is no such arm, or nothing to compare with.
+        InputError: There is no such arm, or nothing to compare with, or no such rival.
     """
     base = study.confirm or Confirm()
     given = {name: value for name, value in options.items() if value is not None}
     if "arms" in given:
         given["arms"] = _arms(str(given["arms"]))
-    return Confirm(**{**{name: getattr(base, name) for name in Confirm.model_fields}, **given})
+    fields = {**{name: getattr(base, name) for name in Confirm.model_fields}, **given}
+    error = rival_error(fields["rival"], fields["arms"], "--rival")
+    if error is not None:
+        raise error
+    return Confirm(**fields)
 
 
 def _arms(text: str) -> tuple[str, ...]:
@@ -52,6 +57,16 @@ def _arms(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def evidence_seeds(study: Study, confirm: Confirm) -> list[int]:
+    """Return the seeds on which arms are compared."""
+    return _seeds(study, confirm, _EVIDENCE_SEEDS)
+
+
+def _seeds(study: Study, confirm: Confirm, first: int) -> list[int]:
+    start = study.trial.seed + first
+    return list(range(start, start + confirm.seeds))
+
+
 @dataclass(frozen=True)
 class Plan:
     """The runs of a confirmation.
@@ -59,22 +74,20 @@ class Plan:
     Attributes:
         study: The search's.
         confirm: Arms and numbers.
-        digest: Of the data.
+        digest: Of the images of the search.
+        is_redrawn: Whether each seed has training and validation images of its own.
         tuned: Params of arms that had a search of their own.
     """
 
     study: Study
     confirm: Confirm
     digest: str
+    is_redrawn: bool
     tuned: Tuned
 
     def evidence_seeds(self) -> list[int]:
         """Return the seeds on which arms are compared."""
-        return self._seeds(_EVIDENCE_SEEDS)
-
-    def _seeds(self, first: int) -> list[int]:
-        start = self.study.trial.seed + first
-        return list(range(start, start + self.confirm.seeds))
+        return evidence_seeds(self.study, self.confirm)
 
     def selection(self, backbone: str, trial: TrialRecord) -> list[ArmRun]:
         """Return the runs by which a configuration is compared with the search's other best ones.
@@ -83,7 +96,7 @@ class Plan:
         """
         return [
             self._run(SELECTION, backbone, trial, ARMS[METHOD], seed)
-            for seed in self._seeds(_SELECTION_SEEDS)
+            for seed in _seeds(self.study, self.confirm, _SELECTION_SEEDS)
         ]
 
     def evidence(self, chosen: Mapping[str, TrialRecord]) -> Iterator[ArmRun]:
@@ -107,16 +120,19 @@ class Plan:
     def _run(self, phase: str, backbone: str, trial: TrialRecord, arm: Arm, seed: int) -> ArmRun:
         params = self.tuned.get(arm.name, {}).get(backbone)
         config = self._config(backbone, trial, arm, params)
-        key = _key(config, self.digest)
+        key = self._key(config)
+        data = self.study.data.redrawn(seed) if self.is_redrawn else self.study.data
         return ArmRun(
             name=f"confirm-{backbone}-{arm.name}-{key[:8]}-seed{seed}",
             phase=phase,
             backbone=backbone,
             arm=arm,
             trial=trial.number,
-            config=config.model_copy(update={"seed": seed}),
+            config=config.model_copy(update={"seed": seed, "data": data}),
             key=key,
             is_tuned=params is not None,
+            is_redrawn=self.is_redrawn,
+            is_concerned=bool(arm.dimensions(self.study.space.dimensions)),
             is_portrayed=phase == EVIDENCE
             and arm.name == METHOD
             and seed == self.evidence_seeds()[0],
@@ -131,29 +147,29 @@ class Plan:
         base = arm.config(self.study.trial_config(backbone, {}))
         return TrialConfig.model_validate(apply(plain(base), params))
 
+    def _key(self, config: TrialConfig) -> str:
+        """Return a digest of all that the runs of an arm have in common, whatever their seeds."""
+        fields = {name: value for name, value in plain(config).items() if name != "seed"}
+        fields |= {"digest": self.digest, "is_redrawn": self.is_redrawn}
+        text = json.dumps(fields, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-def _key(config: TrialConfig, digest: str) -> str:
-    fields = {name: value for name, value in plain(config).items() if name != "seed"}
-    text = json.dumps({**fields, "digest": digest}, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-
-def shared_by(runs: Iterable[ArmRun], digest: str, place: Place) -> list[Job]:
+def shared_by(runs: Iterable[ArmRun], images: StudyImages, place: Place) -> list[Job]:
     """Return the stages that at least two runs begin with: those of one seed, in several arms.
 
     Args:
         runs: What is to be trained.
-        digest: Of the data.
+        images: Of each.
         place: Where.
     """
     jobs: dict[str, list[Job]] = {}
-    needed: tuple[SharedStage, ...] = ("warmup", "classifier")
-    todo = list(runs)
-    for stage in needed:
-        for run in todo:
-            if stage == "warmup" and not run.config.joint.has_gan:
-                continue
+    for run in runs:
+        digest = images.digest(run.config.data)
+        for stage in ("warmup", "classifier") if run.config.joint.has_gan else ("classifier",):
             name = f"{stage_name(stage, run.config)} seed={run.config.seed}"
             key = stage_key(stage, run.config, digest, place)
             jobs.setdefault(key, []).append(Job(stage, run.config, name))
-    return [same[0] for same in jobs.values() if len(same) > 1]
+    shared = [same[0] for same in jobs.values() if len(same) > 1]
+    # Seed after seed, as their images are drawn; the warm-up first, since mostly it takes longest.
+    return sorted(shared, key=lambda job: (job.config.seed, job.stage != "warmup"))

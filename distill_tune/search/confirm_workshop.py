@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from distill_tune.confirm_log import EVIDENCE, run_records
-from distill_tune.interfaces import ImageData
 from distill_tune.search.arm_run import ArmRun, Ground
 from distill_tune.search.arm_tasks import ArmDesk
 from distill_tune.search.cluster import Slots, cluster, slots
@@ -14,6 +13,7 @@ from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.journal import Journal
 from distill_tune.search.node_checks import check_nodes
 from distill_tune.search.nodes import NodeWatch
+from distill_tune.search.placement import StudyImages
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
 from distill_tune.search.stages import Place
@@ -21,8 +21,6 @@ from distill_tune.study import Study
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-_RETRIED = {"worker_lost", "error"}
 
 
 class How(NamedTuple):
@@ -49,7 +47,7 @@ class Workshop:
 
     Attributes:
         study: As stored.
-        images: Its data.
+        images: Of each run.
         journal: Where results go.
         progress: Who is told.
         how: Where and how.
@@ -57,7 +55,7 @@ class Workshop:
     """
 
     study: Study
-    images: ImageData
+    images: StudyImages
     journal: Journal
     progress: ConfirmProgress
     how: How
@@ -87,7 +85,7 @@ class Workshop:
         # What is repeated begins from nothing: else it would not be a repetition.
         is_sharing = self.how.is_sharing and self.reading == 1
         if is_sharing:
-            jobs = shared_by(todo, self.images.digest, Place.of(present.bundle))
+            jobs = shared_by(todo, self.images, Place.of(present.bundle))
             run_stages(jobs, self.images, self.journal, self.progress, present)
         if self._desk is None:
             self._desk = self._new_desk(present, is_sharing=is_sharing)
@@ -97,7 +95,7 @@ class Workshop:
         over = {
             (record.name, record.reading)
             for record in run_records(self.journal.directory.events())
-            if record.reason not in _RETRIED
+            if not record.is_lost
         }
         return [
             run

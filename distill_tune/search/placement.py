@@ -1,12 +1,15 @@
 """A study's images in Ray's object store: once on a node, read by all its trials where they lie."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import ray
 import torch
 from numpy.typing import NDArray
 
+from distill_tune.datasets import Dataset
+from distill_tune.datasets.pool import Pools
 from distill_tune.interfaces import ImageData, Split
 
 
@@ -47,3 +50,56 @@ def _split(arrays: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> Split:
         # Of arrays that cannot be written to: so it is meant.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return Split(*(torch.from_numpy(array) for array in arrays))
+
+
+_KEPT = 2
+"""Draws whose images are held for runs to come: those of one seed run one after the other."""
+
+
+class StudyImages:
+    """A study's images, and those that are drawn anew out of the same pool for other seeds.
+
+    What is drawn from is read once. Ray keeps the images of a draw while a task needs them.
+
+    Args:
+        data: Where they come from.
+        own: What ``data`` draws by itself.
+    """
+
+    def __init__(self, data: Dataset, own: ImageData) -> None:
+        self._data, self._own = data, own
+        self._pools: Pools | None = None
+        self._digests: dict[int | None, str] = {data.subset_seed: own.digest}
+        self._placed: dict[int | None, Any] = {}
+
+    def of(self, data: Dataset) -> ImageData:
+        """Return the images that ``data``, the study's own or redrawn, draws."""
+        if data.subset_seed == self._data.subset_seed:
+            return self._own
+        self._pools = self._pools or self._data.read_pools()
+        images = data.load(self._pools)
+        self._digests[data.subset_seed] = images.digest
+        return images
+
+    def overlap(self, data: Dataset) -> float:
+        """Return the share of the training images of ``data`` that are among the study's own."""
+        own, others = set(_hashes(self._own.train)), _hashes(self.of(data).train)
+        return sum(one in own for one in others) / len(others)
+
+    def digest(self, data: Dataset) -> str:
+        """Return the digest of the images that ``data`` draws."""
+        if data.subset_seed not in self._digests:
+            self.of(data)
+        return self._digests[data.subset_seed]
+
+    def place(self, data: Dataset) -> Any:
+        """Return where Ray keeps what ``data`` draws, as :class:`PlacedImages`."""
+        if data.subset_seed not in self._placed:
+            while len(self._placed) >= _KEPT:
+                del self._placed[next(iter(self._placed))]
+            self._placed[data.subset_seed] = ray.put(PlacedImages.of(self.of(data)))
+        return self._placed[data.subset_seed]
+
+
+def _hashes(split: Split) -> list[int]:
+    return [hash(image.tobytes()) for image in split.images.numpy()]

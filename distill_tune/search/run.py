@@ -19,6 +19,7 @@ from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
 from distill_tune.search.opening import check_same
 from distill_tune.search.outcome import resume_command, write_best
+from distill_tune.search.placement import StudyImages
 from distill_tune.search.progress import Progress
 from distill_tune.search.stages import shared_jobs
 from distill_tune.study import Study
@@ -195,7 +196,8 @@ class Session:
             return
         if self.is_sharing:
             jobs = shared_jobs(self.study)
-            run_stages(jobs, self.images, journal, self.progress, trial_slots)
+            images = StudyImages(self.study.data, self.images)
+            run_stages(jobs, images, journal, self.progress, trial_slots)
         try:
             tune_trials(self.study, self.images, journal, trial_slots, is_sharing=self.is_sharing)
         except (RuntimeError, TuneError) as error:

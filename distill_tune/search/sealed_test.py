@@ -1,16 +1,22 @@
 """The test split, sealed: nothing else opens it, and each look at it is in the log before."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import ray
+import torch
+from torch import Tensor
 
 from distill_tune.confirm_log import READING
 from distill_tune.datasets import Dataset, unsealed
+from distill_tune.distill.evaluation import evaluate
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import Metrics, Split
 from distill_tune.search.arm_run import ArmRun
+from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
-
-if TYPE_CHECKING:
-    from distill_tune.interfaces import Split
+from distill_tune.search.nodes import Begun, begun
+from distill_tune.search.placement import PlacedImages
 
 
 class SealedTest:
@@ -20,11 +26,15 @@ class SealedTest:
         data: Where they come from.
         journal: Where readings are written down.
         reading: How often the models will have been read: 1 the first time.
+
+    Attributes:
+        chance: Metric to what naming the largest class for every image gets; empty until opened.
     """
 
     def __init__(self, data: Dataset, journal: Journal, reading: int) -> None:
         self._data, self._journal, self.reading = data, journal, reading
         self._placed: Any = None
+        self.chance: dict[str, float] = {}
 
     def open(self, run: ArmRun) -> Any:
         """Write down that a run's model is read, then return where Ray keeps the test images."""
@@ -39,6 +49,53 @@ class SealedTest:
         )
         if self._placed is None:
             with unsealed():
-                split: Split = self._data.load_test()
+                split = self._data.load_test()
+            self.chance = chance(split.labels)
             self._placed = ray.put((split.images.numpy(), split.labels.numpy()))
         return self._placed
+
+
+def read_test(
+    config: TrialConfig,
+    weights: dict[str, Tensor],
+    placed: PlacedImages,
+    test: Any,
+    bundle: Mapping[str, float],
+) -> Iterator[Begun | Metrics]:
+    """Read how well trained weights know the test split.
+
+    Args:
+        config: That of the run.
+        weights: Its classifier's.
+        placed: For the number of classes and the shape of images.
+        test: ``images`` and ``labels`` of the test split, as arrays.
+        bundle: Resources to compute with.
+
+    Yields:
+        Where it runs; then ``accuracy`` and more, see ``evaluate``.
+    """
+    yield begun()
+    device = device_of(bundle)
+    images = placed.described
+    classifier = config.backbone.build(
+        num_classes=images.num_classes,
+        channels=images.channels,
+        image_size=images.image_size,
+        is_fetching=False,
+    ).to(device)
+    classifier.load_state_dict(weights)
+    split = Split(*(torch.tensor(array, device=device) for array in test))
+    yield evaluate(classifier, split)
+
+
+def chance(labels: Tensor) -> dict[str, float]:
+    """Return accuracy and balanced accuracy of naming the largest class for every image.
+
+    Args:
+        labels: ``[n]`` int64, n > 0.
+    """
+    counts = labels.bincount()
+    return {
+        "accuracy": float(counts.max() / len(labels)),
+        "balanced_accuracy": 1 / int((counts > 0).sum()),
+    }

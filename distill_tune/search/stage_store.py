@@ -8,6 +8,7 @@ under two names.
 import io
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +35,22 @@ class StageStore:
 
     Args:
         root: The study directory or URI.
-        digest: The data's.
+        digest: The data's; of several draws, by their ``subset_seed``.
         place: Where stages are computed.
 
     Attributes:
         root: As given.
     """
 
-    def __init__(self, root: str, digest: str, place: Place) -> None:
+    def __init__(self, root: str, digest: str | Mapping[int | None, str], place: Place) -> None:
         self.root, self.place, self._digest = root, place, digest
         self._study, self._common = storage_at(root), storage_at(common_root(root))
 
     def key(self, stage: SharedStage, config: TrialConfig) -> str:
         """Return the key of a product."""
-        return stage_key(stage, config, self._digest, self.place)
+        one = self._digest
+        digest = one if isinstance(one, str) else one[config.data.subset_seed]
+        return stage_key(stage, config, digest, self.place)
 
     def path(self, stage: SharedStage, config: TrialConfig) -> str:
         """Return where in the study a product lies, or would."""

@@ -1,7 +1,7 @@
 """The shared stages as Ray tasks, before any trial holds the resources that they need."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,12 +10,11 @@ import torch
 
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
-from distill_tune.interfaces import ImageData
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.nodes import Begun, NodeWatch, begun
-from distill_tune.search.placement import PlacedImages
+from distill_tune.search.placement import PlacedImages, StudyImages
 from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.sight import wait_for_study
@@ -43,7 +42,11 @@ class StageProgress(Protocol):
 
 
 def run_stages(
-    jobs: Iterable[Job], images: ImageData, journal: Journal, progress: StageProgress, slots: Slots
+    jobs: Sequence[Job],
+    images: StudyImages,
+    journal: Journal,
+    progress: StageProgress,
+    slots: Slots,
 ) -> None:
     """Compute what trials share and the study does not hold yet: on the resources of a trial.
 
@@ -51,19 +54,20 @@ def run_stages(
     same time is waited for, without holding any resources. A stage that fails is left to the
     trials, which then say themselves why they fail; one whose node is lost begins again elsewhere.
     """
-    store = StageStore(journal.directory.path(), images.digest, Place.of(slots.bundle))
+    digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
+    store = StageStore(journal.directory.path(), digests, Place.of(slots.bundle))
     nodes = NodeWatch(slots, None, journal)
     desk = _Desk(store, journal, progress, nodes)
     # Looked at here: a worker that only finds it ready would take seconds to start.
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
         return
-    placed = ray.put(PlacedImages.of(images))
     options = {**task_options(slots.bundle), "max_retries": 2, "num_returns": "streaming"}
     task = ray.remote(**options)(_stage)
     try:
         while desk.waiting or desk.running:
             for job, claim in desk.startable():
+                placed = images.place(job.config.data)
                 stream = task.remote(job, placed, store, slots.bundle)
                 desk.running[stream] = _Work(job, claim)
             desk.listen()

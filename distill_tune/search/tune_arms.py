@@ -1,4 +1,4 @@
-"""A search for each arm that has something to be searched: with the budget that the method had."""
+"""A search for each arm that what was searched concerns: with the budget that the method had."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,12 +16,14 @@ from distill_tune.trials import best
 Tuned = dict[str, dict[str, dict[str, Any]]]
 """Arm -> backbone -> params."""
 
+UNCONCERNED = "none, since nothing of what was searched concerns it"
+
 
 def arm_study(study: Study, arm: Arm) -> Study | None:
-    """Return the study that searches an arm's own hyperparameters.
+    """Return the study that searches for an arm what was searched for the method.
 
     None for the method, which has been searched; for an arm that ends with stage 1, whose epochs
-    no rung compares; and for one with nothing to search.
+    no rung compares; and for one that nothing of it concerns.
     """
     dimensions = arm.dimensions(study.space.dimensions)
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
@@ -67,6 +69,8 @@ def tune_arms(
     console, tuned = run.pop("console"), {}
     for name in names:
         own = arm_study(study, ARMS[name])
+        if not ARMS[name].dimensions(study.space.dimensions):
+            console.print(f"search of {ARMS[name].title}: {UNCONCERNED}", soft_wrap=True)
         if own is None:
             continue
         place = StudyDirectory(directory.path(f"arms/{name}"))

@@ -29,7 +29,7 @@ def pool_of(counts: list[int], seed: int = 0) -> Pool:
 
 def drawn(pool: Pool, train: int | None = None, val: int | None = None, seed: int = 0) -> Draw:
     wanted = Wanted(test=Share(0.2), val=Share(0.2, val), train_per_class=train)
-    return draw(pool, wanted, seed=seed, where="data.root")
+    return draw(pool, wanted, seed=seed, subset_seed=seed, where="data.root")
 
 
 @given(st.lists(st.integers(4, 60), min_size=2, max_size=5), st.integers(0, 9))
@@ -67,6 +67,57 @@ def test_the_draw_of_a_seed_is_written_in_stone() -> None:
     assert (result.val.tolist(), result.test.tolist()) == ([0, 4], [8, 11])
     other = drawn(pool_of([6, 6]), seed=8)
     assert (other.val.tolist(), other.test.tolist()) != ([0, 4], [8, 11])
+
+
+@given(st.lists(st.integers(6, 40), min_size=2, max_size=4), st.integers(0, 50), st.integers(1, 50))
+def test_a_redraw_keeps_the_test_images_and_the_shares_of_each_class(
+    counts: list[int], seed: int, other: int
+) -> None:
+    pool, wanted = pool_of(counts), Wanted(Share(0.2), Share(0.2), 2)
+    own = draw(pool, wanted, seed=seed, subset_seed=seed, where="data.root")
+    redrawn = draw(pool, wanted, seed=seed, subset_seed=other, where="data.root")
+    np.testing.assert_array_equal(redrawn.test, own.test)
+    assert not set(redrawn.test) & {*redrawn.train, *redrawn.val}
+    assert not set(redrawn.train) & set(redrawn.val)
+    for before, after in zip(own, redrawn, strict=True):
+        np.testing.assert_array_equal(
+            np.bincount(pool.labels[before]), np.bincount(pool.labels[after])
+        )
+
+
+def test_redrawn_digits_differ_from_seed_to_seed_and_never_hold_a_test_image(make: Make) -> None:
+    source = make(kind="digits", train_per_class=10, val_per_class=20, test_fraction=0.5, seed=3)
+
+    def pixels(images: torch.Tensor) -> list[bytes]:
+        return [image.numpy().tobytes() for image in images]
+
+    test = set(pixels(source.load_test().images))
+    pools = source.read_pools()
+    draws = [source.load(), *(source.redrawn(seed).load(pools) for seed in range(1000, 1010))]
+    trained = [frozenset(pixels(images.train.images)) for images in draws]
+    assert len(set(trained)) == len({images.digest for images in draws}) == 11
+    for images in draws:
+        assert images.train.labels.bincount().tolist() == [10] * 10
+        assert not test & {*pixels(images.train.images), *pixels(images.val.images)}
+    # Together they come to many more images than one draw has, out of all that are no test images.
+    assert len(frozenset().union(*trained)) > 500
+    again = source.redrawn(1004)
+    assert again.load().digest == draws[5].digest
+    assert torch.equal(again.load_test().images, source.load_test().images)
+
+
+def test_parts_of_their_own_are_redrawn_only_where_fewer_are_taken(
+    tmp_path: Path, photo_folder: PhotoFolder, make: Make
+) -> None:
+    for part in ("train", "val", "test"):
+        photo_folder(tmp_path / part, {"ant": 9, "bee": 9})
+    values = {"kind": "folder", "root": str(tmp_path), "image_size": 8}
+    whole, some = make(**values), make(**values, train_per_class=3, val_per_class=3)
+    assert whole.redrawn(5).load().digest == whole.load().digest
+    before, after = some.load(), some.redrawn(5).load()
+    assert not torch.equal(before.train.images, after.train.images)
+    assert not torch.equal(before.val.images, after.val.images)
+    assert torch.equal(some.redrawn(5).load_test().images, whole.load_test().images)
 
 
 @pytest.mark.parametrize(
