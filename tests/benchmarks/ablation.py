@@ -25,7 +25,6 @@ from distill_tune.search.stages import PREDECESSORS, Place, SharedStage, stage_k
 from distill_tune.space import apply
 from tests.benchmarks.ablation_groups import BASE, GROUPS, REFERENCE
 
-NUM_PROCESSES = 2
 _PLACE = Place("cpu", 1)
 
 
@@ -116,6 +115,7 @@ def main(
     group: Annotated[str, typer.Argument(help=", ".join(GROUPS))],
     *,
     seeds: Annotated[int, typer.Option(min=1)] = 10,
+    processes: Annotated[int, typer.Option(min=1, help="One thread each.")] = 2,
     log: Annotated[Path, typer.Option(help="JSON lines; what is in it is not run again.")],
 ) -> None:
     """Train every variant of a group with every seed, and print the table."""
@@ -126,7 +126,7 @@ def main(
         (group, seed, [name for name in GROUPS[group] if (group, name, seed) not in done], log)
         for seed in range(seeds)
     ]
-    with multiprocessing.get_context("spawn").Pool(NUM_PROCESSES) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for _ in pool.imap_unordered(_of_seed, [one for one in left if one[2]], chunksize=1):
             pass
     rows = read(log)
