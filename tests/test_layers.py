@@ -15,7 +15,7 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file"),
+    ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file", "image_grid"),
     ("yaml_text", "rungs"),
     ("document",),
     ("reading", "wording"),
@@ -26,13 +26,13 @@ LAYERS = (
     ("object_store",),
     ("storage",),
     ("tables", "mirror", "event_log", "packing", "fold", "confirm_log", "estimate"),
-    ("remarks",),
-    ("confirmation",),
     ("records",),
     ("backbones", "gans", "datasets", "checkpoints"),
     ("distill", "checkpoint_writer"),
     ("arms", "model"),
-    ("study_parts",),
+    ("study_parts", "fitness_view"),
+    ("remarks",),
+    ("confirmation",),
     ("study", "tracking", "status", "warm_start"),
     ("terminal", "training", "confirmation_view", "results", "dashboard"),
     ("event_lines", "report", "training_view"),
@@ -92,7 +92,7 @@ TORCH_FREE |= {
 TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "report"}
 TORCH_FREE |= {"keywords", "results", "event_lines", "watch", "dashboard", "warm_start"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
-TORCH_FREE |= {"estimate"}
+TORCH_FREE |= {"estimate", "fitness_view"}
 
 
 class Import(NamedTuple):

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from distill_tune.image_grid import image_grid
 from distill_tune.storage import storage_at
 from distill_tune.tensorboard_file import TensorBoardFile
-from distill_tune.tracking import TensorBoard, image_grid
+from distill_tune.tracking import TensorBoard
 
 PARAMS = {"joint.margin": 0.3, "joint.refresh": 2, "gan.kind": "sngan", "gan.flip": True}
 
