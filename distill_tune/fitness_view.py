@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from distill_tune.distill.fitness import FIT_AGREEMENT, UNFIT_AGREEMENT
-from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, Fidelity
+from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint
 
 if TYPE_CHECKING:
     from distill_tune.distill.trial import Report
@@ -37,14 +37,14 @@ class GanStage(Protocol):
         """The most it might have taken, where it ended by itself."""
 
     @property
-    def curve(self) -> tuple[Fidelity, ...]:
+    def curve(self) -> tuple[FidelityPoint, ...]:
         """Measurements, oldest first."""
 
 
 _Stage = TypeVar("_Stage", bound=GanStage)
 
 
-def known(curve: Iterable[Fidelity]) -> tuple[Fidelity, ...]:
+def known(curve: Iterable[FidelityPoint]) -> tuple[FidelityPoint, ...]:
     """Return the measurements that are numbers in the range of what can be measured."""
     return tuple(
         one
@@ -53,7 +53,7 @@ def known(curve: Iterable[Fidelity]) -> tuple[Fidelity, ...]:
     )
 
 
-def last(curve: Iterable[Fidelity]) -> Fidelity | None:
+def last(curve: Iterable[FidelityPoint]) -> FidelityPoint | None:
     """Return the newest measurement that is sound; None where there is none."""
     return next(reversed(known(curve)), None)
 
@@ -65,7 +65,7 @@ def fitness(agreement: float) -> Fitness:
     return "not fit" if agreement < UNFIT_AGREEMENT else "nearly fit"
 
 
-def is_unfit(curve: Iterable[Fidelity]) -> bool:
+def is_unfit(curve: Iterable[FidelityPoint]) -> bool:
     """Return whether the newest sound measurement is that of a generator that is not fit."""
     end = last(curve)
     return end is not None and fitness(end.agreement) == "not fit"
@@ -91,7 +91,7 @@ def _steps(steps: int, limit: int | None) -> str:
     return f"{steps} steps (auto{', its limit' if steps >= limit else ''})"
 
 
-def fidelity_words(measured: Fidelity) -> str:
+def fidelity_words(measured: FidelityPoint) -> str:
     """Return ``agreement 0.96, diversity 0.81``."""
     return f"agreement {_two(measured.agreement)}, diversity {measured.diversity:.2f}"
 
@@ -122,7 +122,7 @@ def fitness_sentence(whose: str, agreement: float) -> str:
     if kind == "not fit":
         return (
             f"{text}, below {UNFIT_AGREEMENT:g}. The classifier learned wrong labels from its "
-            "images; nothing follows from these results for a generator that is fit."
+            "images: a fit generator may give other results."
         )
     return f"{text}." if kind == "fit" else f"{text}, short of {FIT_AGREEMENT:g}."
 
@@ -145,10 +145,10 @@ def unfit_warning(stage: str, agreement: float) -> str:
     )
 
 
-def curve_of(reports: Iterable["Report"]) -> tuple[Fidelity, ...]:
+def curve_of(reports: Iterable["Report"]) -> tuple[FidelityPoint, ...]:
     """Return what a stage's reports tell of its generator."""
     return tuple(
-        Fidelity(report.step, report.metrics[AGREEMENT], report.metrics[DIVERSITY])
+        FidelityPoint(report.step, report.metrics[AGREEMENT], report.metrics[DIVERSITY])
         for report in reports
         if AGREEMENT in report.metrics and DIVERSITY in report.metrics
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from distill_tune.trials import (
     Event,
-    Fidelity,
+    FidelityPoint,
     SessionRecord,
     SessionStatus,
     StageRecord,
@@ -176,7 +176,7 @@ def stage_record(event: Event) -> StageRecord:
         steps=int(event.get("steps", 0)),
         max_steps=None if limit is None else int(limit),
         curve=tuple(
-            Fidelity(int(row["step"]), float(row["agreement"]), float(row["diversity"]))
+            FidelityPoint(int(row["step"]), float(row["agreement"]), float(row["diversity"]))
             for row in event.get("curve", ())
         ),
     )

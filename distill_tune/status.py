@@ -9,7 +9,7 @@ from distill_tune.fitness_view import fitness, last
 from distill_tune.fold import fold
 from distill_tune.packing import GpuUse, fitting, gpu_uses
 from distill_tune.records import StudyDirectory
-from distill_tune.trials import Event, Fidelity, StageRecord, StudyState, TrialRecord, best
+from distill_tune.trials import Event, FidelityPoint, StageRecord, StudyState, TrialRecord, best
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 
@@ -38,7 +38,7 @@ class StageInfo(NamedTuple):
     saved_s: float
     steps: int = 0
     max_steps: int | None = None
-    curve: tuple[Fidelity, ...] = ()
+    curve: tuple[FidelityPoint, ...] = ()
 
 
 class StatusInfo(NamedTuple):

@@ -19,7 +19,7 @@ OBJECTIVE = "objective"
 SECONDS = "seconds/"
 
 AGREEMENT, DIVERSITY = "synthetic/agreement", "synthetic/pixel_diversity"
-"""Metrics of the generator: see :class:`Fidelity`."""
+"""Metrics of the generator: see :class:`FidelityPoint`."""
 
 STAGE_STEPS = "steps"
 WARMUP_GRID = "warmup/synthetic"
@@ -27,7 +27,7 @@ WARMUP_GRID = "warmup/synthetic"
 _EARLY_STAGES = ("warmup/", "triplet/")
 
 
-class Fidelity(NamedTuple):
+class FidelityPoint(NamedTuple):
     """How well a generator follows its classes at a moment.
 
     Attributes:
@@ -127,7 +127,7 @@ class StageRecord:
     time: float
     steps: int = 0
     max_steps: int | None = None
-    curve: tuple[Fidelity, ...] = ()
+    curve: tuple[FidelityPoint, ...] = ()
 
 
 @dataclass(frozen=True)

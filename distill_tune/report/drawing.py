@@ -73,12 +73,12 @@ class Panel:
             self._marks.append(mark.format(percent(place), text))
 
     def level(self, y: object, text: str) -> None:
-        """Draw a dashed line from left to right, with a word at its right end."""
+        """Draw a dashed line from left to right, with a word at its left end."""
         place = self._y.place(y)
         if place is not None:
             mark = Markup(
                 '<line class="guide" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
-                '<text class="note" x="100%" y="{0}" dy="-4" text-anchor="end">{1}</text>'
+                '<text class="note" x="0" y="{0}" dx="4" dy="-4">{1}</text>'
             )
             self._marks.append(mark.format(percent(1 - place), text))
 

@@ -13,7 +13,7 @@ from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import PREDECESSORS, STAGES, Job, SharedStage
 from distill_tune.search.trial_board import GRID_PER_CLASS
-from distill_tune.trials import Fidelity
+from distill_tune.trials import FidelityPoint
 
 
 class StageResult(NamedTuple):
@@ -39,7 +39,7 @@ class StageResult(NamedTuple):
     cached: bool
     steps: int
     max_steps: int | None
-    curve: tuple[Fidelity, ...]
+    curve: tuple[FidelityPoint, ...]
 
     @classmethod
     def computed(

@@ -13,7 +13,7 @@ from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.pictures import Picture, warmup_pictures
 from distill_tune.report.source import Source, is_of_search
 from distill_tune.status import StageInfo
-from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, Fidelity, TrialRecord
+from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint, TrialRecord
 
 TITLE = "Is the generator fit?"
 
@@ -34,10 +34,10 @@ class Training(NamedTuple):
     name: str
     steps: int
     max_steps: int | None
-    curve: tuple[Fidelity, ...]
+    curve: tuple[FidelityPoint, ...]
 
     @property
-    def end(self) -> Fidelity:
+    def end(self) -> FidelityPoint:
         """The newest measurement."""
         return self.curve[-1]
 
@@ -51,7 +51,7 @@ class OwnWarmup(NamedTuple):
     """
 
     number: int
-    end: Fidelity
+    end: FidelityPoint
 
 
 class Later(NamedTuple):
@@ -90,7 +90,7 @@ class GeneratorFitness(NamedTuple):
     later: tuple[Later, ...]
 
     @property
-    def ends(self) -> list[Fidelity]:
+    def ends(self) -> list[FidelityPoint]:
         """Measurements at the ends of warm-ups."""
         return [one.end for one in (*self.warmups, *self.own)]
 
@@ -123,7 +123,7 @@ def _trainings(stages: Iterable[StageInfo], kind: str) -> Iterable[Training]:
 def _own(trial: TrialRecord) -> OwnWarmup | None:
     names = (f"warmup/{name}" for name in (STAGE_STEPS, AGREEMENT, DIVERSITY))
     step, agreement, diversity = (trial.stage_metrics.get(name, math.nan) for name in names)
-    end = last([Fidelity(int(step), agreement, diversity)]) if math.isfinite(step) else None
+    end = last([FidelityPoint(int(step), agreement, diversity)]) if math.isfinite(step) else None
     return OwnWarmup(trial.number, end) if end is not None else None
 
 
@@ -144,8 +144,8 @@ def draw(found: GeneratorFitness) -> Markup:
     most = max(one.diversity for course in _courses(found) for one in course)
     across = Axis("generator steps", 0.0, _ROOM * max(1, last_step), is_whole=True)
     agreement = Panel(across, Axis("agreement with the labels", 0.0, 1.0))
-    agreement.level(found.fit_from, "fit")
-    agreement.level(found.unfit_below, "not fit below")
+    agreement.level(found.fit_from, f"fit from {found.fit_from:g} on")
+    agreement.level(found.unfit_below, f"not fit below {found.unfit_below:g}")
     diversity = Panel(across, Axis("diversity within a class", 0.0, _ROOM * max(1.0, most)))
     diversity.level(1.0, "as of real images")
     for panel, index in ((agreement, 1), (diversity, 2)):
@@ -156,7 +156,7 @@ def draw(found: GeneratorFitness) -> Markup:
     return panels([agreement, diversity])
 
 
-def _courses(found: GeneratorFitness) -> list[tuple[Fidelity, ...]]:
+def _courses(found: GeneratorFitness) -> list[tuple[FidelityPoint, ...]]:
     return [*(one.curve for one in found.warmups), *((one.end,) for one in found.own)]
 
 
@@ -169,7 +169,7 @@ def _dots(found: GeneratorFitness, index: int) -> list[Dot]:
     ]
 
 
-def _dot_kind(end: Fidelity) -> str:
+def _dot_kind(end: FidelityPoint) -> str:
     return "failed" if fitness(end.agreement) == "not fit" else "complete"
 
 
