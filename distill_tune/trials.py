@@ -24,7 +24,11 @@ AGREEMENT, DIVERSITY = "synthetic/agreement", "synthetic/pixel_diversity"
 STAGE_STEPS = "steps"
 WARMUP_GRID = "warmup/synthetic"
 """Tag of the picture in the TensorBoard run of a trial that computed its own warm-up."""
-_EARLY_STAGES = ("warmup/", "triplet/")
+_STAGE_METRICS = frozenset(
+    f"{stage}/{name}"
+    for stage in ("warmup", "triplet")
+    for name in (STAGE_STEPS, AGREEMENT, DIVERSITY)
+)
 
 
 class FidelityPoint(NamedTuple):
@@ -88,7 +92,7 @@ class TrialRecord:
     def stage_metrics(self) -> "Metrics":
         """What was measured when its GAN stages ended, such as ``warmup/synthetic/agreement``."""
         first = self.history.get(1, {})
-        return {name: value for name, value in first.items() if name.startswith(_EARLY_STAGES)}
+        return {name: value for name, value in first.items() if name in _STAGE_METRICS}
 
     @cached_property
     def seconds(self) -> dict[str, float]:

@@ -96,8 +96,9 @@ class StageStore:
                 the product, so that studies which take that over have it too.
         """
         seconds = sum(report.seconds for report in reports)
-        saved = {"product": product, "reports": [list(report) for report in reports]}
-        saved |= {"seconds": seconds, "grid": torch.frombuffer(bytearray(grid), dtype=torch.uint8)}
+        saved: dict[str, Any] = {"product": product, "seconds": seconds}
+        saved |= {"reports": [list(report) for report in reports]}
+        saved |= {"grid": torch.tensor(list(grid), dtype=torch.uint8)}
         buffer = io.BytesIO()
         torch.save(saved, buffer)
         self._study.write(self._name(stage, config), seal(buffer.getvalue()))

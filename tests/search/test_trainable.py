@@ -130,7 +130,7 @@ def test_a_trial_records_how_fit_its_generator_was_whoever_warmed_it_up(
         for stage in ("warmup", "triplet")
         for name in ("steps", "synthetic/agreement", "synthetic/pixel_diversity")
     }
-    assert {name for name in first if name.startswith(("warmup/", "triplet/"))} == names
+    assert names <= set(first)
     assert (first["warmup/steps"], first["triplet/steps"]) == (10, 2)
     assert not names & set(second)
     assert 0 <= second["synthetic/agreement"] <= 1
