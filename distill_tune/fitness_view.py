@@ -15,7 +15,7 @@ Fitness = Literal["fit", "nearly fit", "not fit"]
 
 _ADVICE = {
     "warmup": "train it for longer (gan.warmup_steps, or gan.max_warmup_steps where that is auto), "
-    "take a larger or another GAN (gan), or more images a class",
+    "take a larger or another GAN (gan.kind and its fields), or more images a class",
     "triplet": "take fewer gan.triplet_steps or a smaller joint.triplet_weight, which draw it "
     "away from its classes, or a longer warm-up before",
 }
@@ -121,8 +121,8 @@ def fitness_sentence(whose: str, agreement: float) -> str:
     text = f"{first} was {kind}: agreement {_two(agreement)}"
     if kind == "not fit":
         return (
-            f"{text}, below {UNFIT_AGREEMENT:g}. The classifier learned wrong labels from its "
-            "images: a fit generator may give other results."
+            f"{text}, below {UNFIT_AGREEMENT:g}. Many of its images were of another class than "
+            "asked for: a fit generator may give other results."
         )
     return f"{text}." if kind == "fit" else f"{text}, short of {FIT_AGREEMENT:g}."
 
@@ -139,9 +139,8 @@ def unfit_warning(stage: str, agreement: float) -> str:
     advice = _ADVICE["triplet" if stage.startswith("triplet") else "warmup"]
     return (
         f"the generator is not fit after {stage}: agreement {_two(agreement)} is below "
-        f"{UNFIT_AGREEMENT:g}, so the classifier learns wrong labels from its images; {advice}; "
-        "joint.selection: agree leaves out images that look like another class, "
-        "joint.unfit_policy says what trials do"
+        f"{UNFIT_AGREEMENT:g}, so many of its images teach the classifier a wrong label; {advice}; "
+        "joint.selection: agree leaves such images out, joint.unfit_policy says what trials do"
     )
 
 

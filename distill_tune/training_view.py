@@ -90,7 +90,9 @@ class TrainingView:
         if words:
             said.append(words)
         if left and report.step < report.num_steps:
-            said.append(f"about {duration(left)} left")
+            # A warm-up may end before its last step.
+            bound = "at most" if report.stage == "warmup" else "about"
+            said.append(f"{bound} {duration(left)} left")
         if self._console.is_terminal:
             self._forget("starting")
             self._show(report.stage, report.num_steps, report.step, count, "  ".join(said))

@@ -98,7 +98,7 @@ def test_a_sentence_says_what_an_unfit_generator_means() -> None:
     )
     unfit = fitness_sentence("the generator", 0.41)
     assert unfit.startswith("The generator was not fit: agreement 0.41, below 0.6. ")
-    assert "wrong labels" in unfit
+    assert "another class than asked for" in unfit
 
 
 def test_a_trials_reports_warn_once_and_leave_what_its_records_keep() -> None:
