@@ -77,7 +77,7 @@ def test_a_warmup_tells_its_curve_and_leaves_a_picture(
 ) -> None:
     *said, result = compute_stage(job(study, "warmup"), images, store, CPU)
     assert isinstance(result, StageResult)
-    reports = [report for one in said if isinstance(one, tuple) for report in one[1:]]
+    reports = [one[1] for one in said if not isinstance(one, StageResult)]
     assert [point.step for point in result.curve] == [report.step for report in reports]
     assert result.curve[-1].agreement == result.metrics["synthetic/agreement"]
     assert result.curve[-1].diversity == result.metrics["synthetic/pixel_diversity"]

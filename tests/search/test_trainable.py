@@ -135,7 +135,7 @@ def test_a_trial_records_how_fit_its_generator_was_whoever_warmed_it_up(
     assert not names & set(second)
     assert 0 <= second["synthetic/agreement"] <= 1
 
-    config = study.trial_config(CONFIG["backbone"], CONFIG["params"])
+    config = study.trial_config("shufflenet_v2_x0_5", {"joint.margin": 0.5})
     store = StageStore(str(alone.root), images.digest, Place.here(torch.device("cpu")))
     for stage in STAGES:
         list(compute_stage(Job(stage, config, stage), images, store, torch.device("cpu")))

@@ -92,7 +92,7 @@ class GeneratorFitness(NamedTuple):
     @property
     def ends(self) -> list[FidelityPoint]:
         """Measurements at the ends of warm-ups."""
-        return [one.end for one in (*self.warmups, *self.own)]
+        return [*(one.end for one in self.warmups), *(one.end for one in self.own)]
 
 
 def info(source: Source) -> GeneratorFitness | None:
@@ -147,7 +147,7 @@ def draw(found: GeneratorFitness) -> Markup:
     agreement.level(found.fit_from, f"fit from {found.fit_from:g} on")
     agreement.level(found.unfit_below, f"not fit below {found.unfit_below:g}")
     diversity = Panel(across, Axis("diversity within a class", 0.0, _ROOM * max(1.0, most)))
-    diversity.level(1.0, "as of real images")
+    diversity.level(1.0, "as of real images", is_at_end=True)
     for panel, index in ((agreement, 1), (diversity, 2)):
         for one in found.warmups:
             kind = "curve failed" if fitness(one.end.agreement) == "not fit" else "curve"
