@@ -3,7 +3,8 @@
 ``study.yaml`` the study as resolved; ``events.jsonl`` the log, from which all else follows, and
 its copy ``events.copy.jsonl``;
 ``trials.csv`` and ``epochs.csv`` for people and pandas; ``best/<backbone>.yaml`` the winners;
-``tensorboard/<trial>/``, ``checkpoints/<trial>/``, ``stages/``, ``ray/`` and ``lock``.
+``stages/`` what trials share, with a picture of what each warmed generator draws;
+``tensorboard/<trial>/``, ``checkpoints/<trial>/``, ``ray/`` and ``lock``.
 """
 
 import shlex
