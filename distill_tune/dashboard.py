@@ -198,7 +198,7 @@ def _attributes(trial: TrialRecord, *, is_running: bool) -> dict[str, Any]:
     found |= {f"{SECONDS}{stage}": seconds for stage, seconds in trial.seconds.items()}
     found |= {
         name: _plain(value)
-        for name, value in trial.metrics.items()
+        for name, value in (trial.stage_metrics | trial.metrics).items()
         if name != OBJECTIVE and not name.startswith(SECONDS)
     }
     return found

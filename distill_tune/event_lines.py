@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from distill_tune.fitness_view import stage_words
+from distill_tune.fold import stage_record
 from distill_tune.packing import PACKING, gpu_uses, packing_words
 from distill_tune.terminal import duration
 from distill_tune.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
@@ -46,8 +48,7 @@ def event_line(event: Event, state: StudyState, terms: Terms) -> str:
     """
     kind = event["event"]
     if kind == "stage":
-        found = "found ready" if event["cached"] else f"in {duration(event['seconds'])}"
-        return f"shared stage {event['name']}: {found}"
+        return stage_line(event)
     if kind == "warning":
         return f"warning: {event['text']}"
     if kind == INTERRUPTED:
@@ -57,6 +58,13 @@ def event_line(event: Event, state: StudyState, terms: Terms) -> str:
     if kind in {"trial_started", "epoch", "trial_ended"} and event["trial"] in state.trials:
         return _trial_line(event, state.trials[event["trial"]], terms)
     return ""
+
+
+def stage_line(event: Event) -> str:
+    """Return what a sound ``stage`` event tells, in words."""
+    stage = stage_record(event)
+    found = "found ready" if stage.cached else f"in {duration(stage.seconds)}"
+    return f"shared stage {stage.name}: {', '.join(filter(None, [stage_words(stage), found]))}"
 
 
 def _trial_line(event: Event, trial: TrialRecord, terms: Terms) -> str:

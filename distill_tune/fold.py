@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from distill_tune.trials import (
     Event,
+    FidelityPoint,
     SessionRecord,
     SessionStatus,
     StageRecord,
@@ -82,15 +83,15 @@ class Fold:
                 raise ValueError(event["status"])
             self._change_session(status=event["status"])
         elif kind in {"stage", "stages_adopted"}:
-            self._add_to_stages(kind, time, event)
+            self._add_to_stages(kind, event)
         elif kind == "warning":
             self._warnings.append(str(event["text"]))
         elif kind in {"trial_started", "epoch", "trial_ended"}:
             self._change_trial(int(event["trial"]), kind, time, event)
 
-    def _add_to_stages(self, kind: str, time: float, event: Event) -> None:
+    def _add_to_stages(self, kind: str, event: Event) -> None:
         if kind == "stage":
-            self._stages.append(_stage(time, event))
+            self._stages.append(stage_record(event))
             return
         number = int(event["trial"])
         for key in event["keys"]:
@@ -155,7 +156,15 @@ def _ended(trial: TrialRecord, time: float, event: Event) -> TrialRecord:
     return dataclasses.replace(trial, status=status, reason=reason, detail=detail, ended_at=time)
 
 
-def _stage(time: float, event: Event) -> StageRecord:
+def stage_record(event: Event) -> StageRecord:
+    """Return what a ``stage`` event tells; older logs lack steps and curve.
+
+    Raises:
+        KeyError: It lacks what every such event has.
+        TypeError: A field is of another type.
+        ValueError: A number is none.
+    """
+    limit = event.get("max_steps")
     return StageRecord(
         name=str(event["name"]),
         key=str(event["key"]),
@@ -163,7 +172,13 @@ def _stage(time: float, event: Event) -> StageRecord:
         cost_s=float(event["cost_s"]),
         metrics=_numbers(event.get("metrics", {})),
         cached=bool(event["cached"]),
-        time=time,
+        time=float(event["time"]),
+        steps=int(event.get("steps", 0)),
+        max_steps=None if limit is None else int(limit),
+        curve=tuple(
+            FidelityPoint(int(row["step"]), float(row["agreement"]), float(row["diversity"]))
+            for row in event.get("curve", ())
+        ),
     )
 
 

@@ -3,7 +3,8 @@
 ``study.yaml`` the study as resolved; ``events.jsonl`` the log, from which all else follows, and
 its copy ``events.copy.jsonl``;
 ``trials.csv`` and ``epochs.csv`` for people and pandas; ``best/<backbone>.yaml`` the winners;
-``tensorboard/<trial>/``, ``checkpoints/<trial>/``, ``stages/``, ``ray/`` and ``lock``.
+``stages/`` what trials share, with a picture of what each warmed generator draws;
+``tensorboard/<trial>/``, ``checkpoints/<trial>/``, ``ray/`` and ``lock``.
 """
 
 import shlex
@@ -22,9 +23,21 @@ STUDY_FILE = "study.yaml"
 TRIALS_FILE = "trials.csv"
 EPOCHS_FILE = "epochs.csv"
 LOCK_FILE = "lock"
+STAGES_FOLDER = "stages"
 
 # Looking whether a study is in use takes its lock for an instant: a search outwaits that.
 _LOCK_PATIENCE_S = 1.0
+
+
+def stage_picture(stage: str, key: str) -> str:
+    """Return where in a study the picture of a shared stage's generator lies.
+
+    Args:
+        stage: Its name or kind, such as ``warmup`` or ``warmup lr=0.001``.
+        key: Of its product.
+    """
+    kind = stage.partition(" ")[0].partition("/")[0]
+    return f"{STAGES_FOLDER}/{kind}-{key}.png"
 
 
 class StudyDirectory:

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from distill_tune.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
+from distill_tune.distill.fitness import UNFIT_AGREEMENT
+from distill_tune.fitness_view import is_unfit
+from distill_tune.fold import fold
 from distill_tune.trials import Event
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
             )
     yield from _late_seeds(log)
     yield from _second_readings(records)
+    yield from _unfit_generators(log)
 
 
 def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
@@ -117,3 +121,19 @@ def _second_readings(records: list[RunRecord]) -> Iterator[str]:
             before, now = first.get(run.name, {}), run.test
             is_same = "the same numbers" if before == now else f"{before} then, {now} now"
             yield f"{run.name}: read again on the test split (reading {run.reading}): {is_same}"
+
+
+def _unfit_generators(log: list[Event]) -> Iterator[str]:
+    """Tell of warm-ups of the confirmation, which name their seed, that left an unfit generator."""
+    stages = [event for event in log if event.get("event") == "stage"]
+    found = {
+        stage.key: is_unfit(stage.curve)
+        for stage in fold(stages).stages
+        if stage.name.startswith("warmup") and " seed=" in stage.name
+    }
+    unfit = sum(found.values())
+    if unfit:
+        yield (
+            f"{unfit} of {len(found)} warm-ups left a generator that is not fit (agreement below "
+            f"{UNFIT_AGREEMENT:g}): arms with a GAN learned wrong labels there"
+        )

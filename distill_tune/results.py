@@ -87,7 +87,8 @@ class StudyResult:
 
         ``number``, ``name``, ``backbone``, ``state``, ``reason``, ``value`` (the best objective
         of any epoch, in [0, 1]), ``epochs``; then the params by dotted path, seconds per stage as
-        ``seconds/<stage>`` and the last epoch's metrics. What a trial lacks is NaN.
+        ``seconds/<stage>``, what was measured when the GAN stages ended (such as
+        ``warmup/synthetic/agreement``), and the last epoch's metrics. What a trial lacks is NaN.
 
         Raises:
             DistillTuneError: pandas is not installed.

@@ -5,10 +5,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from distill_tune.fitness_view import fitness, last
 from distill_tune.fold import fold
 from distill_tune.packing import GpuUse, fitting, gpu_uses
 from distill_tune.records import StudyDirectory
-from distill_tune.trials import Event, StageRecord, StudyState, TrialRecord, best
+from distill_tune.trials import Event, FidelityPoint, StageRecord, StudyState, TrialRecord, best
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 
@@ -24,6 +25,9 @@ class StageInfo(NamedTuple):
         cached: Whether this study only ever found it ready.
         hits: Trials that took it over instead of computing it.
         saved_s: What that spared them, less what it took here.
+        steps: Epochs or generator steps that it took; 0 where an older log does not tell.
+        max_steps: The most that it might have taken, where it ended by itself; else None.
+        curve: Of the generator while it was trained, oldest first; empty for a classifier.
     """
 
     name: str
@@ -32,6 +36,9 @@ class StageInfo(NamedTuple):
     cached: bool
     hits: int
     saved_s: float
+    steps: int = 0
+    max_steps: int | None = None
+    curve: tuple[FidelityPoint, ...] = ()
 
 
 class StatusInfo(NamedTuple):
@@ -132,6 +139,9 @@ def _stage(records: list[StageRecord], hits: int) -> StageInfo:
         cached=all(record.cached for record in records),
         hits=hits,
         saved_s=hits * cost_s - spent_s,
+        steps=records[-1].steps,
+        max_steps=records[-1].max_steps,
+        curve=records[-1].curve,
     )
 
 
@@ -139,7 +149,7 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
     """Return a status as JSON can hold it; numbers that are not finite become null."""
     plain = info._asdict() | {
         "best": {backbone: _trial_json(trial) for backbone, trial in info.best.items()},
-        "stages": [stage._asdict() for stage in info.stages],
+        "stages": [_stage_json(stage) for stage in info.stages],
         "warnings": list(info.warnings),
         "packing": {
             backbone: {**use._asdict(), "trials_per_gpu": fitting(use)}
@@ -148,6 +158,11 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
     }
     result: dict[str, Any] = plain_json(plain)
     return result
+
+
+def _stage_json(stage: StageInfo) -> dict[str, Any]:
+    end = last(stage.curve)
+    return stage._asdict() | {"fitness": fitness(end.agreement) if end is not None else None}
 
 
 def _trial_json(trial: TrialRecord | None) -> dict[str, Any] | None:

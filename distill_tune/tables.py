@@ -34,13 +34,13 @@ def epochs_csv(state: StudyState) -> str:
 def trial_rows(state: StudyState) -> Table:
     """Return a row a trial, by number.
 
-    After the fixed columns stand the params by dotted path, the seconds of the stages, and the
-    last epoch's metrics.
+    After the fixed columns stand the params by dotted path, the seconds of the stages, what was
+    measured when the GAN stages ended, and the last epoch's metrics.
     """
     trials = state.trials.values()
     params = [flat(trial.params) for trial in trials]
     seconds = [{f"{SECONDS}{key}": s for key, s in trial.seconds.items()} for trial in trials]
-    metrics = [_without_seconds(trial.metrics) for trial in trials]
+    metrics = [trial.stage_metrics | _without_seconds(trial.metrics) for trial in trials]
     columns = _columns(_TRIAL_COLUMNS, params, seconds, metrics)
     parts = zip(metrics, seconds, params, map(_fixed, trials), strict=True)
     # The later part wins: a metric cannot take the place of a param or of a fixed column.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from distill_tune.fitness_view import is_unfit, stage_words
 from distill_tune.packing import packing_words
 from distill_tune.result_table import result_table
 from distill_tune.status import StageInfo, StatusInfo, status_info, status_json
@@ -77,9 +78,17 @@ def _stages_table(stages: Iterable[StageInfo]) -> "Table":
             duration(stage.seconds),
             str(stage.hits),
             duration(max(0.0, stage.saved_s)),
-            "found ready" if stage.cached else "",
+            _stage_note(stage),
         )
     return table
+
+
+def _stage_note(stage: StageInfo) -> "Text":
+    from rich.text import Text
+
+    notes = [stage_words(stage), "found ready" if stage.cached else ""]
+    style = "yellow" if is_unfit(stage.curve) else ""
+    return Text("; ".join(filter(None, notes)), style=style)
 
 
 def best_table(winners: Mapping[str, TrialRecord | None]) -> "Table":

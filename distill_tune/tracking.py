@@ -12,6 +12,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import custom_scalars, image, scalar
 
+from distill_tune.image_grid import image_grid
 from distill_tune.interfaces import Metrics, Stage
 from distill_tune.mirror import Mirror
 from distill_tune.tensorboard_file import TensorBoardFile
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
 
 _LAYOUT_TAG = "custom_scalars__config__"
 
-# Title of a category -> title of a chart -> patterns of the tags whose curves it shows. All are of
-# stage 3: each stage counts steps of its own, and in one chart they would lie on each other.
+# Title of a category -> title of a chart -> patterns of the tags whose curves it shows. A chart is
+# of one stage: each counts steps of its own, and in one chart they would lie on each other.
 _LAYOUT = {
     "which trial is best": {
         "validation accuracy": ["Multiline", [r"joint/val/accuracy$"]],
         "objective: the best so far": ["Multiline", [r"trial/objective$"]],
+    },
+    "is its generator fit": {
+        "agreement with the labels over the warm-up (fit from 0.9 on)": [
+            "Multiline",
+            [r"warmup/synthetic/agreement$"],
+        ],
+        "diversity within a class over the warm-up (1: as of real ones)": [
+            "Multiline",
+            [r"warmup/synthetic/pixel_diversity$"],
+        ],
+        "agreement with the labels in stage 3": ["Multiline", [r"joint/synthetic/agreement$"]],
     },
     "does its GAN help": {
         "diversity of the synthetic images (1: as of real ones)": [
@@ -151,35 +163,6 @@ class _Written:
 
 def _as_float32(value: float) -> float:
     return torch.tensor(value, dtype=torch.float32).item()
-
-
-def image_grid(
-    images: "Tensor", *, columns: int | None = None, min_pixels: int = 48, gap: int = 2
-) -> "Tensor":
-    """Return images as one picture, row by row, white between them.
-
-    Args:
-        images: ``[n, channels, height, width]``, float in [-1, 1], n >= 1; nan counts as 0.
-        columns: Images in a row; None = about as many as there are rows.
-        min_pixels: Small images are enlarged by a whole factor to at least this height.
-        gap: Pixels between the images.
-
-    Returns:
-        ``[channels, rows, columns]``, uint8, on the CPU.
-    """
-    factor = math.ceil(min_pixels / images.shape[-2])
-    scaled = (images.detach().cpu().float().nan_to_num(0.0).clamp(-1, 1) + 1) * 127.5
-    pixels = scaled.round().to(torch.uint8)
-    pixels = pixels.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-    count, channels, height, width = pixels.shape
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
-    grid = torch.full((channels, *size), 255, dtype=torch.uint8)
-    for index, one in enumerate(pixels):
-        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
-        grid[:, top : top + height, left : left + width] = one
-    return grid
 
 
 def _experiment(params: Mapping[str, Any], metric_tags: Mapping[str, float]) -> Any:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from distill_tune.fitness_view import metrics_words
 from distill_tune.terminal import duration
 
 if TYPE_CHECKING:
@@ -85,10 +86,13 @@ class TrainingView:
         left = self._pace.seconds_left(report)
         count = f"{report.step}/{report.num_steps}"
         said = []
-        if "val/accuracy" in report.metrics:
-            said.append(f"val/accuracy {report.metrics['val/accuracy']:.4f}")
+        words = metrics_words(report.metrics)
+        if words:
+            said.append(words)
         if left and report.step < report.num_steps:
-            said.append(f"about {duration(left)} left")
+            # A warm-up may end before its last step.
+            bound = "at most" if report.stage == "warmup" else "about"
+            said.append(f"{bound} {duration(left)} left")
         if self._console.is_terminal:
             self._forget("starting")
             self._show(report.stage, report.num_steps, report.step, count, "  ".join(said))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
@@ -17,6 +17,33 @@ INTERRUPTED: Final = "interrupted"
 
 OBJECTIVE = "objective"
 SECONDS = "seconds/"
+
+AGREEMENT, DIVERSITY = "synthetic/agreement", "synthetic/pixel_diversity"
+"""Metrics of the generator: see :class:`FidelityPoint`."""
+
+STAGE_STEPS = "steps"
+WARMUP_GRID = "warmup/synthetic"
+"""Tag of the picture in the TensorBoard run of a trial that computed its own warm-up."""
+_STAGE_METRICS = frozenset(
+    f"{stage}/{name}"
+    for stage in ("warmup", "triplet")
+    for name in (STAGE_STEPS, AGREEMENT, DIVERSITY)
+)
+
+
+class FidelityPoint(NamedTuple):
+    """How well a generator follows its classes at a moment.
+
+    Attributes:
+        step: Generator steps taken in the stage.
+        agreement: Share of synthetic images, in [0, 1], that a judge trained on the training
+            images gives the class that they were asked for.
+        diversity: Mean pixel distance within a class, synthetic over real.
+    """
+
+    step: int
+    agreement: float
+    diversity: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +88,12 @@ class TrialRecord:
         """The last epoch's metrics."""
         return self.history[max(self.history)] if self.history else {}
 
+    @property
+    def stage_metrics(self) -> "Metrics":
+        """What was measured when its GAN stages ended, such as ``warmup/synthetic/agreement``."""
+        first = self.history.get(1, {})
+        return {name: value for name, value in first.items() if name in _STAGE_METRICS}
+
     @cached_property
     def seconds(self) -> dict[str, float]:
         """Seconds spent in each of its own stages, summed over the epochs."""
@@ -84,6 +117,9 @@ class StageRecord:
     Attributes:
         seconds: Wall time of its computation now, 0 if it was found ready.
         cost_s: Wall time of its computation, whenever that was.
+        steps: Epochs or generator steps that it took; 0 where an older log does not tell.
+        max_steps: The most that it might have taken, where it ended by itself; else None.
+        curve: Of the generator while it was trained, oldest first; empty for a classifier.
     """
 
     name: str
@@ -93,6 +129,9 @@ class StageRecord:
     metrics: "Metrics"
     cached: bool
     time: float
+    steps: int = 0
+    max_steps: int | None = None
+    curve: tuple[FidelityPoint, ...] = ()
 
 
 @dataclass(frozen=True)

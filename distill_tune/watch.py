@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distill_tune.event_lines import Terms, event_line, standing, terms_of
+from distill_tune.fitness_view import least_fit, stage_words
 from distill_tune.fold import Fold, fold
 from distill_tune.records import StudyDirectory
 from distill_tune.status import StatusInfo, status_info
@@ -64,8 +65,12 @@ def watch(
 def _view(info: StatusInfo, state: StudyState, console: "Console") -> "RenderableType":
     """Return the status in short and, below it, as many trials as the terminal has room for."""
     from rich.console import Group
+    from rich.text import Text
 
     status = status_table(info._replace(stages=(), warnings=info.warnings[-_WARNINGS:]))
+    stage = least_fit(info.stages)
+    if stage is not None:
+        status = Group(status, Text(f"{stage.name}: {stage_words(stage)}"))
     taken = len(console.render_lines(status, pad=False)) + _HEAD_ROWS
     latest = latest_trials(state, max(_LEAST_ROWS, console.height - taken))
     rows = [trials_table(latest, is_short=True)] if latest.trials else []

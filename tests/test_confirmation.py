@@ -124,6 +124,28 @@ def only(results: Accuracies) -> BackboneEvidence:
     return one
 
 
+UNFIT = (
+    "1 of 5 warm-ups left a generator that is not fit (agreement below 0.6): arms with a GAN "
+    "learned wrong labels there"
+)
+
+
+def warmup(seed: int | None, agreement: float) -> Event:
+    """Return the event of a warm-up: of a seed of the confirmation, or of the search."""
+    name = "warmup" if seed is None else f"warmup seed={seed}"
+    stage = {"name": name, "key": name, "seconds": 1.0, "cost_s": 1.0, "cached": False}
+    curve = [{"step": 50, "agreement": agreement, "diversity": 0.8}]
+    return {"event": "stage", "time": 1.0, **stage, "steps": 50, "curve": curve}
+
+
+def test_generators_of_a_confirmation_that_were_not_fit_are_counted() -> None:
+    found = log({"resnet50": CLEAR})
+    fit = [warmup(None, 0.1), *(warmup(seed, 0.95) for seed in range(1000, 1004))]
+    assert not any("not fit" in remark for remark in found_in(found + fit).remarks)
+    remarks = found_in([*found, *fit, warmup(1004, 0.5), warmup(1004, 0.5)]).remarks
+    assert [remark for remark in remarks if "not fit" in remark] == [UNFIT]
+
+
 def test_a_clear_gain_helps_against_the_strictest_baseline_and_the_strongest_rival() -> None:
     one = only(CLEAR)
     assert one.baseline is not None

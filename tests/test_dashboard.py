@@ -50,6 +50,7 @@ def trial(number: int, backbone: str, values: list[float], **more: Any) -> Itera
     yield {"event": "trial_started", "time": at, **head, "params": params}
     for epoch, value in enumerate(values, 1):
         metrics = {"objective": value, "val/loss": float("nan"), "seconds/joint": 2.0}
+        metrics |= {"warmup/synthetic/agreement": 0.96} if epoch == 1 else {}
         yield {"event": "epoch", "time": at, "trial": number, "epoch": epoch, "metrics": metrics}
     if more:
         yield {"event": "trial_ended", "time": at + 10, "trial": number, **more}
@@ -144,6 +145,11 @@ def test_params_are_the_decoded_ones_on_scales_that_hold_them(tmp_path: Path) ->
     scales = [trials[0].distributions["joint.gan_lr"] for trials in (with_zero, without)]
     assert scales == [FloatDistribution(0.0, 2e-4), FloatDistribution(1e-6, 2e-4, log=True)]
     assert with_zero[3].user_attrs["state"] == "running"
+    # Of the warm-up its first epoch tells.
+    assert [one.user_attrs.get("warmup/synthetic/agreement") for one in with_zero[:2]] == [
+        0.96,
+        0.96,
+    ]
     started, ended = with_zero[0].datetime_start, with_zero[0].datetime_complete
     assert started is not None
     assert ended is not None

@@ -25,6 +25,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "key": st.just("k"),
     "seconds": NUMBERS,
     "cached": st.booleans(),
+    "steps": NUMBERS,
+    "max_steps": NUMBERS,
+    "curve": st.lists(
+        st.dictionaries(st.sampled_from(["step", "agreement", "diversity"]), NUMBERS), max_size=2
+    ),
     "text": st.text(max_size=3),
     "command": st.just("search"),
 }

@@ -24,6 +24,14 @@ SOUND: dict[str, Any] = {
     "reason": "", "detail": "", "memory_bytes": 1, "total_bytes": 2, "utilisation": 0.5,
 }  # fmt: skip
 KINDS = ["session_started", "session_ended", "stage", "stages_adopted", "warning", "epoch"]
+STRANGE_CURVE = {
+    "steps": 10**30,
+    "max_steps": -1,
+    "curve": [
+        {"step": 10**300, "agreement": "nan", "diversity": 5e300},
+        {"step": 1, "agreement": -2, "diversity": "inf"},
+    ],
+}
 STRANGE = st.one_of(
     st.none() | st.booleans() | st.floats() | st.text(max_size=4),
     st.sampled_from([-1, 2**70, 10**400, "nan", "running", [], {}, [1], {"a": [1]}, {"x": "inf"}]),
@@ -41,6 +49,8 @@ EVENTS = st.builds(
 @example([{"event": "session_started", "time": float("inf"), "command": "x"}])
 @example([{"event": "trial_started", "time": 1, **SOUND, "trial": float("inf")}])
 @example([{"event": "stage", "time": 1, **SOUND, "seconds": float("nan")}])
+@example([{"event": "stage", "time": 1, **SOUND, **STRANGE_CURVE}])
+@example([{"event": "stage", "time": 1, **SOUND, "curve": 5, "max_steps": "two"}])
 @example(
     [
         {"event": "session_started", "time": 1, "command": "x"},

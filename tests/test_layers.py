@@ -15,7 +15,7 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file"),
+    ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file", "image_grid"),
     ("yaml_text", "rungs"),
     ("document",),
     ("reading", "wording"),
@@ -26,13 +26,13 @@ LAYERS = (
     ("object_store",),
     ("storage",),
     ("tables", "mirror", "event_log", "packing", "fold", "confirm_log", "estimate"),
-    ("remarks", "arm_evidence"),
-    ("confirmation",),
     ("records",),
     ("backbones", "gans", "datasets", "checkpoints"),
     ("distill", "checkpoint_writer"),
     ("arms", "model"),
-    ("study_parts",),
+    ("study_parts", "fitness_view"),
+    ("remarks", "arm_evidence"),
+    ("confirmation",),
     ("study", "tracking", "status", "warm_start"),
     ("terminal", "training", "confirmation_view", "results", "dashboard"),
     ("event_lines", "report", "training_view"),
@@ -93,7 +93,7 @@ TORCH_FREE |= {"rungs", "distributions", "records", "status", "terminal", "repor
 TORCH_FREE |= {"keywords", "results", "event_lines", "watch", "dashboard", "warm_start"}
 TORCH_FREE |= {"evidence", "confirm_log", "remarks", "confirmation", "confirmation_view"}
 TORCH_FREE |= {"arm_evidence"}
-TORCH_FREE |= {"estimate"}
+TORCH_FREE |= {"estimate", "fitness_view"}
 
 
 class Import(NamedTuple):

@@ -87,7 +87,10 @@ def test_the_shared_stages_are_computed_once(search: Search) -> None:
     names = ["warmup", *(f"classifier/{backbone}" for backbone in BACKBONES)]
     assert sorted(stage["name"] for stage in stages) == sorted(names)
     assert not any(stage["cached"] for stage in stages)
-    assert len(list((search.folder / "stages").iterdir())) == 3
+    assert len(list((search.folder / "stages").glob("*.pt"))) == 3
+    assert len(list((search.folder / "stages").glob("warmup-*.png"))) == 1
+    (warmup,) = [stage for stage in stages if stage["name"] == "warmup"]
+    assert [row["step"] for row in warmup["curve"]] == list(range(1, 11))
     spent = {key for row in search.rows("epochs.csv") for key in row if key.startswith("seconds/")}
     assert spent == {"seconds/triplet", "seconds/joint"}
 

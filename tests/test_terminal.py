@@ -145,7 +145,39 @@ def test_a_status_is_plain_json(directory: StudyDirectory) -> None:
         "cached": False,
         "hits": 3,
         "saved_s": 60.0,
+        # The log is of a version that measured no generators.
+        "steps": 0,
+        "max_steps": None,
+        "curve": [],
+        "fitness": None,
     }
+
+
+def measured(directory: StudyDirectory, agreement: float) -> None:
+    """Record a warm-up of 750 steps, half of them before the generator followed its classes."""
+    curve = [
+        {"step": 375, "agreement": 0.1, "diversity": 0.9},
+        {"step": 750, "agreement": agreement, "diversity": 0.8125},
+    ]
+    event = {"event": "stage", "name": "warmup lr=0.0002", "key": "m", "cached": True}
+    times = {"seconds": 0.0, "cost_s": 52.0, "metrics": {}}
+    directory.append({**event, **times, "steps": 750, "max_steps": 2000, "curve": curve})
+
+
+@pytest.mark.parametrize(("agreement", "fitness"), [(0.96, "fit"), (0.5, "not fit")])
+def test_a_status_tells_how_fit_a_generator_is(
+    directory: StudyDirectory, agreement: float, fitness: str
+) -> None:
+    measured(directory, agreement)
+    info = status_info(directory)
+    plain = json.loads(json.dumps(status_json(info), allow_nan=False))["stages"][-1]
+    assert (plain["steps"], plain["max_steps"], plain["fitness"]) == (750, 2000, fitness)
+    assert plain["curve"][1] == {"step": 750, "agreement": agreement, "diversity": 0.8125}
+    text = shown(status_table(info))
+    assert max(map(len, text.splitlines())) <= 80
+    words = " ".join(text.split())
+    assert "750 steps (auto)" in words
+    assert f"{agreement:.2f}" in words
 
 
 def test_a_status_without_a_study_is_a_study_error(tmp_path: Path) -> None:

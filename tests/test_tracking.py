@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
+from distill_tune.image_grid import image_grid
 from distill_tune.storage import storage_at
 from distill_tune.tensorboard_file import TensorBoardFile
-from distill_tune.tracking import TensorBoard, image_grid
+from distill_tune.tracking import TensorBoard
 
 PARAMS = {"joint.margin": 0.3, "joint.refresh": 2, "gan.kind": "sngan", "gan.flip": True}
 
@@ -32,6 +34,27 @@ def test_metrics_are_grouped_by_stage_each_on_its_own_axis(tmp_path: Path) -> No
         "joint/val/accuracy": [(1, 0.75)],
     }
     board.close()
+
+
+def test_a_layout_shows_how_fit_the_generator_is(tmp_path: Path) -> None:
+    TensorBoard(str(tmp_path)).close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    (event,) = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout()
+    layout.ParseFromString(event.tensor_proto.string_val[0])
+    tags = {
+        pattern
+        for category in layout.category
+        if category.title == "is its generator fit"
+        for chart in category.chart
+        for pattern in chart.multiline.tag
+    }
+    assert tags == {
+        "warmup/synthetic/agreement$",
+        "warmup/synthetic/pixel_diversity$",
+        "joint/synthetic/agreement$",
+    }
 
 
 def test_after_a_resume_no_step_is_doubled_and_none_is_lost(tmp_path: Path) -> None:

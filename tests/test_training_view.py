@@ -19,7 +19,7 @@ REPORTS = [
     report("classifier", 2, 3, 4, val_accuracy=0.625),
     report("classifier", 3, 3, 3, val_accuracy=0.75),
     report("warmup", 50, 600, 10),
-    report("warmup", 100, 600, 20),
+    report("warmup", 100, 600, 20, synthetic_agreement=0.8399),
     report("joint", 1, 5, 60, val_accuracy=0.8125),
 ]
 
@@ -54,8 +54,8 @@ def test_a_log_file_has_a_line_a_report() -> None:
         "classifier: 1/3  val/accuracy 0.5000  about 4s left of this stage",
         "classifier: 2/3  val/accuracy 0.6250  about 3s left of this stage",
         "classifier: 3/3  val/accuracy 0.7500",
-        "warmup: 50/600  about 1m 50s left of this stage",
-        "warmup: 100/600  about 2m 30s left of this stage",
+        "warmup: 50/600  at most 1m 50s left of this stage",
+        "warmup: 100/600  agreement 0.83  at most 2m 30s left of this stage",
         "joint: 1/5  val/accuracy 0.8125  about 4m 00s left of this stage",
     ]
 
@@ -65,6 +65,6 @@ def test_a_terminal_keeps_a_bar_for_every_stage_within_80_columns() -> None:
     last = [line.rstrip() for line in text.splitlines() if " 1/5 " in line or "/600 " in line][-2:]
     assert "warning: [brackets] stay" in text
     assert "classifier" in text
-    assert last[0].endswith("100/600 about 2m 30s left")
+    assert last[0].endswith("100/600 agreement 0.83  at most 2m 30s left")
     assert last[1].endswith("1/5 val/accuracy 0.8125  about 4m 00s left")
     assert all(len(line) <= 80 for line in text.splitlines() if "\x1b" not in line)

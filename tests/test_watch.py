@@ -97,6 +97,18 @@ def test_the_view_fits_the_terminal(directory: StudyDirectory, height: int) -> N
     assert len(lines) <= height
 
 
+def test_the_view_names_the_least_fit_generator(directory: StudyDirectory) -> None:
+    for name, agreement in (("warmup lr=1", 0.96), ("warmup lr=2", 0.41)):
+        stage = {"name": name, "key": name, "cached": False, "seconds": 1.0, "cost_s": 1.0}
+        curve = [{"step": 50, "agreement": agreement, "diversity": 0.8}]
+        directory.append({"event": "stage", **stage, "steps": 50, "curve": curve})
+    console = Console(width=80, height=24, file=io.StringIO(), color_system=None)
+    console.print(watching._view(status_info(directory), directory.state(), console))
+    assert isinstance(console.file, io.StringIO)
+    assert "warmup lr=2: 50 steps, agreement 0.41, diversity 0.80\n" in console.file.getvalue()
+    assert "warmup lr=1" not in console.file.getvalue()
+
+
 def test_a_study_that_does_not_run_is_shown_once(directory: StudyDirectory) -> None:
     done = CliRunner().invoke(app, ["status", directory.root, "--watch"])
     assert (done.exit_code, done.stdout) == (0, "resnet: interrupted, 0/2 trials\n")

@@ -1,6 +1,7 @@
 """Policies for a GAN that collapses, ignores its classes, or learns by heart."""
 
-from distill_tune.distill.fidelity import UNFIT_AGREEMENT, Fidelity, agreement
+from distill_tune.distill.fidelity import Fidelity, agreement
+from distill_tune.distill.fitness import UNFIT_AGREEMENT
 from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitors import (

@@ -23,6 +23,7 @@ class Figure(NamedTuple):
         words: What it shows.
         info: Its numbers, of the named tuple of its file.
         file: That knows how to draw it.
+        pictures: To stand beside the drawing.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Figure(NamedTuple):
     words: str
     info: Any
     file: ModuleType
+    pictures: tuple[Picture, ...] = ()
 
 
 class Contents(NamedTuple):
@@ -69,10 +71,14 @@ def contents(source: Source) -> Contents:
 def _figures(index: Mapping[str, ModuleType], *arguments: object) -> tuple[Figure, ...]:
     found = ((name, file, file.info(*arguments)) for name, file in index.items())
     return tuple(
-        Figure(name, file.TITLE, file.words(info), info, file)
+        Figure(name, file.TITLE, file.words(info), info, file, _beside(file, *arguments))
         for name, file, info in found
         if info is not None
     )
+
+
+def _beside(file: ModuleType, *arguments: object) -> tuple[Picture, ...]:
+    return tuple(file.pictures(*arguments)) if hasattr(file, "pictures") else ()
 
 
 def contents_json(found: Contents) -> dict[str, Any]:
@@ -90,10 +96,7 @@ def contents_json(found: Contents) -> dict[str, Any]:
         },
         "overall": {figure.name: _figure_json(figure) for figure in found.overall},
         "confirmation": as_json(source.confirmation) if source.confirmation else None,
-        "pictures": [
-            {"backbone": one.backbone, "title": one.title, "words": one.words, "source": one.source}
-            for one in found.pictures
-        ],
+        "pictures": [{"backbone": one.backbone} | _picture_json(one) for one in found.pictures],
         "surroundings": found.surroundings,
         "terms": source.terms.study,
         "warnings": source.warnings,
@@ -104,4 +107,10 @@ def contents_json(found: Contents) -> dict[str, Any]:
 
 
 def _figure_json(figure: Figure) -> dict[str, Any]:
-    return {"title": figure.title, "words": figure.words, "info": figure.info}
+    whole = {"title": figure.title, "words": figure.words, "info": figure.info}
+    shown = [_picture_json(one) for one in figure.pictures]
+    return whole | ({"pictures": shown} if shown else {})
+
+
+def _picture_json(one: Picture) -> dict[str, str]:
+    return {"title": one.title, "words": one.words, "source": one.source}

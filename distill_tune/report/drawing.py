@@ -72,6 +72,17 @@ class Panel:
             )
             self._marks.append(mark.format(percent(place), text))
 
+    def level(self, y: object, text: str, *, is_at_end: bool = False) -> None:
+        """Draw a dashed line from left to right, with a word at its left or right end."""
+        place = self._y.place(y)
+        if place is not None:
+            mark = Markup(
+                '<line class="guide" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+                '<text class="note" x="{2}" y="{0}" dx="{3}" dy="-4" text-anchor="{4}">{1}</text>'
+            )
+            end = ("100%", -4, "end") if is_at_end else ("0", 4, "start")
+            self._marks.append(mark.format(percent(1 - place), text, *end))
+
     def whisker(self, x: object, low: object, high: object) -> None:
         """Draw an interval from below to above."""
         ends = self._place(x, low), self._place(x, high)

@@ -1,13 +1,16 @@
 """The headline of a backbone: its best configuration, and how far its value is to be believed."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from distill_tune.confirmation import BackboneEvidence
 from distill_tune.evidence import Effect, gain
-from distill_tune.report.source import Source
+from distill_tune.fitness_view import Fitness, fitness, fitness_sentence, last
+from distill_tune.report.source import Source, is_of
 from distill_tune.tables import flat
-from distill_tune.trials import TrialRecord
+from distill_tune.trials import AGREEMENT, TrialRecord
+
+_STAGES = ("warmup", "triplet")
 
 
 class Confirmed(NamedTuple):
@@ -51,6 +54,9 @@ class Headline(NamedTuple):
         params: By dotted path: of the confirmed configuration, else of the winner.
         num_values: Trials that had a value, among which it is the best.
         confirmed: None before a confirmation.
+        fitness: Whether the generator was fit: ``fit``, ``nearly fit``, ``not fit``; empty where
+            nothing was measured.
+        generator: The same in a sentence.
     """
 
     backbone: str
@@ -61,6 +67,8 @@ class Headline(NamedTuple):
     params: dict[str, Any]
     num_values: int
     confirmed: Confirmed | None
+    fitness: Fitness | Literal[""] = ""
+    generator: str = ""
 
     @property
     def is_newer(self) -> bool:
@@ -84,6 +92,7 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
     shown = winner
     if evidence is not None:
         shown = next((trial for trial in trials if trial.name == evidence.trial), winner)
+    kind, sentence = _generator(source, backbone, shown)
     return Headline(
         backbone=backbone,
         metric=source.metric,
@@ -93,7 +102,26 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
         params=_params(source, shown),
         num_values=sum(t.value is not None and t.status != "failed" for t in trials),
         confirmed=_confirmed(source, evidence),
+        fitness=kind,
+        generator=sentence,
     )
+
+
+def _generator(
+    source: Source, backbone: str, trial: TrialRecord | None
+) -> tuple[Fitness | Literal[""], str]:
+    """Return how fit the generator of a trial was; where there is no trial, of its backbone."""
+    if trial is not None:
+        measured = [trial.stage_metrics.get(f"{stage}/{AGREEMENT}") for stage in _STAGES]
+        whose = f"the generator of trial {trial.name}"
+    else:
+        ends = [last(stage.curve) for stage in source.status.stages if is_of(stage.name, backbone)]
+        measured = [end.agreement if end is not None else None for end in ends]
+        whose = "the generator"
+    found = [value for value in measured if value is not None and 0 <= value <= 1]
+    if not found:
+        return "", ""
+    return fitness(min(found)), fitness_sentence(whose, min(found))
 
 
 def _params(source: Source, trial: TrialRecord | None) -> dict[str, Any]:

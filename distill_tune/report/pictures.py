@@ -8,13 +8,16 @@ from typing import NamedTuple
 
 from distill_tune.errors import DistillTuneError
 from distill_tune.mirror import Mirror
-from distill_tune.records import StudyDirectory
-from distill_tune.report.source import Source
+from distill_tune.records import StudyDirectory, stage_picture
+from distill_tune.report.source import Source, is_of_search
+from distill_tune.status import StageInfo
 from distill_tune.storage import storage_at
+from distill_tune.trials import WARMUP_GRID, TrialRecord
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_BYTES = 2 << 20
 _MAX_LOG_BYTES = 64 << 20
+_MOST_WARMUPS = 4
 _FIGURES = "confirm/figures"
 _TITLES = {
     "features": "Feature space (t-SNE)",
@@ -23,11 +26,31 @@ _TITLES = {
 }
 
 
+class _Grid(NamedTuple):
+    """A kind of picture in a trial's TensorBoard run; its words name ``trial`` and ``step``."""
+
+    tag: str
+    title: str
+    words: str
+
+
+_SYNTHETIC = _Grid(
+    "synthetic",
+    "Synthetic images",
+    "Synthetic images of trial {trial} after epoch {step} of stage 3, one class a row.",
+)
+_WARMED = _Grid(
+    WARMUP_GRID,
+    "After the warm-up",
+    "Synthetic images of trial {trial} after {step} steps of its warm-up, one class a row.",
+)
+
+
 class Picture(NamedTuple):
     """A picture of the page.
 
     Attributes:
-        backbone: Whose.
+        backbone: Whose; empty for what all backbones have in common.
         title: What it is.
         words: What it shows.
         source: Where it comes from, within the study.
@@ -60,23 +83,56 @@ def pictures(source: Source) -> tuple[Picture, ...]:
     return tuple(found)
 
 
+def warmup_pictures(source: Source) -> tuple[Picture, ...]:
+    """Return what generators drew when their warm-up ended: of shared ones, and of the winners."""
+    found = [
+        _of_stage(source.directory, stage)
+        for stage in source.status.stages
+        if stage.name.startswith("warmup") and is_of_search(stage.name)
+    ]
+    winners = (source.best(backbone) for backbone in source.state.backbones)
+    found += [
+        _logged(source, winner, _WARMED)
+        for winner in winners
+        if winner is not None and "warmup" in winner.seconds
+    ]
+    return tuple(one for one in found if one is not None)[:_MOST_WARMUPS]
+
+
+def _of_stage(directory: StudyDirectory, stage: StageInfo) -> Picture | None:
+    if not _is_plain(stage.key):
+        return None
+    name = stage_picture("warmup", stage.key)
+    if not directory.has(name):
+        return None
+    try:
+        png = storage_at(directory.path()).read(name)
+    except DistillTuneError:
+        return None
+    text = f"Synthetic images after the shared stage {stage.name}, one class a row."
+    return _picture("", f"After {stage.name}", text, name, png)
+
+
 def _grid(source: Source, backbone: str) -> Picture | None:
     """Return the last grid of synthetic images of a backbone's winner."""
     winner = source.best(backbone)
+    return None if winner is None else _logged(source, winner, _SYNTHETIC)
+
+
+def _logged(source: Source, trial: TrialRecord, grid: _Grid) -> Picture | None:
+    """Return the last picture of a kind in a trial's TensorBoard run."""
     # A stranger's log could name a place outside of the study.
-    if winner is None or not _is_plain(winner.name):
+    if not _is_plain(trial.name):
         return None
-    place = f"tensorboard/{winner.name}"
+    place = f"tensorboard/{trial.name}"
     try:
         mirror = Mirror(source.directory.path(place))
-        step, png = _last_image(mirror.folder, "synthetic")
+        step, png = _last_image(mirror.folder, grid.tag)
         mirror.close()
     except (DistillTuneError, OSError):
         return None
-    text = (
-        f"Synthetic images of trial {winner.name} after epoch {step} of stage 3, one class a row."
-    )
-    return _picture(backbone, "Synthetic images", text, place, png)
+    text = grid.words.format(trial=trial.name, step=step)
+    return _picture(trial.backbone, grid.title, text, place, png)
 
 
 def _is_plain(name: str) -> bool:

@@ -123,6 +123,12 @@ def is_of_search(stage: str) -> bool:
     return " seed=" not in stage
 
 
+def is_of(stage: str, backbone: str) -> bool:
+    """Tell whether a shared stage of the search was computed for the trials of a backbone."""
+    name, _, rest = stage.partition(" ")[0].partition("/")
+    return is_of_search(stage) and bool(name) and rest in {"", backbone}
+
+
 def spent_s(stage: StageInfo) -> float:
     """Return the seconds that a shared stage took in this study: none where it was found ready."""
     return 0.0 if stage.cached or not math.isfinite(stage.seconds) else stage.seconds

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from distill_tune.distill.trial import Report
+from distill_tune.event_lines import stage_line
 from distill_tune.terminal import duration
 from distill_tune.trials import Event
 
@@ -63,8 +64,7 @@ class ConfirmProgress:
         if event["event"] == "warning":
             self.say(f"warning: {event['text']}")
         elif event["event"] == "stage":
-            found = "found ready" if event["cached"] else f"in {duration(event['seconds'])}"
-            self.say(f"shared stage {event['name']}: {found}")
+            self.say(stage_line(event))
 
     def stage(self, name: str, text: str) -> None:
         """Show how far a shared stage is; an empty text = it is done."""

@@ -1,15 +1,19 @@
 """A shared stage computed for others, and the others' taking it over."""
 
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
 from distill_tune.distill.trial import Report, Trial
+from distill_tune.fitness_view import curve_of
+from distill_tune.image_grid import grid_png
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stages import PREDECESSORS, STAGES, Job, SharedStage
+from distill_tune.search.trial_board import GRID_PER_CLASS
+from distill_tune.trials import FidelityPoint
 
 
 class StageResult(NamedTuple):
@@ -22,6 +26,9 @@ class StageResult(NamedTuple):
         cost_s: Wall time of its computation, whenever that was.
         metrics: Its last report's numbers.
         cached: Whether it was there already.
+        steps: Epochs or generator steps that it took.
+        max_steps: The most that it might have taken, where it ended by itself; else None.
+        curve: Of the generator, oldest first; empty for a classifier.
     """
 
     name: str
@@ -30,6 +37,40 @@ class StageResult(NamedTuple):
     cost_s: float
     metrics: Metrics
     cached: bool
+    steps: int
+    max_steps: int | None
+    curve: tuple[FidelityPoint, ...]
+
+    @classmethod
+    def computed(
+        cls, job: Job, key: str, reports: Sequence[Report], seconds: float, cost_s: float
+    ) -> "StageResult":
+        """Return what became of a stage that was computed now."""
+        last = reports[-1] if reports else None
+        gan = job.config.gan
+        is_auto = job.stage == "warmup" and gan.warmup_steps == "auto"
+        return cls(
+            name=job.name,
+            key=key,
+            seconds=seconds,
+            cost_s=cost_s,
+            metrics=last.metrics if last else {},
+            cached=False,
+            steps=last.step if last else 0,
+            max_steps=gan.max_warmup_steps if is_auto else None,
+            curve=curve_of(reports),
+        )
+
+    @classmethod
+    def found(cls, job: Job, key: str, saved: dict[str, Any]) -> "StageResult":
+        """Return what is known of a stage whose product was there already."""
+        reports = [Report(*report) for report in saved["reports"]]
+        computed = cls.computed(job, key, reports, 0.0, float(saved["seconds"]))
+        return computed._replace(cached=True)
+
+    def event(self) -> dict[str, Any]:
+        """Return the fields of the log's event."""
+        return self._asdict() | {"curve": [one._asdict() for one in self.curve]}
 
 
 def compute_stage(
@@ -60,10 +101,12 @@ def compute_stage(
     for report in trial.run_stage(job.stage):
         reports.append(report)
         yield job.name, report
-    cost_s = store.write(job.stage, job.config, reports, trial.product(job.stage))
-    metrics = reports[-1].metrics if reports else {}
+    grid = b""
+    if job.stage == "warmup":
+        grid = grid_png(trial.sample_images(GRID_PER_CLASS), columns=GRID_PER_CLASS)
+    cost_s = store.write(job.stage, job.config, reports, trial.product(job.stage), grid)
     key = store.key(job.stage, job.config)
-    yield StageResult(job.name, key, time.perf_counter() - began, cost_s, metrics, cached=False)
+    yield StageResult.computed(job, key, reports, time.perf_counter() - began, cost_s)
 
 
 class Adopted(NamedTuple):

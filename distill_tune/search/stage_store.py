@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import StudyError
+from distill_tune.records import STAGES_FOLDER, stage_picture
 from distill_tune.seal import seal, unseal
 from distill_tune.search.stages import (
     Place,
@@ -26,7 +27,6 @@ from distill_tune.search.stages import (
 )
 from distill_tune.storage import storage_at
 
-_FOLDER = "stages"
 _COMMON = ".stages"
 
 
@@ -59,7 +59,7 @@ class StageStore:
     def read(
         self, stage: SharedStage, config: TrialConfig, device: torch.device
     ) -> dict[str, Any] | None:
-        """Return ``product``, ``reports`` and ``seconds`` of a stage; None if the study has none.
+        """Return what :meth:`write` saved of a stage; None if the study has none.
 
         Raises:
             ValueError: It is damaged, or holds more than tensors and plain data; the message
@@ -81,15 +81,39 @@ class StageStore:
         return saved
 
     def write(
-        self, stage: SharedStage, config: TrialConfig, reports: list[Report], product: object
+        self,
+        stage: SharedStage,
+        config: TrialConfig,
+        reports: list[Report],
+        product: object,
+        grid: bytes = b"",
     ) -> float:
-        """Store a product, as a whole or not at all; return what its reports took, in seconds."""
+        """Store a product, as a whole or not at all; return what its reports took, in seconds.
+
+        Args:
+            stage: Which.
+            config: Of a trial that needs it.
+            reports: Of the stage.
+            product: Tensors and plain data.
+            grid: A picture of what its generator draws, as PNG; empty for none. It is a part of
+                the product, so that studies which take that over have it too.
+        """
         seconds = sum(report.seconds for report in reports)
-        plain = [list(report) for report in reports]
+        saved: dict[str, Any] = {"product": product, "seconds": seconds}
+        saved |= {"reports": [list(report) for report in reports]}
+        saved |= {"grid": torch.tensor(list(grid), dtype=torch.uint8)}
         buffer = io.BytesIO()
-        torch.save({"product": product, "reports": plain, "seconds": seconds}, buffer)
+        torch.save(saved, buffer)
         self._study.write(self._name(stage, config), seal(buffer.getvalue()))
+        self.show(stage, config, saved)
         return seconds
+
+    def show(self, stage: SharedStage, config: TrialConfig, saved: dict[str, Any]) -> None:
+        """Put the picture that is a part of a product beside it, unless it is there."""
+        name = stage_picture(stage, self.key(stage, config))
+        grid = saved.get("grid")
+        if grid is not None and len(grid) and not self._study.exists(name):
+            self._study.write(name, grid.cpu().numpy().tobytes())
 
     def publish(self, stage: SharedStage, config: TrialConfig) -> None:
         """Give the studies beside this one what this one holds."""
@@ -118,7 +142,7 @@ class StageStore:
         return Claim(self._common.path(f"{stage}-{key}.lock") if self._common.is_local else None)
 
     def _name(self, stage: SharedStage, config: TrialConfig) -> str:
-        return f"{_FOLDER}/{stage}-{self.key(stage, config)}.pt"
+        return f"{STAGES_FOLDER}/{stage}-{self.key(stage, config)}.pt"
 
 
 class Claim:

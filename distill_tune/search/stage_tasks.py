@@ -10,6 +10,7 @@ import torch
 
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
+from distill_tune.fitness_view import is_unfit, last, metrics_words, unfit_warning
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
@@ -104,10 +105,22 @@ class _Desk:
             saved = self._saved(job)
         if saved is None:
             return False
-        key = self._store.key(job.stage, job.config)
-        found = StageResult(job.name, key, 0.0, float(saved["seconds"]), {}, cached=True)
-        self._journal.emit("stage", **found._asdict())
+        self._store.show(job.stage, job.config, saved)
+        self._tell(StageResult.found(job, self._store.key(job.stage, job.config), saved), job)
         return True
+
+    def _tell(self, result: StageResult, job: Job) -> None:
+        """Record what became of a stage, and warn where its generator is not fit."""
+        self._journal.emit("stage", **result.event())
+        end = last(result.curve)
+        text = unfit_warning(result.name, end.agreement) if end is not None else ""
+        keys = {self._store.key(before, job.config) for before in PREDECESSORS[job.stage]}
+        was_unfit = any(
+            record.key in keys and is_unfit(record.curve) for record in self._journal.state.stages
+        )
+        # Of a generator that was not fit before, or in an earlier session, nothing new is said.
+        if text and not was_unfit and text not in self._journal.state.warnings:
+            self._journal.emit("warning", text=text)
 
     def _saved(self, job: Job) -> dict[str, Any] | None:
         try:
@@ -177,12 +190,11 @@ class _Desk:
             return
         if isinstance(said, StageResult):
             self._progress.stage(said.name, "")
-            self._journal.emit("stage", **said._asdict())
+            self._tell(said, work.job)
             return
         name, report = said
-        accuracy = report.metrics.get("val/accuracy")
-        shown = "" if accuracy is None else f"  val/accuracy {accuracy:.4f}"
-        self._progress.stage(name, f"{report.step}/{report.num_steps}{shown}")
+        shown = f"{report.step}/{report.num_steps}  {metrics_words(report.metrics)}"
+        self._progress.stage(name, shown.rstrip())
 
     def _publish(self, job: Job) -> None:
         try:

@@ -16,6 +16,7 @@ from distill_tune.checkpoints import local_copies, read_checkpoint
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
+from distill_tune.fitness_view import FitnessWatch
 from distill_tune.interfaces import Metrics
 from distill_tune.model import model_files
 from distill_tune.rungs import rung_epochs
@@ -104,7 +105,7 @@ class DistillTrial(tune.Trainable):
 
     def _begin_trial(self) -> list[Report]:
         """Make the trial afresh; return what the shared stages reported when computed."""
-        self._best = float("-inf")
+        self._best, self._fitness = float("-inf"), FitnessWatch()
         # A process that takes on one trial after another has its images on the device once.
         placed = self._placed if self._placed and self._placed.device == self._device else None
         self._trial = Trial(self._config, self._images, self._device, placed)
@@ -116,6 +117,9 @@ class DistillTrial(tune.Trainable):
         adopted = adopt_stages(self._trial, store)
         self._adopted = adopted.keys
         self._warnings += [f"{self._name}: {text}" for text in adopted.warnings]
+        for report in adopted.reports:
+            # Of a shared stage the study has been warned.
+            self._fitness.take(report)
         return adopted.reports
 
     def _go_on(self) -> None:
@@ -190,10 +194,17 @@ class DistillTrial(tune.Trainable):
         seconds: defaultdict[str, float] = defaultdict(float)
         for report in self._meter.watch(self._reports):
             seconds[f"seconds/{report.stage}"] += report.seconds
-            self._open_board.add(report)
+            self._take(report)
             if report.stage == "joint":
                 return self._epoch_result(report, dict(seconds))
         return self._failure("error", "the trial was over before this epoch")
+
+    def _take(self, report: Report) -> None:
+        self._open_board.add(report)
+        if report.stage == "warmup" and report.step == report.num_steps:
+            self._open_board.add_warmed(report.step, self._trial.sample_images(GRID_PER_CLASS))
+        warning = self._fitness.take(report)
+        self._warnings += [f"{self._name}: {warning}"] if warning else []
 
     @property
     def _open_board(self) -> TrialBoard:
@@ -212,7 +223,8 @@ class DistillTrial(tune.Trainable):
             origin |= {"params": self._proposal["params"]}
             files = model_files(self._trial, self._images, origin)
             write_model(self._root, self._name, files)
-        result = {OBJECTIVE: self._best, "metrics": {**report.metrics, **seconds}}
+        stages = self._fitness.metrics if report.step == 1 else {}
+        result = {OBJECTIVE: self._best, "metrics": {**report.metrics, **stages, **seconds}}
         result |= {"epoch": report.step, "training_iteration": report.step}
         result |= {"done": report.step == report.num_steps}
         return self._telling(result) | self._meter.told()

@@ -8,12 +8,14 @@ from distill_tune.distill.trial import Report
 from distill_tune.records import StudyDirectory
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.tracking import TensorBoard
+from distill_tune.trials import AGREEMENT, WARMUP_GRID
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 GRID_PER_CLASS = 8
-_HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity")
+"""Images of a class, side by side, in a grid of synthetic images."""
+_HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity", AGREEMENT)
 
 
 class TrialBoard:
@@ -38,6 +40,10 @@ class TrialBoard:
     def add(self, report: Report) -> None:
         """Show the numbers of a report."""
         self._board.scalars(report.stage, report.step, report.metrics)
+
+    def add_warmed(self, step: int, images: "Tensor") -> None:
+        """Show a grid of what the generator draws when its warm-up ends."""
+        self._board.images(WARMUP_GRID, step, images, columns=GRID_PER_CLASS)
 
     def add_epoch(self, report: Report, best: float, images: "Tensor | None") -> None:
         """Show what an epoch of stage 3 adds to its numbers; all of it has left the process then.

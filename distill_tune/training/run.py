@@ -14,6 +14,7 @@ from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError, InputError
+from distill_tune.fitness_view import FitnessWatch
 from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES, model_files
 from distill_tune.model.out import refuse_unusable
@@ -72,10 +73,14 @@ def train_model(
     chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with opened(out):
         trial, number = resumed(lambda: Trial(config, images, chosen), images, out, say)
+        fitness = FitnessWatch()
         try:
             for report in _checkpointed(trial, images, out, number):
                 if listen is not None:
                     listen(report)
+                warning = fitness.take(report)
+                if warning:
+                    say(f"warning: {warning}")
         except DivergedError:
             clear(out)
             raise

@@ -47,6 +47,7 @@ def make_study(
     *,
     are_failing: bool = False,
     status: str | None = "finished",
+    agreement: float = 0.96,
 ) -> StudyDirectory:
     """Write a study; the trials of all backbones begin with one configuration in common.
 
@@ -56,34 +57,60 @@ def make_study(
         backbones: Their names.
         are_failing: Whether all trials fail.
         status: How its session ended; None while it runs, with its last trial half-way.
+        agreement: Of the generator when its warm-up ends.
     """
     study = study_of(backbones, num_trials)
     directory = StudyDirectory(str(folder))
     directory.write_text("study.yaml", to_yaml(plain(study)))
     # Thousands of lines, of which none has to outlive a power cut.
     with patch("os.fsync"):
-        for count, event in enumerate(_events(study, num_trials, are_failing, status)):
+        events = [*_beginning(study, agreement)]
+        events += _events(study, num_trials, are_failing, status, agreement)
+        for count, event in enumerate(events):
             directory.append({"time": START + count, **event})
     return directory
 
 
-def _events(
-    study: Study, num_trials: int, are_failing: bool, status: str | None
-) -> Iterator[dict[str, Any]]:
+def _beginning(study: Study, agreement: float) -> Iterator[dict[str, Any]]:
     command = "/usr/bin/distill-tune search --space made-up.yaml"
     session = {"command": command, "version": "0.1.0", "study": plain(study)}
     yield {"event": "session_started", **session}
     data = {"name": "digits", "digest": "0123456789abcdef", "classes": list("0123456789")}
     yield {"event": "data", **data, "num_train": 200, "num_val": 300, "skipped": []}
     stage = {"name": "warmup", "key": "k", "seconds": 20.0, "cost_s": 20.0, "cached": False}
-    yield {"event": "stage", **stage, "metrics": {}}
+    curve = curve_to(agreement)
+    told = {"metrics": {}, "steps": curve[-1]["step"], "max_steps": 2000, "curve": curve}
+    yield {"event": "stage", **stage, **told}
+
+
+def curve_to(agreement: float) -> list[dict[str, Any]]:
+    """Return the curve of a warm-up that ends with an agreement."""
+    return [
+        {"step": 50 * count, "agreement": agreement * count / 10, "diversity": 0.9 - count / 100}
+        for count in range(1, 11)
+    ]
+
+
+def _events(
+    study: Study, num_trials: int, are_failing: bool, status: str | None, agreement: float
+) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(0)
     names = [backbone.name for backbone in study.backbones]
     for number in range(num_trials):
         last = status is None and number == num_trials - 1
-        yield from _trial(number, names[number % len(names)], rng, are_failing, last)
+        for event in _trial(number, names[number % len(names)], rng, are_failing, last):
+            if event["event"] == "epoch":
+                event["metrics"] |= _measured(event["epoch"], agreement)
+            yield event
     if status is not None:
         yield {"event": "session_ended", "status": status}
+
+
+def _measured(epoch: int, agreement: float) -> dict[str, float]:
+    """Return what an epoch tells of the generator: the first one also how its warm-up ended."""
+    ends = {"warmup/steps": 500.0, "warmup/synthetic/agreement": agreement}
+    ends |= {"warmup/synthetic/pixel_diversity": 0.8}
+    return {"synthetic/agreement": agreement - epoch / 1000} | (ends if epoch == 1 else {})
 
 
 def _trial(

@@ -40,10 +40,10 @@ def best_name(directory: StudyDirectory) -> str:
     return winner.name
 
 
-def write_grids(directory: StudyDirectory, name: str) -> None:
+def write_grids(directory: StudyDirectory, name: str, *, tag: str = "synthetic") -> None:
     board = TensorBoard(directory.path(f"tensorboard/{name}"))
     for step, height in ((1, 48), (9, 64)):
-        board.images("synthetic", step, torch.zeros(4, 1, height, 48), columns=4)
+        board.images(tag, step, torch.zeros(4, 1, height, 48), columns=4)
     board.images("other", 12, torch.zeros(1, 1, 50, 50))
     board.close()
 

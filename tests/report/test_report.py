@@ -50,7 +50,7 @@ def test_every_size_has_a_report(
         if num_trials == 300:
             assert set(said["figures"][name]) == set(OF_A_BACKBONE)
     if num_trials == 300:
-        wanted = {"stages", "agreement"} if backbones == THREE else {"stages"}
+        wanted = {"generator", "stages"} | ({"agreement"} if backbones == THREE else set())
         assert set(said["overall"]) == wanted <= set(OF_THE_STUDY)
 
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from distill_tune.distill.trial import Report
 from distill_tune.search.confirm_progress import ConfirmProgress
 
+from .test_progress import LINE, STAGE
+
 NAMES = [f"resnet50-0007-gan_augmentation-{seed}" for seed in (1000, 1001)]
 
 
@@ -36,6 +38,13 @@ def test_each_run_has_a_line_and_leaves_the_bar_its_room(width: int) -> None:
     assert last == ""
     if width >= 80:
         assert [line.rpartition(": ")[2] for line in runs] == ["joint 3/40"] * 2
+
+
+def test_a_shared_stage_is_told_as_a_search_tells_it() -> None:
+    console = Console(width=80, file=io.StringIO())
+    ConfirmProgress(console).listen(STAGE)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == f"{LINE}\n"
 
 
 def test_without_a_terminal_a_run_that_is_over_is_a_line() -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from distill_tune.config import parse, read_yaml_text
+from distill_tune.event_lines import Terms, event_line
 from distill_tune.fold import fold
 from distill_tune.search.progress import Progress
 from distill_tune.study import Study
@@ -93,6 +94,42 @@ def test_in_a_log_file_a_line_is_never_broken() -> None:
     progress = Progress(Console(width=20, file=file), parse(Study, read_yaml_text(STUDY, "t.yaml")))
     progress.say("a line that is longer than twenty columns")
     assert file.getvalue() == "a line that is longer than twenty columns\n"
+
+
+STAGE: Event = {
+    "event": "stage",
+    "time": 1.0,
+    "name": "warmup",
+    "key": "k",
+    "seconds": 52.0,
+    "cost_s": 52.0,
+    "cached": False,
+    "steps": 750,
+    "max_steps": 2000,
+    "curve": [{"step": 750, "agreement": 0.9649, "diversity": 0.8125}],
+}
+LINE = "shared stage warmup: 750 steps (auto), agreement 0.96, diversity 0.81, in 52s"
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_stage_says_how_many_steps_it_took_and_what_they_came_to(is_terminal: bool) -> None:
+    console = Console(width=80, file=io.StringIO(), force_terminal=is_terminal, color_system=None)
+    progress = Progress(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml")))
+    progress.listen(STAGE, fold([STAGE]))
+    ready = {**STAGE, "cached": True, "steps": 2000, "seconds": 0.0}
+    progress.listen(ready, fold([ready]))
+    assert isinstance(console.file, io.StringIO)
+    first, *rest = console.file.getvalue().splitlines()
+    assert first == LINE
+    assert " ".join(" ".join(rest).split()) == (
+        "shared stage warmup: 2000 steps (auto, its limit), agreement 0.96, diversity 0.81, "
+        "found ready"
+    )
+
+
+def test_a_stage_of_an_older_log_says_what_it_said() -> None:
+    old = {key: STAGE[key] for key in list(STAGE)[:7]}
+    assert event_line(old, fold([old]), Terms("objective", 1, 1)) == "shared stage warmup: in 52s"
 
 
 def test_on_a_terminal_a_line_is_broken_between_words() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,36 @@ def test_a_stage_is_computed_and_then_found(
         assert len(reports) == count
         saved = store.read(stage, job(study, stage).config, CPU)
         assert saved is not None
-        assert set(saved) == {"product", "reports", "seconds"}
+        assert set(saved) == {"product", "reports", "seconds", "grid"}
         assert saved["seconds"] == result.cost_s
+
+
+def test_a_warmup_tells_its_curve_and_leaves_a_picture(
+    study: Study, store: StageStore, images: ImageData, root: Path
+) -> None:
+    *said, result = compute_stage(job(study, "warmup"), images, store, CPU)
+    assert isinstance(result, StageResult)
+    reports = [one[1] for one in said if not isinstance(one, StageResult)]
+    assert [point.step for point in result.curve] == [report.step for report in reports]
+    assert result.curve[-1].agreement == result.metrics["synthetic/agreement"]
+    assert result.curve[-1].diversity == result.metrics["synthetic/pixel_diversity"]
+    assert (result.steps, result.max_steps) == (10, None)
+    grid = root / f"stages/warmup-{result.key}.png"
+    # Ten classes, eight images of 48 pixels of each, two pixels between them.
+    assert struct.unpack(">II", grid.read_bytes()[16:24]) == (398, 498)
+    classifier = compute(study, store, images, "classifier")
+    assert (classifier.steps, classifier.curve) == (2, ())
+    assert [path.suffix for path in sorted((root / "stages").iterdir())] == [".pt", ".png", ".pt"]
+
+
+def test_a_warmup_without_a_given_length_tells_its_limit(
+    study: Study, store: StageStore, images: ImageData
+) -> None:
+    config = study.trial_config(BACKBONE, {"gan.warmup_steps": "auto", "gan.max_warmup_steps": 60})
+    *_, result = compute_stage(Job("warmup", config, "warmup"), images, store, CPU)
+    assert isinstance(result, StageResult)
+    assert (result.steps, result.max_steps) == (60, 60)
+    assert [point.step for point in result.curve] == [50, 60]
 
 
 @pytest.mark.parametrize("shared", [STAGES[:1], STAGES[1:2], STAGES[:2], STAGES])
@@ -148,6 +177,11 @@ def test_another_study_takes_over_what_was_computed(
     assert not other.adopt("warmup", config)
     store.publish("warmup", config)
     assert other.adopt("warmup", config)
+    saved = other.read("warmup", config, CPU)
+    assert saved is not None
+    other.show("warmup", config, saved)
+    pictures = [next(Path(one.root).glob("stages/*.png")).read_bytes() for one in (store, other)]
+    assert pictures[0] == pictures[1] != b""
     mine, theirs = file_of(store, study, "warmup"), file_of(other, study, "warmup")
     # Two names of one file: it takes its space once.
     assert mine.stat().st_ino == theirs.stat().st_ino

@@ -21,6 +21,9 @@ from distill_tune.rungs import rung_epochs
 from distill_tune.search import sight
 from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
+from distill_tune.search.shared_stages import compute_stage
+from distill_tune.search.stage_store import StageStore
+from distill_tune.search.stages import STAGES, Job, Place
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
 from tests.commands import ONE_AT_A_TIME
@@ -115,6 +118,61 @@ def flip(path: Path) -> None:
 
 
 DAMAGES: list[Callable[[Path], None]] = [cut, empty, flip, Path.unlink]
+
+
+def test_a_trial_records_how_fit_its_generator_was_whoever_warmed_it_up(
+    alone: Alone, study: Study, images: ImageData
+) -> None:
+    """Computed by itself or taken over: the same numbers, in its first epoch alone."""
+    first, second = (result["metrics"] for result in steps(alone.begin(), 2))
+    names = {
+        f"{stage}/{name}"
+        for stage in ("warmup", "triplet")
+        for name in ("steps", "synthetic/agreement", "synthetic/pixel_diversity")
+    }
+    assert names <= set(first)
+    assert (first["warmup/steps"], first["triplet/steps"]) == (10, 2)
+    assert not names & set(second)
+    assert 0 <= second["synthetic/agreement"] <= 1
+
+    config = study.trial_config("shufflenet_v2_x0_5", {"joint.margin": 0.5})
+    store = StageStore(str(alone.root), images.digest, Place.here(torch.device("cpu")))
+    for stage in STAGES:
+        list(compute_stage(Job(stage, config, stage), images, store, torch.device("cpu")))
+    adopting = alone.begin(number=1).step()
+    assert len(adopting["stages"]) == 3
+    assert {name: adopting["metrics"][name] for name in names} == {n: first[n] for n in names}
+    boards = [board(alone, name) for name in (NAME, f"{NAME[:-1]}1")]
+    for tag in ("agreement", "pixel_diversity"):
+        curves = [[e.value for e in one.Scalars(f"warmup/synthetic/{tag}")] for one in boards]
+        assert len(curves[0]) == 10
+        assert curves[0] == curves[1]
+        assert len(boards[0].Scalars(f"triplet/synthetic/{tag}")) == 1
+    assert len(boards[0].Scalars("warmup/judge/val_accuracy")) == 1
+    assert len(boards[0].Scalars("joint/synthetic/agreement")) == 2
+    # A picture of its own warm-up; that of a shared one is the stage's.
+    tags = [one.Tags()["images"] for one in boards]
+    assert ["warmup/synthetic" in found for found in tags] == [True, False]
+    assert [grid.step for grid in boards[0].Images("warmup/synthetic")] == [10]
+
+
+def test_a_trial_whose_own_warm_up_left_an_unfit_generator_warns(alone: Alone) -> None:
+    """After ten steps no generator follows its classes."""
+    trial = alone.begin()
+    first, second = steps(trial, 2)
+    (warning,) = first["warnings"]
+    assert warning.startswith(f"{NAME}: the generator is not fit after warmup: agreement 0.")
+    assert second["warnings"] == []
+
+
+def steps(trial: DistillTrial, count: int) -> list[dict[str, Any]]:
+    return [trial.step() for _ in range(count)]
+
+
+def board(alone: Alone, name: str) -> EventAccumulator:
+    found = EventAccumulator(str(alone.root / f"tensorboard/{name}"), {"images": 0, "scalars": 0})
+    found.Reload()
+    return found
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -145,3 +145,10 @@ def test_a_mistake_is_named_and_nothing_is_left(
     assert result.exit_code == 2, result.output
     assert result.stderr.startswith(MISTAKES[options])
     assert [path.name for path in tmp_path.iterdir()] == ["best.yaml"]
+
+
+def test_a_generator_that_is_not_fit_is_named_when_its_warm_up_ends(trained: Trained) -> None:
+    """After three steps none follows its classes."""
+    (warning,) = [line for line in trained.lines if "not fit" in line]
+    assert warning.startswith("warning: the generator is not fit after warmup: agreement 0.")
+    assert "gan.max_warmup_steps" in warning

@@ -2,7 +2,8 @@
 
 Each file has a ``TITLE``; ``info``, which says of a study what is shown, as a named tuple, or None
 where there is nothing of the kind; ``draw`` for the eye, empty where there is too little to draw;
-and ``words`` for everybody. A drawing only draws.
+and ``words`` for everybody. A drawing only draws. Some have ``pictures`` of the study to stand
+beside the drawing.
 """
 
 from types import ModuleType
@@ -13,6 +14,7 @@ from distill_tune.report.figures import (
     contour,
     curves,
     failures,
+    generator,
     importances,
     parallel,
     pruning,
@@ -33,6 +35,7 @@ OF_A_BACKBONE: dict[str, ModuleType] = {
 """Figures that every backbone has: ``info(source, backbone)``."""
 
 OF_THE_STUDY: dict[str, ModuleType] = {
+    "generator": generator,
     "agreement": agreement,
     "stages": stages,
 }

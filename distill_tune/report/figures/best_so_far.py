@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.source import Source, is_of_search, spent_s
+from distill_tune.report.source import Source, is_of, spent_s
 from distill_tune.trials import TrialRecord
 
 TITLE = "Best so far"
@@ -56,7 +56,7 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
     over = [trial for trial in source.trials(backbone) if trial.ended_at is not None]
     over.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
     unit, amount = source.device
-    seconds = sum(spent_s(one) for one in source.status.stages if _is_of(one.name, backbone))
+    seconds = sum(spent_s(one) for one in source.status.stages if is_of(one.name, backbone))
     is_any_complete = False
     best: float | None = None
     steps = []
@@ -69,12 +69,6 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
         hours = amount * seconds / 3600
         steps.append(Step(trial.number, trial.status, count, hours, trial.value, best))
     return BestSoFar(source.metric, unit, tuple(steps)) if steps else None
-
-
-def _is_of(stage: str, backbone: str) -> bool:
-    """Tell whether a shared stage was computed for the trials of a backbone."""
-    name, _, rest = stage.partition(" ")[0].partition("/")
-    return is_of_search(stage) and bool(name) and rest in {"", backbone}
 
 
 def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:

@@ -1,0 +1,143 @@
+"""The driver's record of shared stages: their curve, what becomes of an unfit generator."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill_tune.config import parse, read_yaml_text
+from distill_tune.distill.trial import Report
+from distill_tune.records import StudyDirectory
+from distill_tune.search.journal import Journal
+from distill_tune.search.shared_stages import StageResult
+from distill_tune.search.stage_store import StageStore
+from distill_tune.search.stage_tasks import _Desk
+from distill_tune.search.stages import Job, Place, SharedStage
+from distill_tune.study import Study
+from tests.commands import STUDY, of_kind, read_events
+
+PNG = b"\x89PNG\r\n\x1a\n picture"
+
+
+class Quiet:
+    """Takes how far stages are, for nobody."""
+
+    def stage(self, name: str, text: str) -> None:
+        """Take it."""
+
+
+class Driver:
+    """A driver of shared stages, and the folder of its study."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.study = parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
+        self.store = StageStore(str(root), "digest", Place("cpu", 1))
+
+    def desk(self) -> _Desk:
+        """Return the desk of a new session."""
+        journal = Journal(StudyDirectory(str(self.root)), lambda *_: None)
+        nodes: Any = None
+        return _Desk(self.store, journal, Quiet(), nodes)
+
+    def job(self, stage: SharedStage, *, is_auto: bool = False) -> Job:
+        limit = {"gan.warmup_steps": "auto", "gan.max_warmup_steps": 400} if is_auto else {}
+        name = stage if stage == "warmup" else f"{stage}/squeezenet1_1"
+        return Job(stage, self.study.trial_config("squeezenet1_1", limit), name)
+
+    def write(self, job: Job, *agreements: float) -> None:
+        """Store what a stage with these measurements leaves."""
+        reports = [
+            Report(
+                job.stage,
+                50 * count,
+                50 * len(agreements),
+                {"synthetic/agreement": value, "synthetic/pixel_diversity": 1 - value / 2},
+                2.0,
+            )
+            for count, value in enumerate(agreements, start=1)
+        ]
+        self.store.write(job.stage, job.config, reports, {}, PNG)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return of_kind(read_events(self.root), kind)
+
+    def warnings(self) -> list[str]:
+        return [str(event["text"]) for event in self.events("warning")]
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Driver:
+    return Driver(tmp_path / "runs/one")
+
+
+def test_a_stage_that_is_found_ready_tells_its_whole_curve(driver: Driver) -> None:
+    job = driver.job("warmup", is_auto=True)
+    driver.write(job, 0.25, 0.75, 0.9375)
+    grid = Path(driver.store.path("warmup", job.config)).with_suffix(".png")
+    assert grid.read_bytes() == PNG
+    grid.unlink()
+    assert driver.desk().is_ready(job)
+    (event,) = driver.events("stage")
+    assert event["curve"] == [
+        {"step": 50, "agreement": 0.25, "diversity": 0.875},
+        {"step": 100, "agreement": 0.75, "diversity": 0.625},
+        {"step": 150, "agreement": 0.9375, "diversity": 0.53125},
+    ]
+    assert (event["steps"], event["max_steps"], event["cost_s"]) == (150, 400, 6.0)
+    assert event["metrics"]["synthetic/agreement"] == 0.9375
+    assert event["cached"]
+    assert grid.read_bytes() == PNG, "it is a part of the product"
+    assert driver.warnings() == []
+    (record,) = StudyDirectory(str(driver.root)).state().stages
+    assert [point.agreement for point in record.curve] == [0.25, 0.75, 0.9375]
+
+
+def test_a_product_of_another_study_brings_its_curve_and_its_picture(driver: Driver) -> None:
+    job = driver.job("warmup")
+    driver.write(job, 0.5, 0.96)
+    driver.store.publish(job.stage, job.config)
+    other = Driver(driver.root.parent / "two")
+    assert other.desk().is_ready(job)
+    (event,) = other.events("stage")
+    assert [row["agreement"] for row in event["curve"]] == [0.5, 0.96]
+    (grid,) = other.root.glob("stages/*.png")
+    assert grid.read_bytes() == PNG
+
+
+def test_an_unfit_generator_is_named_once_over_all_sessions(driver: Driver) -> None:
+    job = driver.job("warmup")
+    driver.write(job, 0.2, 0.41)
+    for _ in range(3):
+        assert driver.desk().is_ready(job)
+    assert len(driver.events("stage")) == 3
+    (text,) = driver.warnings()
+    assert text.startswith("the generator is not fit after warmup: agreement 0.41 is below 0.6, ")
+
+
+@pytest.mark.parametrize(("before", "told"), [(0.5, "warmup"), (0.95, "triplet")])
+def test_a_triplet_stage_is_named_only_where_it_spoilt_the_generator(
+    driver: Driver, before: float, told: str
+) -> None:
+    desk = driver.desk()
+    for stage, agreement in (("warmup", before), ("triplet", 0.4)):
+        job = driver.job(stage)  # type: ignore[arg-type]
+        driver.write(job, agreement)
+        assert desk.is_ready(job)
+    (text,) = driver.warnings()
+    assert text.startswith(f"the generator is not fit after {told}")
+
+
+def test_what_was_computed_now_is_told_alike(driver: Driver) -> None:
+    job = driver.job("warmup", is_auto=True)
+    report = Report(
+        "warmup", 400, 400, {"synthetic/agreement": 0.55, "synthetic/pixel_diversity": 0.5}, 3.0
+    )
+    tell: Callable[[StageResult, Job], None] = driver.desk()._tell
+    tell(StageResult.computed(job, "key", [report], 5.0, 3.0), job)
+    (event,) = driver.events("stage")
+    assert (event["cached"], event["steps"], event["seconds"]) == (False, 400, 5.0)
+    assert event["curve"] == [{"step": 400, "agreement": 0.55, "diversity": 0.5}]
+    (text,) = driver.warnings()
+    assert "gan.max_warmup_steps" in text
