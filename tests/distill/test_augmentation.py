@@ -104,6 +104,13 @@ def test_affine_without_any_change_is_the_image_itself(monkeypatch: pytest.Monke
     assert torch.allclose(affine(images, 0.0, draw()), images, atol=1e-5)
 
 
+def test_affine_leaves_small_images_sharp(digits: ImageData) -> None:
+    images = to_float(digits.train.images)
+    changed = affine(images, 0.125, draw())
+    steps = [one.diff(dim=3).square().mean().item() for one in (images, changed)]
+    assert steps[1] > 0.65 * steps[0]  # Bilinearly it would be about half.
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_affine_changes_all_channels_alike_and_each_image_on_its_own(channels: int) -> None:
     one = (torch.rand(1, 1, 16, 16) * 2 - 1).expand(50, channels, -1, -1)
