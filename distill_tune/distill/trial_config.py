@@ -102,7 +102,8 @@ class JointTraining(Config):
     hard_rule: Literal["quantile", "confidence", "misclassified"] = "quantile"
     """What makes a training image hard."""
     min_hard: int = Field(default=8, ge=1)
-    """A class has at least this many hard images (or 5 %, if more), and at most 60 %."""
+    """A class has at least this many hard images (or 5 %, if more), and at most 60 %,
+    which wins in a small class."""
     refresh: int | Literal["plateau", "never"] = 2
     """Epochs between new labels of hard and easy; ``plateau``: after two epochs without a
     better validation accuracy."""

@@ -102,7 +102,7 @@ def test_the_class_starts_with_a_share_of_what_z_does(share: float) -> None:
 def test_light_blocks_have_the_weights_of_residual_ones_in_the_generator() -> None:
     light, residual = (
         generator_of(Sngan(generator_width=8, blocks=blocks), 32)
-        for blocks in ("light", "residual")  # type: ignore[attr-defined]
+        for blocks in ("light", "residual")
     )
     assert list(light.state_dict()) == list(residual.state_dict())
     residual.load_state_dict(light.state_dict())
