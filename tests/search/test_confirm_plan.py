@@ -85,7 +85,9 @@ def test_the_choice_among_the_best_is_made_on_images_of_its_own() -> None:
 
 @pytest.mark.parametrize("own", [{"seed": 1000}, {"seed": 5, "subset_seed": 1001}])
 def test_no_seed_draws_the_images_of_the_search(own: dict[str, int]) -> None:
-    data = Digits(kind="digits", train_per_class=6, val_per_class=10, **own)
+    data = Digits.model_validate(
+        {"kind": "digits", "train_per_class": 6, "val_per_class": 10} | own
+    )
     study = study_of().model_copy(update={"data": data})
     plan = plan_of(study)
     digests = {run.config.data.load().digest for run in plan.evidence(CHOSEN)}
@@ -166,7 +168,7 @@ def images_of(study: Study) -> tuple[ImageData, StudyImages]:
 def test_fixed_splits_are_not_redrawn(tmp_path: Any) -> None:
     pool = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     labels = np.arange(40) % 2
-    parts = {
+    parts: dict[str, Any] = {
         f"{axis}_{part}": array
         for part in ("train", "val", "test")
         for axis, array in (("x", pool), ("y", labels))
