@@ -84,8 +84,10 @@ def test_the_choice_among_the_best_is_made_on_images_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("own", [{"seed": 1000}, {"seed": 5, "subset_seed": 1001}])
-def test_no_seed_draws_the_images_of_the_search(own: dict[str, Any]) -> None:
-    data = Digits(kind="digits", train_per_class=6, val_per_class=10, **own)
+def test_no_seed_draws_the_images_of_the_search(own: dict[str, int]) -> None:
+    data = Digits.model_validate(
+        {"kind": "digits", "train_per_class": 6, "val_per_class": 10} | own
+    )
     study = study_of().model_copy(update={"data": data})
     plan = plan_of(study)
     digests = {run.config.data.load().digest for run in plan.evidence(CHOSEN)}
