@@ -11,10 +11,9 @@ BASE: dict[str, Any] = {
     "classifier": {"epochs": 30, "batch_size": 20, "lr": 2e-3},
     "gan": {
         "generator_width": 64,
-        "generator_min_width": 32,
         "discriminator_width": 32,
-        "max_warmup_steps": 2000,
-        "triplet_steps": 300,
+        "max_warmup_steps": 1500,
+        "triplet_steps": 150,
         "batch_size": 32,
         "lr": 1e-3,
         "lecam_start": 200,
@@ -65,7 +64,6 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "arms": {
         REFERENCE: _PLAIN,
         "equal steps, affine": {**_PLAIN, **_AFFINE},
-        "hard oversampling": {"joint.extra_images": "hard", "joint.label_smoothing": 0.0},
         "GAN augmentation": _AUGMENTATION,
         "GAN augmentation, those that agree": {**_AUGMENTATION, **_AGREE},
         "GAN augmentation, hardest that agree": {**_AUGMENTATION, **_HARD},
