@@ -136,12 +136,25 @@ def unfit_warning(stage: str, agreement: float) -> str:
     """
     if fitness(agreement) != "not fit":
         return ""
-    advice = _ADVICE["triplet" if stage.startswith("triplet") else "warmup"]
     return (
         f"the generator is not fit after {stage}: agreement {_two(agreement)} is below "
-        f"{UNFIT_AGREEMENT:g}, so many of its images teach the classifier a wrong label; {advice}; "
+        f"{UNFIT_AGREEMENT:g}{_advice('triplet' if stage.startswith('triplet') else 'warmup')}"
+    )
+
+
+def _advice(kind: str) -> str:
+    return (
+        f", so many of its images teach the classifier a wrong label; {_ADVICE[kind]}; "
         "joint.selection: agree leaves such images out, joint.unfit_policy says what trials do"
     )
+
+
+def briefly(text: str, said: Iterable[str]) -> str:
+    """Return a warning without the advice in it, where one that was said before gave the same."""
+    for advice in map(_advice, _ADVICE):
+        if advice in text and any(advice in earlier for earlier in said):
+            return text.replace(advice, "")
+    return text
 
 
 def curve_of(reports: Iterable["Report"]) -> tuple[FidelityPoint, ...]:

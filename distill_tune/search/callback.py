@@ -11,6 +11,7 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.checkpoints import delete_checkpoints
+from distill_tune.fitness_view import briefly
 from distill_tune.search.failures import explain, last_error
 from distill_tune.search.journal import Journal
 from distill_tune.search.memory import actor_id, is_memory_kill, memory_detail, victims
@@ -98,7 +99,8 @@ class StudyCallback(tune.Callback):
     ) -> None:
         with self._fatal_kept():
             for text in result.get("warnings", ()):
-                self._journal.emit("warning", text=text)
+                brief = briefly(text, self._journal.state.warnings)
+                self._journal.emit("warning", text=brief)
             if result.get("stages"):
                 number = trial.config["number"]
                 self._journal.emit("stages_adopted", trial=number, keys=result["stages"])

@@ -10,7 +10,7 @@ import torch
 
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
-from distill_tune.fitness_view import is_unfit, last, metrics_words, unfit_warning
+from distill_tune.fitness_view import briefly, is_unfit, last, metrics_words, unfit_warning
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
@@ -118,9 +118,10 @@ class _Desk:
         was_unfit = any(
             record.key in keys and is_unfit(record.curve) for record in self._journal.state.stages
         )
+        said = self._journal.state.warnings
         # Of a generator that was not fit before, or in an earlier session, nothing new is said.
-        if text and not was_unfit and text not in self._journal.state.warnings:
-            self._journal.emit("warning", text=text)
+        if text and not was_unfit and not {text, briefly(text, said)} & set(said):
+            self._journal.emit("warning", text=briefly(text, said))
 
     def _saved(self, job: Job) -> dict[str, Any] | None:
         try:

@@ -84,8 +84,9 @@ def test_warm_ups_of_single_trials_are_dots(tmp_path: Path) -> None:
     assert info is not None
     assert [one.end.agreement for one in info.own] == [0.95, 0.7, 0.41]
     assert generator.words(info).startswith(
-        "3 trials with a warm-up of their own: 1 fit, 1 nearly fit, 1 not fit; least warm-up of "
-        "trial 2: 300 steps, agreement 0.41, diversity 0.75. "
+        "3 trials with a warm-up of their own, whose curves are in TensorBoard: 1 fit, 1 nearly "
+        "fit, 1 not fit; the least fit is that of trial 2: 300 steps, agreement 0.41, diversity "
+        "0.75. "
     )
     drawing = str(generator.draw(info))
     assert drawing.count('<circle class="failed"') == 2

@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.errors import DiskFullError
+from distill_tune.fitness_view import unfit_warning
 from distill_tune.records import StudyDirectory
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.journal import Journal
@@ -174,6 +175,22 @@ def test_warnings_of_a_trial_are_kept_and_a_failure_is_no_epoch(
     assert journal.state.warnings == ("hm",)
     history = journal.state.trials[0].history
     assert history == {1: {"objective": 0.5, "val/accuracy": 0.5}}
+
+
+def test_of_trials_with_unfit_generators_the_first_is_told_what_to_change(
+    journal: Journal, callback: StudyCallback, tmp_path: Path
+) -> None:
+    trial = ray_trial(tmp_path)
+    callback.on_trial_start(**ROW, trial=trial)
+    for number in range(2):
+        warning = f"net-000{number}: {unfit_warning('warmup', 0.3)}"
+        result = {"epoch": number + 1, "objective": 0.5, "metrics": {}, "warnings": [warning]}
+        callback.on_trial_result(**ROW, trial=trial, result=result)
+    first, second = journal.state.warnings
+    assert first == f"net-0000: {unfit_warning('warmup', 0.3)}"
+    assert second == (
+        "net-0001: the generator is not fit after warmup: agreement 0.30 is below 0.6"
+    )
 
 
 SHORT = (

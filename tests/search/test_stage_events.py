@@ -116,6 +116,21 @@ def test_an_unfit_generator_is_named_once_over_all_sessions(driver: Driver) -> N
     assert text.startswith("the generator is not fit after warmup: agreement 0.41 is below 0.6, ")
 
 
+def test_of_several_unfit_generators_one_warning_says_what_to_change(driver: Driver) -> None:
+    first, second = driver.job("warmup"), driver.job("warmup", is_auto=True)
+    driver.write(first, 0.41)
+    driver.write(second, 0.31)
+    for _ in range(2):
+        desk = driver.desk()
+        assert desk.is_ready(first)
+        assert desk.is_ready(second._replace(name="warmup steps=auto"))
+    long, short = driver.warnings()
+    assert "joint.selection" in long
+    assert short == (
+        "the generator is not fit after warmup steps=auto: agreement 0.31 is below 0.6"
+    )
+
+
 @pytest.mark.parametrize(("before", "told"), [(0.5, "warmup"), (0.95, "triplet")])
 def test_a_triplet_stage_is_named_only_where_it_spoilt_the_generator(
     driver: Driver, before: float, told: str

@@ -205,11 +205,14 @@ def _words_of(one: Training) -> str:
 
 
 def _own_words(one: OwnWarmup) -> str:
-    return f"warm-up of trial {one.number}: {one.end.step} steps, {fidelity_words(one.end)}"
+    return f"trial {one.number}: {one.end.step} steps, {fidelity_words(one.end)}"
 
 
 def _own_summary(own: tuple[OwnWarmup, ...]) -> str:
     counts = [fitness(one.end.agreement) for one in own]
     told = ", ".join(f"{counts.count(kind)} {kind}" for kind in dict.fromkeys(counts))
     lowest = min(own, key=lambda one: one.end.agreement)
-    return f"{len(own)} trials with a warm-up of their own: {told}; least {_own_words(lowest)}"
+    return (
+        f"{len(own)} trials with a warm-up of their own, whose curves are in TensorBoard: {told}; "
+        f"the least fit is that of {_own_words(lowest)}"
+    )
