@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, str] = {
     "start-up": "start_up",
     "quality": "quality",
     "fidelity": "fidelity",
+    "influence": "influence",
 }
 """Name on the command line -> module of this folder, in the order in which all are run."""
 

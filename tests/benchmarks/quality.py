@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from tests.benchmarks.quality_replay import Arm, Replay, incumbents
-from tests.benchmarks.quality_table import CONFIRMING_SEEDS, Floats, QualityTable, read_study
+from tests.benchmarks.recorded_table import CONFIRMING_SEEDS, Floats, RecordedTable, read_study
 from tests.benchmarks.results import Result
 
 NUM_SEARCHES = 200
@@ -60,7 +60,7 @@ def run(runs: int, scratch: Path) -> list[Result]:  # noqa: ARG001 - a replay wr
         runs: Searches of each arm; at least ``NUM_SEARCHES``, as a replay is cheap.
     """
     study = read_study()
-    table = QualityTable.read(study)
+    table = RecordedTable.read(study)
     found, effort = search_all(table, arms(study.min_epochs), max(runs, NUM_SEARCHES))
     numbers = {
         f"{arm}, confirmed accuracy at {_percent(SHARES)} % of the budget": " / ".join(
@@ -76,7 +76,7 @@ def run(runs: int, scratch: Path) -> list[Result]:  # noqa: ARG001 - a replay wr
 
 
 def search_all(
-    table: QualityTable, ways: Mapping[str, Arm], num_searches: int
+    table: RecordedTable, ways: Mapping[str, Arm], num_searches: int
 ) -> tuple[Found, dict[str, str]]:
     """Search with every arm and seed; return what was found, and with how many trials."""
     budget = FULL_TRIALS * (table.start_epochs + table.num_epochs)
@@ -100,7 +100,7 @@ def search_all(
     return found, effort
 
 
-def worth_finding(table: QualityTable) -> dict[str, str]:
+def worth_finding(table: RecordedTable) -> dict[str, str]:
     """Return what a table holds: how much there is to find, and how well a search can see it."""
     confirming = table.curves[:, 1:].max(axis=2)
     # All trials of a seed share stage 1: the search compares within a seed.
@@ -157,18 +157,19 @@ def _result(
 def _intervals(differences: Floats) -> Iterator[str]:
     """Yield the mean and its 95 % interval (Student's t) of each column."""
     for column in differences.T:
-        mean, half = _mean_and_half(column)
+        mean, half = mean_and_half(column)
         yield f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
 
 
-def _mean_and_half(paired: Floats) -> tuple[float, float]:
+def mean_and_half(paired: Floats) -> tuple[float, float]:
+    """Return the mean and half the width of its 95 % interval (Student's t)."""
     half = stats.t.ppf(0.975, len(paired) - 1) * stats.sem(paired)
     return float(paired.mean()), float(half)
 
 
 def _verdict(rival: str, paired: Floats) -> str:
     """Say in words what the paired differences of the whole budget show."""
-    mean, half = _mean_and_half(paired)
+    mean, half = mean_and_half(paired)
     said = "shows no difference from"
     if abs(mean) > half:
         said = "is better than" if mean > 0 else "is worse than"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from distill_tune.search.proposals import SamplerPlan, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE, AshaPerBackbone
-from tests.benchmarks.quality_table import QualityTable
+from tests.benchmarks.recorded_table import RecordedTable
 
 NUM_SLOTS = 2
 _ENOUGH_TRIALS = 100_000
@@ -65,7 +65,7 @@ class Replay:
         seed: Of the sampler.
     """
 
-    def __init__(self, table: QualityTable, arm: Arm, seed: int) -> None:
+    def __init__(self, table: RecordedTable, arm: Arm, seed: int) -> None:
         self._table, self.trials = table, list[Played]()
         self._clock: list[tuple[float, int]] = []
         default = raw_point(table.dimensions, table.params[0])

@@ -1,15 +1,17 @@
-"""Records ``quality_table.csv``: ``python -m tests.benchmarks.record_table [--points N]``.
+"""Records a benchmark's table: ``python -m tests.benchmarks.record_table NAME [--points N]``.
 
-Two processes of one thread each run the points of the design in their order, each on every seed.
-Rows are appended as they come and what is there already is skipped, so it may be stopped at any
-time and started again. After a change of ``quality.yaml`` delete the table first.
+``NAME.yaml`` is the study, ``NAME_table.csv`` the table. Processes of one thread each run the
+points of the design in their order, each on every seed. A seed draws its own images, so that the
+spread over seeds is that of another sample too. Rows are appended as they come and what is there
+already is skipped, so it may be stopped at any time and started again. After a change of the study
+delete the table first.
 """
 
 import csv
 import multiprocessing
 import time
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,17 +21,15 @@ import typer
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from distill_tune.study import Study
-from tests.benchmarks.quality_table import (
+from tests.benchmarks.recorded_table import (
     SEEDS,
-    TABLE_FILE,
     Params,
     Row,
     design,
     read_rows,
     read_study,
+    recording,
 )
-
-NUM_PROCESSES = 2
 
 
 class Run(NamedTuple):
@@ -40,21 +40,28 @@ class Run(NamedTuple):
     params: Params
 
 
+class Shared(NamedTuple):
+    """What all runs of a seed have in common: images, and what two stages yield."""
+
+    images: ImageData
+    classifier: dict[str, Any]
+    warmup: dict[str, Any]
+
+
 class Recorder:
     """Runs trials in one process, with the stages that all trials of a seed share."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._images: ImageData = study.data.load()
-        self._shared: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._shared: dict[int, Shared] = {}
 
     def run(self, run: Run) -> Row:
         """Return what became of a run."""
-        classifier, warmup = self._stages(run.seed)
+        shared = self._shared_by(run.seed)
         started = time.process_time()
-        trial = self._trial(run.seed, run.params)
-        trial.adopt("classifier", classifier)
-        trial.adopt("warmup", warmup)
+        trial = self._trial(run.seed, run.params, shared.images)
+        trial.adopt("classifier", shared.classifier)
+        trial.adopt("warmup", shared.warmup)
         values: list[float] = []
         begun = started
         for report in trial.run():
@@ -71,18 +78,20 @@ class Recorder:
             values=tuple(values),
         )
 
-    def _trial(self, seed: int, params: Params) -> Trial:
+    def _trial(self, seed: int, params: Params, images: ImageData) -> Trial:
         config = self._study.trial_config(self._study.backbones[0].name, params)
-        return Trial(config.model_copy(update={"seed": seed}), self._images, torch.device("cpu"))
+        return Trial(config.model_copy(update={"seed": seed}), images, torch.device("cpu"))
 
-    def _stages(self, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _shared_by(self, seed: int) -> Shared:
         if seed not in self._shared:
-            trial = self._trial(seed, {})
-            for _ in trial.run_stage("classifier"):
-                pass
-            for _ in trial.run_stage("warmup"):
-                pass
-            self._shared[seed] = trial.product("classifier"), trial.product("warmup")
+            data = self._study.data
+            images = data.model_copy(update={"seed": data.seed + seed}).load()
+            trial = self._trial(seed, {}, images)
+            for stage in ("classifier", "warmup"):
+                for _ in trial.run_stage(stage):
+                    pass
+            products = trial.product("classifier"), trial.product("warmup")
+            self._shared[seed] = Shared(images, *products)
         return self._shared[seed]
 
 
@@ -118,27 +127,29 @@ def append(row: Row, path: Path) -> None:
 
 
 @cache
-def _recorder() -> Recorder:
+def _recorder(study: Path) -> Recorder:
     """Return the recorder of this process, which keeps what the runs of a seed share."""
     torch.set_num_threads(1)
-    return Recorder(read_study())
+    return Recorder(read_study(study))
 
 
-def _record(run: Run) -> Row:
-    return _recorder().run(run)
+def _record(study: Path, run: Run) -> Row:
+    return _recorder(study).run(run)
 
 
 def main(
+    name: Annotated[str, typer.Argument(help="quality or influence.")],
     *,
     points: Annotated[int, typer.Option(min=1, help="Points of the design to be run.")] = 96,
-    path: Annotated[Path, typer.Option(help="The table.")] = TABLE_FILE,
+    processes: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 2,
 ) -> None:
     """Run what the table lacks and append it."""
-    runs = missing(design(read_study())[:points], read_rows(path))
+    study, table = recording(name)
+    runs = missing(design(read_study(study))[:points], read_rows(table))
     context = multiprocessing.get_context("spawn")
-    with context.Pool(NUM_PROCESSES) as pool:
-        for done, row in enumerate(pool.imap(_record, runs), start=1):
-            append(row, path)
+    with context.Pool(processes) as pool:
+        for done, row in enumerate(pool.imap_unordered(partial(_record, study), runs), start=1):
+            append(row, table)
             typer.echo(f"{done} of {len(runs)}: point {row.point}, seed {row.seed}")
 
 

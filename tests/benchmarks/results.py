@@ -31,6 +31,7 @@ class Result:
         bound: Whether the floor is the least (``at least``) or the greatest (``at most``) value.
         numbers: What else was measured, by name with its unit, such as ``ours, s``.
         notes: What a reader has to know to believe it.
+        data: What ``--json`` prints beside all this, by name, at the top of its object.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Result:
     bound: Literal["at least", "at most"]
     numbers: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -70,9 +72,13 @@ class Result:
 
 
 def as_object(results: Sequence[Result]) -> dict[str, Any]:
-    """Return one JSON object: the result nearest to its floor (or farthest below), and all."""
+    """Return one JSON object: the result nearest to its floor (or farthest below), and all.
+
+    The ``data`` of every result stands beside them.
+    """
     hardest = min(results, key=lambda result: result.slack)
-    return hardest.as_json() | {"results": [result.as_json() for result in results]}
+    data = {name: value for result in results for name, value in result.data.items()}
+    return data | hardest.as_json() | {"results": [result.as_json() for result in results]}
 
 
 def paired(

@@ -10,10 +10,11 @@ import pytest
 from distill_tune.space import Choice, LogUniform, Uniform
 from tests.benchmarks.quality import arms, search_all, worth_finding
 from tests.benchmarks.quality_replay import NUM_SLOTS, Arm, Played, Replay, incumbents
-from tests.benchmarks.quality_table import (
+from tests.benchmarks.record_table import append, missing
+from tests.benchmarks.recorded_table import (
     SEEDS,
     Floats,
-    QualityTable,
+    RecordedTable,
     Row,
     design,
     from_unit,
@@ -21,7 +22,6 @@ from tests.benchmarks.quality_table import (
     read_study,
     to_unit,
 )
-from tests.benchmarks.record_table import append, missing
 
 DIMENSIONS = {"a.x": Uniform(0, 1), "a.y": LogUniform(1e-4, 1)}
 EPOCHS, START = 9, 0.5
@@ -30,14 +30,14 @@ TPE = Arm(sampler="tpe", min_epochs=3)
 ROW = Row(1, 2, {"a.x": 0.25, "a.y": 0.01}, 0.5, 0.25, (0.5, 0.75))
 
 
-def easy(growth: Callable[[Floats], Floats]) -> QualityTable:
+def easy(growth: Callable[[Floats], Floats]) -> RecordedTable:
     """Return a fine table with one best point; ``growth`` makes ``[n, epochs]`` of the worth."""
     steps = np.linspace(0, 1, 21)
     units = np.array([(0.05, 0.95), *((x, y) for x in steps for y in steps)])
     worth = 1 - np.abs(units - (0.7, 0.3)).sum(axis=1) / 2
     curves = np.repeat(growth(worth)[:, None], len(SEEDS), axis=1)
     params = tuple(from_unit(DIMENSIONS, unit) for unit in units)
-    return QualityTable(DIMENSIONS, params, curves, START)
+    return RecordedTable(DIMENSIONS, params, curves, START)
 
 
 def faithful(worth: Floats) -> Floats:
@@ -55,7 +55,7 @@ def misleading(worth: Floats) -> Floats:
 EASY = easy(faithful)
 
 
-def mean_found(table: QualityTable, *ways: Arm) -> list[float]:
+def mean_found(table: RecordedTable, *ways: Arm) -> list[float]:
     found, _ = search_all(table, {str(n): arm for n, arm in enumerate(ways)}, 10)
     return [float(confirmed[:, -1].mean()) for confirmed in found.values()]
 
@@ -63,7 +63,7 @@ def mean_found(table: QualityTable, *ways: Arm) -> list[float]:
 def test_the_recorded_table_is_whole() -> None:
     study = read_study()
     rows = read_rows()
-    table = QualityTable.read(study)
+    table = RecordedTable.read(study)
     points = len(table.params)
     assert points >= 96
     assert len(rows) == points * len(SEEDS)
@@ -83,7 +83,7 @@ def test_the_default_configuration_is_the_first_point() -> None:
     defaults = design(study)[0]
     assert defaults["joint.margin"] == joint.margin
     assert defaults["joint.classifier_lr_factor"] == joint.classifier_lr_factor
-    assert QualityTable.read(study).nearest(defaults) == 0
+    assert RecordedTable.read(study).nearest(defaults) == 0
 
 
 def test_the_nearest_point_is_found_on_the_scale_of_each_dimension() -> None:
@@ -91,7 +91,7 @@ def test_the_nearest_point_is_found_on_the_scale_of_each_dimension() -> None:
     assert from_unit(DIMENSIONS, point) == {"a.x": 0.25, "a.y": 0.01}
     assert to_unit(DIMENSIONS, {"a.x": 0.25, "a.y": 0.01}) == pytest.approx(point)
     params = ({"a.x": 0.5, "a.y": 1e-4}, {"a.x": 0.5, "a.y": 1.0})
-    table = QualityTable(DIMENSIONS, params, np.zeros((2, 2, 1)), START)
+    table = RecordedTable(DIMENSIONS, params, np.zeros((2, 2, 1)), START)
     assert [table.nearest({"a.x": 0.5, "a.y": y}) for y in (9e-3, 1.1e-2)] == [0, 1]
     with pytest.raises(TypeError, match="expected a range"):
         to_unit({"a.z": Choice(("u", "v"))}, {"a.z": 0.0})
@@ -99,7 +99,7 @@ def test_the_nearest_point_is_found_on_the_scale_of_each_dimension() -> None:
 
 def test_the_seen_seed_is_searched_and_the_others_confirm() -> None:
     curves = np.array([[[0.1, 0.4, 0.3], [0.5, 0.7, 0.6], [0.9, 0.8, 0.8]]])
-    table = QualityTable(DIMENSIONS, ({"a.x": 0.5, "a.y": 0.1},), curves, START)
+    table = RecordedTable(DIMENSIONS, ({"a.x": 0.5, "a.y": 0.1},), curves, START)
     assert table.seen == pytest.approx([0.4])
     assert table.confirmed == pytest.approx([0.8])
     replay = Replay(table, Arm(sampler="random", min_epochs=None), seed=0)

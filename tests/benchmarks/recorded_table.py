@@ -1,4 +1,4 @@
-"""A recorded table of real runs: a design over a search space, each point on several seeds.
+"""Recorded tables of real runs: a design over a search space, each point on several seeds.
 
 Seed 0 is what a search sees; the others confirm.
 """
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,6 @@ from distill_tune.interfaces import plain
 from distill_tune.space import Dimension, Range
 from distill_tune.study import Study
 
-STUDY_FILE = Path(__file__).with_name("quality.yaml")
-TABLE_FILE = Path(__file__).with_name("quality_table.csv")
 SEEN_SEED, CONFIRMING_SEEDS = 0, (1, 2)
 SEEDS = (SEEN_SEED, *CONFIRMING_SEEDS)
 
@@ -29,9 +28,30 @@ Params = dict[str, float]
 Floats = NDArray[np.float64]
 
 
-def read_study() -> Study:
-    """Return the study whose trials the table holds."""
-    return parse(Study, read_yaml(STUDY_FILE))
+class Recording(NamedTuple):
+    """The files of a table.
+
+    Attributes:
+        study: The study whose trials the table holds.
+        table: A row per run.
+    """
+
+    study: Path
+    table: Path
+
+
+def recording(name: str) -> Recording:
+    """Return the files of the table that a benchmark reads, by the benchmark's name."""
+    here = Path(__file__)
+    return Recording(here.with_name(f"{name}.yaml"), here.with_name(f"{name}_table.csv"))
+
+
+QUALITY, INFLUENCE = recording("quality"), recording("influence")
+
+
+def read_study(path: Path = QUALITY.study) -> Study:
+    """Return the study of a file."""
+    return parse(Study, read_yaml(path))
 
 
 def design(study: Study) -> list[Params]:
@@ -106,7 +126,7 @@ class Row:
         return cells | {f"epoch_{n}": f"{v:.4f}" for n, v in enumerate(self.values, start=1)}
 
 
-def read_rows(path: Path = TABLE_FILE) -> list[Row]:
+def read_rows(path: Path = QUALITY.table) -> list[Row]:
     """Return the runs of a file, none where there is no file."""
     if not path.exists():
         return []
@@ -130,7 +150,7 @@ def _row(cells: Mapping[str, str]) -> Row:
 
 
 @dataclass(frozen=True, eq=False)
-class QualityTable:
+class RecordedTable:
     """What a replayed search may ask.
 
     Attributes:
@@ -146,7 +166,7 @@ class QualityTable:
     start_epochs: float
 
     @classmethod
-    def read(cls, study: Study, path: Path = TABLE_FILE) -> "QualityTable":
+    def read(cls, study: Study, path: Path = QUALITY.table) -> "RecordedTable":
         """Return the points of a recorded table that were run on every seed."""
         rows = {(row.point, row.seed): row for row in read_rows(path)}
         points = sorted({point for point, _ in rows})
