@@ -172,7 +172,7 @@ def _interval(terms: Floats, means: Floats, place: tuple[int, int]) -> Interval:
         found: Floats = fit(terms[points], means[points])[..., *place]
         return found
 
-    everything = np.arange(len(means))
+    everything: Floats = np.arange(len(means), dtype=float)
     found = stats.bootstrap(
         (everything,), coefficients, n_resamples=_RESAMPLES, vectorized=True, rng=0
     ).confidence_interval

@@ -167,7 +167,14 @@ class RecordedTable:
 
     @classmethod
     def read(cls, study: Study, path: Path = QUALITY.table) -> "RecordedTable":
-        """Return the points of a recorded table that were run on every seed."""
+        """Return the points of a recorded table that were run on every seed.
+
+        Raises:
+            FileNotFoundError: There is no such table.
+        """
+        if not path.exists():
+            how = "python -m tests.benchmarks.record_table NAME makes it"
+            raise FileNotFoundError(f"{path}: missing; {how}")
         rows = {(row.point, row.seed): row for row in read_rows(path)}
         points = sorted({point for point, _ in rows})
         whole = [point for point in points if all((point, seed) in rows for seed in SEEDS)]

@@ -1,5 +1,7 @@
 """The analysis of influence finds effects that are known, and none where there is none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import qmc
@@ -7,7 +9,7 @@ from scipy.stats import qmc
 from distill_tune.space import Uniform
 from tests.benchmarks.influence import dimensions, searches, turned
 from tests.benchmarks.influence_analysis import Influence, curves, fit, influence, variances
-from tests.benchmarks.recorded_table import INFLUENCE, SEEDS, Floats, RecordedTable, read_study
+from tests.benchmarks.recorded_table import INFLUENCE, Floats, RecordedTable, read_study
 from tests.benchmarks.results import as_object
 
 NUM_POINTS, NUM_SEEDS = 64, 3
@@ -132,14 +134,19 @@ def test_what_json_prints_is_shares_seeds_and_the_gain() -> None:
     assert printed["results"][0]["is_met"]
 
 
-def test_the_recorded_table_is_of_the_four_shipped_dimensions() -> None:
+def test_the_study_searches_the_four_shipped_dimensions_alone() -> None:
     study = read_study(INFLUENCE.study)
-    table = RecordedTable.read(study, INFLUENCE.table)
-    assert list(table.dimensions) == [
+    assert list(study.space.dimensions) == [
         "joint.margin",
         "joint.synthetic_ratio",
         "joint.hard_threshold",
         "joint.gan_lr",
     ]
-    assert len(table.params) >= 64
-    assert table.curves.shape[1:] == (len(SEEDS), study.max_epochs)
+    shipped = read_study(Path(__file__).parents[2] / "search_spaces" / "resnet.yaml")
+    assert study.space == shipped.space
+
+
+def test_without_a_table_the_way_to_one_is_told(tmp_path: Path) -> None:
+    study = read_study(INFLUENCE.study)
+    with pytest.raises(FileNotFoundError, match=r"record_table"):
+        RecordedTable.read(study, tmp_path / "none.csv")
