@@ -13,7 +13,6 @@ from distill_tune.config import parse, read_yaml_text
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
-from distill_tune.interfaces import ImageData
 from distill_tune.records import StudyDirectory
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.confirm import _overlap, _require_same_images
@@ -160,11 +159,6 @@ def test_images_of_a_seed_are_placed_once_and_the_files_are_read_once(
     assert images.place(study.data).images().digest == own.digest
 
 
-def images_of(study: Study) -> tuple[ImageData, StudyImages]:
-    own = study.data.load()
-    return own, StudyImages(study.data, own)
-
-
 def test_fixed_splits_are_not_redrawn(tmp_path: Any) -> None:
     pool = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     labels = np.arange(40) % 2
@@ -180,7 +174,7 @@ def test_fixed_splits_are_not_redrawn(tmp_path: Any) -> None:
     # A draw of 6 of 20 images has 30 % of them in common with another, one of 6 of 90 about 7 %.
     for data, expected in ((whole, None), (some, 0.3), (line, 0.07)):
         study = study_of(TEXT.replace(line, data))
-        _, images = images_of(study)
+        images = StudyImages(study.data, study.data.load())
         found = _overlap(study, Confirm(seeds=8), images)
         assert found == (None if expected is None else pytest.approx(expected, abs=0.1))
         assert _overlap(study, Confirm(seeds=3, redraw=False), images) is None
@@ -208,7 +202,8 @@ def recorded(run: ArmRun, images: str) -> dict[str, Any]:
 
 def test_a_confirmation_does_not_go_on_with_other_images() -> None:
     study = study_of()
-    own, images = images_of(study)
+    own = study.data.load()
+    images = StudyImages(study.data, own)
     run = next(plan_of(study).evidence(CHOSEN))
     data = {"event": "data", "digest": own.digest}
     right = recorded(run, run.config.data.load().digest)
