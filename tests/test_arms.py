@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from distill_tune.arms import ARMS, METHOD, Arm
+from distill_tune.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
 from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.dimensions import Choice
-from distill_tune.distill.trial_config import JointTraining, TrialConfig
+from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.tune_arms import arm_study, tune_arms
@@ -55,6 +55,16 @@ def test_an_arm_changes_what_it_says_and_nothing_else(arm: Arm) -> None:
     assert {k: v for k, v in before.items() if not isinstance(v, dict)} == {
         k: v for k, v in after.items() if not isinstance(v, dict)
     }
+
+
+def test_the_made_to_collapse_is_the_literal_poster_and_nothing_ends_it() -> None:
+    ending = {"collapse_policy": "stop", "unfit_policy": "stop", "max_discriminator_gap": 0.1}
+    joint = CONFIG.joint.model_copy(update=ending | {"selection": "hard"})
+    found = COLLAPSED.config(CONFIG.model_copy(update={"joint": joint})).joint
+    literal = PRESETS["poster_literal"]
+    assert {name: getattr(found, name) for name in literal} == literal
+    assert (found.collapse_policy, found.unfit_policy) == ("continue", "warn")
+    assert found.max_discriminator_gap is None
 
 
 def test_there_is_one_method_and_the_controls_do_without_its_loss() -> None:

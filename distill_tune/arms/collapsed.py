@@ -13,12 +13,14 @@ COLLAPSED = Arm(
         "joint.feature_norm": "none",
         "joint.batch_norm": "mixed",
         "joint.margin_unit": "feature",
+        "joint.selection": "none",
         # Beyond every distance: the hinge is active always.
         "joint.margin": 1000.0,
         # So heavy that the discriminator has no say.
         "joint.triplet_weight": 100.0,
         "joint.gan_lr": 2e-4,
         "joint.collapse_policy": "continue",
+        "joint.unfit_policy": "warn",
         "joint.max_discriminator_gap": None,
     },
 )

@@ -82,6 +82,8 @@ def select(
 ) -> Tensor:
     """Return the indices of the images that are kept, at most one of each run of candidates.
 
+    The host waits for the device, once, to know how many there are.
+
     Args:
         classifier: Left as it is.
         images: ``[n * candidates, channels, size, size]``, float32 in [-1, 1].

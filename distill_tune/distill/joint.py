@@ -106,7 +106,7 @@ class JointStage:
             self.state.best.offer(accuracy, 0, self.state.classifier)
         if self._joint.has_gan:
             when = f"before joint epoch {epoch + 1}"
-            refuse_unfit(self._joint.unfit_policy, self.state.gan, when)
+            refuse_unfit(self._joint.unfit_policy, self.state.gan.newest, when)
 
     def ratio(self, epoch: int) -> float:
         """Return the ratio of an epoch (0-based) on its way up to ``synthetic_ratio``."""

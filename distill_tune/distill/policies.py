@@ -1,5 +1,7 @@
 """Policies for a GAN that collapses, ignores its classes, or learns by heart."""
 
+from typing import TypeGuard
+
 from distill_tune.distill.fidelity import Fidelity, agreement
 from distill_tune.distill.fitness import UNFIT_AGREEMENT
 from distill_tune.distill.gan_training import GanTrainer
@@ -76,9 +78,9 @@ def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool)
         state.gan.generator.load_state_dict(state.gan.ema.module.state_dict())
 
 
-def is_unfit(gan: Gan) -> bool:
-    """Return whether the newest measurement found too few images that agree with their labels."""
-    return bool(gan.fidelity) and gan.fidelity[-1].agreement < UNFIT_AGREEMENT
+def is_unfit(measured: Fidelity | None) -> TypeGuard[Fidelity]:
+    """Return whether a measurement, if there is any, found too few images of their class."""
+    return measured is not None and measured.agreement < UNFIT_AGREEMENT
 
 
 def ratio_factor(policy: UnfitPolicy, gan: Gan) -> float:
@@ -88,24 +90,25 @@ def ratio_factor(policy: UnfitPolicy, gan: Gan) -> float:
         policy: Only ``scale`` makes a difference.
         gan: Holds the measurements.
     """
-    return gan.fidelity[-1].agreement if policy == "scale" and is_unfit(gan) else 1.0
+    newest = gan.newest
+    return newest.agreement if policy == "scale" and is_unfit(newest) else 1.0
 
 
-def refuse_unfit(policy: UnfitPolicy, gan: Gan, when: str) -> None:
+def refuse_unfit(policy: UnfitPolicy, measured: Fidelity | None, when: str) -> None:
     """End a trial whose generator ignores its classes.
 
     Args:
         policy: Only ``stop`` makes a difference.
-        gan: Holds the measurements.
+        measured: Of the generator at that moment; None where it was not measured.
         when: Ends the message.
 
     Raises:
         DivergedError: The generator is unfit, and the policy is ``stop``.
     """
-    if policy == "stop" and is_unfit(gan):
+    if policy == "stop" and is_unfit(measured):
         raise DivergedError(
             "generator_unfit",
-            f"{gan.fidelity[-1].agreement:.0%} of the synthetic images agree with their labels "
+            f"{measured.agreement:.0%} of the synthetic images agree with their labels "
             f"{when}, expected at least {UNFIT_AGREEMENT:.0%} (joint.unfit_policy: stop)",
         )
 

@@ -51,6 +51,16 @@ class Gan:
     warmup_steps: int | None = None
     fidelity: list[Fidelity] = field(default_factory=list)
 
+    @property
+    def newest(self) -> Fidelity | None:
+        """The newest measurement; None before the first."""
+        return self.fidelity[-1] if self.fidelity else None
+
+    @property
+    def warmed(self) -> Fidelity | None:
+        """The measurement at the end of the warm-up; None before it, or where it has no steps."""
+        return next((one for one in self.fidelity if one.step == self.warmup_steps), None)
+
     def state_dict(self) -> StateDict:
         """Return tensors and plain data."""
         return {

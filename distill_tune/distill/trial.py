@@ -80,9 +80,10 @@ class Trial:
             DivergedError: The trial cannot go on; its reason is named.
         """
         while self.state.stage != "done":
-            if self.state.stage == "triplet":
+            if self.state.stage in {"triplet", "joint"} and self.state.joint_epoch == 0:
+                # Before stage 3 as well: a trial may have taken over both stages before it.
                 policy = self.config.joint.unfit_policy
-                refuse_unfit(policy, self.state.gan, "when the warm-up ended")
+                refuse_unfit(policy, self.state.gan.warmed, "when the warm-up ended")
             yield from self.run_stage(self.state.stage)
 
     @staticmethod

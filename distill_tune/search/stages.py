@@ -106,7 +106,7 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Place
     Args:
         stage: Which.
         config: The trial's.
-        digest: The data's.
+        digest: The images'; whether they may be mirrored is no part of it.
         place: Where it is computed.
     """
     depends = {
@@ -114,6 +114,7 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Place
         "code": code_digest(),
         "torch": str(torch.__version__),
         "data": digest,
+        "flip": config.data.flip,
         "seed": config.seed,
         "place": list(place),
         "fields": _fields(stage, config),

@@ -2,8 +2,9 @@
 
 Accuracy of one configuration and of changes of it on digits, 10 a class, over the same seeds. Each
 seed draws its images anew; stages that variants have in common are trained once a seed. The
-accuracy is that after the last epoch, on 600 images that take no part in anything: no epoch is
-chosen by it. Rows are kept in the log, so that a run may be stopped and started again.
+accuracy is that after the last epoch, on 600 images that nothing is trained on: the best epoch of
+stage 1 is chosen by them, none of stage 3. Rows are kept in the log, so that a run may be stopped
+and started again.
 """
 
 import json
@@ -39,7 +40,8 @@ class Row(NamedTuple):
         agreement: Of the generator with the judge, after the last epoch; None without a GAN.
         diversity: The same, of its images within a class.
         warmup_steps: That the generator took.
-        step_ms: Milliseconds of process time of a joint step.
+        step_ms: Milliseconds of process time of stage 3 for each of its steps, labels, monitors and
+            validation included.
     """
 
     group: str

@@ -182,9 +182,29 @@ def test_stop_ends_a_trial_whose_warmup_left_an_unfit_generator(
     assert caught.value.reason == "generator_unfit"
 
 
+def test_stop_ends_a_trial_that_takes_over_what_became_of_an_unfit_warmup(
+    digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the triplet stage to hide it, a trial's end would depend on who computed its stages."""
+    scripted(monkeypatch, [(0.59, 1.0)] * 2 + [(0.9, 1.0)])
+    other = run_until(trial(digits, gan={"warmup_steps": 2}), "triplet")
+    assert [one.agreement for one in other.state.gan.fidelity] == [0.59, 0.59, 0.9]
+    products = {stage: other.product(stage) for stage in ("classifier", "warmup", "triplet")}
+    for policy in ("warn", "stop"):
+        taken = trial(digits, gan={"warmup_steps": 2}, joint={"unfit_policy": policy})
+        for stage, product in products.items():
+            taken.adopt(stage, product)
+        assert taken.state.stage == "joint"
+        if policy == "warn":
+            next(taken.run())
+            continue
+        with pytest.raises(DivergedError, match=r"59% of .* when the warm-up ended"):
+            next(taken.run())
+
+
 def test_stop_ends_a_trial_whose_generator_becomes_unfit_in_stage_3(at_joint: Begin) -> None:
     running = at_joint(joint={"unfit_policy": "stop", "epochs": 3})
-    running.state.gan.fidelity.append(Fidelity(9, 0.9, 1.0))
+    running.state.gan.fidelity = [Fidelity(4, 0.9, 1.0)]
     reports = running.run()
     # The small generator of these tests follows no class: the first epoch's measurement says so.
     assert next(reports).metrics["synthetic/agreement"] < 0.6

@@ -140,6 +140,15 @@ def test_assignment_travels_to_the_host_once_a_step_and_back_once(
         assert journeys == Counter({"cpu": 1, "numpy": 1, "to": 1})
 
 
+def test_selection_waits_once_a_step_for_how_many_images_are_kept(
+    at_joint: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joint = {"pairing": "any", "selection": "agree", "candidates": 2}
+    steps = steps_of_an_epoch(at_joint(joint=joint, classifier={"batch_size": 40}), monkeypatch)
+    assert len(steps) > 1
+    assert steps[1:] == [(Counter({"index with a mask": 1}), Counter())] * (len(steps) - 1)
+
+
 def test_the_counters_see_what_makes_the_host_wait(at_joint: Begin) -> None:
     numbers = torch.arange(4)
     with watching(at_joint()) as (waits, journeys):

@@ -143,9 +143,12 @@ def test_the_keys_depend_on_data_code_and_place(
         stage_key("warmup", config, "digest", Place("cpu", 2)),
         stage_key("warmup", config, "digest", Place("cuda", 0)),
     ]
+    # The digest is one of images: whether they are mirrored stands in the configuration.
+    mirrored = config.data.model_copy(update={"flip": not config.data.flip})
+    keys.append(stage_key("warmup", config.model_copy(update={"data": mirrored}), "digest", CPU))
     monkeypatch.setattr(stages, "code_digest", lambda: "changed")
     keys.append(stage_key("warmup", config, "digest", CPU))
-    assert len(set(keys)) == 5
+    assert len(set(keys)) == 6
 
 
 @pytest.mark.parametrize(
