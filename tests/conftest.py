@@ -2,11 +2,16 @@
 
 import pytest
 import torch
+from hypothesis import settings
 
 from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
 from distill_tune.local_files import LocalFiles
+
+# A busy machine is no defect: an example may take its time.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

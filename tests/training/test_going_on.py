@@ -66,8 +66,13 @@ def test_one_that_dies_in_every_stage_ends_as_the_one_that_never_did(
     seen: dict[Place, Metrics] = {}
     assert die_at(tmp_path, ("warmup", 2), seen) == []
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["unfinished_training"]
-    assert die_at(tmp_path, ("triplet", 1), seen) == ["goes on after warmup 1/3"]
-    assert die_at(tmp_path, ("joint", 2), seen) == ["goes on after warmup 3/3"]
+    for moment, reached, stage in (
+        (("triplet", 1), "warmup 1/3", "warmup"),
+        (("joint", 2), "warmup 3/3", "triplet"),
+    ):
+        went_on, unfit = die_at(tmp_path, moment, seen)
+        assert went_on == f"goes on after {reached}"
+        assert unfit.startswith(f"warning: the generator is not fit after {stage}: agreement 0.")
     last = Trained(recipe(tmp_path), tmp_path / "model")
     assert last.lines == ["goes on after joint 1/2"]
     seen |= {(report.stage, report.step): report.metrics for report in last.reports}
@@ -119,8 +124,9 @@ def test_a_checkpoint_of_another_content_is_passed_over(whole: Trained, tmp_path
     store_checkpoint(root, name, 98, sound)
     store_checkpoint(root, name, 99, {"trial": 7})
     last = Trained(recipe(tmp_path), tmp_path / "model")
-    assert len(last.lines) == 2
-    for line, lacking in zip(last.lines, ("config", "ema"), strict=True):
+    damaged, unfit = last.lines[:2], last.lines[2:]
+    assert [line.partition(":")[2].strip()[:24] for line in unfit] == ["the generator is not fit"]
+    for line, lacking in zip(damaged, ("config", "ema"), strict=True):
         assert line.startswith("warning: damaged checkpoint passed over: ")
         assert line.endswith(f": got the state of something else ('{lacking}')")
     assert_same(last.folder, whole.folder)
