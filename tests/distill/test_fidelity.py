@@ -22,7 +22,7 @@ from distill_tune.distill.fidelity import (
 from distill_tune.distill.joint import JointStage
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
-from distill_tune.interfaces import ImageData
+from distill_tune.interfaces import ImageData, Stage
 
 from .conftest import Begin
 from .tiny import CPU, differences, reports_of, run_until, trial
@@ -189,7 +189,8 @@ def test_stop_ends_a_trial_that_takes_over_what_became_of_an_unfit_warmup(
     scripted(monkeypatch, [(0.59, 1.0)] * 2 + [(0.9, 1.0)])
     other = run_until(trial(digits, gan={"warmup_steps": 2}), "triplet")
     assert [one.agreement for one in other.state.gan.fidelity] == [0.59, 0.59, 0.9]
-    products = {stage: other.product(stage) for stage in ("classifier", "warmup", "triplet")}
+    stages: tuple[Stage, ...] = ("classifier", "warmup", "triplet")
+    products = {stage: other.product(stage) for stage in stages}
     for policy in ("warn", "stop"):
         taken = trial(digits, gan={"warmup_steps": 2}, joint={"unfit_policy": policy})
         for stage, product in products.items():
