@@ -114,6 +114,10 @@ class JointStage:
         share = 1.0 if joint.ramp_epochs == 0 else min(1.0, (epoch + 1) / joint.ramp_epochs)
         return joint.synthetic_ratio * share
 
+    def weight(self, epoch: int) -> float:
+        """Return what the extra images weigh in an epoch (0-based): the ratio, scaled if unfit."""
+        return self.ratio(epoch) * ratio_factor(self._joint.unfit_policy, self.state.gan)
+
     def execution(self, epoch: int) -> Execution:
         """Return how the classifier is called in an epoch: compiled once its batches have a size.
 
@@ -168,7 +172,7 @@ class JointStage:
         return {
             "loss/classifier": mean_loss([step.loss for step in steps], what),
             "lr/classifier": lr,
-            "synthetic_ratio": self.ratio(epoch),
+            "synthetic_ratio": self.weight(epoch),
             **kept,
             **gan_metrics(gan_losses, f"joint epoch {epoch + 1}"),
         }
@@ -205,12 +209,12 @@ class JointStage:
 
     def extra_batch(self, epoch: int, step: int, num_real: int) -> ExtraBatch | None:
         """Return the extra images of one step; see :meth:`ExtraImages.batch`."""
-        ratio = self.ratio(epoch)
+        ratio, weight = self.ratio(epoch), self.weight(epoch)
         return ExtraImages(self.trainer).batch(
             num_real,
             ratio,
             whole_step=epoch * num_steps(self.trainer.data, self.trainer.config.classifier) + step,
-            weight=ratio * ratio_factor(self._joint.unfit_policy, self.state.gan),
+            weight=weight,
             execution=self.execution(epoch),
         )
 

@@ -2,6 +2,9 @@
 
 from typing import TypeGuard
 
+from torch import Tensor
+
+from distill_tune.distill.diversity import within_class_distance
 from distill_tune.distill.fidelity import Fidelity, agreement
 from distill_tune.distill.fitness import UNFIT_AGREEMENT
 from distill_tune.distill.gan_training import GanTrainer
@@ -34,11 +37,12 @@ def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metr
     state, joint = trainer.state, trainer.config.joint
     images = trainer.synthesise(reference.latent)
     health = measure(trainer, reference, images, sets)
-    health["agreement"] = agreement(state.gan.judge, images, reference.latent.labels)
-    state.gan.fidelity.append(
-        Fidelity(state.gan.step, health["agreement"], health["pixel_diversity"])
-    )
-    apply_policy(joint.collapse_policy, state, is_healthy=not is_collapsed(health))
+    state.gan.fidelity.append(_fidelity(trainer, reference, images))
+    health["agreement"] = state.gan.fidelity[-1].agreement
+    if apply_policy(joint.collapse_policy, state, is_healthy=not is_collapsed(health)):
+        # What is judged from now on is the generator that came back.
+        images = trainer.synthesise(reference.latent)
+        state.gan.fidelity.append(_fidelity(trainer, reference, images))
     gap = discriminator_gap(trainer)
     refuse_overfit(gap, joint.max_discriminator_gap, state.joint_epoch)
     return {
@@ -50,8 +54,17 @@ def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metr
     }
 
 
-def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool) -> None:
+def _fidelity(trainer: GanTrainer, reference: Reference, images: Tensor) -> Fidelity:
+    labels, gan = reference.latent.labels, trainer.state.gan
+    spread = within_class_distance(images.flatten(1), labels)
+    diversity = spread / reference.real_spread if reference.real_spread > 0 else 0.0
+    return Fidelity(gan.step, agreement(gan.judge, images, labels), diversity)
+
+
+def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool) -> bool:
     """Do what the policy says, at the end of a joint epoch; ``continue`` does nothing.
+
+    Returns whether the generator is another one now.
 
     Args:
         policy: ``rollback``: keep a healthy generator, return to it on collapse; ``freeze``: no
@@ -76,6 +89,8 @@ def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool)
     elif policy == "rollback" and state.healthy:
         state.gan.ema.load_state_dict(state.healthy)
         state.gan.generator.load_state_dict(state.gan.ema.module.state_dict())
+        return True
+    return False
 
 
 def is_unfit(measured: Fidelity | None) -> TypeGuard[Fidelity]:

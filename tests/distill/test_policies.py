@@ -92,9 +92,12 @@ def test_rollback_returns_to_the_last_healthy_average(
     reports = running.run()
     next(reports)
     healthy = averaged(running)
-    steps = running.state.gan.step
+    steps, measured = running.state.gan.step, running.state.gan.fidelity[-1]
     next(reports)
     assert running.state.gan.step > steps
+    # The generator that came back is measured too: it is the one that is judged from now on.
+    assert running.state.gan.fidelity[-1][1:] == measured[1:]
+    assert running.state.gan.fidelity[-2][1:] != measured[1:]
     assert differences(averaged(running), healthy) == []
     generator = copy_weights(running.state.gan.generator)
     assert differences(generator, copy_weights(running.state.gan.ema.module)) == []
