@@ -157,12 +157,30 @@ def _seconds(name: str, before: Sequence[Reached], after: Sequence[Reached]) -> 
     return Result(
         f"fidelity/{name}",
         f"{name}: seconds of one core until agreement {FIT_AGREEMENT:g}, now / before",
-        [new.seconds / old.seconds if new.is_fit else float("inf") for old, new in pairs],
+        [_ratio(old, new) for old, new in pairs],
         0.5,
         "at most",
         _numbers("before", before) | _numbers("now", after),
         notes=[f"Seeds {', '.join(map(str, SEEDS))}, images redrawn with each. {_limit(name)}"],
+        data={name: {"before": _data(before), "now": _data(after)}},
     )
+
+
+def _ratio(old: Reached, new: Reached) -> float:
+    """Return the ratio of the seconds; of a run that never got there, at least 1."""
+    ratio = new.seconds / old.seconds
+    return ratio if new.is_fit else max(1.0, ratio)
+
+
+def _data(runs: Sequence[Reached]) -> dict[str, list[float]]:
+    """Return what ``--json`` prints of one side, a value for each seed."""
+    return {
+        "steps": [one.fidelity.step for one in runs],
+        "seconds": [one.seconds for one in runs],
+        "agreement": [one.fidelity.agreement for one in runs],
+        "diversity": [one.fidelity.diversity for one in runs],
+        "is_fit": [one.is_fit for one in runs],
+    }
 
 
 def _diversity(name: str, before: Sequence[Reached], after: Sequence[Reached]) -> Result:
