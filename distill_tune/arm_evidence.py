@@ -22,6 +22,7 @@ class ArmEvidence(NamedTuple):
         accuracies: Seed to accuracy; chance for one that failed; one that was lost is missing.
         failures: Seed to why it failed.
         lost: Seed to why its run was lost.
+        agreements: Seed to the newest agreement of its generator, where that was measured.
         is_tuned: Whether it had a search of its own with the method's budget.
         is_concerned: Whether anything that was searched makes a difference to it.
         mean: Of the accuracies; nan without one.
@@ -40,6 +41,7 @@ class ArmEvidence(NamedTuple):
     accuracies: dict[int, float]
     failures: dict[int, str]
     lost: dict[int, str]
+    agreements: dict[int, float]
     is_tuned: bool
     is_concerned: bool
     mean: float
@@ -103,6 +105,7 @@ def _arm(
         accuracies=own,
         failures={run.seed: run.reason for run in runs if run.has_failed},
         lost={run.seed: run.reason for run in runs if run.is_lost},
+        agreements={run.seed: run.agreement for run in runs if run.agreement is not None},
         is_tuned=first.is_tuned,
         is_concerned=first.is_concerned,
         mean=mean,

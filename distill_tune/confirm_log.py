@@ -37,6 +37,8 @@ class RunRecord:
         images: Digest of these images.
         chance: Metric to what naming the largest class of the test split gets; empty where that
             was not read.
+        agreement: The newest of its generator; None without a GAN, where nothing was measured, and
+            in logs of older versions.
     """
 
     name: str
@@ -63,6 +65,7 @@ class RunRecord:
     subset_seed: int | None = None
     images: str = ""
     chance: dict[str, float] = field(default_factory=dict)
+    agreement: float | None = None
 
     @property
     def is_redrawn(self) -> bool:

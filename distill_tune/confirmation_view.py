@@ -206,6 +206,7 @@ def _arm_json(arm: ArmEvidence) -> dict[str, Any]:
         "accuracies": {str(seed): value for seed, value in arm.accuracies.items()},
         "failures": {str(seed): reason for seed, reason in arm.failures.items()},
         "lost": {str(seed): reason for seed, reason in arm.lost.items()},
+        "agreements": {str(seed): value for seed, value in arm.agreements.items()},
         **{name: _gain_json(found) for name, found in gains.items()},
     }
 

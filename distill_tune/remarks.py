@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from distill_tune.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
 from distill_tune.distill.fitness import UNFIT_AGREEMENT
-from distill_tune.fitness_view import is_unfit
-from distill_tune.fold import fold
+from distill_tune.fitness_view import fitness
 from distill_tune.trials import Event
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _MUCH = 0.2
 
 
 def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
-    """Yield them: how p-values were corrected, which images, failed seeds, untuned controls.
+    """Yield them: corrections of p, images, untuned controls, failed seeds, unfit generators.
 
     And every way to have seen the test split twice.
 
@@ -45,7 +44,6 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
             )
     yield from _late_seeds(log)
     yield from _second_readings(records)
-    yield from _unfit_generators(log)
 
 
 def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
@@ -83,6 +81,7 @@ def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
         yield f"{one.backbone}: nothing of what was searched concerns {'; '.join(unconcerned)}"
     for arm in one.arms:
         yield from _of_failures(f"{one.backbone}, {arm.title}", arm, chance)
+        yield from _of_generators(f"{one.backbone}, {arm.title}", arm)
 
 
 def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator[str]:
@@ -94,6 +93,18 @@ def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator
         yield f"{who}: {_share(arm.failures, total)} failed; {counted}"
     if arm.lost:
         yield f"{who}: {_share(arm.lost, total)} lost, not counted; the same command repeats them"
+
+
+def _of_generators(who: str, arm: "ArmEvidence") -> Iterator[str]:
+    """Tell on how many seeds an arm's generator was not fit, of those where it was measured."""
+    unfit = [value for value in arm.agreements.values() if fitness(value) == "not fit"]
+    if unfit:
+        total, measured = len({*arm.accuracies, *arm.failures, *arm.lost}), len(arm.agreements)
+        seeds = "seeds" if measured >= total else "measured seeds"
+        yield (
+            f"{who}: the generator was not fit on {len(unfit)} of {measured} {seeds} "
+            f"(agreement below {UNFIT_AGREEMENT:g})"
+        )
 
 
 def _share(reasons: Mapping[int, str], total: int) -> str:
@@ -121,19 +132,3 @@ def _second_readings(records: list[RunRecord]) -> Iterator[str]:
             before, now = first.get(run.name, {}), run.test
             is_same = "the same numbers" if before == now else f"{before} then, {now} now"
             yield f"{run.name}: read again on the test split (reading {run.reading}): {is_same}"
-
-
-def _unfit_generators(log: list[Event]) -> Iterator[str]:
-    """Tell of warm-ups of the confirmation, which name their seed, that left an unfit generator."""
-    stages = [event for event in log if event.get("event") == "stage"]
-    found = {
-        stage.key: is_unfit(stage.curve)
-        for stage in fold(stages).stages
-        if stage.name.startswith("warmup") and " seed=" in stage.name
-    }
-    unfit = sum(found.values())
-    if unfit:
-        yield (
-            f"{unfit} of {len(found)} warm-ups left a generator that is not fit (agreement below "
-            f"{UNFIT_AGREEMENT:g}): arms with a GAN learned wrong labels there"
-        )

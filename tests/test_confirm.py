@@ -105,7 +105,9 @@ def test_arms_of_a_seed_begin_alike_and_cost_what_they_would_alone(confirmed: Do
         own = set(event["seconds"])
         assert "classifier" in own
         assert ("joint" in own) == (event["arm"] != "baseline")
-        assert ("warmup" in own) == event["arm"].startswith(("gan_", "collapsed"))
+        has_gan = event["arm"].startswith(("gan_", "collapsed"))
+        assert ("warmup" in own) == has_gan
+        assert (event["agreement"] is not None) == has_gan
 
 
 @pytest.mark.slow

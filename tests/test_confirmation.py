@@ -124,26 +124,54 @@ def only(results: Accuracies) -> BackboneEvidence:
     return one
 
 
-UNFIT = (
-    "1 of 5 warm-ups left a generator that is not fit (agreement below 0.6): arms with a GAN "
-    "learned wrong labels there"
-)
+def with_agreements(results: Accuracies, **agreements: Sequence[float | None]) -> list[Event]:
+    """Return a log whose runs tell of their generators: arm to agreements in the seeds' order."""
+    events = log({"resnet18": results})
+    for event in events:
+        if event.get("arm") in agreements:
+            event["agreement"] = agreements[event["arm"]][event["seed"] - 1000]
+    return events
 
 
-def warmup(seed: int | None, agreement: float) -> Event:
-    """Return the event of a warm-up: of a seed of the confirmation, or of the search."""
-    name = "warmup" if seed is None else f"warmup seed={seed}"
-    stage = {"name": name, "key": name, "seconds": 1.0, "cost_s": 1.0, "cached": False}
-    curve = [{"step": 50, "agreement": agreement, "diversity": 0.8}]
-    return {"event": "stage", "time": 1.0, **stage, "steps": 50, "curve": curve}
+def unfit_in(events: list[Event]) -> list[str]:
+    return [remark for remark in found_in(events).remarks if "not fit" in remark]
 
 
-def test_generators_of_a_confirmation_that_were_not_fit_are_counted() -> None:
-    found = log({"resnet50": CLEAR})
-    fit = [warmup(None, 0.1), *(warmup(seed, 0.95) for seed in range(1000, 1004))]
-    assert not any("not fit" in remark for remark in found_in(found + fit).remarks)
-    remarks = found_in([*found, *fit, warmup(1004, 0.5), warmup(1004, 0.5)]).remarks
-    assert [remark for remark in remarks if "not fit" in remark] == [UNFIT]
+def test_generators_of_a_confirmation_that_were_not_fit_are_counted_arm_by_arm() -> None:
+    """The runs tell, be their stages shared or not: the log has no event of a stage."""
+    fit = [0.95, 0.6, 0.9, 0.7, 1.0]
+    assert not unfit_in(with_agreements(CLEAR, gan_distillation=fit, gan_augmentation=fit))
+    unfit = [0.59, 0.95, 0.3, 0.0, 0.6]
+    told = "resnet18, GAN distillation: the generator was not fit on 3 of 5 seeds"
+    events = with_agreements(CLEAR, gan_distillation=unfit, gan_augmentation=fit)
+    assert unfit_in(events) == [f"{told} (agreement below 0.6)"]
+    both = with_agreements(CLEAR, gan_distillation=unfit, gan_augmentation=[0.1, *fit[1:]])
+    assert [remark.split(" (")[0] for remark in unfit_in(both)] == [
+        "resnet18, GAN augmentation: the generator was not fit on 1 of 5 seeds",
+        told,
+    ]
+    # A repetition trains the same again, and is no further seed.
+    again = [event | {"reading": 2} for event in events if event["event"] == RUN]
+    assert unfit_in(events + again) == unfit_in(events)
+    said = as_json(found_in(events))["backbones"]["resnet18"]["arms"]
+    assert said["gan_distillation"]["agreements"]["1002"] == 0.3
+    assert said["equal_steps"]["agreements"] == {}
+
+
+def test_a_seed_whose_generator_was_not_measured_does_not_count_as_fit() -> None:
+    method = CLEAR["gan_distillation"]
+    results = dict(CLEAR) | {"gan_distillation": [None, None, *method[2:]]}
+    # The first failed before its warm-up, the second because of it.
+    events = with_agreements(results, gan_distillation=[None, 0.2, 0.9, 0.9, 0.9])
+    (told,) = unfit_in(events)
+    assert "not fit on 1 of 4 measured seeds (agreement below 0.6)" in told
+
+
+def test_logs_of_older_versions_do_not_tell_of_generators_and_stay_readable() -> None:
+    events = log({"resnet18": CLEAR})
+    assert not any("agreement" in event for event in events)
+    assert [one.agreement for one in run_records(events)] == [None] * 30
+    assert not unfit_in(events)
 
 
 def test_a_clear_gain_helps_against_the_strictest_baseline_and_the_strongest_rival() -> None:

@@ -69,6 +69,8 @@ class Outcome(NamedTuple):
         value: Highest value of the search's metric over the epochs; None if it failed.
         seconds: Stage to seconds, those of an adopted stage included.
         curves: Metric to its value after each epoch of stage 3, of the few that figures show.
+        agreement: The newest of its generator, in [0, 1]; None without a GAN, and where the run
+            ended before it was measured.
     """
 
     status: str
@@ -77,6 +79,7 @@ class Outcome(NamedTuple):
     value: float | None
     seconds: dict[str, float]
     curves: dict[str, list[float]]
+    agreement: float | None = None
 
 
 class Ground(NamedTuple):
@@ -208,7 +211,16 @@ class _Running:
     def outcome(self, status: str, reason: str = "", detail: str = "") -> Outcome:
         """Return what has become of the run; what failed has no value."""
         value = self._value if status == "complete" else None
-        return Outcome(status, reason, detail, value, dict(self._seconds), self._curves)
+        seconds, agreement = dict(self._seconds), self._agreement()
+        return Outcome(status, reason, detail, value, seconds, self._curves, agreement)
+
+    def _agreement(self) -> float | None:
+        """Return that of the generator as it is now, if the arm has one."""
+        # An arm that uses no GAN may have taken over a warmed one with the study's stages.
+        if self._run.arm.is_stage_one_only or not self._run.config.joint.has_gan:
+            return None
+        newest = self.trial.state.gan.newest
+        return None if newest is None else newest.agreement
 
     def close(self) -> None:
         """Wait for what is being written."""

@@ -1,0 +1,77 @@
+"""A run of a confirmation without Ray: what its outcome, and so the log, says of its generator."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from distill_tune.arms import ARMS
+from distill_tune.backbones import Backbone
+from distill_tune.distill.fidelity import Fidelity
+from distill_tune.interfaces import ImageData
+from distill_tune.search.arm_run import ArmRun, Ground, _Running
+from distill_tune.search.placement import PlacedImages
+from tests.distill import tiny
+
+
+@pytest.fixture(autouse=True)
+def _tiny_backbone() -> Iterator[None]:
+    with patch.object(Backbone, "build", tiny.build):
+        yield
+
+
+def running(root: Path, images: ImageData, arm: str, **changes: Any) -> _Running:
+    """Return a run that has not begun, or that goes on where an earlier one stopped."""
+    run = ArmRun(
+        name=f"confirm-{arm}",
+        phase="evidence",
+        backbone=tiny.TINY,
+        arm=ARMS[arm],
+        trial=0,
+        config=ARMS[arm].config(tiny.config(**changes)),
+        key="key",
+        is_tuned=False,
+        is_concerned=True,
+        is_redrawn=False,
+    )
+    ground = Ground(str(root), "val/accuracy", 1.0, {"CPU": 1}, is_sharing=False)
+    return _Running(run, PlacedImages.of(images), ground, tiny.CPU)
+
+
+def test_the_outcome_holds_the_newest_agreement_though_its_stages_were_not_shared(
+    tmp_path: Path, digits: ImageData
+) -> None:
+    whole = running(tmp_path, digits, "gan_distillation")
+    reports = list(whole.reports())
+    whole.close()
+    (*_, newest) = [report.metrics["synthetic/agreement"] for report in reports[-2:]]
+    assert whole.outcome("complete").agreement == newest
+    # One that goes on from the last checkpoint has no report to take it from.
+    again = running(tmp_path, digits, "gan_distillation")
+    assert list(again.reports()) == []
+    again.close()
+    assert again.outcome("complete").agreement == newest
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        ("gan_distillation", 0.3),
+        ("gan_augmentation", 0.3),
+        ("baseline", None),
+        ("equal_steps", None),
+        ("hard_oversampling", None),
+        ("strong_augmentation", None),
+    ],
+)
+def test_only_an_arm_that_uses_a_generator_has_an_agreement(
+    tmp_path: Path, digits: ImageData, arm: str, expected: float | None
+) -> None:
+    """Every arm may have taken over a warmed GAN; one that failed says how fit it was, too."""
+    run = running(tmp_path, digits, arm)
+    assert run.outcome("failed", "diverged").agreement is None
+    run.trial.state.gan.fidelity += [Fidelity(2, 0.9, 1.0), Fidelity(4, 0.3, 1.0)]
+    assert run.outcome("failed", "diverged").agreement == expected
+    run.close()
