@@ -24,8 +24,10 @@ class BackboneEvidence(NamedTuple):
     Attributes:
         trial: Name of the confirmed trial.
         search_value: What the search saw of it.
-        confirmed_value: Mean of the same metric over the fresh seeds; nan if all failed.
+        confirmed_value: Mean of the same metric over the fresh seeds that did not fail; nan if all
+            did.
         confirmed_spread: Its standard deviation.
+        failed_seeds: How many failed, such as ``2 of 5 failed``; empty where none did.
         arms: In the order of the tables.
         baseline: The strictest baseline that was run; None without one.
         rival: Of the arms that are no baseline and hold nothing of the method the one that the
@@ -40,6 +42,7 @@ class BackboneEvidence(NamedTuple):
     search_value: float
     confirmed_value: float
     confirmed_spread: float | None
+    failed_seeds: str
     arms: tuple[ArmEvidence, ...]
     baseline: ArmEvidence | None
     rival: ArmEvidence | None
@@ -122,8 +125,11 @@ def _counted(
 def _backbone(
     choice: Event, runs: list[RunRecord], arms: tuple[ArmEvidence, ...], asked: Asked
 ) -> BackboneEvidence:
-    of_method = [run.value for run in runs if run.role == "method" and run.value is not None]
-    value, spread = mean_and_spread(of_method)
+    newest = {run.arm: run.key for run in runs}
+    of_method = [run for run in runs if run.role == "method" and run.key == newest[run.arm]]
+    values = [run.value for run in of_method if run.value is not None]
+    value, spread = mean_and_spread(values)
+    num_failed = sum(run.has_failed for run in of_method)
     baselines = {arm.arm: arm for arm in arms if arm.role == "baseline" and arm.accuracies}
     baseline = baselines.get("equal_steps") or baselines.get("baseline")
     rivals = [arm for arm in arms if arm.role == "rival" and arm.accuracies]
@@ -139,6 +145,7 @@ def _backbone(
         search_value=float(choice["search_value"]),
         confirmed_value=value,
         confirmed_spread=spread,
+        failed_seeds=f"{num_failed} of {num_failed + len(values)} failed" if num_failed else "",
         arms=arms,
         baseline=baseline,
         rival=rival,

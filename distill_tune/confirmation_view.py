@@ -108,9 +108,10 @@ def value_line(one: BackboneEvidence, metric: str) -> str:
     """Return how much too good the search's own value was."""
     spread = "" if one.confirmed_spread is None else f" ± {100 * one.confirmed_spread:.2f}"
     confirmed = "-" if math.isnan(one.confirmed_value) else f"{100 * one.confirmed_value:.2f}"
+    failed = f" ({one.failed_seeds})" if one.failed_seeds else ""
     return (
         f"{one.backbone}, trial {one.trial}: validation {metric} {100 * one.search_value:.2f} in "
-        f"the search -> {confirmed}{spread} with fresh seeds"
+        f"the search -> {confirmed}{spread} with fresh seeds{failed}"
     )
 
 
@@ -182,6 +183,7 @@ def as_json(found: Confirmation) -> dict[str, Any]:
                 "search_value": one.search_value,
                 "confirmed_value": _number(one.confirmed_value),
                 "confirmed_spread": one.confirmed_spread,
+                "failed_seeds": one.failed_seeds,
                 "baseline": one.baseline.arm if one.baseline else None,
                 "rival": one.rival.arm if one.rival else None,
                 "rival_choice": one.rival_choice,

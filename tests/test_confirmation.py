@@ -174,6 +174,41 @@ def test_logs_of_older_versions_do_not_tell_of_generators_and_stay_readable() ->
     assert not unfit_in(events)
 
 
+def shown_by(found: Confirmation) -> str:
+    """Return what a terminal shows, on one line."""
+    console = Console(width=80, file=io.StringIO(), highlight=False)
+    for part in confirmation_view(found):
+        console.print(part)
+    return " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+
+
+def test_seeds_that_failed_are_told_with_the_mean_that_leaves_them_out() -> None:
+    method = CLEAR["gan_distillation"]
+    results = dict(CLEAR) | {"gan_distillation": [None, *method[1:4], None]}
+    found = found_in(log({"resnet50": results}))
+    assert found.backbones[0].confirmed_value == pytest.approx(0.6)
+    told = "65.00 in the search -> 60.00 ± 0.00 with fresh seeds"
+    for text in (shown_by(found), markdown(found)):
+        assert f"{told} (2 of 5 failed)" in text
+    all_failed = found_in(log({"resnet50": dict(CLEAR) | {"gan_distillation": [None] * 5}}))
+    assert "-> - with fresh seeds (5 of 5 failed)" in shown_by(all_failed)
+    clear = found_in(log({"resnet50": CLEAR}))
+    for text in (shown_by(clear), markdown(clear)):
+        assert told in text
+        assert f"{told} (" not in text
+
+
+def test_neither_lost_runs_nor_those_of_an_older_configuration_count_as_failed_seeds() -> None:
+    events = log({"resnet50": dict(CLEAR) | {"gan_distillation": [None, 0.7, 0.7, 0.7, None]}})
+    for event in events:
+        if event.get("arm") == "gan_distillation" and event["seed"] == 1004:
+            event["reason"] = "worker_lost"
+    assert found_in(events).backbones[0].failed_seeds == "1 of 4 failed"
+    older = [run("resnet50", "gan_distillation", 1000, None, key="old", name="old")]
+    mixed = [*events[:2], *older, *events[2:]]
+    assert found_in(mixed).backbones[0].failed_seeds == "1 of 4 failed"
+
+
 def test_a_clear_gain_helps_against_the_strictest_baseline_and_the_strongest_rival() -> None:
     one = only(CLEAR)
     assert one.baseline is not None

@@ -24,8 +24,9 @@ class Confirmed(NamedTuple):
         high: Upper end.
         num_seeds: How many; one that failed counts as chance.
         search_value: What the search saw of it, on validation.
-        value: The same metric's mean over the fresh seeds; None if all failed.
+        value: The same metric's mean over the fresh seeds that did not fail; None if all did.
         spread: Its standard deviation; None for fewer than two seeds.
+        failed_seeds: How many failed, such as ``2 of 5 failed``; empty where none did.
         effect: ``helps`` only against baseline and rival both, ``harms`` against any.
         verdict: One sentence.
     """
@@ -39,6 +40,7 @@ class Confirmed(NamedTuple):
     search_value: float
     value: float | None
     spread: float | None
+    failed_seeds: str
     effect: Effect
     verdict: str
 
@@ -146,6 +148,7 @@ def _confirmed(source: Source, evidence: BackboneEvidence | None) -> Confirmed |
         search_value=evidence.search_value,
         value=None if math.isnan(evidence.confirmed_value) else evidence.confirmed_value,
         spread=evidence.confirmed_spread,
+        failed_seeds=evidence.failed_seeds,
         effect=_effect(evidence),
         verdict=evidence.verdict,
     )

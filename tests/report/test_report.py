@@ -109,6 +109,23 @@ def test_a_confirmed_study_says_what_was_confirmed(tmp_path: Path) -> None:
     assert said["surroundings"]["confirmation seeds"] == "1000, 1001, 1002, 1003, 1004"
 
 
+@pytest.mark.parametrize(("failed", "told"), [((), ""), ((0, 4), " (2 of 5 failed)")])
+def test_the_mean_of_fresh_seeds_says_how_many_failed(
+    tmp_path: Path, failed: tuple[int, ...], told: str
+) -> None:
+    directory = make_study(tmp_path / "study", 8)
+    values = enumerate(CLEAR["gan_distillation"])
+    method = [None if place in failed else value for place, value in values]
+    for event in log({"resnet18": dict(CLEAR) | {"gan_distillation": method}}):
+        directory.append(event)
+    page, said = report(directory)
+    # On the card of the backbone, and in the chapter on the confirmation.
+    assert f"65.00 in the search, 60.00 ± 0.00 with fresh seeds{told}." in page.text
+    assert f"65.00 in the search -> 60.00 ± 0.00 with fresh seeds{told}" in page.text
+    assert page.text.count("of 5 failed") == (3 if failed else 0)
+    assert said["headlines"][0]["confirmed"]["failed_seeds"] == told.strip(" ()")
+
+
 def test_the_search_of_a_tuned_arm_is_shown_the_way_to(tmp_path: Path) -> None:
     directory = make_study(tmp_path / "study", 8)
     for event in log({"resnet18": CLEAR}):
