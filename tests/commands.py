@@ -164,6 +164,15 @@ def of_kind(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event["event"] == kind]
 
 
+def warnings_in(events: list[Event]) -> list[str]:
+    """Return the texts of warnings, but for those of generators that are not fit.
+
+    Warm-ups of ten steps leave no other ones.
+    """
+    texts = [str(event["text"]) for event in of_kind(events, "warning")]
+    return [text for text in texts if "the generator is not fit" not in text]
+
+
 def epochs_reported(events: list[Event]) -> list[tuple[int, int]]:
     """Return ``(trial, epoch)`` of every report, in their order."""
     return [(event["trial"], event["epoch"]) for event in of_kind(events, "epoch")]

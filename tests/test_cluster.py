@@ -22,6 +22,7 @@ from .commands import (
     read_events,
     rows,
     unfinished,
+    warnings_in,
     write_space,
 )
 from .storm import doubled_rows, lost_rows
@@ -73,7 +74,7 @@ class Watched:
         return len(read_events(self.study))
 
     def warnings(self) -> list[str]:
-        return [str(event["text"]) for event in of_kind(read_events(self.study), "warning")]
+        return warnings_in(read_events(self.study))
 
 
 def test_a_search_over_three_hosts_survives_their_bad_days(

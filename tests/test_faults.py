@@ -20,6 +20,7 @@ from .commands import (
     read_events,
     rows,
     run,
+    warnings_in,
     write_space,
 )
 
@@ -110,12 +111,12 @@ def test_a_reset_that_fails_is_tried_again_and_costs_no_trial(tmp_path: Path) ->
     searching.wait_until(lambda: bool(of_kind(read_events(study), "data")))
     obstacle.parent.mkdir(exist_ok=True)
     obstacle.write_text("a file where trial 1 wants its folder")
-    searching.wait_until(lambda: bool(of_kind(read_events(study), "warning")))
+    searching.wait_until(lambda: bool(warnings_in(read_events(study))))
     obstacle.unlink()
     assert searching.wait() == 0, searching.output
-    first, *_ = of_kind(read_events(study), "warning")
-    assert first["text"].startswith(f"{NAME}-0001 goes on from its last checkpoint: ")
-    assert obstacle.name in first["text"]
+    first, *_ = warnings_in(read_events(study))
+    assert first.startswith(f"{NAME}-0001 goes on from its last checkpoint: ")
+    assert obstacle.name in first
     assert_finished(study, 3)
 
 

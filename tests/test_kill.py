@@ -21,6 +21,7 @@ from .commands import (
     run,
     scalars,
     unfinished,
+    warnings_in,
     write_space,
 )
 
@@ -118,8 +119,7 @@ def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
 
 
 def test_a_damaged_checkpoint_and_a_killed_worker_are_told(killed: Killed) -> None:
-    warnings = [event["text"] for event in of_kind(read_events(killed.killed), "warning")]
-    damage, death, *torn = warnings
+    damage, death, *torn = warnings_in(read_events(killed.killed))
     # The worker may have died as it wrote a checkpoint.
     assert all(text.startswith(f"{killed.damaged}: damaged checkpoint") for text in torn)
     assert damage.startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
