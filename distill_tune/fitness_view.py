@@ -169,14 +169,17 @@ def curve_of(reports: Iterable["Report"]) -> tuple[FidelityPoint, ...]:
 class FitnessWatch:
     """Follows the reports of a trial: what its GAN stages came to, and a warning where unfit.
 
+    Args:
+        is_told: Whether an earlier session has warned.
+
     Attributes:
         metrics: For the trial's records: steps, agreement and diversity at the end of each stage,
             such as ``warmup/synthetic/agreement``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_told: bool = False) -> None:
         self.metrics: dict[str, float] = {}
-        self._is_told = False
+        self._is_told = is_told
 
     def take(self, report: "Report") -> str:
         """Take a report; return the warning that it gives rise to, mostly empty.

@@ -10,6 +10,7 @@ import torch
 from distill_tune.checkpoint_writer import CheckpointWriter
 from distill_tune.config import Document, locate_error, parse
 from distill_tune.distill.evaluation import evaluate
+from distill_tune.distill.policies import is_unfit
 from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
@@ -73,7 +74,7 @@ def train_model(
     chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with opened(out):
         trial, number = resumed(lambda: Trial(config, images, chosen), images, out, say)
-        fitness = FitnessWatch()
+        fitness = FitnessWatch(is_told=is_unfit(trial.state.gan.warmed))
         try:
             for report in _checkpointed(trial, images, out, number):
                 if listen is not None:
