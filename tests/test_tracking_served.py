@@ -150,7 +150,7 @@ def test_tensorboard_shows_every_trial_once_with_unique_steps(served: tuple[Path
     check_hparams(url)
     categories = ask(f"{url}/data/plugin/custom_scalars/layout")["category"]
     charts = {chart["title"]: chart["multiline"] for one in categories for chart in one["chart"]}
-    assert len(charts) == 6
+    assert len(charts) == 9
     (pattern,) = charts["validation accuracy"]["tag"]
     asked = urllib.parse.urlencode({"tag": pattern, "run": "resnet50-0000"})
     found = ask(f"{url}/data/plugin/custom_scalars/scalars?{asked}")["tag_to_events"]

@@ -169,10 +169,10 @@ def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
 def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     text = STUDY.read_text(encoding="utf-8").replace("num_trials: 16", "num_trials: 1")
-    study.write_text(text.replace("reduction_factor: 3", "reduction_factor: 3, min_epochs: 5"))
+    study.write_text(text.replace("reduction_factor: 3", "reduction_factor: 3, min_epochs: 10"))
     found = [search_ours(study, tmp_path / "runs"), *(search_rival(name, study) for name in RIVALS)]
     # The first trial of each is the study's own configuration.
-    assert [list(map(len, one.values)) for one in found] == [[5]] * 3
+    assert [list(map(len, one.values)) for one in found] == [[10]] * 3
     values = [max(one.values[0]) for one in found]
     assert max(values) - min(values) < 3 * _TRIAL_NOISE * math.sqrt(2)
     assert min(values) > 0.6
