@@ -147,13 +147,18 @@ class FidelityTest:
 
     @classmethod
     def of(cls, judge: Judge, data: DeviceData) -> "FidelityTest":
-        """Return the test of generators of this data."""
-        count = len(data.train.labels)
-        chosen = torch.arange(min(count, _MOST_REAL), device=data.device)
-        chosen = chosen * count // len(chosen)
+        """Return the test of generators of this data.
+
+        Of more than 250 classes as many are asked for, so that each has two images to compare.
+        """
+        asked = min(data.num_classes, _IMAGES // 2)
+        classes = torch.arange(asked, device=data.device) * data.num_classes // asked
+        known = torch.isin(data.train.labels, classes).nonzero()[:, 0]
+        chosen = torch.arange(min(len(known), _MOST_REAL), device=data.device)
+        chosen = known[chosen * len(known) // len(chosen)]
         real = to_float(data.train.images[chosen]).flatten(1)
         spread = within_class_distance(real, data.train.labels[chosen])
-        labels = torch.arange(_IMAGES, device=data.device) % data.num_classes
+        labels = classes[torch.arange(_IMAGES, device=data.device) % asked]
         return cls(judge, labels, real, spread)
 
     def of_images(self, images: Tensor, step: int) -> Fidelity:

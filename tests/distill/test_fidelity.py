@@ -1,6 +1,7 @@
 """The judge, the warm-up that ends by itself, and what becomes of a generator that is unfit."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,11 @@ def trained(images: ImageData, seed: int = 0, steps: int = 150) -> tuple[Judge, 
     judge = build_judge(seed, num_classes=10, channels=1, image_size=8)
     train_judge(judge, data, seed, steps)
     return judge, data
+
+
+def relabelled(images: ImageData, labels: Tensor, num_classes: int) -> ImageData:
+    train = images.train._replace(labels=labels)
+    return replace(images, train=train, classes=tuple(map(str, range(num_classes))))
 
 
 def history(*values: tuple[float, float]) -> list[Fidelity]:
@@ -92,6 +98,20 @@ def test_real_images_are_faithful_and_copies_are_not_diverse(digits: ImageData) 
     assert test.of_images(to_float(data.train.images[one]), 0).diversity == 0
     wrong = to_float(data.train.images[several.roll(1)])
     assert test.of_images(wrong, 0).agreement < 0.1
+
+
+def test_of_very_many_classes_some_are_compared(digits: ImageData) -> None:
+    labels = torch.arange(len(digits.train.labels)) // 2
+    count = int(labels[-1]) + 1
+    assert count < 250
+    few = DeviceData.place(relabelled(digits, labels, count), CPU)
+    many = DeviceData.place(relabelled(digits, labels * 8, count * 8), CPU)
+    for data, asked in ((few, count), (many, 250)):
+        judge = build_judge(0, num_classes=data.num_classes, channels=1, image_size=8)
+        test = FidelityTest.of(judge, data)
+        assert len(test.labels.unique()) == asked
+        assert int(test.labels.bincount().max()) >= 2
+        assert test.real_spread > 0
 
 
 @pytest.mark.parametrize(
