@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks import dataloader_loop, device_rates
+from tests.benchmarks import dataloader_loop, device_rates, selection_cost
 from tests.benchmarks.joint_parts import RATIO, REPEATS, Bench
 from tests.benchmarks.results import Result, spread
 
@@ -47,4 +47,9 @@ def _run(runs: int, device: torch.device) -> list[Result]:
             ),
         ],
     )
-    return [result, dataloader_loop.compare(bench, runs), *device_rates.compare(bench, runs)]
+    return [
+        result,
+        dataloader_loop.compare(bench, runs),
+        *selection_cost.compare(device, runs),
+        *device_rates.compare(bench, runs),
+    ]
