@@ -55,9 +55,11 @@ def compare(device: torch.device, runs: int) -> list[Result]:
             }
             | {"share of the images asked for that was kept": f"{kept[name]:.2f}"},
             notes=[
-                f"{candidates} candidates for one image, synthetic_ratio 1, the space's generator "
-                f"after its warm-up{agreement}; each side is the least of {REPEATS} epochs, on "
-                f"{device.type}."
+                (
+                    f"{candidates} candidates for one image, synthetic_ratio 1, the space's generator "
+                    f"after its warm-up{agreement}; each side is the least of {REPEATS} epochs, on "
+                    f"{device.type}."
+                )
             ],
         )
         for name in SELECTIONS[1:]
