@@ -23,6 +23,7 @@ Selection = Literal["none", "agree", "hard"]
 PRESETS: dict[str, dict[str, Any]] = {
     "safe": {},
     "poster_literal": {
+        "unfit_policy": "warn",
         "hard_rule": "misclassified",
         "pairing": "any",
         "feature_norm": "none",
@@ -109,7 +110,7 @@ class JointTraining(Config):
     better validation accuracy."""
     ramp_epochs: int = Field(default=5, ge=0)
     """Epochs over which the synthetic ratio grows from 0."""
-    classifier_lr_factor: float = Field(default=0.3, gt=0)
+    classifier_lr_factor: float = Field(default=1.0, gt=0)
     """The classifier's learning rate in stage 3, as a share of stage 1's."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Of the extra images' labels."""
@@ -121,10 +122,11 @@ class JointTraining(Config):
     collapse_policy: CollapsePolicy = "continue"
     """What to do once the generator has collapsed: go on as on the poster, return to the last
     healthy generator, freeze it, or end the trial with reason ``collapsed``."""
-    unfit_policy: UnfitPolicy = "warn"
+    unfit_policy: UnfitPolicy = "scale"
     """What to do while the generator is unfit: fewer than 0.6 of its images agree with their
-    labels. ``warn``: say so; ``scale``: multiply ``synthetic_ratio`` by the agreement; ``stop``:
-    end the trial with reason ``generator_unfit``."""
+    labels. ``warn``: say so; ``scale``: also multiply ``synthetic_ratio`` by the agreement, which
+    did least harm where it was measured; ``stop``: end the trial with reason
+    ``generator_unfit``."""
     max_discriminator_gap: float | None = Field(default=None, gt=0)
     """Ends a trial, with reason ``discriminator_overfit``, whose discriminator's mean logit is
     higher by more than this on training than on validation images: it learns them by heart (the

@@ -73,7 +73,7 @@ TASKS = {
         {"kind": "folder", "image_size": 16, "train_per_class": 40},
         {"shift": 0.125, "color": False},
         200,
-        1500,
+        2000,
     ),
 }
 

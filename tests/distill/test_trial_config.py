@@ -16,6 +16,7 @@ LITERAL = {
     "feature_norm": "none",
     "batch_norm": "mixed",
     "margin_unit": "feature",
+    "unfit_policy": "warn",
 }
 
 
@@ -31,6 +32,7 @@ def test_the_safe_preset_is_the_defaults() -> None:
         "feature_norm": "scale",
         "batch_norm": "split",
         "margin_unit": "relative",
+        "unfit_policy": "scale",
     }
 
 
