@@ -41,6 +41,9 @@ SMALL = {
         "monitor_images": 40,
         "gan_lr": 2e-4,
         "synthetic_ratio": 0.6,
+        "classifier_lr_factor": 0.3,
+        # No generator of these follows its classes.
+        "unfit_policy": "warn",
     },
 }
 _original_build = Backbone.build
