@@ -40,7 +40,7 @@ def compare(device: torch.device, runs: int) -> list[Result]:
     pairs = [{name: _seconds(stage, device) for name, stage in stages.items()} for _ in range(runs)]
     kept = {name: stages[name]._train(0)["synthetic/kept_share"] for name in SELECTIONS[1:]}
     newest = first.state.gan.newest
-    agreement = "" if newest is None else f", whose agreement is {newest.agreement:.2f}"
+    agreement = "" if newest is None else f" (agreement {newest.agreement:.2f})"
     candidates = study.trial_config("resnet50", {}).joint.candidates
     return [
         Result(
@@ -56,9 +56,9 @@ def compare(device: torch.device, runs: int) -> list[Result]:
             | {"share of the images asked for that was kept": f"{kept[name]:.2f}"},
             notes=[
                 (
-                    f"{candidates} candidates for one image, synthetic_ratio 1, the space's generator "
-                    f"after its warm-up{agreement}; each side is the least of {REPEATS} epochs, on "
-                    f"{device.type}."
+                    f"{candidates} candidates for one image, synthetic_ratio 1, the generator as "
+                    f"the space's warm-up leaves it{agreement}; each side is the least of "
+                    f"{REPEATS} epochs, on {device.type}."
                 )
             ],
         )

@@ -9,7 +9,16 @@ from scipy.stats import qmc
 from distill_tune.space import Uniform
 from tests.benchmarks.influence import dimensions, searches, turned
 from tests.benchmarks.influence_analysis import Influence, curves, fit, influence, variances
-from tests.benchmarks.recorded_table import INFLUENCE, Floats, RecordedTable, read_study
+from tests.benchmarks.record_table import missing
+from tests.benchmarks.recorded_table import (
+    INFLUENCE,
+    SEEDS,
+    Floats,
+    RecordedTable,
+    design,
+    read_rows,
+    read_study,
+)
 from tests.benchmarks.results import as_object
 
 NUM_POINTS, NUM_SEEDS = 64, 3
@@ -144,6 +153,21 @@ def test_the_study_searches_the_four_shipped_dimensions_alone() -> None:
     ]
     shipped = read_study(Path(__file__).parents[2] / "search_spaces" / "resnet.yaml")
     assert study.space == shipped.space
+
+
+def test_the_recorded_table_is_whole() -> None:
+    study = read_study(INFLUENCE.study)
+    table = RecordedTable.read(study, INFLUENCE.table)
+    rows = read_rows(INFLUENCE.table)
+    points = len(table.params)
+    assert points >= 64
+    assert len(SEEDS) >= 3
+    assert len(rows) == points * len(SEEDS)
+    assert table.curves.shape == (points, len(SEEDS), study.max_epochs)
+    assert ((table.curves > 0) & (table.curves <= 1)).all()
+    assert missing(design(study)[:points], rows) == []
+    # Runs are of their own: no two seeds of a point have the same curve.
+    assert len({row.values for row in rows}) == len(rows)
 
 
 def test_without_a_table_the_way_to_one_is_told(tmp_path: Path) -> None:
