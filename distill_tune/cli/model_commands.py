@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from distill_tune.cli.options import Device, Json, Sets
+from distill_tune.cli.options import Device, Json, Moved, Sets
 from distill_tune.cli.running import INTERRUPTED, console, fail, reporting
 from distill_tune.errors import InputError, Text
 
@@ -108,6 +108,7 @@ def evaluate(
         Literal["train", "val", "test"] | None,
         typer.Option(help="Of its own data, val by default; of other data that have parts."),
     ] = None,
+    assignments: Moved = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -121,7 +122,7 @@ def evaluate(
 
         output = console(as_json=as_json)
         model = load_model(model_dir, chosen_device(device))
-        images = assessed_images(model, data, split)
+        images = assessed_images(model, data, split, assignments or [])
         for remark in images.remarks:
             output.print(f"warning: {remark}", markup=False, soft_wrap=True)
         output.print(f"{model_dir} on {images.name}", markup=False, soft_wrap=True)

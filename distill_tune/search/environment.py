@@ -2,6 +2,8 @@
 
 import os
 
+from distill_tune.search.user_environment import provide_user
+
 CLIENT = "ray://"
 """Before the address of the server that stands on a cluster's head for Ray's client."""
 _ALWAYS = {
@@ -29,3 +31,4 @@ def prepare(address: str | None) -> None:
     """
     for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
         os.environ.setdefault(name, value)
+    provide_user()
