@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill_tune.confirmation import Confirmation
-from distill_tune.errors import InputError, RayError
+from distill_tune.errors import InputError, NoTrialSucceededError, RayError
 from distill_tune.keywords import (
     FileName,
     assignment_options,
@@ -250,7 +250,7 @@ def _confirm(
         return confirm_opened(opened, console, terms, is_again=is_again)
     except KeyboardInterrupt:
         _interrupted(go_on)
-    except RayError as error:
+    except (RayError, NoTrialSucceededError) as error:
         raise with_way_on(error, go_on) from error
 
 

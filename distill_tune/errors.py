@@ -115,7 +115,7 @@ def is_disk_full(error: object) -> bool:
 
 
 class RayError(DistillTuneError):
-    """Ray failed, or cannot be used here; what a study has on record stays, and there is a way on."""
+    """Ray failed, or cannot be used here; what a study has on record stays."""
 
     exit_code = 1
 

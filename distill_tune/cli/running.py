@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 
-from distill_tune.errors import DistillTuneError, RayError
+from distill_tune.errors import DistillTuneError, NoTrialSucceededError, RayError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,7 +109,7 @@ def _confirmed(
         found: Confirmation = confirm_opened(opened, output, options.terms, is_again=is_again)
     except KeyboardInterrupt:
         fail(f"interrupted; what is done is recorded, go on with:\n  {go_on}", INTERRUPTED)
-    except RayError as error:
+    except (RayError, NoTrialSucceededError) as error:
         raise with_way_on(error, go_on) from error
     for part in confirmation_view(found):
         output.print(part)

@@ -32,7 +32,7 @@ def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) 
         )
         expected = (
             f"{error.expected}; --set data.root=PATH says where the images are if they have moved: "
-            f"{example}"
+            f"`{example}`"
         )
         raise InputError(
             error.where, got=error.got, expected=expected, choices=error.choices

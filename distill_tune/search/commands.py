@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distill_tune.confirmation import Confirmation
-from distill_tune.errors import RayError
+from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records import StudyDirectory
 from distill_tune.search.confirm import confirm_study
 from distill_tune.search.confirm_plan import planned
@@ -68,15 +68,17 @@ def search_study(opened: Opened, console: "Console", terms: Terms) -> StudyState
             return session.run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(session.interrupted_message()) from None
-        except RayError as error:
+        except (RayError, NoTrialSucceededError) as error:
             if not opened.directory.exists():
                 raise
             raise with_way_on(error, resume_command(opened.directory)) from error
 
 
-def with_way_on(error: RayError, command: str) -> RayError:
+def with_way_on(
+    error: RayError | NoTrialSucceededError, command: str
+) -> RayError | NoTrialSucceededError:
     """Return an error with the command that goes on after it."""
-    return RayError(f"{error}\nGo on with:\n  {command}")
+    return type(error)(f"{error}\nGo on with:\n  {command}")
 
 
 def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[str] = ()) -> Opened:
@@ -97,7 +99,7 @@ def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[s
     moved = with_absolute_root(stored)
     if assignments:
         require_only_moved(directory, moved)
-    study = moved.model_copy(update={"confirm": planned(study, asked)})
+    study = moved.model_copy(update={"confirm": planned(moved, asked)})
     images = load_images(study, document, f"distill-tune confirm {shlex.quote(root)}", directory)
     return Opened(study, directory, images, document)
 

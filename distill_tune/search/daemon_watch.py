@@ -133,7 +133,7 @@ def _signal_raises() -> Iterator[None]:
         signal.signal(_SIGNAL, before if before is not None else signal.SIG_DFL)
 
 
-def _raise(number: int, frame: object) -> None:
+def _raise(*_signal: object) -> None:
     raise DaemonLostError
 
 
