@@ -11,14 +11,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from distill_tune.errors import RayError
 
 _LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 15.0
-# Ray gives up a GCS that it does not reach after a minute; a raylet is on this very machine.
-_GCS_PATIENCE_S, _RAYLET_PATIENCE_S, _CONNECT_S = 20.0, 2.0, 2.0
+# Ray gives up a GCS that it does not reach after a minute; before that it may come back.
+_GCS_PATIENCE_S, _CONNECT_S = 20.0, 2.0
 _SIGNAL = signal.SIGUSR2
 _RAYLET, _GCS = "raylet", "gcs_server"
 
@@ -76,9 +77,10 @@ def daemons_of_ray() -> list[Daemon]:
     if _RAYLET in own and _GCS in own:
         return [Daemon(name, _end_of(own[name][0].process)) for name in (_RAYLET, _GCS)]
     host, _, port = node.gcs_address.rpartition(":")
-    gcs = _Reached(lambda: _connect_tcp(host.strip("[]"), int(port)), _GCS_PATIENCE_S)
-    raylet = _Reached(lambda: _connect_unix(node.raylet_socket_name), _RAYLET_PATIENCE_S)
-    return [Daemon(_RAYLET, raylet.end), Daemon(_GCS, gcs.end)]
+    gcs = _Reached(lambda: _connect(host.strip("[]"), int(port)), _GCS_PATIENCE_S)
+    raylet = _number_of_raylet(node.raylet_socket_name)
+    found = [Daemon(_GCS, gcs.end)]
+    return found if raylet is None else [Daemon(_RAYLET, _end_of_another(raylet)), *found]
 
 
 class _Watch:
@@ -153,33 +155,45 @@ def _end_of(process: Any) -> Callable[[], str]:
     return end
 
 
+def _number_of_raylet(socket_name: str) -> int | None:
+    """Return the process that listens on a socket, of a cluster's node; None where nobody tells."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if f"--raylet_socket_name={socket_name}".encode() in words:
+                return int(path.parent.name)
+    return None
+
+
+def _end_of_another(number: int) -> Callable[[], str]:
+    """Return what tells that a process which somebody else started has ended."""
+
+    def end() -> str:
+        state = ""
+        with suppress(OSError):
+            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        return "" if state and state not in "ZX" else "it runs no more"
+
+    return end
+
+
 class _Reached:
     """Whether somebody else's process listens; not for a while, it is gone."""
 
     def __init__(self, connect: Callable[[], None], patience_s: float) -> None:
         self._connect, self._patience_s = connect, patience_s
         self._reached = time.monotonic()
-        self._looked = 0.0
+        self._looked = -_CONNECT_S
 
     def end(self) -> str:
-        now = time.monotonic()
-        if now - self._looked >= _CONNECT_S:
-            self._looked = now
-            try:
+        if time.monotonic() - self._looked >= _CONNECT_S:
+            with suppress(OSError):
                 self._connect()
-            except OSError:
-                pass
-            else:
                 self._reached = time.monotonic()
+            self._looked = time.monotonic()
         silent_s = time.monotonic() - self._reached
         return f"it has not answered for {silent_s:.0f} s" if silent_s > self._patience_s else ""
 
 
-def _connect_tcp(host: str, port: int) -> None:
+def _connect(host: str, port: int) -> None:
     socket.create_connection((host, port), timeout=_CONNECT_S).close()
-
-
-def _connect_unix(path: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as own:
-        own.settimeout(_CONNECT_S)
-        own.connect(path)

@@ -125,11 +125,19 @@ def _folders() -> list[str]:
     So it is where a copy that is not installed is run from its own folder.
     """
     library = str(Path(os.__file__).parent)
-    first = {str(Path(entry).absolute()) for entry in takewhile(lambda e: e != library, sys.path)}
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    first = {_absolute(entry) for entry in takewhile(lambda e: e != library, sys.path)}
+    given = os.environ.get("PYTHONPATH")
+    inherited = {_absolute(entry) for entry in given.split(os.pathsep)} if given else set()
     parent = str(_PACKAGE.parent)
-    inherited = {str(Path(entry).absolute()) for entry in given}
     return [parent] if parent in first - inherited else []
+
+
+def _absolute(entry: str) -> str:
+    try:
+        return str(Path(entry).absolute())
+    except OSError:
+        # The current folder has been deleted.
+        return entry
 
 
 def _with_this_package() -> dict[str, Any]:

@@ -1,15 +1,12 @@
 """Whoever computes is interrupted as soon as a process that Ray needs is gone."""
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +14,9 @@ from distill_tune.errors import RayError
 from distill_tune.search.daemon_watch import (
     Daemon,
     DaemonLostError,
-    _connect_unix,
     _end_of,
+    _end_of_another,
+    _number_of_raylet,
     _Reached,
     watched,
 )
@@ -105,16 +103,35 @@ def test_what_fails_by_itself_stays_what_it_is(process: subprocess.Popen[bytes])
         raise ZeroDivisionError
 
 
-def test_a_daemon_of_a_cluster_is_gone_when_it_answers_no_more(tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen()
-        reached = _Reached(lambda: _connect_unix(path), patience_s=0.0)
-        reached._looked = -1e9
-        reached._patience_s = 60.0
-        assert reached.end() == ""
-    Path(path).unlink()
-    reached._looked, reached._reached, reached._patience_s = -1e9, time.monotonic() - 5, 1.0
+def test_a_gcs_of_a_cluster_is_gone_when_it_has_not_answered_for_a_while() -> None:
+    is_there = True
+
+    def connect() -> None:
+        if not is_there:
+            raise ConnectionRefusedError
+
+    reached = _Reached(connect, patience_s=1.0)
+    assert reached.end() == ""
+    is_there = False
+    reached._looked, reached._reached = -1e9, time.monotonic() - 5
     assert reached.end().startswith("it has not answered for ")
-    assert os.path.exists(path) is False  # noqa: PTH110 - a socket's file
+    is_there = True
+    reached._looked = -1e9
+    assert reached.end() == "", "it may come back"
+
+
+def test_a_raylet_of_a_cluster_is_known_by_its_socket() -> None:
+    script = "import time; time.sleep(600)"
+    command = [sys.executable, "-c", script, "--raylet_socket_name=/tmp/of/this/test"]
+    with subprocess.Popen(command) as started:
+        number = _number_of_raylet("/tmp/of/this/test")  # noqa: S108 - nothing is there
+        assert number == started.pid
+        end = _end_of_another(number)
+        assert end() == ""
+        started.kill()
+        until = time.monotonic() + 60
+        # Nobody has asked for its status: it is there still, as a zombie.
+        while not end() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert end() == "it runs no more"
+    assert _number_of_raylet("/tmp/of/this/test") is None  # noqa: S108 - nothing is there
