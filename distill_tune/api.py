@@ -207,9 +207,11 @@ def train(  # noqa: PLR0913 - the options of the command
         DivergedError: The training cannot go on.
     """
     with python_words(), _threads(threads):
+        from distill_tune.search.user_environment import provide_user
         from distill_tune.training import read_recipe, train_model
         from distill_tune.training_view import TrainingView
 
+        provide_user()
         if Path(config).is_dir() or "://" in os.fspath(config):
             from distill_tune.search.recipe import trial_recipe
 
