@@ -27,9 +27,7 @@ def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) 
             raise
         guess = _guess(root, near)
         place = shlex.quote(guess) if guess else "PATH"
-        example = (
-            f"`{command} --set data.root={place}`" if command else f"`--set data.root={place}`"
-        )
+        example = f"{command} --set data.root={place}".strip()
         expected = (
             f"{error.expected}; --set data.root=PATH says where the images are if they have moved: "
             f"`{example}`"
