@@ -56,9 +56,9 @@ def console_on(*, stderr: bool = False, quiet: bool = False) -> "Console":
 
     options: dict[str, Any] = {"stderr": stderr, "highlight": False, "force_jupyter": False}
     found = Console(**options)
-    is_terminal = found.is_terminal and is_a_terminal(found.file) and not quiet
-    colours = found.color_system
-    return Console(**options, quiet=quiet, force_terminal=is_terminal, color_system=colours)
+    options["force_terminal"] = found.is_terminal and is_a_terminal(found.file) and not quiet
+    options["color_system"] = found.color_system
+    return Console(**options, quiet=quiet)
 
 
 def is_a_terminal(stream: IO[str]) -> bool:
