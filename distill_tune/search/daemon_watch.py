@@ -18,14 +18,18 @@ from typing import Any, NamedTuple
 from distill_tune.errors import RayError
 
 _LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 15.0
-# Ray gives up a GCS that it does not reach after a minute; before that it may come back.
-_GCS_PATIENCE_S, _CONNECT_S = 20.0, 2.0
+# As long as Ray itself waits, unless told otherwise, for the GCS of a cluster to come back.
+_GCS_PATIENCE_S, _CONNECT_S = 60.0, 2.0
 _SIGNAL = signal.SIGUSR2
 _RAYLET, _GCS = "raylet", "gcs_server"
 
 
-class DaemonLostError(BaseException):
-    """Raised in the thread that computes, wherever it is; no handler of errors may hold it up."""
+class DaemonLostError(KeyboardInterrupt):
+    """Raised in the thread that computes, wherever it is.
+
+    An interrupt, as Ray's own loops let nothing else through: it arrives as one of theirs, and
+    ends an experiment without the orderly end that would wait for what is gone.
+    """
 
 
 class Daemon(NamedTuple):
@@ -57,13 +61,14 @@ def watched(daemons: list[Daemon]) -> Iterator[None]:
             finally:
                 watch.stop()
                 thread.join()
-        except DaemonLostError:
-            raise RayError(watch.words()) from None
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             # What fails because of it may fail a moment before it is noticed.
             if isinstance(error, RayError) or not watch.words():
                 raise
             raise RayError(watch.words()) from error
+        if watch.has_interrupted:
+            # Taken for the user's, it has ended everything in its way.
+            raise RayError(watch.words())
 
 
 def daemons_of_ray() -> list[Daemon]:
@@ -84,12 +89,17 @@ def daemons_of_ray() -> list[Daemon]:
 
 
 class _Watch:
-    """Looks at daemons until it is stopped, and interrupts the thread that made it."""
+    """Looks at daemons until it is stopped, and interrupts the thread that made it.
+
+    Attributes:
+        has_interrupted: Whether it has.
+    """
 
     def __init__(self, daemons: list[Daemon]) -> None:
         self._daemons = daemons
         self._thread = threading.current_thread()
         self._is_over = threading.Event()
+        self.has_interrupted = False
 
     def run(self) -> None:
         while not self._is_over.wait(_LOOK_EVERY_S):
@@ -115,6 +125,7 @@ class _Watch:
     def _interrupt(self) -> None:
         if self._is_over.is_set():
             return
+        self.has_interrupted = True
         if self._thread is threading.main_thread():
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
             return

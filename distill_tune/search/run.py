@@ -14,7 +14,6 @@ from distill_tune.errors import DiskFullError, RayError, StorageError, StudyErro
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import Slots, cluster, slots
-from distill_tune.search.daemon_watch import DaemonLostError
 from distill_tune.search.journal import Journal
 from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
@@ -161,9 +160,6 @@ class Session:
         except SystemExit:
             # Whoever read what it says is gone.
             self._record_end(journal, "interrupted")
-            raise
-        except DaemonLostError:
-            self._record_end(journal, "failed")
             raise
         except Exception as error:
             self._record_end(journal, "failed")

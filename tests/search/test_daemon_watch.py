@@ -98,6 +98,24 @@ def test_what_fails_a_moment_earlier_is_explained_by_it(process: subprocess.Pope
         fail_after(process)
 
 
+def test_one_that_is_taken_for_the_users_interrupt_is_told_all_the_same(
+    process: subprocess.Popen[bytes],
+) -> None:
+    process.kill()
+    process.wait()
+    with (
+        pytest.raises(RayError, match="raylet is gone"),
+        watched([Daemon("raylet", _end_of(process))]),
+        suppress(KeyboardInterrupt),
+    ):
+        wait()
+
+
+def test_the_users_own_interrupt_is_his(process: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(KeyboardInterrupt), watched([Daemon("raylet", _end_of(process))]):
+        raise KeyboardInterrupt
+
+
 def test_what_fails_by_itself_stays_what_it_is(process: subprocess.Popen[bytes]) -> None:
     with pytest.raises(ZeroDivisionError), watched([Daemon("raylet", _end_of(process))]):
         raise ZeroDivisionError
