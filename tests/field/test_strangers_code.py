@@ -38,8 +38,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def address(folder: Path) -> Iterator[str]:
-    """Start a cluster of one node in that folder; return its address."""
+def address() -> Iterator[str]:
+    """Start a cluster of one node, elsewhere; return its address.
+
+    (Where ``ray start`` is typed, Ray runs ``python -m`` itself, which looks there.)
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,7 +53,7 @@ def address(folder: Path) -> Iterator[str]:
     options += ["--disable-usage-stats", "--object-store-memory=150000000"]
     with subprocess.Popen(
         [ray, "start", *options],
-        cwd=folder,
+        cwd=files,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
