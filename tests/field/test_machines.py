@@ -4,8 +4,6 @@ import getpass
 import os
 import pwd
 import socket
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -24,6 +22,8 @@ from distill_tune.search.user_environment import (
     provide_user,
     short_temporary_folder,
 )
+
+from .studies import SPACE, started
 
 
 def nobody(*_: object) -> None:
@@ -55,22 +55,20 @@ def test_a_home_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody unknown")
-def test_ray_is_imported_for_a_user_without_a_home() -> None:
-    script = (
-        "from distill_tune.search.environment import prepare; prepare(None)\n"
-        "import os; os.setgid(12345); os.setuid(12345)\n"
-        "import ray.tune; print(os.access(os.environ['HOME'], os.F_OK))"
+def test_a_user_without_home_or_name_searches(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    (tmp_path / "nobody.py").write_text(
+        "import pwd\n"
+        "def nobody(number):\n"
+        "    raise KeyError(f'getpwuid(): uid not found: {number}')\n"
+        "pwd.getpwuid = nobody\n"
+        "from distill_tune.cli import main\n"
+        "main()\n"
     )
-    root = str(Path(distill_tune.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    command = ["search", "--space", "space.yaml"]
+    process = started(tmp_path, *command, program=["nobody.py"], HOME="", USER="", LOGNAME="")
+    stdout, stderr = process.communicate(timeout=1200)
+    assert process.returncode == 0, f"{stdout}\n{stderr}"
 
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
