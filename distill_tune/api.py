@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill_tune.confirmation import Confirmation
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, NoTrialSucceededError, RayError
 from distill_tune.keywords import (
     FileName,
     assignment_options,
@@ -74,6 +74,8 @@ def search(  # noqa: PLR0913 - the options of the command
         StudyError: It is there and ``resume`` is not set, was begun otherwise, or is in use.
         NoTrialSucceededError: All trials failed; the message has the reasons.
         DiskFullError: No room; make some and resume.
+        RayError: Ray is in use in this process already, does not start, or failed; the message says
+            how to go on.
         KeyboardInterrupt: What is done is kept; the message says how to go on.
     """
     with python_words():
@@ -94,6 +96,7 @@ def resume(  # noqa: PLR0913 - the options of the command
     *,
     num_trials: int | None = None,
     time_budget_s: float | None = None,
+    assignments: Mapping[str, object] | None = None,
     allow_changed: bool = False,
     share_stages: bool = True,
     address: str | None = None,
@@ -102,14 +105,15 @@ def resume(  # noqa: PLR0913 - the options of the command
     """Go on with a study that was interrupted, or give it more trials: ``num_trials`` in total.
 
     ``study`` is its directory, or what :func:`search` or :func:`load_study` returned; the other
-    arguments, the result and the errors are as for :func:`search`.
+    arguments, the result and the errors are as for :func:`search`. Where its images have moved,
+    ``assignments={"data.root": path}`` says where they are.
     """
     with python_words():
         terms = _terms("resume", address, share_stages=share_stages, allow_changed=allow_changed)
         from distill_tune.search.opened import open_stored
 
         options = {"--num-trials": num_trials, "--time-budget": time_budget_s}
-        opened = open_stored(os.fspath(study), options)
+        opened = open_stored(os.fspath(study), options, assignment_options(assignments))
         return _search(opened, terms, _console(progress=progress))
 
 
@@ -121,6 +125,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
     arms: Sequence[str] | None = None,
     rival: str | None = None,
     redraw: bool | None = None,
+    assignments: Mapping[str, object] | None = None,
     tune_arms: bool = False,
     read_test_again: bool = False,
     share_stages: bool = True,
@@ -138,6 +143,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
             says, otherwise the arm with the highest mean.
         redraw: Draw training and validation images anew with every seed, the same for all arms;
             None: as the study says, by default yes.
+        assignments: ``{"data.root": path}``: where the same images are now, if they have moved.
         tune_arms: Give each arm a search of its own, with the budget that the method had, over
             what the study searches and makes a difference to it.
         read_test_again: Train and test once more what was tested already; the records show it.
@@ -152,6 +158,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
     Raises:
         InputError: There is no such arm or rival, or there are no test images.
         StudyError: There is no study, no trial of it has a value, or it is in use.
+        RayError: As for :func:`search`.
         KeyboardInterrupt: What is recorded stays; the message says how to go on.
     """
     with python_words():
@@ -163,7 +170,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
         names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
         asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
         asked |= {"tune_arms": tune_arms or None}
-        opened = open_to_confirm(os.fspath(study), asked)
+        opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
         console = _console(progress=progress)
         return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)
 
@@ -200,9 +207,11 @@ def train(  # noqa: PLR0913 - the options of the command
         DivergedError: The training cannot go on.
     """
     with python_words(), _threads(threads):
+        from distill_tune.search.user_environment import provide_user
         from distill_tune.training import read_recipe, train_model
         from distill_tune.training_view import TrainingView
 
+        provide_user()
         if Path(config).is_dir() or "://" in os.fspath(config):
             from distill_tune.search.recipe import trial_recipe
 
@@ -237,12 +246,14 @@ def _search(opened: "Opened", terms: "Terms", console: "Console") -> StudyResult
 def _confirm(
     opened: "Opened", terms: "Terms", console: "Console", *, go_on: str, is_again: bool = False
 ) -> Confirmation:
-    from distill_tune.search.commands import confirm_opened
+    from distill_tune.search.commands import confirm_opened, with_way_on
 
     try:
         return confirm_opened(opened, console, terms, is_again=is_again)
     except KeyboardInterrupt:
         _interrupted(go_on)
+    except (RayError, NoTrialSucceededError) as error:
+        raise with_way_on(error, go_on) from error
 
 
 def _interrupted(go_on: str) -> NoReturn:
@@ -266,11 +277,9 @@ def _terms(
 
 def _console(*, progress: bool) -> "Console":
     """Return where progress goes: a live view in a terminal, in a notebook a line per event."""
-    from rich.console import Console
+    from distill_tune.terminal import console_on
 
-    if progress:
-        return Console(highlight=False, force_jupyter=False)
-    return Console(quiet=True, force_terminal=False, force_jupyter=False)
+    return console_on(quiet=not progress)
 
 
 @contextmanager

@@ -114,6 +114,18 @@ def is_disk_full(error: object) -> bool:
     return "No space left on device" in said or "Disk quota exceeded" in said
 
 
+class RayError(DistillTuneError):
+    """Ray failed, or cannot be used here; what a study has on record stays."""
+
+    exit_code = 1
+
+
+class RehearsalError(DistillTuneError):
+    """A trial cannot even be tried out; the message says why."""
+
+    exit_code = 1
+
+
 class SealedTestError(DistillTuneError):
     """Something asked for the test split that must not see it, such as a search."""
 

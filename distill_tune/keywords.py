@@ -61,8 +61,9 @@ def _input_error(error: InputError) -> InputError:
 
 
 def _words(text: str) -> str:
-    """Return a message with the options that stand free in it as keywords; names of files stay."""
-    return re.sub(r"(?<!\S)--[a-z]+(-[a-z]+)*\b", lambda m: _KEYWORDS.get(m[0], m[0]), text)
+    """Return a message with its options as keywords; names of files stay, and `whole commands`."""
+    options = r"`[^`]*`|(?<!\S)--[a-z]+(-[a-z]+)*\b"
+    return re.sub(options, lambda m: _KEYWORDS.get(m[0], m[0]), text)
 
 
 def space_argument(space: object) -> Path | Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from distill_tune.fitness_view import is_unfit, stage_words
 from distill_tune.packing import packing_words
@@ -12,7 +12,7 @@ from distill_tune.tables import flat
 from distill_tune.trials import StudyState, TrialRecord, best, by_value
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -20,6 +20,7 @@ __all__ = [
     "StageInfo",
     "StatusInfo",
     "best_table",
+    "console_on",
     "duration",
     "final_summary",
     "latest_trials",
@@ -40,6 +41,32 @@ _STYLES = {
     "time_budget": "yellow",
     "failed": "red",
 }
+
+
+def console_on(*, stderr: bool = False, quiet: bool = False) -> "Console":
+    """Return a console that redraws nothing unless its stream is a terminal.
+
+    ``FORCE_COLOR``, which notebooks and build servers set, speaks of colours alone.
+
+    Args:
+        stderr: Write to stderr, not to stdout.
+        quiet: Write nothing.
+    """
+    from rich.console import Console
+
+    options: dict[str, Any] = {"stderr": stderr, "highlight": False, "force_jupyter": False}
+    found = Console(**options)
+    options["force_terminal"] = found.is_terminal and is_a_terminal(found.file) and not quiet
+    options["color_system"] = found.color_system
+    return Console(**options, quiet=quiet)
+
+
+def is_a_terminal(stream: IO[str]) -> bool:
+    """Tell whether a stream is one, as far as it knows; one that is closed is not."""
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 def status_table(info: StatusInfo) -> "RenderableType":

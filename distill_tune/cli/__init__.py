@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs inside itself: --help answers at once."""
 
 import json
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +12,11 @@ import typer
 from distill_tune import __version__
 from distill_tune.cli import model_commands
 from distill_tune.cli.examples import examples
-from distill_tune.cli.options import Json, Sets
+from distill_tune.cli.options import Json, Moved, Sets
 from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
+    BROKEN_PIPE,
     Running,
     console,
     prepare,
@@ -117,6 +119,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
     *,
     num_trials: NumTrials = None,
     time_budget: TimeBudget = None,
+    assignments: Moved = None,
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,
@@ -129,7 +132,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
         from distill_tune.search.opened import open_stored
 
         changes = {"--num-trials": num_trials, "--time-budget": time_budget}
-        found = open_stored(study_dir, changes)
+        found = open_stored(study_dir, changes, assignments or [])
         run_search(found, Running(address, not no_shared_stages, as_json, allow_changed))
 
 
@@ -189,6 +192,7 @@ def confirm(  # noqa: PLR0913 - the options of the command line
         bool | None,
         typer.Option("--redraw/--no-redraw", help="Draw the images anew with every seed."),
     ] = None,
+    assignments: Moved = None,
     tune_arms: Annotated[
         bool, typer.Option("--tune-arms", help="Give each arm a search like the method's first.")
     ] = False,
@@ -211,11 +215,19 @@ def confirm(  # noqa: PLR0913 - the options of the command line
 
         asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}
         asked |= {"tune_arms": tune_arms or None}
-        found = open_to_confirm(study_dir, asked)
+        found = open_to_confirm(study_dir, asked, assignments or [])
         options = Running(address, not no_shared_stages, as_json)
         run_confirmation(found, options, is_again=read_test_again)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line.
+
+    Whoever reads its output may have heard enough, as ``head`` has: that ends it without a word.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(BROKEN_PIPE)
+        raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from distill_tune.cli.options import Device, Json, Sets
+from distill_tune.cli.options import Device, Json, Moved, Sets
 from distill_tune.cli.running import INTERRUPTED, console, fail, reporting
 from distill_tune.errors import InputError, Text
 
@@ -51,6 +51,9 @@ def train(  # noqa: PLR0913 - the options of the command line
     Interrupted or killed, it goes on by the same command.
     """
     with reporting():
+        from distill_tune.search.user_environment import provide_user
+
+        provide_user()
         recipe = _recipe(config, study, trial, backbone).changed(assignments or [], seed)
         import torch
 
@@ -108,6 +111,7 @@ def evaluate(
         Literal["train", "val", "test"] | None,
         typer.Option(help="Of its own data, val by default; of other data that have parts."),
     ] = None,
+    assignments: Moved = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -121,7 +125,7 @@ def evaluate(
 
         output = console(as_json=as_json)
         model = load_model(model_dir, chosen_device(device))
-        images = assessed_images(model, data, split)
+        images = assessed_images(model, data, split, assignments or [])
         for remark in images.remarks:
             output.print(f"warning: {remark}", markup=False, soft_wrap=True)
         output.print(f"{model_dir} on {images.name}", markup=False, soft_wrap=True)

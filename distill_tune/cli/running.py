@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 
-from distill_tune.errors import DistillTuneError
+from distill_tune.errors import DistillTuneError, NoTrialSucceededError, RayError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from distill_tune.search.opened import Opened
     from distill_tune.trials import StudyState
 
-INTERRUPTED = 130
+INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 class Running(NamedTuple):
@@ -102,13 +102,15 @@ def _confirmed(
     is_again: bool = False,
 ) -> dict[str, Any]:
     from distill_tune.confirmation_view import as_json, confirmation_view
-    from distill_tune.search.commands import confirm_opened
+    from distill_tune.search.commands import confirm_opened, with_way_on
     from distill_tune.search.confirm import FILES
 
     try:
         found: Confirmation = confirm_opened(opened, output, options.terms, is_again=is_again)
     except KeyboardInterrupt:
         fail(f"interrupted; what is done is recorded, go on with:\n  {go_on}", INTERRUPTED)
+    except (RayError, NoTrialSucceededError) as error:
+        raise with_way_on(error, go_on) from error
     for part in confirmation_view(found):
         output.print(part)
     paths = [opened.directory.path(name) for name in FILES]
@@ -176,9 +178,9 @@ def _as_a_warning(what: str, output: "Console") -> Iterator[None]:
 
 def console(*, as_json: bool) -> "Console":
     """Return where people read: stdout, or stderr when stdout is for a program."""
-    from rich.console import Console
+    from distill_tune.terminal import console_on
 
-    return Console(stderr=as_json, highlight=False)
+    return console_on(stderr=as_json)
 
 
 @contextmanager

@@ -4,12 +4,15 @@ The test split of its own data stays sealed, by whatever path one comes to it, u
 for by its name.
 """
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.labelled import Form, labelled_images, relabelled
+from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.datasets.paths import absolute
 from distill_tune.datasets.source import Part
 from distill_tune.errors import InputError, Text
@@ -37,7 +40,9 @@ class Assessed(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def assessed_images(model: Model, data: Path | None, part: Part | None) -> Assessed:
+def assessed_images(
+    model: Model, data: Path | None, part: Part | None, moved: Sequence[str] = ()
+) -> Assessed:
     """Return the images that a user names.
 
     Args:
@@ -45,19 +50,26 @@ def assessed_images(model: Model, data: Path | None, part: Part | None) -> Asses
         data: A folder of class folders or an ``.npz`` file; None: the model's own data.
         part: ``train``, ``val`` or ``test``; None: validation images of its own data, all images
             of others.
+        moved: ``data.root=PATH``, where the model's own images lie now; otherwise where they did.
 
     Raises:
-        InputError: There are none, or of classes that the model does not know.
+        InputError: There are none, others than the model's own where they have moved, or of
+            classes that the model does not know.
     """
     form = form_of(model)
+    for assignment in moved:
+        if assignment.partition("=")[0].strip() != "data.root":
+            expected = "data.root=PATH, where the model's own images are now"
+            raise InputError("--set", got=assignment, expected=expected)
     if data is None:
-        return _of_its_own(model, model_config(model.folder).data, part or "val")
+        own = model_config(model.folder, moved).data
+        return _of_its_own(model, own, part or "val", is_moved=bool(moved))
     remarks = []
     if (model.folder / CONFIG).exists():
-        own = model_config(model.folder).data
+        own = model_config(model.folder, moved).data
         place = _place(own, data)
         if place == "all":
-            return _of_its_own(model, own, part or "val")
+            return _of_its_own(model, own, part or "val", is_moved=bool(moved))
         if place == "part":
             remarks.append(f"{data} holds images that the model was trained on")
     found = labelled_images(data, form, part=part, where="--data")
@@ -91,14 +103,18 @@ def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
     return "part" if here.is_relative_to(there) else "elsewhere"
 
 
-def _of_its_own(model: Model, own: Dataset, part: Part) -> Assessed:
+def _of_its_own(model: Model, own: Dataset, part: Part, *, is_moved: bool = False) -> Assessed:
+    command = f"distill-tune evaluate {shlex.quote(str(model.folder))}"
     try:
-        images = own.load()
+        with told_how_to_go_on(getattr(own, "root", None), command, [str(model.folder)]):
+            images = own.load()
+        if is_moved and model.digest not in {"", images.digest}:
+            raise _not_its_own(model, images)
         with unsealed():
             split = own.load_test() if part == "test" else getattr(images, part)
     except InputError as error:
         where = f"{model.folder / CONFIG}: {error.where}"
-        expected = f"{error.expected} (--data names other images)"
+        expected = f"{error.expected}; --data names other images"
         raise InputError(where, got=error.got, expected=expected) from error
     _require_form(model, images)
     split = relabelled(split, images.classes, model.classes, str(model.folder / CONFIG))
@@ -112,6 +128,14 @@ def _of_its_own(model: Model, own: Dataset, part: Part) -> Assessed:
         remarks.append(TEST_READ)
     name = {"train": "training", "val": "validation", "test": "test"}[part]
     return Assessed(split, f"{images.name}, {name} split", tuple(remarks))
+
+
+def _not_its_own(model: Model, images: ImageData) -> InputError:
+    return InputError(
+        "data.root",
+        got=Text(f"other images (digest {images.digest})"),
+        expected=f"those that the model was made from (digest {model.digest})",
+    )
 
 
 def _require_form(model: Model, images: ImageData) -> None:

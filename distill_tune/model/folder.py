@@ -1,6 +1,6 @@
 """A model as plain files to take home: written by whoever trained it, read without trust."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -171,13 +171,20 @@ def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:
     return model.classifier, model.classes
 
 
-def model_config(folder: Path) -> TrialConfig:
+def model_config(folder: Path, assignments: Sequence[str] = ()) -> TrialConfig:
     """Return the configuration that a model was trained with.
+
+    Args:
+        folder: The model's.
+        assignments: ``path=value`` changes.
 
     Raises:
         InputError: There is none, or it is not usable.
     """
-    return parse(TrialConfig, read_yaml(folder / CONFIG))
+    document = read_yaml(folder / CONFIG)
+    for assignment in assignments:
+        document.set(assignment)
+    return parse(TrialConfig, document)
 
 
 def load_generator(model: Model, device: torch.device = CPU) -> tuple[nn.Module, int]:

@@ -22,6 +22,7 @@ from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.sealed_test import SealedTest, read_test
+from distill_tune.search.worker_logs import last_words
 
 _LOOK_EVERY_S = 0.5
 
@@ -83,6 +84,7 @@ class ArmDesk:
         self._images = images
         self._losses: Counter[str] = Counter()
         self._waiting: list[ArmRun] = []
+        self._backbones: set[str] = set()
         self._running: dict[Any, _Work] = {}
         # What is begun again goes on from a checkpoint: it says less than Ray would expect.
         options = {**task_options(ground.bundle), "max_retries": 0, "num_returns": "streaming"}
@@ -92,6 +94,7 @@ class ArmDesk:
     def compute(self, runs: Iterable[ArmRun], progress: RunProgress) -> None:
         """Train and read runs, as many at a time as there is room for, in their order."""
         self._waiting = list(runs)
+        self._backbones = {run.backbone for run in self._waiting}
         try:
             while self._waiting or self._running:
                 while self._waiting and len(self._running) < self._nodes.count:
@@ -137,6 +140,7 @@ class ArmDesk:
         if isinstance(said, Begun):
             work.begun = said
         elif isinstance(said, Report):
+            self._journal.starts.begun()
             progress.report(work.run.name, said)
         elif isinstance(said, Picture):
             store_picture(self._journal.directory, work.run.backbone, said)
@@ -162,10 +166,13 @@ class ArmDesk:
             raise DiskFullError(detail) from error
         word = "error" if isinstance(error, ray.exceptions.RayTaskError) else "worker_lost"
         word = "out_of_memory" if is_memory_kill(error) else word
+        if word == "worker_lost":
+            detail = last_words(error, detail)
         self._begin_again(run, word, detail, progress)
 
     def _begin_again(self, run: ArmRun, word: str, detail: str, progress: RunProgress) -> None:
         """Let a run that was lost wait for its turn, or record that it was lost too often."""
+        self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
         self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:
             self._journal.emit("warning", text=f"{run.name} is begun again: {detail}")

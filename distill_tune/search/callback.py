@@ -19,6 +19,8 @@ from distill_tune.search.models import keep_best_models
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
+from distill_tune.search.start_failures import LOST
+from distill_tune.search.worker_logs import last_words
 from distill_tune.study import Study
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
@@ -104,7 +106,10 @@ class StudyCallback(tune.Callback):
             if result.get("stages"):
                 number = trial.config["number"]
                 self._journal.emit("stages_adopted", trial=number, keys=result["stages"])
-            if not result.get("failure"):
+            if result.get("failure"):
+                # It computed, and knows itself why it cannot go on.
+                self._journal.starts.begun()
+            else:
                 self._epoch(trial.config["number"], result)
             # Ray would keep, and store again and again, statistics of every number in it.
             result.pop("metrics", None)
@@ -151,6 +156,7 @@ class StudyCallback(tune.Callback):
                 self._end_for_memory(number, str(error))
                 return
             reason, detail = explain(error)
+            self._failed_at_start(trial, error)
             if reason == "worker_lost" and self._losses[number] < self._study.search.max_failures:
                 # Of a worker lost as it took on its next trial Ray hears twice, and after the
                 # second time gives the trial up. Its place in the order is here: begin anew.
@@ -176,9 +182,19 @@ class StudyCallback(tune.Callback):
                 raise _GivenUpError(str(error))
             self._losses[number] += 1
             _, detail = explain(error)
+            self._failed_at_start(trial, error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
             text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
             self._journal.emit("warning", text=text)
+
+    def _failed_at_start(self, trial: RayTrial, error: object) -> None:
+        """End the search where no trial at all gets as far as its first report."""
+        reason, detail = explain(error)
+        if reason == LOST:
+            detail = last_words(error, detail)
+        names = [one.name for one in self._study.backbones]
+        name, cause = trial_name(trial.config), f"{reason}: {detail}"
+        self._journal.starts.add(name, trial.config["backbone"], cause, names)
 
     def go_on_after(self, error: BaseException) -> bool:
         """Tell whether another experiment can go on after what came out of this one.

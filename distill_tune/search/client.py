@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import ray
 
-from distill_tune.search.cluster import RayError, cluster
+from distill_tune.errors import RayError
+from distill_tune.search.cluster import cluster
 from distill_tune.search.ray_errors import in_a_line
 from distill_tune.search.run import terminate_as_interrupt
 
@@ -67,7 +68,8 @@ class _Host:
             (folder / name).write_text(content, encoding="utf-8")
         self._shown = {top / "stdout": 0, top / "stderr": 0}
         address = ray.get_runtime_context().gcs_address
-        program = [sys.executable, "-m", "distill_tune.cli"]
+        # Without the folder that it runs in among those where Python looks for modules.
+        program = [sys.executable, "-P", "-m", "distill_tune.cli"]
         # Ray's workers have it blocked, and what they start inherits that.
         blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with (top / "stdout").open("wb") as stdout, (top / "stderr").open("wb") as stderr:

@@ -1,22 +1,21 @@
 """Ray itself: started quietly or joined, and asked beforehand whether a trial can ever run."""
 
-import json
 import logging
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tune.errors import DistillTuneError, InputError, Text
+from distill_tune.errors import DistillTuneError, InputError, RayError, Text
 from distill_tune.packing import RESOLUTION, share
-from distill_tune.search.environment import CLIENT, prepare
+from distill_tune.search.daemon_watch import daemons_of_ray, watched
+from distill_tune.search.environment import prepare
+from distill_tune.search.ray_errors import in_a_line
+from distill_tune.search.ray_start import require_listener, start_or_join
 from distill_tune.study_parts import Resources
 
-_PATIENCE_S, _ATTEMPTS = 5.0, 4
-_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 # A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a
 # trace of it, as Ray's own option of tasks does.
 _ACCELERATOR, _TRACE = "accelerator_type:", 0.001
@@ -53,94 +52,29 @@ def cluster(address: str | None) -> Iterator[None]:
 
     Raises:
         InputError: There is no cluster at that address.
+        RayError: Ray does not start, runs in this process already, or fails later on.
     """
     prepare(address)
     if not os.access(Path.home(), os.W_OK):
         # Ray keeps its token there, and fails without.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     if address is not None:
-        _require_listener(address)
+        require_listener(address)
     import ray
 
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        options["include_dashboard"] = False
-    else:
-        options["runtime_env"] = _with_this_package()
-    try:
-        _init(address or "local", options)
-    except Exception as error:
-        # A node that is too slow to start is a plain Exception of Ray's.
-        reason = _reason(error)
-        if address is None:
-            raise RayError(f"Ray does not start on this machine: {reason}") from error
-        expected = f"a running Ray cluster ({reason})"
-        raise InputError("--address", got=address, expected=expected) from error
+    start_or_join(address)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        yield
+        with watched(daemons_of_ray()):
+            yield
+    except ray.exceptions.RayError as error:
+        if isinstance(error, DistillTuneError):
+            # An error of ours that a task raised is both.
+            raise
+        raise RayError(f"Ray failed: {in_a_line(error)}") from error
     finally:
         ray.shutdown()
-
-
-def _with_this_package() -> dict[str, Any]:
-    """Return a runtime environment with this package, before what a job of Ray's brings along."""
-    of_job = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env", {})
-    if "py_modules" in of_job:
-        # Otherwise Ray refuses to add to them.
-        os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
-    package = str(Path(__file__).parents[1])
-    return {"py_modules": [package, *of_job.get("py_modules", [])]}
-
-
-def _init(address: str, options: dict[str, Any]) -> None:
-    """Start or join Ray; through its client, in several attempts.
-
-    The server for clients forks while its threads run, and now and then what it starts never comes
-    to life (4 of 9 attempts on two cores, Ray 2.60): half a minute later it says so.
-    """
-    import ray
-
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            ray.init(address=address, **options)
-        except ConnectionError as error:
-            if not str(error).startswith("Initialization failure from server"):
-                raise
-            ray.shutdown()
-        else:
-            return
-    ray.init(address=address, **options)
-
-
-def _reason(error: BaseException) -> str:
-    """Return in a line why Ray did not let us in; what is behind its error tells of a token."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if "AuthToken" in str(behind):
-            return (
-                "it wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token"
-            )
-        behind = behind.__cause__ or behind.__context__
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # What failed on the other side comes with its trace.
-    return lines[-1 if lines[0].endswith(":") else 0]
-
-
-def _require_listener(address: str) -> None:
-    """Look whether anybody listens at an address: Ray itself would try for minutes."""
-    if address == "auto":
-        return
-    host, _, port = address.removeprefix(CLIENT).rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
-    try:
-        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
-    except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.
-        reason = getattr(error, "strerror", None) or str(error)
-        expected = f"the address of a running Ray cluster ({reason})"
-        raise InputError("--address", got=address, expected=expected) from error
 
 
 def slots(resources: Resources) -> Slots:
@@ -243,9 +177,3 @@ def _of_node(node: Mapping[str, float], bundle: Mapping[str, float]) -> str:
 
 def _is_type(kind: str) -> bool:
     return kind.startswith(_ACCELERATOR)
-
-
-class RayError(DistillTuneError):
-    """Ray itself failed; the study can be resumed."""
-
-    exit_code = 1

@@ -2,6 +2,8 @@
 
 import os
 
+from distill_tune.search.user_environment import provide_user
+
 CLIENT = "ray://"
 """Before the address of the server that stands on a cluster's head for Ray's client."""
 _ALWAYS = {
@@ -16,6 +18,9 @@ _ALWAYS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
     # Short of memory, kill one worker, not several at a time.
     "RAY_worker_killing_policy_by_group": "true",
+    # Without its GCS, Ray would end this process after a minute, as calls of it begin to fail; who
+    # watches the GCS ends what depends on it, and lets the process live.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
 # Ray's own switch for desktops: all its servers bind to the loopback interface.
 _ON_THIS_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -29,3 +34,4 @@ def prepare(address: str | None) -> None:
     """
     for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
         os.environ.setdefault(name, value)
+    provide_user()

@@ -11,6 +11,7 @@ from distill_tune.packing import PACKING
 from distill_tune.records import StudyDirectory
 from distill_tune.search.proposals import PastTrial
 from distill_tune.search.scheduler import OBJECTIVE, RungEvent
+from distill_tune.search.start_failures import StartFailures
 from distill_tune.tracking import TensorBoard
 from distill_tune.trials import Event, StudyState
 
@@ -33,11 +34,15 @@ class Journal:
     Args:
         directory: Where the log is.
         listen: Called after each event with what the log then adds up to.
+
+    Attributes:
+        starts: What failed at its start since the journal was opened.
     """
 
     def __init__(self, directory: StudyDirectory, listen: Listener) -> None:
         self.directory = directory
         self._listen = listen
+        self.starts = StartFailures()
         self._fold = Fold()
         self._kinds: set[str] = set()
         self._packing: list[Event] = []
@@ -71,6 +76,8 @@ class Journal:
         event = {"event": kind, "time": time.time(), **fields}
         self.directory.append(event)
         self._add(event)
+        if kind == "epoch":
+            self.starts.begun()
         self._listen(event, self.state)
 
     def tell(self, kind: str) -> None:

@@ -1,6 +1,6 @@
 """A study that a command goes on with: opened whole, or refused before anything is created."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from distill_tune.search.opening import (
     check_same,
     load_images,
     read_study,
+    require_utf8,
     stored_study,
     with_absolute_root,
 )
@@ -87,14 +88,20 @@ def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
                 f"another --name, or --resume (the same as: {resume_command(directory)})"
             )
         check_same(directory, study, allow_changed=allow_changed)
+    require_utf8(directory)
     return Opened(study, directory, load_images(typed, document), document, remark)
 
 
-def open_stored(root: str, options: Options | None = None) -> Opened:
-    """Return a study that is there, with options applied; raises as :func:`stored_study`."""
+def open_stored(
+    root: str, options: Options | None = None, assignments: Sequence[str] = ()
+) -> Opened:
+    """Return a study that is there, with changes applied; raises as :func:`stored_study`."""
     directory = StudyDirectory(root)
-    study, document = stored_study(directory, options)
-    return Opened(study, directory, load_images(study, document), document)
+    require_utf8(directory)
+    stored, document = stored_study(directory, options, assignments)
+    study = with_absolute_root(stored)
+    images = load_images(study, document, resume_command(directory), directory)
+    return Opened(study, directory, images, document)
 
 
 def warm_started(study: Study, wish: WarmStartWish) -> tuple[Study, str]:

@@ -1,8 +1,9 @@
 """From what a user typed to a study that is known to be good, before anything is created."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from distill_tune.config import (
     read_yaml_text,
     to_yaml,
 )
+from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.distill.probe import probe
-from distill_tune.errors import InputError, StudyError
+from distill_tune.errors import InputError, StudyError, one_line
 from distill_tune.event_log import LOG_FILE
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, TRIALS_FILE, StudyDirectory
@@ -57,26 +59,45 @@ def _plain(space: Mapping[str, Any]) -> Document:
 
 
 def stored_study(
-    directory: StudyDirectory, options: Options | None = None
+    directory: StudyDirectory,
+    options: Options | None = None,
+    assignments: Sequence[str] = (),
 ) -> tuple[Study, Document]:
-    """Return the study that a directory holds, with options applied.
+    """Return the study that a directory holds, with assignments, then options, applied.
 
     The log has it, with a checksum; ``study.yaml`` is a copy for people, read only where the log
     holds none.
 
     Raises:
         StudyError: There is none, or its log is gone.
-        InputError: ``study.yaml`` was damaged, or an option is out of range.
+        InputError: ``study.yaml`` was damaged, or what is to be changed is not usable.
     """
     directory.require()
     _require_log(directory)
     logged = last_session(directory).get("study")
     if logged is None and not directory.has(STUDY_FILE):
         raise StudyError(f"{directory.root}: {STUDY_FILE} is missing; it cannot be resumed")
-    text = to_yaml(logged) if logged is not None else directory.read_text(STUDY_FILE)
-    document = read_yaml_text(text, directory.path(STUDY_FILE))
+    if logged is None:
+        document = read_yaml_text(directory.read_text(STUDY_FILE), directory.path(STUDY_FILE))
+    else:
+        # A line of the log is no text in which a value has a place.
+        document = replace(read_yaml_text(to_yaml(logged), directory.path(LOG_FILE)), root=None)
+    for assignment in assignments:
+        document.set(assignment)
     _set_options(document, options or {})
     return parse(Study, document), document
+
+
+def require_utf8(directory: StudyDirectory) -> None:
+    """Raise StudyError where a study's path cannot be told to Ray's processes."""
+    path = directory.path()
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise StudyError(
+            f"{one_line(path)}: got a path that is no text in UTF-8, expected one: the processes "
+            "that compute are told it"
+        ) from None
 
 
 def last_session(directory: StudyDirectory) -> Event:
@@ -97,14 +118,25 @@ def _require_log(directory: StudyDirectory) -> None:
         )
 
 
-def load_images(study: Study, document: Document) -> ImageData:
+def load_images(
+    study: Study, document: Document, go_on: str = "", directory: StudyDirectory | None = None
+) -> ImageData:
     """Return the study's data, known to suit every backbone.
+
+    Args:
+        study: Whose.
+        document: Where it was read.
+        go_on: The command that goes on with a study that is there; empty for a new one.
+        directory: Where that one lies.
 
     Raises:
         InputError: No such data, too few images, or a backbone that cannot take them.
     """
     with located(document):
-        images = study.data.load()
+        root = getattr(study.data, "root", None) if go_on else None
+        near = [directory.path()] if directory is not None and directory.is_local else []
+        with told_how_to_go_on(root, go_on, near):
+            images = study.data.load()
         for index, backbone in enumerate(study.backbones):
             try:
                 probe(study.trial_config(backbone.name, {}), images)
@@ -147,23 +179,42 @@ def check_same(
     """
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
+    if list(found) == ["data.root"]:
+        # Nobody needs to be asked: whether the images are the same is known by their digest.
+        return list(found.values())
     version = last_session(directory).get("version", __version__)
     if version != __version__:
         found["version"] = f"version: {version} -> {__version__}"
     is_allowed = {path: path in ALLOWABLE_CHANGES for path in found}
     if found and not (allow_changed and all(is_allowed.values())):
         hint = " (--allow-changed lets this pass)"
-        lines = [f"  {line}{hint if is_allowed[path] else ''}" for path, line in found.items()]
-        raise StudyError(
-            "\n".join(
-                [
-                    f"{directory.root}: the study was begun otherwise:",
-                    *lines,
-                    "Undo these changes, or give the new study another --name.",
-                ]
-            )
-        )
+        lines = [f"{line}{hint if is_allowed[path] else ''}" for path, line in found.items()]
+        raise _begun_otherwise(directory, lines)
     return list(found.values())
+
+
+def require_only_moved(directory: StudyDirectory, study: Study) -> None:
+    """Raise StudyError unless a study is the one that a directory holds, wherever its images lie.
+
+    That they are the same images is for whoever loads them to check.
+    """
+    stored, _ = stored_study(directory)
+    found = differences(plain(stored), plain(study))
+    found.pop("data.root", None)
+    if found:
+        raise _begun_otherwise(directory, list(found.values()))
+
+
+def _begun_otherwise(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
+    return StudyError(
+        "\n".join(
+            [
+                f"{directory.root}: the study was begun otherwise:",
+                *(f"  {line}" for line in lines),
+                "Undo these changes, or give the new study another --name.",
+            ]
+        )
+    )
 
 
 def _set_options(document: Document, options: Options) -> None:

@@ -12,7 +12,7 @@ from distill_tune.checkpoint_writer import num_bytes
 from distill_tune.distill.rehearsal import Parts, Rehearsal, stage_times
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import DistillTuneError
+from distill_tune.errors import RehearsalError
 from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files
@@ -174,9 +174,3 @@ def mean_of(found: Iterable[Finding]) -> tuple[Parts, Measured]:
 
 def _parts(found: Iterable[Finding]) -> list[Parts]:
     return [one.parts for one in found]
-
-
-class RehearsalError(DistillTuneError):
-    """A trial cannot even be tried out; the message says why."""
-
-    exit_code = 1

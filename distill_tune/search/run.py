@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.config import to_yaml
-from distill_tune.errors import DiskFullError, StorageError, StudyError, is_disk_full
+from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
-from distill_tune.search.cluster import RayError, Slots, cluster, slots
+from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
@@ -21,6 +21,7 @@ from distill_tune.search.opening import check_same
 from distill_tune.search.outcome import resume_command, write_best
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.progress import Progress
+from distill_tune.search.ray_errors import in_a_line
 from distill_tune.search.stages import shared_jobs
 from distill_tune.study import Study
 from distill_tune.trials import StudyState
@@ -156,10 +157,12 @@ class Session:
             self.directory.write_tables()
             write_best(self.study, self.directory, journal.state)
             self._clean_up(journal.state)
+        except SystemExit:
+            # Whoever read what it says is gone.
+            self._record_end(journal, "interrupted")
+            raise
         except Exception as error:
-            with suppress(StudyError):  # Where that was the failure, it fails again.
-                journal.emit("session_ended", status="failed")
-                self.directory.write_tables()
+            self._record_end(journal, "failed")
             last = str(error).strip().splitlines()[-1:]
             way_on = f"go on with: {resume_command(self.directory)}"
             if is_disk_full(error):
@@ -169,6 +172,11 @@ class Session:
                 raise StorageError("\n".join(said)) from error
             raise
         return journal.state
+
+    def _record_end(self, journal: Journal, status: str) -> None:
+        with suppress(StudyError):  # Where that was the failure, it fails again.
+            journal.emit("session_ended", status=status)
+            self.directory.write_tables()
 
     def _clean_up(self, state: StudyState) -> None:
         """Delete what a trial leaves that was killed between its end and its own cleaning up."""
@@ -204,10 +212,8 @@ class Session:
             if is_disk_full(error):
                 raise
             if self._num_open(journal.state) > 0:
-                raise RayError(
-                    f"Ray stopped the search: {str(error).splitlines()[0]}\n"
-                    f"Go on with: {resume_command(self.directory)}"
-                ) from error
+                said = in_a_line(error.__cause__ or error)
+                raise RayError(f"Ray stopped the search: {said}") from error
 
     def _num_open(self, state: StudyState) -> int:
         over = sum(trial.ended_at is not None for trial in state.trials.values())

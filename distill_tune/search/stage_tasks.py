@@ -14,6 +14,7 @@ from distill_tune.fitness_view import briefly, is_unfit, last, metrics_words, un
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
+from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.nodes import Begun, NodeWatch, begun
 from distill_tune.search.placement import PlacedImages, StudyImages
 from distill_tune.search.ray_errors import cause_of, in_a_line
@@ -21,6 +22,8 @@ from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.sight import wait_for_study
 from distill_tune.search.stage_store import Claim, StageStore
 from distill_tune.search.stages import PREDECESSORS, Job, Place
+from distill_tune.search.start_failures import LOST
+from distill_tune.search.worker_logs import last_words
 
 _LOOK_EVERY_S = 0.5
 _CPU = torch.device("cpu")
@@ -211,6 +214,9 @@ class _Desk:
             raise DiskFullError(in_a_line(reason)) from error
         text = f"shared stage {job.name} failed, and is left to the trials: {in_a_line(reason)}"
         self._journal.emit("warning", text=text)
+        if not isinstance(error, ray.exceptions.RayTaskError) and not is_memory_kill(error):
+            cause = f"{LOST}: {last_words(error, in_a_line(reason))}"
+            self._journal.starts.add(job.name, job.config.backbone.name, cause, [])
 
 
 def _stage(

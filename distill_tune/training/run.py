@@ -9,6 +9,7 @@ import torch
 
 from distill_tune.checkpoint_writer import CheckpointWriter
 from distill_tune.config import Document, locate_error, parse
+from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.distill.evaluation import evaluate
 from distill_tune.distill.policies import is_unfit
 from distill_tune.distill.probe import probe
@@ -122,8 +123,10 @@ def _checkpointed(trial: Trial, images: ImageData, out: Path, number: int) -> It
 
 
 def _load_images(config: TrialConfig, document: Document) -> ImageData:
+    root = getattr(config.data, "root", None)
     try:
-        images = config.data.load()
+        with told_how_to_go_on(root, "", [document.source]):
+            images = config.data.load()
         probe(config, images)
     except InputError as error:
         where = "backbone" if error.where == "backbones" else error.where

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 import ray
+
+import distill_tune
+from distill_tune.search.daemon_watch import daemons_of_ray
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
@@ -49,6 +53,24 @@ def reports(stream: Any) -> Iterator[tuple[int, int]]:
             yield ray.get(next(stream))
         except StopIteration:
             return
+
+
+def test_workers_look_for_modules_where_their_python_does() -> None:
+    """Else what lies in the folder where a command was started runs in its workers."""
+    task = ray.remote(num_cpus=0.5)(lambda: (sys.path, os.environ["PYTHONSAFEPATH"]))
+    found, is_safe = ray.get(task.remote())
+    root = str(Path(distill_tune.__file__).parents[1])
+    # Ray would put the current folder, and that of the script, before all others once more.
+    assert found.count(root) == 1, "by PYTHONPATH"
+    assert str(Path(sys.argv[0]).resolve().parent) not in found
+    assert is_safe == "1"
+
+
+def test_the_processes_that_ray_depends_on_are_known_and_run() -> None:
+    """Else nobody notices that one is gone before Ray ends this process for it."""
+    found = daemons_of_ray()
+    assert [daemon.name for daemon in found] == ["raylet", "gcs_server"]
+    assert [daemon.end() for daemon in found] == ["", ""]
 
 
 def test_reports_come_while_the_task_runs_and_the_last_before_its_end(tmp_path: Path) -> None:

@@ -1,0 +1,210 @@
+"""A watch on the processes without which Ray ends its driver: its raylet and its GCS.
+
+Ray notices after 15 to 60 seconds that one of them is gone, and then ends the whole process from
+within its C++ code: nobody can say any more how to go on, and a notebook loses its kernel. Here the
+thread that computes is interrupted within a second or two.
+"""
+
+import ctypes
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distill_tune.errors import RayError
+
+_LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 15.0
+# As long as Ray itself waits, unless told otherwise, for the GCS of a cluster to come back.
+_GCS_PATIENCE_S, _CONNECT_S = 60.0, 2.0
+_SIGNAL = signal.SIGUSR2
+_RAYLET, _GCS = "raylet", "gcs_server"
+
+
+class DaemonLostError(KeyboardInterrupt):
+    """Raised in the thread that computes, wherever it is.
+
+    An interrupt, as Ray's own loops let nothing else through: it arrives as one of theirs, and
+    ends an experiment without the orderly end that would wait for what is gone.
+    """
+
+
+class Daemon(NamedTuple):
+    """A process of Ray's.
+
+    Attributes:
+        name: As the system calls it.
+        end: Returns in words how it ended; an empty text while it runs.
+    """
+
+    name: str
+    end: Callable[[], str]
+
+
+@contextmanager
+def watched(daemons: list[Daemon]) -> Iterator[None]:
+    """Interrupt what runs inside as soon as a daemon is gone.
+
+    Raises:
+        RayError: One is; it says which and how it ended.
+    """
+    watch = _Watch(daemons)
+    thread = threading.Thread(target=watch.run, name="daemon watch", daemon=True)
+    with _signal_raises():
+        thread.start()
+        try:
+            try:
+                yield
+            finally:
+                watch.stop()
+                thread.join()
+        except (Exception, KeyboardInterrupt) as error:
+            # What fails because of it may fail a moment before it is noticed.
+            if isinstance(error, RayError) or not watch.words():
+                raise
+            raise RayError(watch.words()) from error
+        if watch.has_interrupted:
+            # Taken for the user's, it has ended everything in its way.
+            raise RayError(watch.words())
+
+
+def daemons_of_ray() -> list[Daemon]:
+    """Return those that this process depends on; none where it goes through Ray's client."""
+    import ray
+
+    node: Any = ray._private.worker._global_node  # noqa: SLF001 - said nowhere else
+    if node is None:
+        return []
+    own = node.all_processes
+    if _RAYLET in own and _GCS in own:
+        return [Daemon(name, _end_of(own[name][0].process)) for name in (_RAYLET, _GCS)]
+    host, _, port = node.gcs_address.rpartition(":")
+    gcs = _Reached(lambda: _connect(host.strip("[]"), int(port)), _GCS_PATIENCE_S)
+    raylet = _number_of_raylet(node.raylet_socket_name)
+    found = [Daemon(_GCS, gcs.end)]
+    return found if raylet is None else [Daemon(_RAYLET, _end_of_another(raylet)), *found]
+
+
+class _Watch:
+    """Looks at daemons until it is stopped, and interrupts the thread that made it.
+
+    Attributes:
+        has_interrupted: Whether it has.
+    """
+
+    def __init__(self, daemons: list[Daemon]) -> None:
+        self._daemons = daemons
+        self._thread = threading.current_thread()
+        self._is_over = threading.Event()
+        self.has_interrupted = False
+
+    def run(self) -> None:
+        while not self._is_over.wait(_LOOK_EVERY_S):
+            if self.words():
+                self._interrupt()
+                # Held up by something, it is interrupted again.
+                self._is_over.wait(_AGAIN_AFTER_S)
+
+    def stop(self) -> None:
+        self._is_over.set()
+
+    def words(self) -> str:
+        """Return in words which daemon is gone; an empty text while there is none."""
+        for daemon in self._daemons:
+            end = daemon.end()
+            if end:
+                return (
+                    f"Ray's own process {daemon.name} is gone ({end}), and Ray with it; what is "
+                    "on record stays"
+                )
+        return ""
+
+    def _interrupt(self) -> None:
+        if self._is_over.is_set():
+            return
+        self.has_interrupted = True
+        if self._thread is threading.main_thread():
+            signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+            return
+        number = ctypes.c_ulong(self._thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(DaemonLostError))
+
+
+@contextmanager
+def _signal_raises() -> Iterator[None]:
+    """Let the signal of the watch raise in the main thread, if that is the one that computes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(_SIGNAL, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(_SIGNAL, before if before is not None else signal.SIG_DFL)
+
+
+def _raise(*_signal: object) -> None:
+    raise DaemonLostError
+
+
+def _end_of(process: Any) -> Callable[[], str]:
+    """Return what tells how a process that Ray started here ended."""
+
+    def end() -> str:
+        status = process.poll()
+        if status is None:
+            return ""
+        if status >= 0:
+            return f"exit status {status}"
+        name = signal.Signals(-status).name
+        memory = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+        return f"killed by {name}{memory}"
+
+    return end
+
+
+def _number_of_raylet(socket_name: str) -> int | None:
+    """Return the process that listens on a socket, of a cluster's node; None where nobody tells."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if f"--raylet_socket_name={socket_name}".encode() in words:
+                return int(path.parent.name)
+    return None
+
+
+def _end_of_another(number: int) -> Callable[[], str]:
+    """Return what tells that a process which somebody else started has ended."""
+
+    def end() -> str:
+        state = ""
+        with suppress(OSError):
+            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        return "" if state and state not in "ZX" else "it runs no more"
+
+    return end
+
+
+class _Reached:
+    """Whether somebody else's process listens; not for a while, it is gone."""
+
+    def __init__(self, connect: Callable[[], None], patience_s: float) -> None:
+        self._connect, self._patience_s = connect, patience_s
+        self._reached = time.monotonic()
+        self._looked = -_CONNECT_S
+
+    def end(self) -> str:
+        if time.monotonic() - self._looked >= _CONNECT_S:
+            with suppress(OSError):
+                self._connect()
+                self._reached = time.monotonic()
+            self._looked = time.monotonic()
+        silent_s = time.monotonic() - self._reached
+        return f"it has not answered for {silent_s:.0f} s" if silent_s > self._patience_s else ""
+
+
+def _connect(host: str, port: int) -> None:
+    socket.create_connection((host, port), timeout=_CONNECT_S).close()

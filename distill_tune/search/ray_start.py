@@ -1,0 +1,184 @@
+"""Ray as a process starts it or joins it: quietly, with workers that import what the command does.
+
+Ray puts the folder in which its driver was started, and that of the driver's script, before all
+others on the path of its workers: an ``optuna.py`` that lies there would run. Here they get the
+path of the Python that runs them, and nothing else.
+"""
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from distill_tune.errors import InputError, RayError
+from distill_tune.search.environment import CLIENT
+from distill_tune.search.user_environment import short_temporary_folder
+
+_PATIENCE_S, _ATTEMPTS = 5.0, 4
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+_PACKAGE = Path(__file__).parents[1]
+_IN_USE = (
+    "Ray runs in this process already (ray.init() was called before): call ray.shutdown() first, "
+    "then Ray is started, or joined, as it is needed here"
+)
+
+
+class _Folders(list[str]):
+    """Folders on the path of workers, to which Ray cannot add its driver's."""
+
+    def __bool__(self) -> bool:
+        # An empty list would be replaced by one of Ray's own.
+        return True
+
+    def extend(self, more: Iterable[str]) -> None:
+        """Leave out what Ray would add."""
+
+
+def start_or_join(address: str | None) -> None:
+    """Start Ray on this machine, or join a cluster.
+
+    Args:
+        address: As for :func:`distill_tune.search.cluster.cluster`.
+
+    Raises:
+        InputError: There is no cluster at that address, or no folder for Ray's files.
+        RayError: Ray is in use in this process already, or does not start.
+    """
+    import ray
+
+    if ray.is_initialized():
+        raise RayError(_IN_USE)
+    try:
+        if address is None:
+            with _variables(_of_start()):
+                _init("local", {"include_dashboard": False, "job_config": _job(_folders())})
+        elif address.startswith(CLIENT):
+            # Its job is begun by a server of the cluster, with a path of its own.
+            _init(address, {"runtime_env": _with_this_package()})
+        else:
+            _init(address, {"runtime_env": _with_this_package(), "job_config": _job([])})
+    except InputError:
+        raise
+    except Exception as error:
+        # A node that is too slow to start is a plain Exception of Ray's.
+        reason = _reason(error)
+        if address is None:
+            raise RayError(f"Ray does not start on this machine: {reason}") from error
+        expected = f"a running Ray cluster ({reason})"
+        raise InputError("--address", got=address, expected=expected) from error
+
+
+def require_listener(address: str) -> None:
+    """Look whether anybody listens at an address: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.
+        reason = getattr(error, "strerror", None) or str(error)
+        expected = f"the address of a running Ray cluster ({reason})"
+        raise InputError("--address", got=address, expected=expected) from error
+
+
+def _of_start() -> dict[str, str]:
+    """Return variables for the processes that Ray starts here."""
+    # No process of theirs looks for modules where it, or what it runs, happens to stand.
+    variables = {"PYTHONSAFEPATH": "1"}
+    temporary = short_temporary_folder()
+    return variables | ({"RAY_TMPDIR": temporary} if temporary else {})
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while; what is started meanwhile keeps them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _job(folders: Iterable[str]) -> Any:
+    """Return a job whose workers have these folders before the path of their Python."""
+    from ray.job_config import JobConfig
+
+    return JobConfig(_py_driver_sys_path=_Folders(folders))
+
+
+def _folders() -> list[str]:
+    """Return the folder of this package if only this process, by way of its start, looks there.
+
+    So it is where a copy that is not installed is run from its own folder.
+    """
+    library = str(Path(os.__file__).parent)
+    first = {_absolute(entry) for entry in takewhile(lambda e: e != library, sys.path)}
+    given = os.environ.get("PYTHONPATH")
+    inherited = {_absolute(entry) for entry in given.split(os.pathsep)} if given else set()
+    parent = str(_PACKAGE.parent)
+    return [parent] if parent in first - inherited else []
+
+
+def _absolute(entry: str) -> str:
+    try:
+        return str(Path(entry).absolute())
+    except OSError:
+        # The current folder has been deleted.
+        return entry
+
+
+def _with_this_package() -> dict[str, Any]:
+    """Return a runtime environment with this package, before what a job of Ray's brings along."""
+    of_job = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env", {})
+    if "py_modules" in of_job:
+        # Otherwise Ray refuses to add to them.
+        os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
+    return {"py_modules": [str(_PACKAGE), *of_job.get("py_modules", [])]}
+
+
+def _init(address: str, options: dict[str, Any]) -> None:
+    """Start or join Ray; through its client, in several attempts.
+
+    The server for clients forks while its threads run, and now and then what it starts never comes
+    to life (4 of 9 attempts on two cores, Ray 2.60): half a minute later it says so.
+    """
+    import ray
+
+    options = {"log_to_driver": False, "logging_level": logging.ERROR, **options}
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            ray.init(address=address, **options)
+        except ConnectionError as error:
+            if not str(error).startswith("Initialization failure from server"):
+                raise
+            ray.shutdown()
+        else:
+            return
+    ray.init(address=address, **options)
+
+
+def _reason(error: BaseException) -> str:
+    """Return in a line why Ray did not let us in; what is behind its error tells of a token."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if "AuthToken" in str(behind):
+            return (
+                "it wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token"
+            )
+        behind = behind.__cause__ or behind.__context__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # What failed on the other side comes with its trace.
+    return lines[-1 if lines[0].endswith(":") else 0]

@@ -1,0 +1,46 @@
+"""What a process of Ray's said last before it was lost: its own words, from its log."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from distill_tune.errors import one_line
+
+_PID = re.compile(r"\bpid[:=]\s*(\d+)")
+_LONGEST = 300
+
+
+def last_words(error: object, detail: str) -> str:
+    """Return in a line why a process was lost, with what it said itself if it ran on this machine.
+
+    Args:
+        error: As Ray tells of it.
+        detail: The line of that which says what happened.
+    """
+    found = _PID.search(str(error))
+    own = _last_line(_logs(), found[1]) if found else ""
+    return f"{detail} (the last that its process said: {own})" if own else detail
+
+
+def _logs() -> Path | None:
+    """Return the folder of Ray's logs on this machine; None without any."""
+    import ray
+
+    node: Any = ray._private.worker._global_node  # noqa: SLF001 - said nowhere else
+    return None if node is None else Path(node.get_logs_dir_path())
+
+
+def _last_line(logs: Path | None, pid: str) -> str:
+    if logs is None:
+        return ""
+    for ending in ("err", "out"):
+        for path in logs.glob(f"worker-*-{pid}.{ending}"):
+            lines: list[str] = []
+            with suppress(OSError):
+                lines = path.read_text(errors="replace").splitlines()
+            # Ray marks its logs by lines such as ":job_id:01000000".
+            said = [line.strip() for line in lines if line.strip() and not line.startswith(":")]
+            if said:
+                return one_line(said[-1])[:_LONGEST]
+    return ""
