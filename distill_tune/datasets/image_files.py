@@ -12,9 +12,11 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from distill_tune.datasets.arrays import fit_image
+from distill_tune.datasets.orientation import upright
+from distill_tune.datasets.png_chunks import without_notes
 from distill_tune.datasets.pool import Bytes
 from distill_tune.errors import one_line
 
@@ -96,7 +98,7 @@ def decode(path: Path, size: int, turn: AbstractContextManager[object] | None = 
     """
     if not path.is_file():
         raise OSError("not a file that can be opened")
-    with Image.open(path, formats=_formats()) as image:
+    with Image.open(without_notes(path) or path, formats=_formats()) as image:
         num_pixels = image.width * image.height
         if num_pixels > MAX_PIXELS:
             raise Image.DecompressionBombError
@@ -165,7 +167,7 @@ def _flat(image: Image.Image) -> Image.Image:
 def _pixels(image: Image.Image, size: int) -> Bytes:
     # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
     image.draft(None, (4 * size, 4 * size))
-    ImageOps.exif_transpose(image, in_place=True)
+    image = upright(image)
     square = fit_image(_flat(image), size)
     colored = square if square.mode == "RGB" else square.convert("RGB")
     return np.asarray(colored).transpose(2, 0, 1)
