@@ -55,6 +55,7 @@ OWNERS = {
     "pandas": {"results"},
     "mlxtend": {"datasets"},
     "PIL": {"datasets"},
+    "imagehash": {"datasets"},
     "scipy": {"distill", "evidence"},
     "safetensors": {"model"},
     "filelock": {"records", "training", "search"},

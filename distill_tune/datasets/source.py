@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from distill_tune.datasets.arrays import is_grey, with_channels
 from distill_tune.datasets.duplicates import digests, shared_images
+from distill_tune.datasets.near_duplicates import near_copies
 from distill_tune.datasets.origin import origin
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import MAX_SIZE, Pool, Pools
@@ -118,6 +119,7 @@ class ImageSource(Config):
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
         """
+        is_redrawn = pools is not None
         pools = pools or self.read_pools()
         drawn = self._drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
@@ -143,7 +145,8 @@ class ImageSource(Config):
                     "val": digests(val),
                     "test": digests(drawn.pool, drawn.draw.test),
                 }
-            ),
+            )
+            + (() if is_redrawn else near_copies(train, val, (drawn.pool, drawn.draw.test))),
             origin=origin(
                 self.places(),
                 (*drawn.pool.passed, *(pools.val.passed if pools.val else ())),
