@@ -30,7 +30,7 @@ class Merging:
         self._num_looked_at = 0
         self._open: set[int] = set()
 
-    def unfold(self, node: yaml.MappingNode, where: str) -> None:
+    def unfold(self, node: yaml.Node, where: str) -> None:
         """Give a mapping the keys that it merges; its own go first, then those of the first.
 
         Args:

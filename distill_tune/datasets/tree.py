@@ -110,8 +110,11 @@ def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:
     else:
         tree = read_tree(root, without=given.values())
     classes = [printable(path.name) for path in sub_folders(tree.parts["train"].classes)]
-    named = {part: part_folder(path, classes) for part, path in given.items() if part != "train"}
-    return Tree(tree.parts | named, tree.unused)
+    parts = dict(tree.parts)
+    for part, path in given.items():
+        if part != "train":
+            parts[part] = part_folder(path, classes)
+    return Tree(parts, tree.unused)
 
 
 def part_folder(folder: Path, known: Sequence[str] = ()) -> PartFolder:
@@ -146,7 +149,7 @@ def _class_folders(part: PartFolder) -> list[Path]:
 
 def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tree | None:
     """Return the parts among folders; None where they are classes, by their names and content."""
-    named = {path: found for path in folders if (found := role(path.name))}
+    named = {path: called for path in folders if (called := role(path.name))}
     parts = {path: part_folder(path) for path in named}
     filled = [path for path in named if _class_folders(parts[path])]
     flat = [path for path in named if path not in filled and holds_images(path)]

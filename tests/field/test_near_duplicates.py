@@ -36,11 +36,12 @@ def told(train: Bytes, val: Bytes) -> tuple[str, ...]:
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "smaller": lambda image: image.resize((48, 48), Image.Resampling.LANCZOS),
     "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
+    "the same": lambda image: image,
     "paler": lambda image: ImageEnhance.Color(image).enhance(0.5),
 }
 
 
-@pytest.mark.parametrize("change", [*CHANGES, "JPEG"])
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("size", [16, 32])
 def test_a_photograph_saved_anew_is_told(change: str, size: int, tmp_path: Path) -> None:
     images = photographs(60, 64)
@@ -50,7 +51,7 @@ def test_a_photograph_saved_anew_is_told(change: str, size: int, tmp_path: Path)
         folder.mkdir(parents=True, exist_ok=True)
         image.save(folder / f"{number}.png")
     for number in (3, 6):
-        changed = CHANGES.get(change, lambda image: image)(images[number])
+        changed = CHANGES[change](images[number])
         changed.save(tmp_path / f"val/ant/copy{number}.jpg", quality=90)
     assert source(tmp_path, image_size=size).load().warnings == (
         (
