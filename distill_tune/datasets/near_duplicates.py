@@ -102,8 +102,7 @@ def _edges(greys: Bytes) -> Rows:
     down, right = np.diff(values, axis=1)[:, :, :-1], np.diff(values, axis=2)[:, :-1]
     rows = np.stack([down, right], axis=1).reshape(len(greys), -1)
     lengths: Rows = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    units: Rows = rows / np.maximum(lengths, np.float32(1e-6))
-    return units
+    return (rows / np.maximum(lengths, 1e-6)).astype(np.float32, copy=False)
 
 
 def _bound(greys: Bytes) -> float:
