@@ -141,7 +141,7 @@ def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
         found = read_tree(path, known=form.classes, needs_train=False).parts
         folders = {part: one.classes for part, one in found.items()}
         has_parts = "train" not in found or found["train"].named != path
-        _refuse_vague(path, list(folders) if has_parts else [], part, where)
+        _refuse_vague(path, sorted(folders) if has_parts else [], part, where)
         return read_classes(folders[part or "train"], path, form.image_size)
 
 

@@ -30,8 +30,8 @@ _USUAL = 0.9
 """Quantile of the pairs of a sample that tells how alike strangers are: few pairs are copies."""
 _FAR = 1.8
 """How far beyond that a copy is, in Fisher's z. Of the pairs whose hashes are near, the nearest
-strangers are 1.6 beyond it in the digits and in 5,000 images of MNIST, 1.5 in 2,000 of
-Fashion-MNIST, 0.8 in CIFAR-10 (but for what are copies there), and 0.2 in blood cells; blood cells
+strangers are 1.6 beyond it in the digits and in 5,000 images of MNIST, 1.4 in 2,000 of
+Fashion-MNIST, 0.8 in CIFAR-10 (but for what are copies there), and 0.1 in blood cells; blood cells
 saved as JPEG of quality 60, or scaled to a half and back, are 2.1 or more beyond."""
 _CHUNK = 1 << 22
 """Pairs of hashes that are compared at a time."""
