@@ -21,13 +21,14 @@ _MOST: Final = 1 << 16
 def without_notes(path: Path) -> io.BytesIO | None:
     """Return a PNG file with its pixels and its orientation only.
 
-    None for a file that is no PNG, and for one that has no notes: it may be read as it is.
+    None for a file that is no PNG, that has no notes or no pixels: Pillow may read it as it is.
     """
     with path.open("rb") as file:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
             return None
         places = list(_chunks(file))
-        if all(name in _PIXELS for name, _, _ in places):
+        names = {name for name, _, _ in places}
+        if names <= _PIXELS or b"IDAT" not in names:
             return None
         bare = io.BytesIO()
         bare.write(_SIGNATURE)
