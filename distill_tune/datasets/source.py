@@ -79,8 +79,7 @@ class ImageSource(Config):
 
     def places(self) -> dict[Part, str]:
         """Return where each of ``parts`` comes from, for people; empty: from all there is."""
-        names = sorted(self.parts())
-        return {part: f"its {part} part" if len(names) > 1 else "" for part in names}
+        return {part: f"its {part} part" if len(self.parts()) > 1 else "" for part in self.parts()}
 
     def read(self, part: Part) -> Pool:
         """Return all images of one part and open nothing of the others.
