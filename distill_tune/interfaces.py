@@ -70,6 +70,7 @@ class ImageData:
         skipped: Files left out because they could not be read, each ``path: reason``.
         digest: 16 hex digits over names, images and labels of ``train`` and ``val``.
         warnings: What its user should hear, in words: images that two splits share.
+        origin: Where train, validation and test come from, in words.
     """
 
     name: str
@@ -80,6 +81,7 @@ class ImageData:
     skipped: tuple[str, ...]
     digest: str
     warnings: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def channels(self) -> int:

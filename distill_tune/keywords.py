@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distill_tune.config import read_yaml_text, to_yaml
+from distill_tune.config import to_yaml
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError, Text, show
+from distill_tune.yaml_text import load
 
 FileName = str | os.PathLike[str]
 
@@ -88,7 +89,7 @@ def assignment_options(assignments: object) -> list[str]:
     if not isinstance(assignments, Mapping):
         expected = "a mapping of dotted paths to values, such as {'search.num_trials': 8}"
         raise InputError("assignments", got=Text(show(assignments)), expected=expected)
-    plain = read_yaml_text(to_yaml(assignments), "assignments").value
+    plain = load(to_yaml(assignments), "assignments")[1]
     return [f"{path}={json.dumps(value)}" for path, value in plain.items()]
 
 

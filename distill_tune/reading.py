@@ -11,13 +11,16 @@ from distill_tune.yaml_text import describe, load, mark_text
 
 MAX_BYTES: Final = 1 << 18
 """How large a file may be; a study takes two thousand bytes."""
+ANCHORS: Final = "x-"
+"""How keys of the top level begin that hold anchors for the others and mean nothing themselves."""
 
 
 def read_yaml(path: str | Path) -> Document:
     """Read a YAML file whose top level is a mapping.
 
     Only true and false are booleans (``no`` and ``off`` are text), ``1e-5`` is a number, ``010``
-    is ten, ``12:30`` is text; no key may stand twice.
+    is ten, ``12:30`` is text; no key may stand twice. ``<<: *base`` merges a mapping; keys of the
+    top level that begin with ``x-`` are passed over once their anchors are known.
 
     Raises:
         InputError: There is no such file, it is no YAML, or its top level is no mapping.
@@ -39,7 +42,8 @@ def read_yaml_text(text: str, source: str) -> Document:
     if not isinstance(value, dict):
         place = mark_text(source, node.start_mark)
         raise InputError("top level", got=describe(value), expected=A_MAPPING, location=place)
-    return Document(source, value, node)
+    kept = {key: item for key, item in value.items() if not key.startswith(ANCHORS)}
+    return Document(source, kept, node)
 
 
 def read_json(path: Path) -> Document:

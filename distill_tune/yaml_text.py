@@ -1,4 +1,4 @@
-"""YAML text to plain data and back; the only module that knows PyYAML."""
+"""YAML text to plain data and back."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from distill_tune.errors import InputError, Text, show
+from distill_tune.yaml_merge import MERGE, Merging
 
 Place = tuple[str | int, ...]
 
@@ -104,7 +105,7 @@ def _node(value: object) -> yaml.Node:
     if isinstance(value, str):
         # PyYAML loses rare line breaks in any other style.
         breaks = len(text.splitlines()) > 1 or text[-1:].isspace()
-        looks_otherwise = not isinstance(read_scalar(text), str)
+        looks_otherwise = text == MERGE or not isinstance(read_scalar(text), str)
         style = '"' if breaks else "'" if looks_otherwise else None
     return yaml.ScalarNode(_TEXT, text, style=style)
 
@@ -180,6 +181,7 @@ class _Builder:
     def __init__(self, source: str) -> None:
         self._source = source
         self._num_values = 0
+        self._merging = Merging(source)
 
     def build(self, node: yaml.Node, path: Place) -> Any:
         """Return the plain data of a node that stands at ``path``."""
@@ -188,6 +190,7 @@ class _Builder:
             return read_scalar(node.value) if node.style is None else node.value
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        self._merging.unfold(node, dotted(path))
         marks: dict[str, yaml.Mark] = {}
         value: dict[str, Any] = {}
         for key, item in node.value:

@@ -130,7 +130,8 @@ def test_a_class_with_too_few_images_is_named() -> None:
 
 def starting_ray_on(where: str) -> str:
     return (
-        "bad: 200 training and 300 validation images of 10 classes (digits, 1x8x8); "
+        "bad: 200 training and 300 validation images of 10 classes, 0, 1, 2, 3, 4, "
+        "5, 6, 7, 8, 9 (digits, 1x8x8; validation and test drawn from the same images); "
         f"starting Ray on {where}\n"
     )
 

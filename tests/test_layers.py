@@ -16,7 +16,8 @@ PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
     ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file", "image_grid"),
-    ("yaml_text", "rungs"),
+    ("yaml_merge", "rungs"),
+    ("yaml_text",),
     ("document",),
     ("reading", "wording"),
     ("config", "interfaces"),
@@ -46,7 +47,7 @@ LAYERS = (
 OWNERS = {
     "ray": {"search"},
     "optuna": {"search", "distributions", "dashboard", "report"},
-    "yaml": {"yaml_text", "document"},
+    "yaml": {"yaml_text", "yaml_merge", "document"},
     "tensorboard": {"tracking", "tensorboard_file", "report"},
     "torchvision": {"backbones", "datasets", "distill"},
     "sklearn": {"datasets", "plots", "model"},
@@ -54,6 +55,7 @@ OWNERS = {
     "pandas": {"results"},
     "mlxtend": {"datasets"},
     "PIL": {"datasets"},
+    "imagehash": {"datasets"},
     "scipy": {"distill", "evidence"},
     "safetensors": {"model"},
     "filelock": {"records", "training", "search"},
@@ -75,7 +77,16 @@ OWNERS = {
 }
 """A library that is not listed here may be used everywhere."""
 
-TORCH_FREE = {"errors", "seal", "yaml_text", "document", "reading", "wording", "config"}
+TORCH_FREE = {
+    "errors",
+    "seal",
+    "yaml_merge",
+    "yaml_text",
+    "document",
+    "reading",
+    "wording",
+    "config",
+}
 TORCH_FREE |= {
     "interfaces",
     "dimensions",

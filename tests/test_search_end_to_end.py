@@ -182,7 +182,8 @@ def test_ray_makes_no_noise(search: Search) -> None:
     assert [line for line in lines if any(sign in line for sign in noise)] == []
     assert sum("Ray" in line for line in lines) == 1
     assert lines[0] == (
-        "tiny: 60 training and 100 validation images of 10 classes (digits, 1x8x8); "
+        "tiny: 60 training and 100 validation images of 10 classes, 0, 1, 2, 3, 4, "
+        "5, 6, 7, 8, 9 (digits, 1x8x8; validation and test drawn from the same images); "
         "starting Ray on this machine"
     )
 

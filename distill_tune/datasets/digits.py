@@ -5,8 +5,9 @@ from typing import Literal
 import numpy as np
 
 from distill_tune.datasets.arrays import fit
+from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import Pool
-from distill_tune.datasets.source import ImageSource, Part
+from distill_tune.datasets.source import ImageSource
 
 
 class Digits(ImageSource):

@@ -1,6 +1,6 @@
 """The kind ``folder``: a directory with a sub-folder of image files for each class."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,26 +10,28 @@ import numpy as np
 from pydantic import Field
 
 from distill_tune.datasets.duplicates import shared_files
-from distill_tune.datasets.image_files import decode_all, image_paths, printable, sub_folders
+from distill_tune.datasets.image_files import decode_all, image_paths
+from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Pool, unknown_names
-from distill_tune.datasets.source import ImageSource, Part
+from distill_tune.datasets.printable import printable
+from distill_tune.datasets.source import ImageSource
+from distill_tune.datasets.tree import Tree, given_tree
+from distill_tune.datasets.tree_warnings import (
+    class_warnings,
+    names_of,
+    told_place,
+    unused_warnings,
+)
+from distill_tune.datasets.walking import sub_folders
 from distill_tune.errors import InputError, Text
-
-PART_NAMES: dict[str, Part] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 
 
 class Folder(ImageSource):
     """A directory of images: ``root/<class>/...``, or ``root/train/<class>/...`` and so on.
 
-    With a ``train`` folder, ``val`` (``valid``, ``validation``) and ``test`` beside it are used
-    where they are; a missing part is drawn from train. Anything Pillow reads will do, of any size
+    Folders whose names say so (``Training``, ``seg_test``, ``val2017``) are parts; a missing part
+    is drawn from train. Anything Pillow reads will do, of any size
     and mode: it is turned upright, put on white, scaled by its shorter side and cropped.
     """
 
@@ -41,6 +43,13 @@ class Folder(ImageSource):
     """Height and width in pixels."""
     flip: bool = True
     """Whether a mirrored image keeps its meaning (not for digits)."""
+    train: Root | None = None
+    """Folder of the training images, relative to root; null: found by its name. Where it is given,
+    no other part is looked for; ``.`` is the root itself, whose folders then are the classes."""
+    val: Root | None = None
+    """Folder of the validation images, relative to root; null: found by its name."""
+    test: Root | None = None
+    """Folder of the test images, relative to root; null: found by its name."""
 
     @property
     def name(self) -> str:
@@ -49,75 +58,54 @@ class Folder(ImageSource):
     def parts(self) -> frozenset[Part]:
         return frozenset(self._part_folders())
 
+    def places(self) -> dict[Part, str]:
+        return {part: told_place(path, self._root) for part, path in self._part_folders().items()}
+
     def read(self, part: Part) -> Pool:
         folders = self._part_folders()
         with permitted():
-            pool = read_classes(folders[part], self._root, self.image_size)
+            pool = read_classes(
+                folders[part], self._root, self.image_size, without=self._given().values()
+            )
             if part == "train" and "test" in folders:
                 # Found now, by the folders' names alone, and not at the end of a long search.
                 names = tuple(printable(path.name) for path in sub_folders(folders["test"]))
                 unknown_names(names, known=pool.classes, part="test", where="data.root")
+            told = pool.warnings
+            if part == "train":
+                told += unused_warnings(self._tree(), self._root)
             if part != "test" and "test" in folders:
-                told = shared_files(part, folders[part], folders["test"], self._root)
-                pool = replace(pool, warnings=told)
-        return pool
+                told += shared_files(part, folders[part], folders["test"], self._root)
+        return replace(pool, warnings=told)
 
     def part_folder(self, part: Part) -> Path | None:
         """Return the folder of a part; None where it is drawn from train."""
-        return self._part_folders().get(part)
+        found = self._tree().parts.get(part)
+        return found.named if found else None
 
     @property
     def _root(self) -> Path:
         return absolute(self.root)
 
+    def _given(self) -> dict[Part, Path]:
+        """Return the folders that fields name."""
+        named: dict[Part, str | None] = {"train": self.train, "val": self.val, "test": self.test}
+        return {part: self._root / Path(name).expanduser() for part, name in named.items() if name}
+
     def _part_folders(self) -> dict[Part, Path]:
+        """Return the folder that holds a part's class folders, for each part that there is."""
+        return {part: found.classes for part, found in self._tree().parts.items()}
+
+    def _tree(self) -> Tree:
         with permitted():
             if self._root.is_dir():
-                return find_parts(self._root)
+                return given_tree(self._root, self._given())
             above = self._root.parent
             raise not_found(
                 self.root,
                 sub_folders(above) if above.is_dir() else [],
                 expected="a directory with a folder of images for each class",
             )
-
-
-def find_parts(root: Path) -> dict[Part, Path]:
-    """Return the folder of each part; ``root`` itself is train where there are no parts.
-
-    Raises:
-        InputError: Two folders for one part, or parts without train.
-    """
-    found = part_folders(root)
-    if found and "train" not in found:
-        raise InputError(
-            "data.root",
-            got=Text(f"{' and '.join(path.name for path in found.values())} in {root}"),
-            expected="a train folder with a folder for each class beside",
-        )
-    return found or {"train": root}
-
-
-def part_folders(root: Path) -> dict[Part, Path]:
-    """Return the folders in ``root`` that are parts by their names; none where it has classes.
-
-    Raises:
-        InputError: Two folders for one part.
-    """
-    found: dict[Part, Path] = {}
-    for path in sub_folders(root):
-        part = PART_NAMES.get(path.name.lower())
-        # A class may be called "train" (cars, planes, trains): parts hold folders of classes.
-        if part is None or not sub_folders(path):
-            continue
-        if part in found:
-            raise InputError(
-                "data.root",
-                got=Text(f"both {found[part].name!r} and {path.name!r} in {root}"),
-                expected=f"one folder for {part}",
-            )
-        found[part] = path
-    return found
 
 
 @contextmanager
@@ -130,15 +118,25 @@ def permitted() -> Iterator[None]:
         raise InputError("data.root", got=met, expected="a directory one may read") from None
 
 
-def read_classes(folder: Path, root: Path, size: int) -> Pool:
+def read_classes(folder: Path, root: Path, size: int, *, without: Collection[Path] = ()) -> Pool:
     """Read every image of every class folder in ``folder``; paths are told relative to ``root``.
+
+    Args:
+        folder: Of the class folders.
+        root: Of the data set.
+        size: Height and width to scale the images to.
+        without: Folders in ``folder`` that are no classes.
 
     Raises:
         InputError: There is no class folder.
     """
     of_class: dict[str, list[Path]] = {}
-    for path in sub_folders(folder):
-        of_class.setdefault(printable(path.name), []).extend(image_paths(path))
+    passed: list[Path] = []
+    if folder != root and root.is_dir():
+        sub_folders(root, passed)
+    for path in sub_folders(folder, passed):
+        if path not in without:
+            of_class.setdefault(printable(path.name), []).extend(image_paths(path, passed))
     if not of_class:
         raise InputError(
             "data.root",
@@ -148,10 +146,11 @@ def read_classes(folder: Path, root: Path, size: int) -> Pool:
     classes = tuple(sorted(of_class))
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
-    names = [printable(path.relative_to(root).as_posix()) for path in paths]
+    names = [told_place(path, root) for path in paths]
     images, reasons = decode_all(paths, size)
     skipped = tuple(f"{names[number]}: {reason}" for number, reason in sorted(reasons.items()))
     pool = Pool(images, labels.astype(np.int64), classes, skipped, tuple(names))
+    pool = replace(pool, warnings=class_warnings(folder, of_class, root), passed=names_of(passed))
     if not reasons:
         return pool
     readable = [number for number in range(len(paths)) if number not in reasons]

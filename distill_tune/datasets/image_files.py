@@ -2,9 +2,8 @@
 
 import io
 import os
-import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -12,11 +11,13 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from distill_tune.datasets.arrays import fit_image
+from distill_tune.datasets.orientation import upright
+from distill_tune.datasets.png_chunks import without_notes
 from distill_tune.datasets.pool import Bytes
-from distill_tune.errors import one_line
+from distill_tune.datasets.walking import files_below, files_in
 
 # Formats whose files are no pixels that Pillow itself could decode (PostScript starts a program).
 NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
@@ -31,56 +32,38 @@ LARGE = 1 << 24
 """Pixels from which on images are decoded one at a time: each may take 16 bytes a pixel."""
 
 
-def printable(name: str) -> str:
-    """Return a file's name as text that is the same on every system and can be written anywhere.
-
-    Systems differ in how they compose accents; bytes that are no UTF-8 are spelled out, and so is
-    what would break a line or steer a terminal.
-    """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return one_line(unicodedata.normalize("NFC", text))
-
-
-def sub_folders(folder: Path) -> list[Path]:
-    """Return the visible folders in ``folder``, without links to itself or a folder above it.
-
-    Names with two leading underscores (``__MACOSX``) are left behind by tools and ignored.
-    """
-    above = _identities(folder)
-    return [
-        path
-        for path in _entries(folder)
-        if path.is_dir() and not path.name.startswith("__") and _identity(path) not in above
-    ]
-
-
-def image_paths(folder: Path) -> list[Path]:
+def image_paths(folder: Path, passed: list[Path] | None = None) -> list[Path]:
     """Return the image files below ``folder``, however deep, in an order fixed by their names.
 
-    Links are followed, each folder is entered once, hidden files and other files are ignored.
+    Args:
+        folder: As ``walking.files_below`` takes it.
+        passed: Filled with what was passed over.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of files that turn out to be broken, and are told so.
-        return [path for path in files_below(folder) if _looks_like_image(path)]
+        return [path for path in files_below(folder, passed) if _looks_like_image(path)]
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield everything visible below ``folder`` but folders, in an order fixed by the names.
+def holds_images(folder: Path) -> bool:
+    """Tell whether there is an image file below a folder that may be read, however deep."""
+    try:
+        return any(_are_images(files_below(folder)))
+    except PermissionError:
+        return False
 
-    Links are followed, each folder is entered once.
-    """
-    entered = _identities(folder)
-    # No recursion: folders nest deeper than functions may.
-    waiting = [iter(_entries(folder))]
-    while waiting:
-        path = next(waiting[-1], None)
-        if path is None:
-            waiting.pop()
-        elif not path.is_dir():
-            yield path
-        elif _identity(path) not in entered:
-            entered.add(_identity(path))
-            waiting.append(iter(_entries(path)))
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the image files right in a folder, in an order fixed by their names."""
+    paths = files_in(folder)
+    return [path for path, is_image in zip(paths, _are_images(paths), strict=True) if is_image]
+
+
+def _are_images(paths: Iterable[Path]) -> Iterator[bool]:
+    for path in paths:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            is_image = _looks_like_image(path)
+        yield is_image
 
 
 def decode(path: Path, size: int, turn: AbstractContextManager[object] | None = None) -> Bytes:
@@ -96,7 +79,7 @@ def decode(path: Path, size: int, turn: AbstractContextManager[object] | None = 
     """
     if not path.is_file():
         raise OSError("not a file that can be opened")
-    with Image.open(path, formats=_formats()) as image:
+    with Image.open(without_notes(path) or path, formats=_formats()) as image:
         num_pixels = image.width * image.height
         if num_pixels > MAX_PIXELS:
             raise Image.DecompressionBombError
@@ -165,7 +148,7 @@ def _flat(image: Image.Image) -> Image.Image:
 def _pixels(image: Image.Image, size: int) -> Bytes:
     # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
     image.draft(None, (4 * size, 4 * size))
-    ImageOps.exif_transpose(image, in_place=True)
+    image = upright(image)
     square = fit_image(_flat(image), size)
     colored = square if square.mode == "RGB" else square.convert("RGB")
     return np.asarray(colored).transpose(2, 0, 1)
@@ -205,20 +188,3 @@ def _looks_like_image(path: Path) -> bool:
     except Exception:  # noqa: BLE001 - recognised, but broken: decoding will say how
         return True
     return True
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Return what is visible in a folder, sorted by name."""
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(visible, key=lambda path: printable(path.name))
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
-def _identities(folder: Path) -> set[tuple[int, int]]:
-    """Return ``folder`` and every folder above it, as named and as they really are."""
-    named, real = folder.absolute(), folder.resolve()
-    return {_identity(path) for path in (named, *named.parents, real, *real.parents)}

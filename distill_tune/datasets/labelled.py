@@ -3,6 +3,7 @@
 They go the way of the data sets: the same decoding, scaling, cropping and colour.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,18 @@ import torch
 from torch import Tensor
 
 from distill_tune.datasets.arrays import with_channels
-from distill_tune.datasets.folder import part_folders, permitted, read_classes
+from distill_tune.datasets.folder import permitted, read_classes
 from distill_tune.datasets.image_files import decode_all, image_paths
 from distill_tune.datasets.npz import Npz
+from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import Pool
-from distill_tune.datasets.source import Part, split_of
+from distill_tune.datasets.source import split_of
+from distill_tune.datasets.tree import read_tree
 from distill_tune.errors import InputError, Text, closest
 from distill_tune.interfaces import Split
 
 _SHOWN = 8
+_OF_FIELDS = re.compile(r"[;,]? *\(?\bdata\.(train|val|test)\b.*$")
 
 
 class Form(NamedTuple):
@@ -127,16 +131,18 @@ def _named(where: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(
-            where, got=error.got, expected=error.expected, choices=error.choices
-        ) from None
+        # Images that are named by an option have no fields that say where their parts are.
+        expected = _OF_FIELDS.sub("", error.expected)
+        raise InputError(where, got=error.got, expected=expected, choices=error.choices) from None
 
 
 def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
     with permitted():
-        parts = part_folders(path)
-        _refuse_vague(path, list(parts), part, where)
-        return read_classes(parts[part] if part else path, path, form.image_size)
+        found = read_tree(path, known=form.classes, needs_train=False).parts
+        folders = {part: one.classes for part, one in found.items()}
+        has_parts = "train" not in found or found["train"].named != path
+        _refuse_vague(path, sorted(folders) if has_parts else [], part, where)
+        return read_classes(folders[part or "train"], path, form.image_size)
 
 
 def _npz(path: Path, form: Form, part: Part | None, where: str) -> Pool:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_tune.datasets.arrays import channels_first, fit, to_bytes
+from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Labels, Pool
-from distill_tune.datasets.source import ImageSource, Part
+from distill_tune.datasets.source import ImageSource
 from distill_tune.errors import InputError, Text
 
 PART_KEYS: dict[Part, tuple[str, str]] = {

@@ -27,6 +27,7 @@ class Pool:
         skipped: Files left out because they could not be read, each ``path: reason``.
         names: ``[n]``, the images' files; empty where they are not files of their own.
         warnings: What its user should hear of this part, in words.
+        passed: Names of files and folders of systems and tools that were passed over.
     """
 
     images: Bytes
@@ -35,6 +36,7 @@ class Pool:
     skipped: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
     def counts(self) -> list[int]:
         """Return the number of images of each class."""

@@ -12,12 +12,13 @@ from pydantic import Field, model_validator
 
 from distill_tune.datasets.arrays import is_grey, with_channels
 from distill_tune.datasets.duplicates import digests, shared_images
+from distill_tune.datasets.near_duplicates import near_copies
+from distill_tune.datasets.origin import origin
+from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import MAX_SIZE, Pool, Pools
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
 from distill_tune.errors import InputError, SealedTestError, Text
 from distill_tune.interfaces import Config, ImageData, Split
-
-Part = Literal["train", "val", "test"]
 
 _is_open: ContextVar[bool] = ContextVar("test split is open", default=False)
 
@@ -76,6 +77,10 @@ class ImageSource(Config):
         """Return the parts that the source keeps apart, ``train`` at least; opens no image."""
         raise NotImplementedError
 
+    def places(self) -> dict[Part, str]:
+        """Return where each of ``parts`` comes from, for people; empty: from all there is."""
+        return {part: f"its {part} part" if len(self.parts()) > 1 else "" for part in self.parts()}
+
     def read(self, part: Part) -> Pool:
         """Return all images of one part and open nothing of the others.
 
@@ -113,6 +118,7 @@ class ImageSource(Config):
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
         """
+        is_redrawn = pools is not None
         pools = pools or self.read_pools()
         drawn = self._drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
@@ -138,6 +144,12 @@ class ImageSource(Config):
                     "val": digests(val),
                     "test": digests(drawn.pool, drawn.draw.test),
                 }
+            )
+            + (() if is_redrawn else near_copies(train, val, (drawn.pool, drawn.draw.test))),
+            origin=origin(
+                self.places(),
+                (*drawn.pool.passed, *(pools.val.passed if pools.val else ())),
+                has_test=self.test_fraction > 0,
             ),
         )
 

@@ -14,6 +14,7 @@ from distill_tune.errors import DiskFullError, RayError, StorageError, StudyErro
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import Slots, cluster, slots
+from distill_tune.search.introduction import introduction
 from distill_tune.search.journal import Journal
 from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
@@ -70,7 +71,7 @@ class Session:
                 self._require_same()
                 if self._num_open(self.directory.state()) <= 0:
                     return self._session(self._open(), None)
-            self.progress.say(self._introduction())
+            self.progress.say(introduction(self.study.study, self.images, self.address))
             stack.enter_context(cluster(self.address))
             trial_slots = slots(self.study.resources)
             self._check_nodes(trial_slots)
@@ -88,14 +89,6 @@ class Session:
         if not self.directory.exists():
             return "interrupted before anything was written"
         return f"interrupted; go on with:\n  {resume_command(self.directory)}"
-
-    def _introduction(self) -> str:
-        data, where = self.images, self.address or "this machine"
-        return (
-            f"{self.study.study}: {len(data.train.labels)} training and {len(data.val.labels)} "
-            f"validation images of {data.num_classes} classes ({data.name}, "
-            f"{data.channels}x{data.image_size}x{data.image_size}); starting Ray on {where}"
-        )
 
     def _open(self) -> Journal:
         """Create the study, unless somebody did meanwhile; keep its present terms."""

@@ -1,0 +1,30 @@
+"""Where the images of each split come from, in a line for people."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from distill_tune.datasets.part_names import Part
+
+_NOUNS: Final[dict[Part, str]] = {"train": "train", "val": "validation", "test": "test"}
+
+
+def origin(places: Mapping[Part, str], passed: Sequence[str], *, has_test: bool) -> str:
+    """Return where train, validation and test come from, and what was passed over.
+
+    Args:
+        places: Of the parts that the source keeps apart; empty text: all there is.
+        passed: Names, one for each file or folder that was passed over.
+        has_test: Whether test images are drawn where the source has no such part.
+    """
+    told = [f"{noun} from {places[part]}" for part, noun in _NOUNS.items() if places.get(part)]
+    drawn = [_NOUNS[part] for part in _NOUNS if part not in places and (part != "test" or has_test)]
+    if drawn:
+        told.append(f"{' and '.join(drawn)} drawn from {places['train'] or 'the same images'}")
+    if passed:
+        counts = Counter(passed)
+        listed = (
+            f"{name} ({count})" if count > 1 else name for name, count in sorted(counts.items())
+        )
+        told.append(f"passed over: {', '.join(listed)}")
+    return ", ".join(told)

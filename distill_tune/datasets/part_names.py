@@ -1,0 +1,109 @@
+"""Names of folders: which mean a part, images and what describes them, or come from a system."""
+
+import re
+from itertools import pairwise
+from typing import Final, Literal
+
+Part = Literal["train", "val", "test"]
+Role = Literal["train", "val", "test", "eval", "holdout"]
+
+EXACT: Final[dict[str, Part]] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+"""Names that mean a part whatever stands beside them, where they hold folders."""
+
+_ROLES: Final[dict[str, Role]] = {
+    **EXACT,
+    "tr": "train",
+    "trn": "train",
+    "training": "train",
+    "trainval": "train",
+    "valdation": "val",
+    "validate": "val",
+    "validating": "val",
+    "dev": "val",
+    "devel": "val",
+    "development": "val",
+    "ts": "test",
+    "tst": "test",
+    "tests": "test",
+    "testing": "test",
+    "eval": "eval",
+    "evaluation": "eval",
+    "evaluate": "eval",
+    "holdout": "holdout",
+    "heldout": "holdout",
+}
+_TWO_WORDS: Final = {("hold", "out"): "holdout", ("held", "out"): "holdout"}
+_COLLECTION: Final = re.compile(r"(.+?)(sets?|data|datasets?|images?|imgs?|splits?|parts?|files)")
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+_IMAGES: Final = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "rgb"})
+_DESCRIBING: Final = frozenset(
+    {"anno", "ann", "annotation", "annotations", "bbox", "bboxes", "boxes", "depth", "depths"}
+    | {"edges", "groundtruth", "gt", "json", "label", "labelids", "labels", "mask", "masks"}
+    | {"matte", "mattes", "seg", "segmentation", "segmentations", "segmentationclass"}
+    | {"segmentationobject", "trimap", "trimaps", "xml", "xmls"}
+)
+_SYSTEM: Final = frozenset(
+    {"@__thumb", "@eadir", "@recently-snapshot", "@recycle", "@sharebin", "@synoresource", "@tmp"}
+    | {"@transcode", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "found.000"}
+    | {"system volume information", "network trash folder", "temporary items", "~snapshot"}
+    | {"desktop.ini", "thumbs.db", "ehthumbs.db", "__macosx", "__pycache__"}
+)
+_SYSTEM_AS_WRITTEN: Final = frozenset({"RECYCLER", "Thumbs"})
+_THUMBNAILS: Final = frozenset({"thumb", "thumbs", "thumbnail", "thumbnails"})
+
+
+def role(name: str) -> Role | None:
+    """Return what a folder is by its name, such as ``seg_train``, ``Training``, ``train2017``.
+
+    None where no word of the name, or words for two parts, say so.
+    """
+    found = {_ROLES[word] for word in _words(name) if word in _ROLES}
+    return found.pop() if len(found) == 1 else None
+
+
+def is_named_for_images(name: str) -> bool:
+    """Tell whether a name says that a folder holds images, and of no class: ``images``."""
+    return any(word in _IMAGES for word in _words(name))
+
+
+def is_named_for_descriptions(name: str) -> bool:
+    """Tell whether a name says that a folder describes images: ``masks``, ``Annotations``."""
+    joined = "".join(_words(name))
+    return joined in _DESCRIBING or any(word in _DESCRIBING for word in _words(name))
+
+
+def is_of_a_system(name: str) -> bool:
+    """Tell whether a system or a tool made a file or folder of this name for itself.
+
+    So do dots in front, the folders of NAS systems, trash and snapshots, and tables of thumbnails.
+    """
+    return name.startswith(".") or name.casefold() in _SYSTEM or name in _SYSTEM_AS_WRITTEN
+
+
+def is_named_for_thumbnails(name: str) -> bool:
+    """Tell whether a name says that a folder holds small copies of the images beside it."""
+    return name.casefold().strip("_-. ") in _THUMBNAILS
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in small letters: ``TrainSet_2`` has ``train``."""
+    words = [word.casefold() for word in _WORD.findall(_CAMEL.sub(" ", name))]
+    whole = "".join(words)
+    if whole in {"trainval", "heldout", "holdout"}:
+        return [whole]
+    for pair, meant in _TWO_WORDS.items():
+        if pair in pairwise(words):
+            words.append(meant)
+    for word in tuple(words):
+        collection = _COLLECTION.fullmatch(word)
+        if collection and collection[1] in _ROLES:
+            words.append(collection[1])
+    return words

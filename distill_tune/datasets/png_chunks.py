@@ -1,0 +1,77 @@
+"""PNG files without their notes: texts, histories and profiles, which pixels do not need.
+
+Pillow refuses a whole file for a text that is too long, or for a note that is damaged.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
+_ORIENTATION: Final = b"eXIf"
+_TEXTS: Final = frozenset({b"tEXt", b"zTXt"})
+_EXIF_AS_TEXT: Final = b"Raw profile type exif\0"
+_MOST: Final = 1 << 16
+"""Bytes of a text that is kept because it may say how the image is to be turned."""
+
+
+def without_notes(path: Path) -> io.BytesIO | None:
+    """Return a PNG file with its pixels and its orientation only.
+
+    None for a file that is no PNG, that has no notes or no pixels: Pillow may read it as it is.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            return None
+        places = list(_chunks(file))
+        names = {name for name, _, _ in places}
+        if names <= _PIXELS or b"IDAT" not in names:
+            return None
+        bare = io.BytesIO()
+        bare.write(_SIGNATURE)
+        for name, start, length in places:
+            if name in _PIXELS or _may_orient(name, length):
+                file.seek(start)
+                chunk = file.read(length + 12)
+                if name in _PIXELS or _is_whole(chunk):
+                    bare.write(chunk)
+    bare.seek(0)
+    return bare
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk's name, place and length; the data is not read."""
+    while len(head := file.read(8)) == 8:
+        length, name = int.from_bytes(head[:4], "big"), head[4:]
+        if not name.isalpha():
+            return
+        start = file.tell() - 8
+        yield name, start, length
+        if name == b"IEND":
+            return
+        file.seek(start + length + 12)
+
+
+def _may_orient(name: bytes, length: int) -> bool:
+    return name == _ORIENTATION or (name in _TEXTS and length <= _MOST)
+
+
+def _is_whole(chunk: bytes) -> bool:
+    """Tell whether a note says how an image is turned, and is undamaged."""
+    name, data, checksum = chunk[4:8], chunk[8:-4], chunk[-4:]
+    if zlib.crc32(name + data).to_bytes(4, "big") != checksum:
+        return False
+    if name == _ORIENTATION:
+        return True
+    if not data.startswith(_EXIF_AS_TEXT):
+        return False
+    if name == b"tEXt":
+        return True
+    packed = data[len(_EXIF_AS_TEXT) + 1 :]
+    try:
+        return len(zlib.decompressobj().decompress(packed, _MOST)) < _MOST
+    except zlib.error:
+        return False

@@ -1,0 +1,90 @@
+"""What people should hear of a folder's tree: what of it is not used, or used although odd."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from distill_tune.datasets.image_files import images_in
+from distill_tune.datasets.part_names import role
+from distill_tune.datasets.printable import printable
+from distill_tune.datasets.tree import Tree
+from distill_tune.datasets.walking import sub_folders
+
+_MASK = re.compile(r"(.+?)[-_. ]+(mask|seg|segmentation|gt)(?:[-_ ]?\d+)?", re.IGNORECASE)
+
+_HARDLY_A_CLASS: Final = {
+    **dict.fromkeys(("test", "tests", "testing", "eval", "evaluation", "holdout"), "test on"),
+    **dict.fromkeys(("val", "validation", "dev"), "validate on"),
+    "training": "train on",
+}
+
+
+def told_place(path: Path, root: Path) -> str:
+    """Return a path as people are told it: relative to the root where it lies below it."""
+    told = path.relative_to(root) if path.is_relative_to(root) else path
+    return "" if path == root else printable(told.as_posix())
+
+
+def names_of(passed: Iterable[Path]) -> tuple[str, ...]:
+    """Return what was passed over, one name for each, as people are told it."""
+    return tuple(
+        "hidden names" if path.name.startswith(".") else printable(path.name) for path in passed
+    )
+
+
+def unused_warnings(tree: Tree, root: Path) -> tuple[str, ...]:
+    """Say which folders of images are no part of the data set that was read."""
+    return tuple(
+        f"{told_place(path, root)} is not used: {_why(path)}; data.{_field(path)} takes a folder"
+        for path in tree.unused
+    )
+
+
+def _why(path: Path) -> str:
+    if sub_folders(path):
+        return "a folder beside the parts"
+    return f"{len(images_in(path))} images without class folders beside the parts"
+
+
+def _field(path: Path) -> str:
+    named = role(path.name)
+    return named if named in {"val", "test"} else "test"
+
+
+def class_warnings(
+    folder: Path, of_class: Mapping[str, Sequence[Path]], root: Path
+) -> tuple[str, ...]:
+    """Say what of a folder of class folders may not be what is meant.
+
+    Args:
+        folder: That holds the class folders.
+        of_class: The images of each class.
+        root: Of the data set.
+    """
+    told: list[str] = []
+    beside = images_in(folder)
+    if beside:
+        shown = f"{_counted(len(beside), 'image')} beside the class folders"
+        told.append(f"{shown} not used, such as {told_place(beside[0], root)}")
+    told += [
+        f"{name} is taken as a class, although images to {purpose} are often kept in a folder "
+        "of this name: then keep it elsewhere"
+        for name in of_class
+        if (purpose := _HARDLY_A_CLASS.get(name.casefold()))
+    ]
+    masks = [path for paths in of_class.values() for path in _masks(paths)]
+    if masks:
+        shown = f"{_counted(len(masks), 'file')} used as images though named as masks of others"
+        told.append(f"{shown}, such as {told_place(masks[0], root)}")
+    return tuple(told)
+
+
+def _masks(paths: Sequence[Path]) -> list[Path]:
+    names = {(path.parent, path.stem) for path in paths}
+    found = ((path, _MASK.fullmatch(path.stem)) for path in paths)
+    return [path for path, match in found if match and (path.parent, match[1]) in names]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}s are" if number > 1 else f"1 {noun} is"

@@ -1,0 +1,96 @@
+"""What is seen in folders: sub-folders and files in a fixed order, without a system's own."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from distill_tune.datasets.part_names import is_named_for_thumbnails, is_of_a_system
+from distill_tune.datasets.printable import printable
+
+_SMALL = re.compile(r"[-_. ]*(thumb(nail)?s?|small|tn)[-_. ]*")
+
+
+def sub_folders(folder: Path, passed: list[Path] | None = None) -> list[Path]:
+    """Return the folders in ``folder``, without links to itself or a folder above it.
+
+    Those of systems and tools are passed over, and so are names with two leading underscores.
+
+    Args:
+        folder: Where to look.
+        passed: Filled with what was passed over.
+    """
+    above = _identities(folder)
+    found = [
+        path for path in _entries(folder, passed) if path.is_dir() and _identity(path) not in above
+    ]
+    for path in found:
+        if path.name.startswith("__") and passed is not None:
+            passed.append(path)
+    return [path for path in found if not path.name.startswith("__")]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return what is visible right in a folder and no folder, in an order fixed by the names."""
+    return [path for path in _entries(folder, None) if not path.is_dir()]
+
+
+def files_below(folder: Path, passed: list[Path] | None = None) -> Iterator[Path]:
+    """Yield every file below ``folder``, in an order fixed by the names.
+
+    Links are followed, each folder is entered once. What systems and tools keep for themselves,
+    and folders of thumbnails of the images beside them, are passed over.
+
+    Args:
+        folder: Where to look.
+        passed: Filled with what was passed over.
+    """
+    entered = _identities(folder)
+    # No recursion: folders nest deeper than functions may.
+    waiting = [iter(_entries(folder, passed))]
+    while waiting:
+        path = next(waiting[-1], None)
+        if path is None:
+            waiting.pop()
+        elif not path.is_dir():
+            yield path
+        elif _holds_thumbnails(path):
+            if passed is not None:
+                passed.append(path)
+        elif _identity(path) not in entered:
+            entered.add(_identity(path))
+            waiting.append(iter(_entries(path, passed)))
+
+
+def _entries(folder: Path, passed: list[Path] | None) -> list[Path]:
+    """Return what is visible in a folder, sorted by name."""
+    visible: list[Path] = []
+    for path in folder.iterdir():
+        if not is_of_a_system(path.name):
+            visible.append(path)
+        elif passed is not None:
+            passed.append(path)
+    return sorted(visible, key=lambda path: printable(path.name))
+
+
+def _holds_thumbnails(folder: Path) -> bool:
+    """Tell whether a folder called so holds small copies: nothing but names that stand above."""
+    if not is_named_for_thumbnails(folder.name):
+        return False
+    names = [path.name for path in _entries(folder, None)]
+    above = {_stem(path.name) for path in _entries(folder.parent, None) if path != folder}
+    return all(_stem(name) in above for name in names)
+
+
+def _stem(name: str) -> str:
+    return _SMALL.sub("", name.casefold().partition(".")[0])
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _identities(folder: Path) -> set[tuple[int, int]]:
+    """Return ``folder`` and every folder above it, as named and as they really are."""
+    named, real = folder.absolute(), folder.resolve()
+    return {_identity(path) for path in (named, *named.parents, real, *real.parents)}

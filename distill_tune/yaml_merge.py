@@ -1,0 +1,91 @@
+"""YAML's merge keys: ``<<: *base`` gives a mapping the keys of another where it has none itself."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import yaml
+
+from distill_tune.errors import InputError, Text
+
+MERGE: Final = "<<"
+"""The key, where it is written without quotation marks."""
+MAX_MERGED: Final = 100_000
+"""How many keys may be looked at for one file: those of a study are dozens."""
+
+_MAPPING: Final = "tag:yaml.org,2002:map"
+Pairs = list[tuple[yaml.Node, yaml.Node]]
+
+
+class Merging:
+    """Replaces the merge keys of mappings by what they stand for, in the nodes themselves.
+
+    So a value that was merged has the place in the file where it was written.
+
+    Args:
+        source: The file's name for messages.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._num_looked_at = 0
+        self._open: set[int] = set()
+
+    def unfold(self, node: yaml.Node, where: str) -> None:
+        """Give a mapping the keys that it merges; its own go first, then those of the first.
+
+        Args:
+            node: Changed in place; without a merge key it stays as it is.
+            where: Its dotted path, for messages.
+
+        Raises:
+            InputError: What is merged is no mapping nor a list of such, or it is endless.
+        """
+        merged = [item for key, item in node.value if is_merge(key)]
+        if not merged:
+            return
+        if id(node) in self._open:
+            raise self._error(node, where, "an alias (*) of what it stands in", "another mapping")
+        if len(merged) > 1:
+            expected = f"it once; several mappings are a list ({MERGE}: [*one, *other])"
+            raise self._error(merged[1], where, f"the key {MERGE} a second time", expected)
+        self._open.add(id(node))
+        own: Pairs = [(key, item) for key, item in node.value if not is_merge(key)]
+        names = {_name(key) for key, _ in own}
+        for other in self._mappings(merged[0], where):
+            self.unfold(other, where)
+            self._count(len(other.value), other, where)
+            new = [(key, item) for key, item in other.value if _name(key) not in names]
+            names.update(_name(key) for key, _ in new)
+            own += new
+        node.value = own
+        self._open.remove(id(node))
+
+    def _mappings(self, node: yaml.Node, where: str) -> Iterator[yaml.MappingNode]:
+        items: Sequence[yaml.Node] = [node]
+        if isinstance(node, yaml.SequenceNode):
+            items = node.value
+        for item in items:
+            if not isinstance(item, yaml.MappingNode) or item.tag != _MAPPING:
+                expected = f"a mapping, such as {MERGE}: *base, or a list of mappings"
+                raise self._error(item, where, f"something else after {MERGE}", expected)
+            yield item
+
+    def _count(self, number: int, node: yaml.Node, where: str) -> None:
+        self._num_looked_at += number
+        if self._num_looked_at > MAX_MERGED:
+            raise self._error(node, where, f"more than {MAX_MERGED} merged keys", "fewer")
+
+    def _error(self, node: yaml.Node, where: str, met: str, expected: str) -> InputError:
+        mark = node.start_mark
+        place = f"{self._source}:{mark.line + 1}:{mark.column + 1}"
+        return InputError(where, got=Text(met), expected=expected, location=place)
+
+
+def is_merge(key: yaml.Node) -> bool:
+    """Tell whether a key merges; in quotation marks it is text like any other."""
+    return isinstance(key, yaml.ScalarNode) and key.style is None and key.value == MERGE
+
+
+def _name(key: yaml.Node) -> object:
+    """Return what tells keys apart; one that is no text is refused later, whatever it is."""
+    return key.value if isinstance(key, yaml.ScalarNode) else id(key)
