@@ -10,11 +10,14 @@ import numpy as np
 from pydantic import Field
 
 from distill_tune.datasets.duplicates import shared_files
+from distill_tune.datasets.file_values import completed, depth_warnings, file_ranges
 from distill_tune.datasets.image_files import decode_all, image_paths, printable, sub_folders
 from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Pool, unknown_names
 from distill_tune.datasets.source import ImageSource, Part
+from distill_tune.datasets.value_range import PER_FILE, ValueRange, given_ranges
 from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ValueRanges
 
 PART_NAMES: dict[str, Part] = {
     "train": "train",
@@ -41,6 +44,8 @@ class Folder(ImageSource):
     """Height and width in pixels."""
     flip: bool = True
     """Whether a mirrored image keeps its meaning (not for digits)."""
+    value_range: ValueRange = "auto"
+    """Values that become black and white, such as [0, 4095]; auto: found over all images."""
 
     @property
     def name(self) -> str:
@@ -49,10 +54,14 @@ class Folder(ImageSource):
     def parts(self) -> frozenset[Part]:
         return frozenset(self._part_folders())
 
-    def read(self, part: Part) -> Pool:
+    def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         folders = self._part_folders()
         with permitted():
-            pool = read_classes(folders[part], self._root, self.image_size)
+            ranges = ranges or self.value_ranges()
+            if part == "test":
+                files = class_files(folders[part]).values()
+                ranges = completed(ranges, part, [path for some in files for path in some])
+            pool = read_classes(folders[part], self._root, self.image_size, ranges)
             if part == "train" and "test" in folders:
                 # Found now, by the folders' names alone, and not at the end of a long search.
                 names = tuple(printable(path.name) for path in sub_folders(folders["test"]))
@@ -61,6 +70,29 @@ class Folder(ImageSource):
                 told = shared_files(part, folders[part], folders["test"], self._root)
                 pool = replace(pool, warnings=told)
         return pool
+
+    def value_ranges(self) -> ValueRanges:
+        if self.value_range == "per_file":
+            return PER_FILE
+        if self.value_range != "auto":
+            return given_ranges(self.value_range)
+        with permitted():
+            parts = {
+                part: [path for files in class_files(folder).values() for path in files]
+                for part, folder in self._part_folders().items()
+            }
+        return file_ranges(parts)
+
+    def check_parts(self) -> tuple[str, ...]:
+        folders = self._part_folders()
+        with permitted():
+            if "test" in folders and not any(class_files(folders["test"]).values()):
+                raise InputError(
+                    "data.root",
+                    got=Text(f"no image in test ({folders['test']})"),
+                    expected="images, or no test folder: then test images are drawn from train",
+                )
+            return depth_warnings(class_files(folders["train"]))
 
     def part_folder(self, part: Part) -> Path | None:
         """Return the folder of a part; None where it is drawn from train."""
@@ -130,15 +162,21 @@ def permitted() -> Iterator[None]:
         raise InputError("data.root", got=met, expected="a directory one may read") from None
 
 
-def read_classes(folder: Path, root: Path, size: int) -> Pool:
+def class_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the image files of every class folder in ``folder``, by the name of the class."""
+    of_class: dict[str, list[Path]] = {}
+    for path in sub_folders(folder):
+        of_class.setdefault(printable(path.name), []).extend(image_paths(path))
+    return of_class
+
+
+def read_classes(folder: Path, root: Path, size: int, ranges: ValueRanges = PER_FILE) -> Pool:
     """Read every image of every class folder in ``folder``; paths are told relative to ``root``.
 
     Raises:
         InputError: There is no class folder.
     """
-    of_class: dict[str, list[Path]] = {}
-    for path in sub_folders(folder):
-        of_class.setdefault(printable(path.name), []).extend(image_paths(path))
+    of_class = class_files(folder)
     if not of_class:
         raise InputError(
             "data.root",
@@ -149,9 +187,10 @@ def read_classes(folder: Path, root: Path, size: int) -> Pool:
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
     names = [printable(path.relative_to(root).as_posix()) for path in paths]
-    images, reasons = decode_all(paths, size)
+    images, reasons = decode_all(paths, size, ranges)
     skipped = tuple(f"{names[number]}: {reason}" for number, reason in sorted(reasons.items()))
-    pool = Pool(images, labels.astype(np.int64), classes, skipped, tuple(names))
+    numbers = labels.astype(np.int64)
+    pool = Pool(images, numbers, classes, skipped, tuple(names), value_ranges=ranges)
     if not reasons:
         return pool
     readable = [number for number in range(len(paths)) if number not in reasons]

@@ -17,9 +17,11 @@ from distill_tune.datasets.folder import part_folders, permitted, read_classes
 from distill_tune.datasets.image_files import decode_all, image_paths
 from distill_tune.datasets.npz import Npz
 from distill_tune.datasets.pool import Pool
-from distill_tune.datasets.source import Part, split_of
+from distill_tune.datasets.source import Part
+from distill_tune.datasets.split_images import split_of
+from distill_tune.datasets.value_range import PER_FILE
 from distill_tune.errors import InputError, Text, closest
-from distill_tune.interfaces import Split
+from distill_tune.interfaces import Split, ValueRanges
 
 _SHOWN = 8
 
@@ -31,11 +33,13 @@ class Form(NamedTuple):
         classes: Names, whose order gives the labels.
         channels: 1 for grey, 3 for colour.
         image_size: Height and width in pixels.
+        ranges: Which values become 0 and 255.
     """
 
     classes: tuple[str, ...]
     channels: int
     image_size: int
+    ranges: ValueRanges = PER_FILE
 
 
 class Labelled(NamedTuple):
@@ -104,7 +108,7 @@ def read_files(files: Sequence[Path], form: Form) -> tuple[Tensor, dict[int, str
         The images, and the reason for each position that could not be read, whose pixels mean
         nothing.
     """
-    images, reasons = decode_all(list(files), form.image_size)
+    images, reasons = decode_all(list(files), form.image_size, form.ranges)
     return torch.from_numpy(np.ascontiguousarray(with_channels(images, form.channels))), reasons
 
 
@@ -136,14 +140,15 @@ def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
     with permitted():
         parts = part_folders(path)
         _refuse_vague(path, list(parts), part, where)
-        return read_classes(parts[part] if part else path, path, form.image_size)
+        folder = parts[part] if part else path
+        return read_classes(folder, path, form.image_size, form.ranges)
 
 
 def _npz(path: Path, form: Form, part: Part | None, where: str) -> Pool:
     source = Npz(kind="npz", root=str(path)).model_copy(update={"image_size": form.image_size})
     parts = sorted(source.parts())
     _refuse_vague(path, parts if len(parts) > 1 else [], part, where)
-    return source.read(part or "train")
+    return source.read(part or "train", form.ranges)
 
 
 def _refuse_vague(path: Path, parts: Sequence[Part], part: Part | None, where: str) -> None:
