@@ -71,7 +71,7 @@ def classes_of(
         positions = {name: number for number, name in enumerate(classes)}
         numbers = np.array([positions.get(str(label), -1) for label in labels], dtype=np.int64)
     else:
-        numbers = np.where(labels < len(classes), labels, -1).astype(np.int64)
+        numbers = np.where(labels < len(classes), labels.astype(np.int64), -1)
     if (numbers < 0).any():
         raise _unknown(labels, numbers, classes, key)
     return numbers, classes

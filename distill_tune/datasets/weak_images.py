@@ -49,14 +49,18 @@ def _look(pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _nearly_flat(pool: Pool, nearly: NDArray[np.bool_]) -> Iterator[str]:
-    words = f"have fewer than {NEARLY_FLAT} of {LEVELS} levels"
-    if nearly.mean() >= _MANY:
-        yield f"{nearly.sum()} of {len(nearly)} training images {words}: nearly of one colour"
+    of_class = {
+        name: own
+        for label, name in enumerate(pool.classes)
+        if len(own := nearly[pool.labels == label])
+    }
+    concerned = {name: own for name, own in of_class.items() if own.mean() >= _MANY}
+    words = f"fewer than {NEARLY_FLAT} of {LEVELS} levels each: nearly of one colour"
+    if len(concerned) == len(of_class):
+        yield f"{nearly.sum()} of {len(nearly)} training images have {words}"
         return
-    for label, name in enumerate(pool.classes):
-        own = nearly[pool.labels == label]
-        if len(own) and own.mean() >= _MANY:
-            yield f"{own.sum()} of {len(own)} training images of class {name!r} {words}"
+    for name, own in concerned.items():
+        yield f"{own.sum()} of {len(own)} training images of class {name!r} have {words}"
 
 
 def _few_levels(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]:

@@ -83,9 +83,11 @@ def test_numbers_in_classes_are_the_labels_where_they_can_be(
 def test_the_labels_of_all_parts_tell_what_numbers_in_classes_are(tmp_path: Path) -> None:
     few = {"x_val": X, "y_val": Y % 2 + 1}
     arrays = {**TRAIN, **few, "classes": [1, 2, 3]}
-    data = npz(tmp_path, **arrays).load()
-    names = [data.classes[label] for label in data.val.labels.unique().tolist()]
-    assert names == ["2", "3"]  # Positions: train has the label 0, which is no class.
+    pool = npz(tmp_path, **arrays).read("val")
+    assert {pool.classes[label] for label in pool.labels} == {
+        "2",
+        "3",
+    }  # Positions: train has the label 0, which is no class.
 
 
 @pytest.mark.parametrize(
