@@ -145,8 +145,8 @@ def _kind_of_mode(mode: str) -> Kind:
 
 def _is_eight_bit(path: Path) -> bool:
     """Tell whether a file's first bytes say that it has at most 8 bits for each channel."""
-    if not path.is_file():
-        raise OSError("not a file that can be opened")
+    if not path.is_file() or not path.stat().st_size:
+        raise OSError("not a file that can be read")
     with path.open("rb") as file:
         head = file.read(_PNG_DEPTH + 1)
     if head.startswith(_PNG):
