@@ -77,7 +77,7 @@ class Folder(ImageSource):
         if self.value_range != "auto":
             return given_ranges(self.value_range)
         with permitted():
-            parts = {
+            parts: dict[str, list[Path]] = {
                 part: [path for files in class_files(folder).values() for path in files]
                 for part, folder in self._part_folders().items()
             }

@@ -119,8 +119,7 @@ class ImageSource(Config):
     def read_pools(self, ranges: ValueRanges | None = None) -> Pools:
         """Return what :meth:`load` draws from; a test part of its own stays unread.
 
-        Args:
-            ranges: Which values become 0 and 255; None: those of ``value_ranges``.
+        ``ranges`` are as in :meth:`read`.
 
         Raises:
             InputError: As ``load``.
@@ -135,8 +134,7 @@ class ImageSource(Config):
         splits share is told in ``warnings``, by the images' digests.
 
         Args:
-            pools: As :meth:`read_pools` returned them, for who draws again; None: they are read,
-                and the parts are checked before.
+            pools: As :meth:`read_pools` returned them, for who draws again; None: checked and read.
 
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
@@ -184,8 +182,7 @@ class ImageSource(Config):
     def load_test(self, ranges: ValueRanges | None = None) -> Split:
         """Return the test images, which nothing else reads: for the end, after the search.
 
-        Args:
-            ranges: Which values become 0 and 255; None: those of ``value_ranges``.
+        ``ranges`` are as in :meth:`read`.
 
         Raises:
             SealedTestError: Not inside :func:`unsealed`.

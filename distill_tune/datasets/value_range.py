@@ -101,7 +101,12 @@ def found_ranges(kinds: Mapping[Kind, Mapping[str, Extremes]]) -> ValueRanges:
     Raises:
         InputError: They could be of several ranges, or of none.
     """
-    return ValueRanges(**{kind: _found(parts) for kind, parts in kinds.items() if parts})
+    pairs = {kind: _found(parts) for kind, parts in kinds.items() if parts}
+    return ValueRanges(
+        eight_bit=pairs.get("eight_bit"),
+        integers=pairs.get("integers"),
+        floats=pairs.get("floats"),
+    )
 
 
 def _found(parts: Mapping[str, Extremes]) -> Range:

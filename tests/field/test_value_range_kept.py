@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill_tune.config import parse, read_yaml_text
+from distill_tune.config import parse, read_yaml, read_yaml_text
 from distill_tune.datasets import Dataset
 from distill_tune.datasets.labelled import read_files
 from distill_tune.errors import InputError, InputErrors
 from distill_tune.interfaces import Config
 from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images, form_of
+from tests.commands import ONE_AT_A_TIME, Run
 from tests.model.made import description, write_model
 
 from .images import noise, write_files
@@ -86,3 +87,23 @@ def test_a_range_that_is_none_is_refused(given: str) -> None:
         parse(Study, read_yaml_text(text, "space.yaml"))
     for line in str(caught.value).splitlines():
         assert re.match(r"space\.yaml:1:\d+: data\.value_range\S*: got .+, expected .+", line)
+
+
+@pytest.mark.slow
+def test_a_search_tells_the_range_and_keeps_it_in_its_models(tmp_path: Path) -> None:
+    for number, name in enumerate(CLASSES):
+        images = 100 + noise(14, 20 + 20 * number, number)
+        write_files(tmp_path / "images" / name, images.round().astype(np.uint16))
+    space = ONE_AT_A_TIME.replace("num_trials: 3", "num_trials: 1").replace(
+        "kind: digits, train_per_class: 6, val_per_class: 10",
+        f"kind: folder, root: {tmp_path / 'images'}, image_size: 8",
+    )
+    (tmp_path / "space.yaml").write_text(space, encoding="utf-8")
+    run = Run("search", "--space", str(tmp_path / "space.yaml"), "--storage", str(tmp_path))
+    assert run.wait() == 0, run.output
+    told = run.output.index("values: 0..255 (integers of more than 8 bits) become 0..255")
+    named = run.output.index("training images use ")
+    assert told < named < run.output.index("0000")
+    (kept,) = tmp_path.glob("tiny/**/model.yaml")
+    transforms = read_yaml(kept).value["transforms"]
+    assert transforms["value_range"]["integers"] == [0, 255]
