@@ -80,9 +80,7 @@ class ImageSource(Config):
     def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         """Return all images of one part and open nothing of the others.
 
-        Args:
-            part: Which.
-            ranges: Which values become 0 and 255; None: those of ``value_ranges``.
+        ``ranges`` are the values that become 0 and 255; None: those of ``value_ranges``.
 
         Raises:
             InputError: The part is not there or not usable.
