@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +45,30 @@ class Config(BaseModel):
     )
 
 
+class ValueRanges(Config):
+    """The values that become black (0) and white (255), one pair for each type of values.
+
+    A pair holds for every image of a data set, and for new images that a model is given. None:
+    the data has no values of this type; such an image is scaled by its own values.
+    """
+
+    eight_bit: tuple[float, float] | None = None
+    """Of files with 8 bits for each channel, of arrays of uint8."""
+    integers: tuple[float, float] | None = None
+    """Of integers of more bits."""
+    floats: tuple[float, float] | None = None
+    """Of floating-point numbers."""
+    is_given: bool = False
+    """Whether a user named the range: then values beyond it are clipped, however many."""
+
+    @field_validator("eight_bit", "integers", "floats")
+    @classmethod
+    def _ascends(cls, pair: tuple[float, float] | None) -> tuple[float, float] | None:
+        if pair is not None and not pair[0] < pair[1]:
+            raise ValueError("expected [low, high] with low below high")
+        return pair
+
+
 class Split(NamedTuple):
     """Some images and their labels.
 
@@ -71,6 +95,7 @@ class ImageData:
         digest: 16 hex digits over names, images and labels of ``train`` and ``val``.
         warnings: What its user should hear, in words: images that two splits share.
         origin: Where train, validation and test come from, in words.
+        value_ranges: What became black and white when the images were read.
     """
 
     name: str
@@ -82,6 +107,7 @@ class ImageData:
     digest: str
     warnings: tuple[str, ...] = ()
     origin: str = ""
+    value_ranges: ValueRanges = ValueRanges()
 
     @property
     def channels(self) -> int:

@@ -40,7 +40,15 @@ HARMLESS_CHANGES = (
 )
 """What may differ between a study and its resumption: the results are the same."""
 
-ALLOWABLE_CHANGES = frozenset({"version", "data.root", "search.seed", "search.num_startup_trials"})
+ALLOWABLE_CHANGES = frozenset(
+    {
+        "version",
+        "data.root",
+        "data.value_range",  # The images' digest tells whether it makes a difference.
+        "search.seed",
+        "search.num_startup_trials",
+    }
+)
 """What may differ when the user says so: it changes no trial that is there already. (Where the
 images lie is one; that they are the same images is checked by their digest.)"""
 

@@ -8,6 +8,7 @@ from distill_tune.datasets.arrays import fit
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.source import ImageSource
+from distill_tune.interfaces import ValueRanges
 
 
 class Digits(ImageSource):
@@ -21,7 +22,11 @@ class Digits(ImageSource):
     def parts(self) -> frozenset[Part]:
         return frozenset({"train"})
 
-    def read(self, part: Part) -> Pool:  # noqa: ARG002 - one pool is all there is
+    def read(
+        self,
+        part: Part,  # noqa: ARG002 - one pool is all there is
+        ranges: ValueRanges | None = None,  # noqa: ARG002 - of 8 bits
+    ) -> Pool:
         from sklearn.datasets import load_digits
 
         digits = load_digits()

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from distill_tune.datasets.duplicates import shared_files
+from distill_tune.datasets.file_values import completed, depth_warnings, file_ranges
 from distill_tune.datasets.image_files import decode_all, image_paths
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
@@ -23,8 +24,10 @@ from distill_tune.datasets.tree_warnings import (
     told_place,
     unused_warnings,
 )
+from distill_tune.datasets.value_range import PER_FILE, ValueRange, given_ranges
 from distill_tune.datasets.walking import sub_folders
 from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ValueRanges
 
 
 class Folder(ImageSource):
@@ -50,6 +53,8 @@ class Folder(ImageSource):
     """Folder of the validation images, relative to root; null: found by its name."""
     test: Root | None = None
     """Folder of the test images, relative to root; null: found by its name."""
+    value_range: ValueRange = "auto"
+    """Values that become black and white, such as [0, 4095]; auto: found over all images."""
 
     @property
     def name(self) -> str:
@@ -61,11 +66,15 @@ class Folder(ImageSource):
     def places(self) -> dict[Part, str]:
         return {part: told_place(path, self._root) for part, path in self._part_folders().items()}
 
-    def read(self, part: Part) -> Pool:
+    def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         folders = self._part_folders()
+        without = self._given().values()
         with permitted():
+            ranges = ranges or self.value_ranges()
+            if part == "test":
+                ranges = completed(ranges, part, self._files(folders[part]))
             pool = read_classes(
-                folders[part], self._root, self.image_size, without=self._given().values()
+                folders[part], self._root, self.image_size, ranges=ranges, without=without
             )
             if part == "train" and "test" in folders:
                 # Found now, by the folders' names alone, and not at the end of a long search.
@@ -77,6 +86,27 @@ class Folder(ImageSource):
             if part != "test" and "test" in folders:
                 told += shared_files(part, folders[part], folders["test"], self._root)
         return replace(pool, warnings=told)
+
+    def value_ranges(self) -> ValueRanges:
+        if self.value_range == "per_file":
+            return PER_FILE
+        if self.value_range != "auto":
+            return given_ranges(self.value_range)
+        with permitted():
+            return file_ranges(
+                {part: self._files(folder) for part, folder in self._part_folders().items()}
+            )
+
+    def check_parts(self) -> tuple[str, ...]:
+        folders = self._part_folders()
+        with permitted():
+            if "test" in folders and not self._files(folders["test"]):
+                raise InputError(
+                    "data.root",
+                    got=Text(f"no image in test ({folders['test']})"),
+                    expected="images, or no test folder: then test images are drawn from train",
+                )
+            return depth_warnings(class_files(folders["train"], without=self._given().values()))
 
     def part_folder(self, part: Part) -> Path | None:
         """Return the folder of a part; None where it is drawn from train."""
@@ -91,6 +121,11 @@ class Folder(ImageSource):
         """Return the folders that fields name."""
         named: dict[Part, str | None] = {"train": self.train, "val": self.val, "test": self.test}
         return {part: self._root / Path(name).expanduser() for part, name in named.items() if name}
+
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the image files of all class folders in ``folder``."""
+        of_class = class_files(folder, without=self._given().values())
+        return [path for paths in of_class.values() for path in paths]
 
     def _part_folders(self) -> dict[Part, Path]:
         """Return the folder that holds a part's class folders, for each part that there is."""
@@ -118,25 +153,47 @@ def permitted() -> Iterator[None]:
         raise InputError("data.root", got=met, expected="a directory one may read") from None
 
 
-def read_classes(folder: Path, root: Path, size: int, *, without: Collection[Path] = ()) -> Pool:
+def class_files(
+    folder: Path, *, without: Collection[Path] = (), passed: list[Path] | None = None
+) -> dict[str, list[Path]]:
+    """Return the image files of every class folder in ``folder``, by the name of the class.
+
+    Args:
+        folder: Of the class folders.
+        without: Folders in ``folder`` that are no classes.
+        passed: Filled with what was passed over.
+    """
+    of_class: dict[str, list[Path]] = {}
+    for path in sub_folders(folder, passed):
+        if path not in without:
+            of_class.setdefault(printable(path.name), []).extend(image_paths(path, passed))
+    return of_class
+
+
+def read_classes(
+    folder: Path,
+    root: Path,
+    size: int,
+    *,
+    ranges: ValueRanges = PER_FILE,
+    without: Collection[Path] = (),
+) -> Pool:
     """Read every image of every class folder in ``folder``; paths are told relative to ``root``.
 
     Args:
         folder: Of the class folders.
         root: Of the data set.
         size: Height and width to scale the images to.
+        ranges: Values that become 0 and 255.
         without: Folders in ``folder`` that are no classes.
 
     Raises:
         InputError: There is no class folder.
     """
-    of_class: dict[str, list[Path]] = {}
     passed: list[Path] = []
     if folder != root and root.is_dir():
         sub_folders(root, passed)
-    for path in sub_folders(folder, passed):
-        if path not in without:
-            of_class.setdefault(printable(path.name), []).extend(image_paths(path, passed))
+    of_class = class_files(folder, without=without, passed=passed)
     if not of_class:
         raise InputError(
             "data.root",
@@ -146,11 +203,19 @@ def read_classes(folder: Path, root: Path, size: int, *, without: Collection[Pat
     classes = tuple(sorted(of_class))
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
-    names = [told_place(path, root) for path in paths]
-    images, reasons = decode_all(paths, size)
+    names = tuple(told_place(path, root) for path in paths)
+    images, reasons = decode_all(paths, size, ranges)
     skipped = tuple(f"{names[number]}: {reason}" for number, reason in sorted(reasons.items()))
-    pool = Pool(images, labels.astype(np.int64), classes, skipped, tuple(names))
-    pool = replace(pool, warnings=class_warnings(folder, of_class, root), passed=names_of(passed))
+    pool = Pool(
+        images,
+        labels.astype(np.int64),
+        classes,
+        skipped,
+        names,
+        warnings=class_warnings(folder, of_class, root),
+        passed=names_of(passed),
+        value_ranges=ranges,
+    )
     if not reasons:
         return pool
     readable = [number for number in range(len(paths)) if number not in reasons]

@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -14,10 +14,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from distill_tune.datasets.arrays import fit_image
+from distill_tune.datasets.eight_bits import flat
 from distill_tune.datasets.orientation import upright
 from distill_tune.datasets.png_chunks import without_notes
 from distill_tune.datasets.pool import Bytes
+from distill_tune.datasets.value_range import PER_FILE
 from distill_tune.datasets.walking import files_below, files_in
+from distill_tune.interfaces import ValueRanges
 
 # Formats whose files are no pixels that Pillow itself could decode (PostScript starts a program).
 NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
@@ -66,13 +69,13 @@ def _are_images(paths: Iterable[Path]) -> Iterator[bool]:
         yield is_image
 
 
-def decode(path: Path, size: int, turn: AbstractContextManager[object] | None = None) -> Bytes:
-    """Return one image upright, on white, scaled and cropped, as ``[3, size, size]``.
+@contextmanager
+def opened(path: Path, turn: AbstractContextManager[object] | None = None) -> Iterator[Image.Image]:
+    """Open an image file; nothing but its header is read.
 
     Args:
         path: The file.
-        size: Height and width of the result.
-        turn: Entered while a large image is decoded.
+        turn: Entered while a large image is open, as decoding it takes much memory.
 
     Raises:
         Exception: Whatever Pillow raises on a file that is broken; see ``decode_all``.
@@ -84,11 +87,34 @@ def decode(path: Path, size: int, turn: AbstractContextManager[object] | None = 
         if num_pixels > MAX_PIXELS:
             raise Image.DecompressionBombError
         with turn if turn and num_pixels >= LARGE else nullcontext():
-            return _pixels(image, size)
+            yield image
 
 
-def decode_all(paths: list[Path], size: int) -> tuple[Bytes, dict[int, str]]:
-    """Decode files in threads.
+def decode(
+    path: Path,
+    size: int,
+    turn: AbstractContextManager[object] | None = None,
+    ranges: ValueRanges = PER_FILE,
+) -> Bytes:
+    """Return one image upright, on white, scaled and cropped, as ``[3, size, size]``.
+
+    Args:
+        path: The file.
+        size: Height and width of the result.
+        turn: Entered while a large image is decoded.
+        ranges: Which values become 0 and 255.
+
+    Raises:
+        Exception: Whatever Pillow raises on a file that is broken; see ``decode_all``.
+    """
+    with opened(path, turn) as image:
+        return _pixels(image, size, ranges)
+
+
+def decode_all(
+    paths: list[Path], size: int, ranges: ValueRanges = PER_FILE
+) -> tuple[Bytes, dict[int, str]]:
+    """Decode files in threads; ``ranges`` tells which values become 0 and 255.
 
     Returns:
         Images ``[n, 3, size, size]``, and the reason for each position that could not be read,
@@ -99,12 +125,12 @@ def decode_all(paths: list[Path], size: int) -> tuple[Bytes, dict[int, str]]:
 
     def fill(number: int) -> str | None:
         try:
-            images[number] = decode(paths[number], size, turn)
+            images[number] = decode(paths[number], size, turn, ranges)
         except Exception as error:  # noqa: BLE001 - a broken file may raise anything in a decoder
             return _reason(error)
         return None
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(_num_workers()) as workers:
+    with warnings.catch_warnings(), ThreadPoolExecutor(num_workers()) as workers:
         # Broken metadata, of which the pixels are what counts, and a limit of Pillow's above ours.
         warnings.simplefilter("ignore")
         reasons = list(workers.map(fill, range(len(paths))))
@@ -120,7 +146,8 @@ def to_png(pixels: Bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _num_workers() -> int:
+def num_workers() -> int:
+    """Return how many threads read files."""
     return min(MAX_WORKERS, os.cpu_count() or 1)
 
 
@@ -134,35 +161,13 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Return an image of any mode with 8 bits and without transparency."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _eight_bits(image)
-    if image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        return white.convert("RGB")
-    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
-
-
-def _pixels(image: Image.Image, size: int) -> Bytes:
+def _pixels(image: Image.Image, size: int, ranges: ValueRanges) -> Bytes:
     # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
     image.draft(None, (4 * size, 4 * size))
     image = upright(image)
-    square = fit_image(_flat(image), size)
+    square = fit_image(flat(image, ranges), size)
     colored = square if square.mode == "RGB" else square.convert("RGB")
     return np.asarray(colored).transpose(2, 0, 1)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit values from 0..65535, floats from the least range that holds them."""
-    values = np.asarray(image).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
-    scales = (1, 255, 65535) if image.mode == "F" else (65535,)
-    scale = next((top for top in scales if high <= top), None)
-    if scale is None or not low >= 0:
-        raise ValueError(f"values in {low:g}..{high:g}, which are neither 8 nor 16 bits")
-    return Image.fromarray(np.round(values * (255 / scale)).astype(np.uint8))
 
 
 @cache

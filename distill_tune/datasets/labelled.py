@@ -19,10 +19,11 @@ from distill_tune.datasets.image_files import decode_all, image_paths
 from distill_tune.datasets.npz import Npz
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import Pool
-from distill_tune.datasets.source import split_of
+from distill_tune.datasets.split_images import split_of
 from distill_tune.datasets.tree import read_tree
+from distill_tune.datasets.value_range import PER_FILE
 from distill_tune.errors import InputError, Text, closest
-from distill_tune.interfaces import Split
+from distill_tune.interfaces import Split, ValueRanges
 
 _SHOWN = 8
 _OF_FIELDS = re.compile(r"[;,]? *\(?\bdata\.(train|val|test)\b.*$")
@@ -35,11 +36,13 @@ class Form(NamedTuple):
         classes: Names, whose order gives the labels.
         channels: 1 for grey, 3 for colour.
         image_size: Height and width in pixels.
+        ranges: Which values become 0 and 255.
     """
 
     classes: tuple[str, ...]
     channels: int
     image_size: int
+    ranges: ValueRanges = PER_FILE
 
 
 class Labelled(NamedTuple):
@@ -108,7 +111,7 @@ def read_files(files: Sequence[Path], form: Form) -> tuple[Tensor, dict[int, str
         The images, and the reason for each position that could not be read, whose pixels mean
         nothing.
     """
-    images, reasons = decode_all(list(files), form.image_size)
+    images, reasons = decode_all(list(files), form.image_size, ranges=form.ranges)
     return torch.from_numpy(np.ascontiguousarray(with_channels(images, form.channels))), reasons
 
 
@@ -142,14 +145,14 @@ def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
         folders = {part: one.classes for part, one in found.items()}
         has_parts = "train" not in found or found["train"].named != path
         _refuse_vague(path, sorted(folders) if has_parts else [], part, where)
-        return read_classes(folders[part or "train"], path, form.image_size)
+        return read_classes(folders[part or "train"], path, form.image_size, ranges=form.ranges)
 
 
 def _npz(path: Path, form: Form, part: Part | None, where: str) -> Pool:
     source = Npz(kind="npz", root=str(path)).model_copy(update={"image_size": form.image_size})
     parts = sorted(source.parts())
     _refuse_vague(path, parts if len(parts) > 1 else [], part, where)
-    return source.read(part or "train")
+    return source.read(part or "train", form.ranges)
 
 
 def _refuse_vague(path: Path, parts: Sequence[Part], part: Part | None, where: str) -> None:

@@ -9,6 +9,7 @@ from distill_tune.datasets.arrays import fit
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import Bytes, Labels, Pool
 from distill_tune.datasets.source import ImageSource
+from distill_tune.interfaces import ValueRanges
 
 
 class Mnist5k(ImageSource):
@@ -22,7 +23,11 @@ class Mnist5k(ImageSource):
     def parts(self) -> frozenset[Part]:
         return frozenset({"train"})
 
-    def read(self, part: Part) -> Pool:  # noqa: ARG002 - one pool is all there is
+    def read(
+        self,
+        part: Part,  # noqa: ARG002 - one pool is all there is
+        ranges: ValueRanges | None = None,  # noqa: ARG002 - of 8 bits
+    ) -> Pool:
         images, labels = _digits()
         return Pool(fit(images, self.image_size), labels, tuple("0123456789"))
 

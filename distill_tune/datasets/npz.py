@@ -1,8 +1,6 @@
 """The kind ``npz``: one NumPy file with arrays of images and labels."""
 
-import tokenize
-import zipfile
-import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_tune.datasets.arrays import channels_first, fit, to_bytes
+from distill_tune.datasets.npz_headers import (
+    READ_ERRORS,
+    array_extremes,
+    header,
+    images_shape,
+    unreadable,
+)
+from distill_tune.datasets.npz_labels import classes_of, usable_labels, usable_names
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
-from distill_tune.datasets.pool import Labels, Pool
+from distill_tune.datasets.pool import Bytes, Labels, Pool, unknown_names
 from distill_tune.datasets.source import ImageSource
+from distill_tune.datasets.value_range import (
+    PER_FILE,
+    Extremes,
+    Kind,
+    ValueRange,
+    array_levels,
+    found_ranges,
+    given_ranges,
+    kind_of,
+)
 from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ValueRanges
 
 PART_KEYS: dict[Part, tuple[str, str]] = {
     "train": ("x_train", "y_train"),
@@ -22,17 +39,7 @@ PART_KEYS: dict[Part, tuple[str, str]] = {
     "test": ("x_test", "y_test"),
 }
 POOL_KEYS = (("x", "y"), ("images", "labels"))
-READ_ERRORS = (
-    OSError,
-    ValueError,
-    EOFError,
-    MemoryError,  # A few bytes may claim any number of images.
-    RuntimeError,  # zipfile's, for one with a password or packed in an unknown way.
-    SyntaxError,  # NumPy's headers are Python's literals.
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_IMAGE_KEYS = ("x", "y", "images", "labels")
 EXPECTED_KEYS = "x_train and y_train (also _val, _test), x and y, or images and labels"
 
 
@@ -41,8 +48,8 @@ class Npz(ImageSource):
 
     Keys: ``x_train``, ``y_train`` and where they are ``x_val``, ``y_val``, ``x_test``, ``y_test``;
     or ``x``, ``y``; or ``images``, ``labels``. Images ``[n, h, w]``, ``[n, h, w, c]`` or
-    ``[n, c, h, w]`` in 0..255 or 0..1; labels integers or text. ``classes`` may name the classes
-    0, 1, ... in their order.
+    ``[n, c, h, w]``, of one range of values; labels integers or text. ``classes`` may name the
+    classes 0, 1, ... in their order, or list the labels.
     """
 
     kind: Literal["npz"]
@@ -51,6 +58,8 @@ class Npz(ImageSource):
     """The file."""
     flip: bool = False
     """Whether a mirrored image keeps its meaning; off, since arrays do not say what they show."""
+    value_range: ValueRange = "auto"
+    """Values that become black and white, such as [0, 4095]; auto: found over all parts."""
 
     @property
     def name(self) -> str:
@@ -60,20 +69,89 @@ class Npz(ImageSource):
         with self._open() as arrays:
             return frozenset(_part_keys(arrays.files))
 
-    def read(self, part: Part) -> Pool:
+    def value_ranges(self) -> ValueRanges:
+        if self.value_range == "per_file":
+            return PER_FILE
+        if self.value_range != "auto":
+            return given_ranges(self.value_range)
+        kinds: dict[Kind, dict[str, Extremes]] = {}
+        for part, (key, _) in self._keys().items():
+            kind = kind_of(header(self._path, key).dtype)
+            # Test images of 8 bits stay unread, as their type tells the range.
+            if kind != "eight_bit" or part != "test":
+                found = array_extremes(self._path, key)
+                kinds.setdefault(kind, {}).update({key: found} if found else {})
+        return found_ranges(kinds)
+
+    def check_parts(self) -> tuple[str, ...]:
+        keys = self._keys()
+        shapes = {part: self._shape(*pair) for part, pair in keys.items()}
         with self._open() as arrays:
-            key, label_key = _part_keys(arrays.files)[part]
-            images, labels = _array(arrays, key), _array(arrays, label_key)
-            names = _array(arrays, "classes") if "classes" in arrays.files else None
-        if images.ndim == 0 or labels.shape not in ((len(images),), (len(images), 1)):
+            classes = {part: self._labels(arrays, part)[1] for part in keys}
+            unused = set(arrays.files) - {key for pair in keys.values() for key in pair}
+        for part, shape in shapes.items():
+            self._refuse_size(part, shape, shapes["train"])
+            _refuse_unknown(part, classes[part], classes["train"], keys[part])
+        named = sorted(key for key in unused if key.lower().startswith(_IMAGE_KEYS))
+        return (f"not read: {', '.join(named)} (expected {EXPECTED_KEYS})",) if named else ()
+
+    def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
+        key, label_key = self._keys()[part]
+        self._shape(key, label_key)
+        ranges = ranges or self.value_ranges()
+        with self._open() as arrays:
+            images = channels_first(_array(arrays, key), key)
+            numbers, classes = self._labels(arrays, part)
+        pixels = _pixels(images, key, ranges)
+        return Pool(fit(pixels, self.image_size), numbers, classes, value_ranges=ranges)
+
+    @property
+    def _path(self) -> Path:
+        return absolute(self.root)
+
+    def _keys(self) -> dict[Part, tuple[str, str]]:
+        with self._open() as arrays:
+            return _part_keys(arrays.files)
+
+    def _shape(self, key: str, label_key: str) -> tuple[int, ...]:
+        """Return the shape ``[n, c, h, w]`` of a part's images, which have a label each."""
+        shape, of_labels = header(self._path, key).shape, header(self._path, label_key).shape
+        if not shape or of_labels not in (shape[:1], (*shape[:1], 1)):
             raise InputError(
                 "data.root",
-                got=Text(f"{key} of shape {images.shape} and {label_key} of {labels.shape}"),
+                got=Text(f"{key} of shape {shape} and {label_key} of {of_labels}"),
                 expected="one label for each image",
             )
-        pixels = to_bytes(channels_first(images, key), key)
-        numbers, classes = _classes(labels.reshape(-1), names, label_key)
-        return Pool(fit(pixels, self.image_size), numbers, classes)
+        return images_shape(self._path, key)
+
+    def _labels(self, arrays: "np.lib.npyio.NpzFile", part: Part) -> tuple[Labels, tuple[str, ...]]:
+        """Return the labels of a part as positions in the names of the classes."""
+        keys = _part_keys(arrays.files)
+        names = None
+        if "classes" in arrays.files:
+            header(self._path, "classes")
+            names = usable_names(_array(arrays, "classes"))
+        every = [self._own_labels(arrays, keys[part][1])]
+        for _, key in keys.values() if names is not None else ():
+            # What is wrong with other parts is for those to say who read them.
+            with suppress(InputError):
+                every.append(self._own_labels(arrays, key))
+        return classes_of(every[0], names, keys[part][1], every)
+
+    def _own_labels(self, arrays: "np.lib.npyio.NpzFile", key: str) -> NDArray[Any]:
+        header(self._path, key)
+        return usable_labels(_array(arrays, key), key)
+
+    def _refuse_size(self, part: Part, shape: tuple[int, ...], of_train: tuple[int, ...]) -> None:
+        if shape[0] == 0:
+            raise InputError("data.root", got=Text(f"no image in {part}"), expected="images")
+        size, train_size = min(shape[2:]), min(of_train[2:])
+        if self.image_size is None and size != train_size:
+            raise InputError(
+                "data.image_size",
+                got=Text(f"{part} images of {size} pixels, train images of {train_size}"),
+                expected="a number of pixels, because the parts differ in size",
+            )
 
     def _open(self) -> "np.lib.npyio.NpzFile":
         path = absolute(self.root)
@@ -82,14 +160,10 @@ class Npz(ImageSource):
                 raise not_found(self.root, path.parent.glob("*.npz"), expected="an .npz file")
             arrays = np.load(path, allow_pickle=False)
         except READ_ERRORS as error:
-            raise _unreadable(f"{path} ({error})") from None
+            raise unreadable(f"{path} ({error})") from None
         if not isinstance(arrays, np.lib.npyio.NpzFile):
-            raise _unreadable(f"{path}, which holds a single array")
+            raise unreadable(f"{path}, which holds a single array")
         return arrays
-
-
-def _unreadable(got: str) -> InputError:
-    return InputError("data.root", got=Text(got), expected="an .npz file as numpy.savez writes it")
 
 
 def _part_keys(found: list[str]) -> dict[Part, tuple[str, str]]:
@@ -110,49 +184,30 @@ def _array(arrays: "np.lib.npyio.NpzFile", key: str) -> NDArray[Any]:
     try:
         return np.asarray(arrays[key])
     except READ_ERRORS as error:
-        raise _unreadable(f"{key}, which cannot be read ({error})") from None
+        raise unreadable(f"{key}, which cannot be read ({error})") from None
 
 
-def _classes(
-    labels: NDArray[Any], names: NDArray[Any] | None, key: str
-) -> tuple[Labels, tuple[str, ...]]:
-    """Return labels as positions in the names of the classes, and these names."""
-    if labels.dtype.kind not in "buiSU":
-        raise InputError(
-            "data.root",
-            got=Text(f"{key} of type {labels.dtype}"),
-            expected="integers or text",
+def _pixels(images: NDArray[Any], key: str, ranges: ValueRanges) -> Bytes:
+    """Return images as uint8: the range of their type as 0..255."""
+    if len(images) == 0:
+        return images.astype(np.uint8)
+    pair = getattr(ranges, kind_of(images.dtype))
+    if pair is None:
+        return to_bytes(images, key)
+    return array_levels(images, pair, key, is_given=ranges.is_given)
+
+
+def _refuse_unknown(
+    part: Part, names: tuple[str, ...], known: tuple[str, ...], keys: tuple[str, str]
+) -> None:
+    """Refuse classes that train does not have; say what helps where a part has no labels."""
+    try:
+        unknown_names(names, known=known, part=part, where="data.root")
+    except InputError as error:
+        if set(names) & set(known):
+            raise
+        expected = (
+            f"{error.expected}; without {' and '.join(keys)} in the file, {part} images are drawn "
+            "from train"
         )
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "backslashreplace")
-    if labels.dtype.kind == "b":
-        labels = labels.astype(np.int64)
-    if names is None:
-        found, numbers = np.unique(labels, return_inverse=True)
-        return numbers.astype(np.int64), tuple(str(name) for name in found)
-    if names.ndim != 1 or names.dtype.kind not in "iuSU" or len(set(names.tolist())) != len(names):
-        raise InputError(
-            "data.root",
-            got=Text(f"classes of type {names.dtype} and shape {names.shape}"),
-            expected="a list of different names in classes",
-        )
-    if names.dtype.kind == "S":
-        names = np.char.decode(names, "utf-8", "backslashreplace")
-    return _positions(labels, tuple(str(name) for name in names), key), tuple(map(str, names))
-
-
-def _positions(labels: NDArray[Any], classes: tuple[str, ...], key: str) -> Labels:
-    """Return labels, which are numbers or names of ``classes``, as positions in it."""
-    numbers = labels
-    if labels.dtype.kind == "U":
-        position = {name: number for number, name in enumerate(classes)}
-        numbers = np.array([position.get(str(label), -1) for label in labels], dtype=np.int64)
-    wrong = (numbers < 0) | (numbers >= len(classes))
-    if wrong.any():
-        unknown = ", ".join(str(label) for label in np.unique(labels[wrong])[:5])
-        raise InputError(
-            "data.root",
-            got=Text(f"labels in {key} that classes does not have: {unknown}"),
-            expected=f"names in classes or numbers in 0..{len(classes) - 1}",
-        )
-    return numbers.astype(np.int64)
+        raise InputError(error.where, got=error.got, expected=expected) from None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ValueRanges
 
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -28,6 +29,7 @@ class Pool:
         names: ``[n]``, the images' files; empty where they are not files of their own.
         warnings: What its user should hear of this part, in words.
         passed: Names of files and folders of systems and tools that were passed over.
+        value_ranges: Which values became 0 and 255.
     """
 
     images: Bytes
@@ -37,6 +39,7 @@ class Pool:
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
+    value_ranges: ValueRanges = ValueRanges(eight_bit=(0.0, 255.0))
 
     def counts(self) -> list[int]:
         """Return the number of images of each class."""

@@ -1,24 +1,25 @@
 """What every kind of data set shares: its fields, its splits, its colour, its digest."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 
-from distill_tune.datasets.arrays import is_grey, with_channels
+from distill_tune.datasets.arrays import is_grey
 from distill_tune.datasets.duplicates import digests, shared_images
 from distill_tune.datasets.near_duplicates import near_copies
 from distill_tune.datasets.origin import origin
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.pool import MAX_SIZE, Pool, Pools
+from distill_tune.datasets.split_images import digest, split_of
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
+from distill_tune.datasets.value_range import EIGHT_BIT
+from distill_tune.datasets.weak_images import weaknesses
 from distill_tune.errors import InputError, SealedTestError, Text
-from distill_tune.interfaces import Config, ImageData, Split
+from distill_tune.interfaces import Config, ImageData, Split, ValueRanges
 
 _is_open: ContextVar[bool] = ContextVar("test split is open", default=False)
 
@@ -81,13 +82,34 @@ class ImageSource(Config):
         """Return where each of ``parts`` comes from, for people; empty: from all there is."""
         return {part: f"its {part} part" if len(self.parts()) > 1 else "" for part in self.parts()}
 
-    def read(self, part: Part) -> Pool:
+    def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         """Return all images of one part and open nothing of the others.
+
+        ``ranges`` are the values that become 0 and 255; None: those of ``value_ranges``.
 
         Raises:
             InputError: The part is not there or not usable.
         """
         raise NotImplementedError
+
+    def value_ranges(self) -> ValueRanges:
+        """Return which values become 0 and 255 in the images of every part.
+
+        Raises:
+            InputError: They could be several.
+        """
+        return EIGHT_BIT
+
+    def check_parts(self) -> tuple[str, ...]:
+        """Check what can be known of every part, test included, without reading its images.
+
+        Returns:
+            What the user should hear, in words.
+
+        Raises:
+            InputError: A part could not be used when its turn comes.
+        """
+        return ()
 
     def redrawn(self, seed: int) -> Self:
         """Return the source with training and validation images drawn anew, the test split kept.
@@ -97,13 +119,15 @@ class ImageSource(Config):
         """
         return self.model_copy(update={"subset_seed": self._subset_seed + seed})
 
-    def read_pools(self) -> Pools:
+    def read_pools(self, ranges: ValueRanges | None = None) -> Pools:
         """Return what :meth:`load` draws from; a test part of its own stays unread.
+
+        ``ranges`` are as in :meth:`read`.
 
         Raises:
             InputError: As ``load``.
         """
-        train = self._train_pool()
+        train = self._train_pool(ranges)
         return Pools(train, self._own_part("val", train) if "val" in self.parts() else None)
 
     def load(self, pools: Pools | None = None) -> ImageData:
@@ -113,12 +137,13 @@ class ImageSource(Config):
         splits share is told in ``warnings``, by the images' digests.
 
         Args:
-            pools: As :meth:`read_pools` returned them, for who draws again; None: they are read.
+            pools: As :meth:`read_pools` returned them, for who draws again; None: checked and read.
 
         Raises:
             InputError: The source is missing, damaged, or too small for what is asked.
         """
         is_redrawn = pools is not None
+        told = () if is_redrawn else self.check_parts()
         pools = pools or self.read_pools()
         drawn = self._drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
@@ -137,7 +162,9 @@ class ImageSource(Config):
             flip=self.flip,
             skipped=tuple(dict.fromkeys(drawn.pool.skipped + val.skipped)),
             digest=digest(drawn.pool.classes, *splits),
-            warnings=tuple(dict.fromkeys(train.warnings + val.warnings))
+            value_ranges=pools.train.value_ranges,
+            warnings=tuple(dict.fromkeys((*told, *train.warnings, *val.warnings)))
+            + weaknesses(train)
             + shared_images(
                 {
                     "train": digests(train),
@@ -162,8 +189,10 @@ class ImageSource(Config):
                 expected="more than 0, because this source has no test part of its own",
             )
 
-    def load_test(self) -> Split:
+    def load_test(self, ranges: ValueRanges | None = None) -> Split:
         """Return the test images, which nothing else reads: for the end, after the search.
+
+        ``ranges`` are as in :meth:`read`.
 
         Raises:
             SealedTestError: Not inside :func:`unsealed`.
@@ -175,7 +204,7 @@ class ImageSource(Config):
                 "down that it did"
             )
         self.require_test()
-        drawn = self._drawn(self._train_pool())
+        drawn = self._drawn(self._train_pool(ranges))
         test = drawn.pool.take(drawn.draw.test)
         if "test" in self.parts():
             test = self._own_part("test", drawn.pool)
@@ -189,8 +218,8 @@ class ImageSource(Config):
     def _subset_seed(self) -> int:
         return self.seed if self.subset_seed is None else self.subset_seed
 
-    def _train_pool(self) -> Pool:
-        pool = self.read("train")
+    def _train_pool(self, ranges: ValueRanges | None = None) -> Pool:
+        pool = self.read("train", ranges)
         pool.require_trainable(self._where)
         return pool
 
@@ -213,7 +242,7 @@ class ImageSource(Config):
         return 1 if is_grey(pool.images, seen) else 3
 
     def _own_part(self, part: Part, train: Pool) -> Pool:
-        pool = self.read(part)
+        pool = self.read(part, train.value_ranges)
         pool.require_images(part, self._where)
         size, train_size = pool.images.shape[-1], train.images.shape[-1]
         if size != train_size:
@@ -231,20 +260,3 @@ class _Drawn(NamedTuple):
     pool: Pool
     draw: Draw
     channels: int
-
-
-def digest(classes: tuple[str, ...], *splits: Split) -> str:
-    """Return 16 hex digits that change with any name, shape, pixel or label."""
-    state = hashlib.blake2b(digest_size=8)
-    state.update(repr(classes).encode("utf-8", "backslashreplace"))
-    for split in splits:
-        state.update(repr(tuple(split.images.shape)).encode())
-        state.update(split.images.numpy().data)
-        state.update(split.labels.numpy().astype("<i8").data)
-    return state.hexdigest()
-
-
-def split_of(pool: Pool, channels: int) -> Split:
-    """Return the images of a pool, grey or RGB, and their labels."""
-    images = np.ascontiguousarray(with_channels(pool.images, channels))
-    return Split(torch.from_numpy(images), torch.from_numpy(pool.labels.astype(np.int64)))

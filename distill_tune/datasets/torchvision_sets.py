@@ -20,6 +20,7 @@ from distill_tune.datasets.torchvision_files import (
     layout,
 )
 from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ValueRanges
 
 Kind = Literal["cifar10", "cifar100", "fashion_mnist", "mnist", "stl10", "svhn"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -45,7 +46,11 @@ class TorchvisionSet(ImageSource):
     def parts(self) -> frozenset[Part]:
         return frozenset({"train", "test"})
 
-    def read(self, part: Part) -> Pool:
+    def read(
+        self,
+        part: Part,
+        ranges: ValueRanges | None = None,  # noqa: ARG002 - of 8 bits
+    ) -> Pool:
         half: Literal["train", "test"] = "train" if part == "train" else "test"
         place = layout(self.kind, half)
         try:
@@ -57,6 +62,25 @@ class TorchvisionSet(ImageSource):
             return self._pool(place, part)
         except (*FETCH_ERRORS, *READ_ERRORS) as error:
             raise self._missing(place, part, error) from None
+
+    def check_parts(self) -> tuple[str, ...]:
+        place, train = layout(self.kind, "test"), layout(self.kind, "train")
+        absent = self._absent(place)
+        # Whoever fetches the training images gets the test images with them.
+        if not absent or len(self._absent(train)) == len(train.files) or self._is_packed(place):
+            return ()
+        then = "confirm has to download them" if self.download else "confirm needs them"
+        return (f"test images are missing in {self._root}: {', '.join(absent)}; {then}",)
+
+    def _absent(self, place: Layout) -> list[str]:
+        paths = {name: self._root / name for name in place.files}
+        return [
+            name for name, path in paths.items() if not path.is_file() or path.stat().st_size == 0
+        ]
+
+    def _is_packed(self, place: Layout) -> bool:
+        archives = [self._root / name for name, _ in place.archives]
+        return bool(archives) and all(path.is_file() for path in archives)
 
     @property
     def _root(self) -> Path:

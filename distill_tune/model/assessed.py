@@ -81,7 +81,8 @@ def assessed_images(
 
 def form_of(model: Model) -> Form:
     """Return what images have to be for a model."""
-    return Form(model.classes, model.transforms.channels, model.transforms.image_size)
+    takes = model.transforms
+    return Form(model.classes, takes.channels, takes.image_size, takes.value_range)
 
 
 def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
@@ -106,12 +107,13 @@ def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
 def _of_its_own(model: Model, own: Dataset, part: Part, *, is_moved: bool = False) -> Assessed:
     command = f"distill-tune evaluate {shlex.quote(str(model.folder))}"
     try:
+        ranges = model.transforms.value_range
         with told_how_to_go_on(getattr(own, "root", None), command, [str(model.folder)]):
-            images = own.load()
+            images = own.load(own.read_pools(ranges))
         if is_moved and model.digest not in {"", images.digest}:
             raise _not_its_own(model, images)
         with unsealed():
-            split = own.load_test() if part == "test" else getattr(images, part)
+            split = own.load_test(ranges) if part == "test" else getattr(images, part)
     except InputError as error:
         where = f"{model.folder / CONFIG}: {error.where}"
         expected = f"{error.expected}; --data names other images"
@@ -140,7 +142,7 @@ def _not_its_own(model: Model, images: ImageData) -> InputError:
 
 def _require_form(model: Model, images: ImageData) -> None:
     form, got = form_of(model), (images.channels, images.image_size)
-    if got != form[1:]:
+    if got != (form.channels, form.image_size):
         raise InputError(
             str(model.folder / CONFIG),
             got=Text(f"images of {got[0]}x{got[1]}x{got[1]}"),

@@ -17,7 +17,7 @@ from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
-from distill_tune.interfaces import Config, ImageData, Metrics, plain
+from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
 
 WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"
 GENERATOR = "generator.safetensors"
@@ -35,6 +35,8 @@ class Transforms(Config):
     """1 for grey, 3 for colour."""
     image_size: int = Field(ge=1, le=1024)
     """Height and width in pixels."""
+    value_range: ValueRanges = ValueRanges()
+    """Which values of new images become 0 and 255; of an older model each file tells its own."""
 
 
 class _Data(Config):
@@ -106,7 +108,8 @@ def model_files(
             "channels": images.channels,
             "image_size": images.image_size,
             "resize": "shorter side to image_size, antialiased, then the centre cut out",
-            "range": "pixels / 127.5 - 1; the network itself resizes and normalises further",
+            "value_range": plain(images.value_ranges),
+            "range": "from 0..255: / 127.5 - 1; the network itself resizes and normalises further",
         },
         "metrics": metrics or {"val/accuracy": state.best.accuracy},
         "data": {
@@ -203,7 +206,9 @@ def load_generator(model: Model, device: torch.device = CPU) -> tuple[nn.Module,
             expected="a model that was trained with a GAN",
         )
     generator = config.gan.build_generator(
-        num_classes=len(model.classes), **model.transforms.model_dump()
+        num_classes=len(model.classes),
+        channels=model.transforms.channels,
+        image_size=model.transforms.image_size,
     )
     _load_weights(generator, model.folder / GENERATOR, "generator", CONFIG)
     return generator.eval().requires_grad_(requires_grad=False).to(device), config.gan.latent_dim

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from distill_tune.datasets.value_range import range_line
 from distill_tune.distill.rehearsal import Parts
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp, Work
@@ -96,6 +97,10 @@ def dry_run(
     """
     where = setting.address or "this machine"
     say(f"{study.study}: a dry run, nothing is written; starting Ray on {where}")
+    if told := range_line(images.value_ranges):
+        say(told)
+    for text in images.warnings:
+        say(f"warning: {text}")
     with cluster(setting.address):
         from distill_tune.search.forecast import estimate
         from distill_tune.search.rehearsals import mean_of, num_at_once, rehearse

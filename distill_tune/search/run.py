@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.config import to_yaml
+from distill_tune.datasets.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
@@ -72,6 +73,8 @@ class Session:
                 if self._num_open(self.directory.state()) <= 0:
                     return self._session(self._open(), None)
             self.progress.say(introduction(self.study.study, self.images, self.address))
+            if told := range_line(self.images.value_ranges):
+                self.progress.say(told)
             stack.enter_context(cluster(self.address))
             trial_slots = slots(self.study.resources)
             self._check_nodes(trial_slots)

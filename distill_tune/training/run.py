@@ -10,6 +10,7 @@ import torch
 from distill_tune.checkpoint_writer import CheckpointWriter
 from distill_tune.config import Document, locate_error, parse
 from distill_tune.datasets.moved import told_how_to_go_on
+from distill_tune.datasets.value_range import range_line
 from distill_tune.distill.evaluation import evaluate
 from distill_tune.distill.policies import is_unfit
 from distill_tune.distill.probe import probe
@@ -138,6 +139,8 @@ def _load_images(config: TrialConfig, document: Document) -> ImageData:
 def _remarks(images: ImageData, recipe: Recipe) -> Iterator[str]:
     if images.skipped:
         yield f"{len(images.skipped)} unreadable files left out, such as {images.skipped[0]}"
+    if told := range_line(images.value_ranges):
+        yield told
     yield from (f"warning: {text}" for text in images.warnings)
     if recipe.digest not in {"", images.digest}:
         yield (

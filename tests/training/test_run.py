@@ -43,6 +43,7 @@ def test_the_model_knows_its_classes_and_how_it_was_made(trained: Trained) -> No
     assert model["classes"] == [str(digit) for digit in range(10)]
     assert model["backbone"]["name"] == "squeezenet1_1"
     assert (model["transforms"]["channels"], model["transforms"]["image_size"]) == (1, 8)
+    assert model["transforms"]["value_range"]["eight_bit"] == [0, 255]
     assert model["metrics"] == trained.result["metrics"]
     assert (model["data"]["num_train"], model["data"]["num_val"]) == (60, 100)
     assert (model["made"]["epochs"], model["made"]["device"]) == (2, "cpu")

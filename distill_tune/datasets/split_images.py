@@ -1,0 +1,27 @@
+"""The images of a split as tensors, and the digest that tells whether they are the same ones."""
+
+import hashlib
+
+import numpy as np
+import torch
+
+from distill_tune.datasets.arrays import with_channels
+from distill_tune.datasets.pool import Pool
+from distill_tune.interfaces import Split
+
+
+def digest(classes: tuple[str, ...], *splits: Split) -> str:
+    """Return 16 hex digits that change with any name, shape, pixel or label."""
+    state = hashlib.blake2b(digest_size=8)
+    state.update(repr(classes).encode("utf-8", "backslashreplace"))
+    for split in splits:
+        state.update(repr(tuple(split.images.shape)).encode())
+        state.update(split.images.numpy().data)
+        state.update(split.labels.numpy().astype("<i8").data)
+    return state.hexdigest()
+
+
+def split_of(pool: Pool, channels: int) -> Split:
+    """Return the images of a pool, grey or RGB, and their labels."""
+    images = np.ascontiguousarray(with_channels(pool.images, channels))
+    return Split(torch.from_numpy(images), torch.from_numpy(pool.labels.astype(np.int64)))

@@ -1,0 +1,245 @@
+"""The range of values of a data set: which values are black and white, for all of its images."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator
+
+from distill_tune.datasets.pool import Bytes
+from distill_tune.errors import InputError, Text
+from distill_tune.interfaces import ValueRanges
+
+Range = tuple[float, float]
+Kind = Literal["eight_bit", "integers", "floats"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+UNIT: Range = (0.0, 1.0)
+BYTES: Range = (0.0, 255.0)
+WHITES = (1, 255, 1023, 4095, 16383, 65535)
+"""The whites that are recognised: of fractions, and of 8, 10, 12, 14 and 16 bits."""
+ABOUT = 1.1
+"""How far, relative to white, fractions may lie beyond it: a resize leaves such values."""
+LEAST_FRACTIONS = 16
+"""Fractions above 1 that stay below this are refused: as 0..255 they would be nearly black."""
+MAX_BEYOND = 0.1
+"""Share of an image's values that may lie beyond a range that was found."""
+CHUNK = 1024
+
+PER_FILE = ValueRanges()
+"""Every file by its own values, as before there was one range for a data set."""
+EIGHT_BIT = ValueRanges(eight_bit=BYTES)
+"""What has 8 bits for each channel and nothing else."""
+
+
+def _check_range(value: "Literal['auto', 'per_file'] | Range") -> "Literal['auto'] | object":
+    if not isinstance(value, str) and not value[0] < value[1]:
+        raise ValueError("expected [low, high] with low below high")
+    return value
+
+
+ValueRange = Annotated[Literal["auto", "per_file"] | Range, AfterValidator(_check_range)]
+"""What ``data.value_range`` may be."""
+
+
+class Extremes(NamedTuple):
+    """What is known of the values of some images.
+
+    Attributes:
+        low: The least.
+        high: The greatest.
+        has_fractions: Whether some lie between integers.
+    """
+
+    low: float
+    high: float
+    has_fractions: bool = False
+
+    def merged(self, other: "Extremes") -> "Extremes":
+        """Return the extremes of both."""
+        has_fractions = self.has_fractions or other.has_fractions
+        return Extremes(min(self.low, other.low), max(self.high, other.high), has_fractions)
+
+    @property
+    def words(self) -> str:
+        """The range, as messages show it."""
+        return f"values in {self.low:g}..{self.high:g}"
+
+
+def kind_of(dtype: "np.dtype[Any]") -> Kind:
+    """Return the type of values of an array of numbers."""
+    if dtype == np.uint8 or dtype.kind == "b":
+        return "eight_bit"
+    return "floats" if dtype.kind == "f" else "integers"
+
+
+def extremes_of(values: NDArray[Any]) -> Extremes:
+    """Return the extremes of an array that is not empty; NaN where it has one."""
+    is_float = values.dtype.kind == "f"
+    with np.errstate(invalid="ignore"):
+        has_fractions = is_float and bool((values != np.trunc(values)).any())
+    return Extremes(float(values.min()), float(values.max()), has_fractions)
+
+
+def given_ranges(pair: Range) -> ValueRanges:
+    """Return the ranges that a user names with one pair.
+
+    Files of 8 bits have other values only where the pair could be theirs.
+    """
+    low, high = pair
+    eight_bit = pair if low >= 0 and high <= BYTES[1] else BYTES
+    return ValueRanges(eight_bit=eight_bit, integers=pair, floats=pair, is_given=True)
+
+
+def found_ranges(kinds: Mapping[Kind, Mapping[str, Extremes]]) -> ValueRanges:
+    """Return one range for each type of values, from the extremes of all parts together.
+
+    Args:
+        kinds: For each type, what people call a part and its extremes.
+
+    Raises:
+        InputError: They could be of several ranges, or of none.
+    """
+    pairs = {kind: _found(parts) for kind, parts in kinds.items() if parts}
+    return ValueRanges(
+        eight_bit=pairs.get("eight_bit"),
+        integers=pairs.get("integers"),
+        floats=pairs.get("floats"),
+    )
+
+
+def _found(parts: Mapping[str, Extremes]) -> Range:
+    whole = _merged(parts.values())
+    name = " and ".join(parts)
+    if not _is_usable(whole):
+        raise _refusal(
+            f"{name} with {whole.words}",
+            "values from 0 on, up to 1 or up to 255, 1023, 4095, 16383 or 65535; [LOW, HIGH], the "
+            "values of black and white, takes others",
+        )
+    if whole.has_fractions and ABOUT < whole.high < LEAST_FRACTIONS:
+        raise _refusal(
+            f"{name} with {whole.words} and fractions",
+            "values up to about 1, or up to 255; these could be either: [0, 1] clips what is above "
+            f"1, [0, {math.ceil(whole.high)}] scales them all",
+        )
+    small = [part for part, one in parts.items() if 0 < one.high <= ABOUT]
+    if small and whole.high > ABOUT:
+        large = next(part for part, one in parts.items() if one.high == whole.high)
+        raise _refusal(
+            f"{small[0]} with {parts[small[0]].words}, but {large} with {parts[large].words}",
+            f"one scale in all parts; [0, {_white(whole):g}] says that they have it",
+        )
+    return 0.0, float(_white(whole))
+
+
+def _merged(several: Iterable[Extremes]) -> Extremes:
+    first, *others = several
+    for other in others:
+        first = first.merged(other)
+    return first
+
+
+def _is_usable(one: Extremes) -> bool:
+    """Tell whether values lie where a range is recognised, but for what a resize leaves."""
+    slack = (ABOUT - 1) * min(1.0, one.high) if one.has_fractions else 0.0
+    return one.low >= -slack and one.high <= WHITES[-1]
+
+
+def _white(one: Extremes) -> int:
+    tolerance = ABOUT if one.has_fractions else 1.0
+    return next(white for white in WHITES if one.high <= white * tolerance)
+
+
+def _refusal(got: str, expected: str) -> InputError:
+    return InputError("data.value_range", got=Text(got), expected=expected)
+
+
+def usable(values: NDArray[Any]) -> Extremes | None:
+    """Return the extremes of one file's values; None where no range is recognised for them."""
+    one = extremes_of(values)
+    return one if _is_usable(one) else None
+
+
+def misfit(values: NDArray[Any], pair: Range) -> str:
+    """Say why values cannot be of a range that was found for others; empty where they can."""
+    one = extremes_of(values)
+    if not _is_usable(one._replace(high=min(one.high, WHITES[-1]))):
+        return f"{one.words}, where others begin at 0 (data.value_range says what is black)"
+    beyond = float((values > pair[0] + ABOUT * (pair[1] - pair[0])).mean())
+    if beyond > MAX_BEYOND:
+        return f"{one.words}, {beyond:.0%} of them beyond the range {range_words(pair)}"
+    return ""
+
+
+def levels(values: NDArray[Any], pair: Range, precision: type = np.float64) -> Bytes:
+    """Return values as uint8: the range as 0..255, clipped.
+
+    Args:
+        values: ``[n, ...]`` of any type of numbers.
+        pair: What becomes 0 and 255.
+        precision: Type that is computed in.
+    """
+    if values.dtype == np.uint8 and pair == BYTES:
+        return values
+    low, high = pair
+    scaled = np.empty(values.shape, dtype=np.uint8)
+    for start in range(0, len(values), CHUNK):
+        some = (values[start : start + CHUNK].astype(precision) - low) * (255 / (high - low))
+        scaled[start : start + CHUNK] = np.round(some).clip(0, 255).astype(np.uint8)
+    return scaled
+
+
+def array_levels(images: NDArray[Any], pair: Range, name: str, *, is_given: bool) -> Bytes:
+    """Return an array of images as uint8: a range as 0..255.
+
+    Args:
+        images: ``[n, ...]``, n > 0.
+        pair: What becomes 0 and 255.
+        name: Of the array, for messages.
+        is_given: Whether a user named the range: then anything beyond is clipped.
+
+    Raises:
+        InputError: The values are not finite, or not of a range that was found for others.
+    """
+    one = extremes_of(images)
+    reason = ""
+    if not (math.isfinite(one.low) and math.isfinite(one.high)):
+        reason = one.words
+    elif not is_given:
+        reason = misfit(images, pair)
+        if 0 < one.high <= ABOUT < pair[1]:
+            reason = f"{one.words}, the range of the data is {range_words(pair)}"
+    if reason:
+        raise _refusal(f"{name} with {reason}", "finite values of one range in all parts")
+    # As precise as it was when there were only these two: the same images, bit for bit.
+    is_usual = pair in (UNIT, BYTES)
+    return levels(images, pair, np.float32 if is_usual else np.float64)
+
+
+def range_words(pair: Range) -> str:
+    """Return a range as messages show it."""
+    return f"{pair[0]:g}..{pair[1]:g}"
+
+
+_WORDS: dict[Kind, str] = {
+    "eight_bit": "8 bits",
+    "integers": "integers of more than 8 bits",
+    "floats": "floating-point numbers",
+}
+
+
+def range_line(ranges: ValueRanges) -> str:
+    """Return the line that tells a user the range; empty where all is 8 bits in 0..255."""
+    if ranges in (PER_FILE, EIGHT_BIT):
+        return ""
+    how = "given" if ranges.is_given else "found"
+    if ranges.is_given and ranges.integers is not None:
+        # One pair, whatever the type.
+        return f"values: {range_words(ranges.integers)} become 0..255 (data.value_range, given)"
+    pairs = {kind: pair for kind in _WORDS if (pair := getattr(ranges, kind)) is not None}
+    told = ", ".join(f"{range_words(pair)} ({_WORDS[kind]})" for kind, pair in pairs.items())
+    return (
+        f"values: {told} become 0..255 in every image (data.value_range, {how} for the whole set)"
+    )

@@ -1,0 +1,226 @@
+"""One scale for a whole set, whatever the depth of its files: found, told, kept, or refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from distill_tune.datasets import unsealed
+from distill_tune.datasets.value_range import range_line
+from distill_tune.errors import InputError
+from distill_tune.interfaces import ImageData
+
+from .images import Array, noise, source, write_files
+
+CLASSES = ("ant", "bee")
+LABELS = np.arange(40) % 2
+
+
+def folder(root: Path, images: Callable[[int], Array], suffix: str = "png") -> ImageData:
+    """Return a folder of two classes, whose images ``images(label)`` makes."""
+    for label, name in enumerate(CLASSES):
+        write_files(root / name, images(label), suffix)
+    return source(kind="folder", root=str(root), image_size=8).load()
+
+
+def npz(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def mean(data: ImageData, label: int | None = None) -> float:
+    """Return the mean level of training and validation images, of one class or of all."""
+    images = torch.cat([data.train.images, data.val.images]).float()
+    labels = torch.cat([data.train.labels, data.val.labels])
+    return float(images.mean() if label is None else images[labels == label].mean())
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("form", ["png", "tif", "float tif", "npz", "float npz"])
+def test_any_depth_fills_the_levels(bits: int, form: str, tmp_path: Path) -> None:
+    white = 2**bits - 1
+    dtype = np.float32 if "float" in form else np.uint16
+    if "npz" in form:
+        path = npz(tmp_path / "a.npz", x=noise(40, white).round().astype(dtype), y=LABELS)
+        data = source(kind="npz", root=str(path)).load()
+    else:
+        suffix = form.removeprefix("float ")
+        data = folder(tmp_path, lambda n: noise(20, white, n).round().astype(dtype), suffix)
+    assert mean(data) == pytest.approx(127.5, abs=5)
+    assert data.warnings == ()
+    assert range_line(data.value_ranges).startswith(f"values: 0..{white} (")
+
+
+def test_a_weak_signal_is_named_with_the_range_that_shows_it(tmp_path: Path) -> None:
+    def spots(label: int) -> Array:
+        rng = np.random.default_rng(label)
+        images = 100 + rng.normal(0, 1, (14, 16, 16))
+        for image in images:
+            for _ in range(label + 1):
+                top, left = rng.integers(0, 14, 2)
+                image[top : top + 2, left : left + 2] += rng.integers(15, 23)
+        return images.round().astype(np.uint16)
+
+    data = folder(tmp_path, spots)
+    assert len(data.warnings) == 1, data.warnings
+    assert data.warnings[0].startswith("the training images use ")
+    low, high = map(float, re.findall(r"value_range: \[(.*), (.*)\]", data.warnings[0])[0])
+    assert 94 <= low < 101
+    assert 108 < high <= 126
+    root = {"kind": "folder", "root": str(tmp_path), "image_size": 8}
+    shown = source(**root, value_range=(low, high)).load()
+    assert shown.warnings == ()
+    assert int(shown.train.images.max()) > 200
+    assert "given" in range_line(shown.value_ranges)
+
+
+def test_a_dim_class_stays_dim_among_bright_ones(tmp_path: Path) -> None:
+    data = folder(tmp_path, lambda n: noise(20, (0.95, 180)[n], n).astype(np.float32), "tif")
+    assert mean(data, 0) < 2
+    assert mean(data, 1) == pytest.approx(90, abs=5)
+    assert ["'ant'" in text for text in data.warnings] == [True]
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0])
+@pytest.mark.parametrize("beyond", [0.0, 2e-7, 0.01, 0.08])
+def test_fractions_a_little_beyond_white_are_clipped(
+    white: float, beyond: float, tmp_path: Path
+) -> None:
+    images = noise(40, white).astype(np.float32)
+    images[3, 3, 3] = white * (1 + beyond)
+    images[4, 4, 4] = -0.05
+    data = source(kind="npz", root=str(npz(tmp_path / "a.npz", x=images, y=LABELS))).load()
+    assert mean(data) == pytest.approx(127.5, abs=5)
+    assert data.value_ranges.floats == (0, white)
+    for label in range(2):
+        write_files(tmp_path / CLASSES[label], images[label == LABELS], "tif")
+    files = source(kind="folder", root=str(tmp_path), image_size=8).load()
+    assert files.value_ranges.floats == (0, white)
+    assert mean(files) == pytest.approx(127.5, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (noise(40, 1.5), "x with values in 0..1.5 and fractions, expected values up to about 1"),
+        (noise(40, 2), r"[0, 2] scales them all"),
+        (noise(40, 9.5), "these could be either"),
+        (noise(40, 2) - 1, "[LOW, HIGH], the values of black and white, takes others"),
+        (noise(40, 9e4), "x with values in 0..90000"),
+        ((noise(40, 255) - 128).astype(np.int16), "x with values in -128..127"),
+    ],
+)
+def test_what_could_be_either_is_refused_and_the_field_says_it(
+    images: Array, message: str, tmp_path: Path
+) -> None:
+    values = {"kind": "npz", "root": str(npz(tmp_path / "a.npz", x=images, y=LABELS))}
+    with pytest.raises(InputError) as caught:
+        source(**values).load()
+    assert str(caught.value).startswith("data.value_range: got x with values in ")
+    assert message in str(caught.value)
+    given = source(**values, value_range=(float(images.min()), float(images.max())))
+    assert mean(given.load()) == pytest.approx(127.5, abs=5)
+
+
+def test_float_files_that_could_be_either_are_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.value_range: got train with values in 0\.\.1\.5"):
+        folder(tmp_path, lambda n: noise(10, 1.5, n).astype(np.float32), "tif")
+
+
+@pytest.mark.parametrize(("small", "large"), [("train", "val"), ("val", "train"), ("test", "val")])
+@pytest.mark.parametrize("form", ["png", "npz"])
+def test_parts_of_different_depth_have_one_scale(
+    small: str, large: str, form: str, tmp_path: Path
+) -> None:
+    parts = {
+        part: noise(40, 255 if part == small else 4095, n).round().astype(np.uint16)
+        for n, part in enumerate(("train", "val", "test"))
+    }
+    if form == "npz":
+        arrays = {f"x_{part}": images for part, images in parts.items()}
+        labels = {f"y_{part}": LABELS for part in parts}
+        data = source(kind="npz", root=str(npz(tmp_path / "a.npz", **arrays, **labels)))
+    else:
+        for part, images in parts.items():
+            for label, name in enumerate(CLASSES):
+                write_files(tmp_path / part / name, images[label == LABELS])
+        data = source(kind="folder", root=str(tmp_path), image_size=8)
+    loaded = data.load()
+    with unsealed():
+        splits = {"train": loaded.train, "val": loaded.val, "test": data.load_test()}
+    means = {part: float(split.images.float().mean()) for part, split in splits.items()}
+    assert loaded.value_ranges.integers == (0, 4095)
+    assert means.pop(small) == pytest.approx(8, abs=0.5)
+    assert list(means.values()) == pytest.approx([127.5] * 2, abs=5)
+    assert large in means
+
+
+def test_only_the_test_part_may_tell_the_depth(tmp_path: Path) -> None:
+    low, high = (noise(40, white).round().astype(np.uint16) for white in (255, 4095))
+    path = npz(tmp_path / "a.npz", x_train=low, y_train=LABELS, x_test=high, y_test=LABELS)
+    data = source(kind="npz", root=str(path))
+    assert data.load().value_ranges.integers == (0, 4095)
+    assert "training images use 17 of 256 levels" in data.load().warnings[0]
+
+
+def test_parts_normalised_differently_are_refused(tmp_path: Path) -> None:
+    parts = {"x_train": noise(40, 1), "x_test": noise(40, 255), "y_train": LABELS}
+    path = npz(tmp_path / "a.npz", **parts, y_test=LABELS)
+    with pytest.raises(InputError, match=r"got x_train with values in 0..1, but x_test with val"):
+        source(kind="npz", root=str(path)).load()
+
+
+def test_parts_of_another_type_keep_their_own_scale(tmp_path: Path) -> None:
+    bytes_ = noise(40, 255).round().astype(np.uint8)
+    parts = {"x_train": bytes_ / 255, "x_test": bytes_, "y_train": LABELS, "y_test": LABELS}
+    data = source(kind="npz", root=str(npz(tmp_path / "a.npz", **parts)))
+    assert mean(data.load()) == pytest.approx(127.5, abs=5)
+    with unsealed():
+        np.testing.assert_array_equal(data.load_test().images[:, 0].numpy(), bytes_)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_classes_of_another_depth_are_named(suffix: str, tmp_path: Path) -> None:
+    deep = noise(20, 65535).round().astype(np.uint16)
+    data = folder(tmp_path, lambda n: deep if n else (deep // 257).astype(np.uint8), suffix)
+    assert [mean(data, label) for label in (0, 1)] == pytest.approx([127.5] * 2, abs=5)
+    assert len(data.warnings) == 1
+    assert "100% of the files of class 'bee' have more than 8 bits" in data.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.full((40, 8, 8), 9, np.uint8), "every training image is of one colour: level 9 of 256"),
+        (np.arange(40)[:, None, None] * np.ones((1, 8, 8)), "every training image is of one col"),
+        (noise(40, 16).round(), "use 17 of 256 levels (0..16); data.value_range: [0, 16] would"),
+        (noise(40, 40).round().astype(np.uint8), "use 41 of 256 levels (0..40)"),
+        (np.where(noise(40, 9) > 8.99, 4e4, noise(40, 9)).astype(np.uint16), "nearly of one colo"),
+    ],
+    ids=["black", "planes", "digits of scikit-learn", "dark", "defect pixels"],
+)
+def test_images_with_little_in_them_are_named(images: Array, message: str, tmp_path: Path) -> None:
+    data = source(kind="npz", root=str(npz(tmp_path / "a.npz", x=images, y=LABELS))).load()
+    assert any(message in text for text in data.warnings), data.warnings
+
+
+def test_masks_and_full_images_are_not_named(tmp_path: Path) -> None:
+    for images in (noise(40, 1) > 0.5, (noise(40, 1) > 0.5) * np.uint8(255), noise(40, 1)):
+        data = source(kind="npz", root=str(npz(tmp_path / "a.npz", x=images, y=LABELS))).load()
+        assert mean(data) == pytest.approx(127.5, abs=9)
+        assert not [text for text in data.warnings if "levels" in text or "colour" in text]
+
+
+def test_colour_files_of_eight_bits_take_a_given_range(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in CLASSES:
+        write_files(tmp_path / name, rng.integers(0, 64, (10, 8, 8, 3), dtype=np.uint8))
+    values = {"kind": "folder", "root": str(tmp_path), "image_size": 8}
+    assert mean(source(**values).load()) == pytest.approx(31.5, abs=2)
+    assert mean(source(**values, value_range=(0, 63)).load()) == pytest.approx(127.5, abs=8)
+    # No 8 bits reach so far: a range of deeper files leaves these alone.
+    assert mean(source(**values, value_range=(0, 4095)).load()) == pytest.approx(31.5, abs=2)
