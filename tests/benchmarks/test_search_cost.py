@@ -137,11 +137,12 @@ def test_a_round_has_one_seed_for_everything(tmp_path: Path) -> None:
     assert list(differences(plain(first), plain(study)).values()) == changed
 
 
-def test_the_study_has_the_shipped_dimensions_and_number_of_trials() -> None:
+def test_the_study_has_the_shipped_dimensions_and_rungs() -> None:
     shipped, _ = read_study(STUDY.parents[2] / "search_spaces/resnet.yaml", [], {})
     study, _ = read_study(STUDY, [], {})
     assert study.space == shipped.space
-    assert study.search == shipped.search
+    # The recorded comparison is of a few more trials.
+    assert study.search.model_copy(update={"num_trials": 12}) == shipped.search
     assert (study.min_epochs, study.max_epochs) == (shipped.min_epochs, shipped.max_epochs)
 
 
