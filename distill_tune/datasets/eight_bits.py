@@ -54,6 +54,8 @@ def _eight_bits(image: Image.Image, ranges: ValueRanges) -> Image.Image:
 def _by_itself(values: NDArray[np.float64], *, is_float: bool) -> Image.Image:
     """Scale 16-bit values from 0..65535, floats from the least range that holds them."""
     low, high = float(values.min()), float(values.max())
+    if not np.isfinite(values).all():
+        raise ValueError("values that are infinite or no numbers")
     scales = (1, 255, 65535) if is_float else (65535,)
     scale = next((top for top in scales if high <= top), None)
     if scale is None or not low >= 0:

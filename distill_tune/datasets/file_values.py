@@ -1,14 +1,15 @@
 """What image files hold before they are scaled: the type of their values, and the extremes."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from distill_tune.datasets.eight_bits import is_deep
 from distill_tune.datasets.image_files import num_workers, opened
@@ -21,6 +22,7 @@ from distill_tune.datasets.value_range import (
     found_ranges,
     usable,
 )
+from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,12 +30,22 @@ _PNG_DEPTH = 24
 """Where a PNG says how many bits a channel has."""
 _EIGHT_BIT_STARTS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 _FULL_SCALE = frozenset({"PPM"})
-"""Formats whose decoder scales more than 8 bits to 0..65535 by what the header says is white."""
+"""Formats whose decoder scales more than 8 bits to 0..65535 by what the header says is white;
+floats (PFM) it leaves as they are."""
 _BYTES = Extremes(0, 255)
 """Of 8 bits: their type says it."""
 _MUCH_APART = 0.5
 """Difference of two classes' shares of deep files from which on it is told."""
 
+
+CUT: Final = "cut"
+Depth = Kind | Literal["cut"]
+"""The type of a file's values; cut: colours of 16 bits, of which 8 are read."""
+_TOLD_APART: Final[tuple[tuple[frozenset[Depth], str], ...]] = (
+    (frozenset({"integers", "floats", "cut"}), "have more than 8 bits for each channel"),
+    (frozenset({"floats"}), "are floating-point numbers"),
+)
+_TIFF_BITS = 258
 
 T = TypeVar("T")
 
@@ -85,26 +97,72 @@ def completed(ranges: ValueRanges, name: str, paths: Sequence[Path]) -> ValueRan
     return ranges.model_copy(update={kind: getattr(own, kind) for kind in missing})
 
 
-def depth_warnings(classes: Mapping[str, Sequence[Path]]) -> tuple[str, ...]:
-    """Say where the files of some classes are of another depth than those of others.
+def require_scale(paths: Sequence[Path], name: str) -> None:
+    """Find the ranges of a part that was left alone, so that what is wrong with it is told now.
 
     Args:
-        classes: Name and files of each class; only headers are read.
+        paths: Its files; nothing is done where they have 8 bits.
+        name: What people call the part.
+
+    Raises:
+        InputError: The values could be of several ranges, or of none.
     """
-    deep: dict[str, float] = {}
-    for name, paths in classes.items():
-        kinds = [kind for kind in _in_threads(_kind, paths) if kind is not None]
-        if kinds:
-            deep[name] = sum(kind != "eight_bit" for kind in kinds) / len(kinds)
-    if not deep or max(deep.values()) - min(deep.values()) < _MUCH_APART:
-        return ()
-    most, least = max(deep, key=deep.__getitem__), min(deep, key=deep.__getitem__)
-    told = (
-        f"{deep[most]:.0%} of the files of class {most!r} have more than 8 bits for each channel, "
-        f"{deep[least]:.0%} of those of class {least!r}: a classifier can learn the depth instead "
-        "of the picture"
-    )
-    return (told,)
+    if not {"integers", "floats"} & set(_depths(paths)):
+        return
+    found = [one for one in _in_threads(partial(_values, turn=Lock()), paths) if one is not None]
+    if not any(one.extremes for one in found):
+        raise InputError(
+            "data.value_range",
+            got=Text(f"{len(found)} files in {name}, none of them with values from 0 to 65535"),
+            expected="[LOW, HIGH], the values of black and white",
+        )
+    file_ranges({name: paths})
+
+
+def depth_warnings(
+    classes: Mapping[str, Sequence[Path]], parts: Mapping[str, Sequence[Path]]
+) -> tuple[str, ...]:
+    """Say where files of some classes, or of some parts, are of another depth than others.
+
+    Only headers are read.
+
+    Args:
+        classes: Name and files of each class of the training images.
+        parts: Name and files of each part.
+    """
+    of_class = {repr(name): _depths(paths) for name, paths in classes.items()}
+    of_part = {name: _depths(paths) for name, paths in parts.items()}
+    told = [
+        *_apart(of_class, "class ", "a classifier can learn the depth instead of the picture"),
+        *_apart(of_part, "", "they may differ by more than what they show"),
+    ]
+    num_cut = sum(depths.count(CUT) for depths in of_part.values())
+    if num_cut:
+        told.append(
+            f"{num_cut} files with 16 bits for each of several colours: of these the upper 8 bits "
+            "are read, and data.value_range does not reach them"
+        )
+    return tuple(told)
+
+
+def _depths(paths: Sequence[Path]) -> list[Depth]:
+    return [depth for depth in _in_threads(_depth, paths) if depth is not None]
+
+
+def _apart(depths: Mapping[str, Sequence[Depth]], noun: str, why: str) -> Iterator[str]:
+    for kinds, words in _TOLD_APART:
+        shares = {
+            name: sum(depth in kinds for depth in own) / len(own)
+            for name, own in depths.items()
+            if own
+        }
+        if not shares or max(shares.values()) - min(shares.values()) < _MUCH_APART:
+            continue
+        most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+        yield (
+            f"{shares[most]:.0%} of the files of {noun}{most} {words}, {shares[least]:.0%} of "
+            f"those of {noun}{least}: {why}"
+        )
 
 
 def _in_threads(work: Callable[[Path], T], paths: Iterable[Path]) -> list[T]:
@@ -113,15 +171,25 @@ def _in_threads(work: Callable[[Path], T], paths: Iterable[Path]) -> list[T]:
         return list(workers.map(work, paths))
 
 
-def _kind(path: Path) -> Kind | None:
+def _depth(path: Path) -> Depth | None:
     """Return the type of a file's values by its header; None where it has none."""
     try:
         if _is_eight_bit(path):
             return "eight_bit"
         with opened(path) as image:
-            return _kind_of_mode(image.mode) if is_deep(image) else "eight_bit"
+            if is_deep(image):
+                return _kind_of_mode(image.mode)
+            return CUT if _has_deep_colours(image) else "eight_bit"
     except Exception:  # noqa: BLE001 - a broken file may raise anything in a decoder
         return None
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Tell whether an image that is read as colours of 8 bits has more of them."""
+    if image.format == "PNG":
+        return True  # Else its first bytes would have said that it has 8.
+    bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, ())
+    return max(bits if isinstance(bits, tuple) else (bits,), default=0) > 8
 
 
 def _values(path: Path, turn: Lock) -> FileValues | None:
@@ -132,7 +200,7 @@ def _values(path: Path, turn: Lock) -> FileValues | None:
         with opened(path, turn) as image:
             if not is_deep(image):
                 return FileValues("eight_bit", _BYTES)
-            if image.format in _FULL_SCALE:
+            if image.format in _FULL_SCALE and image.mode != "F":
                 return FileValues(_kind_of_mode(image.mode), Extremes(0, WHITES[-1]))
             return FileValues(_kind_of_mode(image.mode), usable(np.asarray(image)))
     except Exception:  # noqa: BLE001 - as above

@@ -10,11 +10,16 @@ import numpy as np
 from pydantic import Field
 
 from distill_tune.datasets.duplicates import shared_files
-from distill_tune.datasets.file_values import completed, depth_warnings, file_ranges
+from distill_tune.datasets.file_values import (
+    completed,
+    depth_warnings,
+    file_ranges,
+    require_scale,
+)
 from distill_tune.datasets.image_files import decode_all, image_paths
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
-from distill_tune.datasets.pool import Pool, unknown_names
+from distill_tune.datasets.pool import Pool, absent_classes, unknown_names
 from distill_tune.datasets.printable import printable
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.tree import Tree, given_tree
@@ -24,7 +29,8 @@ from distill_tune.datasets.tree_warnings import (
     told_place,
     unused_warnings,
 )
-from distill_tune.datasets.value_range import PER_FILE, ValueRange, given_ranges
+from distill_tune.datasets.value_range import PER_FILE, given_ranges
+from distill_tune.datasets.value_range_field import ValueRange
 from distill_tune.datasets.walking import sub_folders
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
@@ -106,7 +112,18 @@ class Folder(ImageSource):
                     got=Text(f"no image in test ({folders['test']})"),
                     expected="images, or no test folder: then test images are drawn from train",
                 )
-            return depth_warnings(class_files(folders["train"], without=self._given().values()))
+            classes = class_files(folders["train"], without=self._given().values())
+            parts: dict[str, list[Path]] = {
+                part: self._files(folder) for part, folder in folders.items()
+            }
+            if "test" in parts and self.value_range == "auto":
+                require_scale(parts["test"], "test")
+            told = depth_warnings(classes, parts)
+            if "test" in folders:
+                of_test = class_files(folders["test"])
+                filled = [name for name, files in of_test.items() if files]
+                told += absent_classes([name for name, files in classes.items() if files], filled)
+            return told
 
     def part_folder(self, part: Part) -> Path | None:
         """Return the folder of a part; None where it is drawn from train."""

@@ -1,6 +1,7 @@
 """The kind ``npz``: one NumPy file with arrays of images and labels."""
 
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,21 +16,26 @@ from distill_tune.datasets.npz_headers import (
     images_shape,
     unreadable,
 )
-from distill_tune.datasets.npz_labels import classes_of, usable_labels, usable_names
+from distill_tune.datasets.npz_labels import (
+    classes_of,
+    usable_labels,
+    usable_names,
+    without_a_label,
+)
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
-from distill_tune.datasets.pool import Bytes, Labels, Pool, unknown_names
+from distill_tune.datasets.pool import Bytes, Labels, Pool, absent_classes, unknown_names
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.value_range import (
     PER_FILE,
     Extremes,
     Kind,
-    ValueRange,
     array_levels,
     found_ranges,
     given_ranges,
     kind_of,
 )
+from distill_tune.datasets.value_range_field import ValueRange
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 
@@ -39,7 +45,8 @@ PART_KEYS: dict[Part, tuple[str, str]] = {
     "test": ("x_test", "y_test"),
 }
 POOL_KEYS = (("x", "y"), ("images", "labels"))
-_IMAGE_KEYS = ("x", "y", "images", "labels")
+_IMAGE_KEYS = ("x", "y", "images", "labels", "label", "train_", "val_", "test_")
+_IMAGE_DIMENSIONS = 3
 EXPECTED_KEYS = "x_train and y_train (also _val, _test), x and y, or images and labels"
 
 
@@ -77,8 +84,9 @@ class Npz(ImageSource):
         kinds: dict[Kind, dict[str, Extremes]] = {}
         for part, (key, _) in self._keys().items():
             kind = kind_of(header(self._path, key).dtype)
-            # Test images of 8 bits stay unread, as their type tells the range.
-            if kind != "eight_bit" or part != "test":
+            # Of 8 bits no more is read than tells 0..1 from 0..255. A damaged test part is told
+            # when its turn comes.
+            with suppress(InputError) if part == "test" and kind == "eight_bit" else nullcontext():
                 found = array_extremes(self._path, key)
                 kinds.setdefault(kind, {}).update({key: found} if found else {})
         return found_ranges(kinds)
@@ -87,13 +95,29 @@ class Npz(ImageSource):
         keys = self._keys()
         shapes = {part: self._shape(*pair) for part, pair in keys.items()}
         with self._open() as arrays:
-            classes = {part: self._labels(arrays, part)[1] for part in keys}
+            labels = {part: self._labels(arrays, part) for part in keys}
+            classes = {part: own[1] for part, own in labels.items()}
             unused = set(arrays.files) - {key for pair in keys.values() for key in pair}
+            unlabelled = without_a_label(
+                self._own_labels(arrays, keys["train"][1]), keys["train"][1]
+            )
         for part, shape in shapes.items():
             self._refuse_size(part, shape, shapes["train"])
             _refuse_unknown(part, classes[part], classes["train"], keys[part])
-        named = sorted(key for key in unused if key.lower().startswith(_IMAGE_KEYS))
-        return (f"not read: {', '.join(named)} (expected {EXPECTED_KEYS})",) if named else ()
+        return (*self._not_read(unused), *unlabelled, *_absent(labels))
+
+    def _not_read(self, unused: set[str]) -> Iterator[str]:
+        """Say which arrays that look like images, labels or names of classes are not used."""
+        named = sorted(
+            key
+            for key in unused - {"classes"}
+            if key.lower().startswith(_IMAGE_KEYS)
+            or "class" in key.lower()
+            or len(header(self._path, key).shape) >= _IMAGE_DIMENSIONS
+        )
+        if named:
+            expected = f"{EXPECTED_KEYS}; the names of the classes in classes"
+            yield f"not read: {', '.join(named)} (expected {expected})"
 
     def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         key, label_key = self._keys()[part]
@@ -195,6 +219,14 @@ def _pixels(images: NDArray[Any], key: str, ranges: ValueRanges) -> Bytes:
     if pair is None:
         return to_bytes(images, key)
     return array_levels(images, pair, key, is_given=ranges.is_given)
+
+
+def _absent(labels: Mapping[Part, tuple[Labels, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Say which classes of train have no test image."""
+    if "test" not in labels:
+        return ()
+    seen = {part: {names[one] for one in np.unique(own)} for part, (own, names) in labels.items()}
+    return absent_classes(seen["train"], seen["test"])
 
 
 def _refuse_unknown(

@@ -19,7 +19,15 @@ def usable_labels(labels: NDArray[Any], key: str) -> NDArray[Any]:
         InputError: They are neither.
     """
     if labels.dtype.kind not in "buiSU":
-        advice = f": {key}.astype(int)" if labels.dtype.kind == "f" else ""
+        is_float = labels.dtype.kind == "f"
+        if is_float and np.isnan(labels).any():
+            raise InputError(
+                "data.root",
+                got=Text(f"{key} with {int(np.isnan(labels).sum())} labels that are NaN"),
+                expected="a label for each image: leave the others out",
+            )
+        is_whole = is_float and bool((labels == np.trunc(labels)).all())
+        advice = f": {key}.astype(int)" if is_whole else ""
         raise InputError(
             "data.root",
             got=Text(f"{key} of type {labels.dtype}"),
@@ -68,8 +76,11 @@ def classes_of(
         return numbers.astype(np.int64), tuple(str(name) for name in found)
     classes = tuple(str(name) for name in names)
     if labels.dtype.kind == "U" or _are_values(names, every):
-        positions = {name: number for number, name in enumerate(classes)}
-        numbers = np.array([positions.get(str(label), -1) for label in labels], dtype=np.int64)
+        positions = {_plain(name): number for number, name in enumerate(classes)}
+        positions |= {name: number for number, name in enumerate(classes)}
+        texts = [str(label) for label in labels]
+        at = [positions.get(text, positions.get(_plain(text), -1)) for text in texts]
+        numbers = np.array(at, dtype=np.int64)
     else:
         numbers = np.where(labels < len(classes), labels.astype(np.int64), -1)
     if (numbers < 0).any():
@@ -84,7 +95,7 @@ def _are_values(names: NDArray[Any], every: Sequence[NDArray[Any]]) -> bool:
         InputError: They are numbers written as text, and could be either.
     """
     labels = {str(label) for some in every for label in np.unique(some)}
-    listed = [str(name) for name in names]
+    listed = [_plain(str(name)) for name in names]
     if not labels <= set(listed):
         return False
     is_position = all(label.isdecimal() and int(label) < len(listed) for label in labels)
@@ -92,11 +103,39 @@ def _are_values(names: NDArray[Any], every: Sequence[NDArray[Any]]) -> bool:
     if names.dtype.kind == "U" and is_position and not is_same:
         raise InputError(
             "data.root",
-            got=Text(f"classes {', '.join(map(repr, listed[:_SHOWN]))} and labels that are both"),
+            got=Text(f"classes {_some(names)} and labels that are both"),
             expected="numbers in classes, if they are the labels themselves; without classes the "
             "labels are the names",
         )
     return True
+
+
+def _plain(text: str) -> str:
+    """Return a whole number written in any way, such as ``01`` or ``1.0``, as numbers are."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return str(int(value)) if value.is_integer() else text
+
+
+def _some(names: NDArray[Any]) -> str:
+    return ", ".join(repr(str(name)) for name in names[:_SHOWN])
+
+
+def without_a_label(labels: NDArray[Any], key: str) -> tuple[str, ...]:
+    """Say that -1 is a class like others, where it may mean that there is no label."""
+    if labels.dtype.kind != "i":
+        return ()
+    found = np.unique(labels)
+    if not (len(found) > 2 and found[0] == -1 and found[1] == 0):
+        return ()
+    num = int((labels == -1).sum())
+    told = (
+        f"the label -1 in {key}, of {num} images, is a class like the others; where it means that "
+        "there is no label, leave these images out"
+    )
+    return (told,)
 
 
 def _unknown(

@@ -1,5 +1,6 @@
 """A pool: the labelled images of one part of a source, before any split is drawn from it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 
+_SHOWN = 5
 MAX_SIZE = 1024
 """Height and width in pixels that the networks take."""
 
@@ -109,3 +111,13 @@ def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, 
             got=Text(f"classes in {part} that train does not have: {listed}"),
             expected="the classes of train: " + ", ".join(repr(name) for name in known),
         )
+
+
+def absent_classes(of_train: Collection[str], of_test: Collection[str]) -> tuple[str, ...]:
+    """Say which classes of the training images have no test image."""
+    absent = sorted(set(of_train) - set(of_test))
+    if not absent:
+        return ()
+    listed = ", ".join(repr(name) for name in absent[:_SHOWN])
+    more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+    return (f"test has no image of class {listed}{more}",)

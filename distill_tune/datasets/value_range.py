@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator
 
 from distill_tune.datasets.pool import Bytes
 from distill_tune.errors import InputError, Text
@@ -27,20 +26,12 @@ MAX_BEYOND = 0.1
 """Share of an image's values that may lie beyond a range that was found."""
 CHUNK = 1024
 
+_NOT_FINITE = "values that are infinite or no numbers (NaN)"
+
 PER_FILE = ValueRanges()
 """Every file by its own values, as before there was one range for a data set."""
 EIGHT_BIT = ValueRanges(eight_bit=BYTES)
 """What has 8 bits for each channel and nothing else."""
-
-
-def _check_range(value: "Literal['auto', 'per_file'] | Range") -> "Literal['auto'] | object":
-    if not isinstance(value, str) and not value[0] < value[1]:
-        raise ValueError("expected [low, high] with low below high")
-    return value
-
-
-ValueRange = Annotated[Literal["auto", "per_file"] | Range, AfterValidator(_check_range)]
-"""What ``data.value_range`` may be."""
 
 
 class Extremes(NamedTuple):
@@ -112,6 +103,8 @@ def found_ranges(kinds: Mapping[Kind, Mapping[str, Extremes]]) -> ValueRanges:
 def _found(parts: Mapping[str, Extremes]) -> Range:
     whole = _merged(parts.values())
     name = " and ".join(parts)
+    if not (math.isfinite(whole.low) and math.isfinite(whole.high)):
+        raise _refusal(f"{name} with {_NOT_FINITE}", "finite values")
     if not _is_usable(whole):
         raise _refusal(
             f"{name} with {whole.words}",
@@ -144,12 +137,15 @@ def _merged(several: Iterable[Extremes]) -> Extremes:
 def _is_usable(one: Extremes) -> bool:
     """Tell whether values lie where a range is recognised, but for what a resize leaves."""
     slack = (ABOUT - 1) * min(1.0, one.high) if one.has_fractions else 0.0
-    return one.low >= -slack and one.high <= WHITES[-1]
+    return one.low >= -slack and one.high <= WHITES[-1] + 1
 
 
 def _white(one: Extremes) -> int:
-    tolerance = ABOUT if one.has_fractions else 1.0
-    return next(white for white in WHITES if one.high <= white * tolerance)
+    """Return the least white that holds values: fractions may pass it by a tenth, others by 1."""
+    if one.has_fractions:
+        return next((white for white in WHITES if one.high <= white * ABOUT), WHITES[-1])
+    # From 0 to 256, 4096 and so on is somebody's rounding; of 0 and 2 it is not known.
+    return next(white for white in WHITES if one.high <= white + (white > 1))
 
 
 def _refusal(got: str, expected: str) -> InputError:
@@ -165,6 +161,8 @@ def usable(values: NDArray[Any]) -> Extremes | None:
 def misfit(values: NDArray[Any], pair: Range) -> str:
     """Say why values cannot be of a range that was found for others; empty where they can."""
     one = extremes_of(values)
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)  # Whose bounds it could not hold.
     if not _is_usable(one._replace(high=min(one.high, WHITES[-1]))):
         return f"{one.words}, where others begin at 0 (data.value_range says what is black)"
     beyond = float((values > pair[0] + ABOUT * (pair[1] - pair[0])).mean())
@@ -206,7 +204,7 @@ def array_levels(images: NDArray[Any], pair: Range, name: str, *, is_given: bool
     one = extremes_of(images)
     reason = ""
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
-        reason = one.words
+        reason = _NOT_FINITE
     elif not is_given:
         reason = misfit(images, pair)
         if 0 < one.high <= ABOUT < pair[1]:
@@ -237,7 +235,9 @@ def range_line(ranges: ValueRanges) -> str:
     how = "given" if ranges.is_given else "found"
     if ranges.is_given and ranges.integers is not None:
         # One pair, whatever the type.
-        return f"values: {range_words(ranges.integers)} become 0..255 (data.value_range, given)"
+        kept = "" if ranges.eight_bit != BYTES or ranges.integers == BYTES else "; 8 bits stay"
+        words = range_words(ranges.integers)
+        return f"values: {words} become 0..255 (data.value_range, given{kept})"
     pairs = {kind: pair for kind in _WORDS if (pair := getattr(ranges, kind)) is not None}
     told = ", ".join(f"{range_words(pair)} ({_WORDS[kind]})" for kind, pair in pairs.items())
     return (

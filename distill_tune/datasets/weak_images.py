@@ -11,14 +11,19 @@ from distill_tune.interfaces import ValueRanges
 
 LEVELS = 256
 FEW = 64
-"""Levels from which on a set has contrast: a quarter of all."""
+"""Span of levels above which a set has contrast: a quarter of all, as 12 of 14 bits have."""
 NEARLY_FLAT = 4
 """An image of fewer levels is nearly of one colour."""
 _MANY = 0.5
-"""Share of images that is told."""
+"""Share of a class's images from which on the class is named."""
+_SOME, _SOME_SHARE = 2, 0.01
+"""Number, and share of all images, from which on they are told."""
 _CHUNK = 256
-_TAIL = 0.001
-"""Share of pixels at either end that says nothing, such as defect pixels of a camera."""
+_TAIL, _DEEP_TAIL = 0.001, 0.03
+"""Share of pixels at either end that says nothing, such as a camera's defect pixels; of images of
+more than 8 bits also marks and text that were written into them."""
+_MOSTLY = 0.5
+"""Share of white from which on it is told that a given range ends too soon."""
 
 
 def weaknesses(pool: Pool) -> tuple[str, ...]:
@@ -30,8 +35,14 @@ def weaknesses(pool: Pool) -> tuple[str, ...]:
     counts, spans = _look(pool)
     flat, nearly = spans == 0, spans < NEARLY_FLAT - 1
     if flat.all():
-        return (f"every training image is of one colour{_advice(counts, pool.value_ranges)}",)
-    return (*_nearly_flat(pool, nearly), *_few_levels(counts, pool.value_ranges))
+        used = np.flatnonzero(counts)
+        told = _advice(used[0], used[-1], pool.value_ranges)
+        return (f"every training image is of one colour{told}",)
+    return (
+        *_nearly_flat(pool, nearly),
+        *_few_levels(counts, pool.value_ranges),
+        *_cut_off(counts, pool.value_ranges),
+    )
 
 
 def _look(pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -54,10 +65,14 @@ def _nearly_flat(pool: Pool, nearly: NDArray[np.bool_]) -> Iterator[str]:
         for label, name in enumerate(pool.classes)
         if len(own := nearly[pool.labels == label])
     }
+    if nearly.sum() < max(_SOME, _SOME_SHARE * len(nearly)):
+        return
     concerned = {name: own for name, own in of_class.items() if own.mean() >= _MANY}
     words = f"fewer than {NEARLY_FLAT} of {LEVELS} levels each: nearly of one colour"
-    if len(concerned) == len(of_class):
-        yield f"{nearly.sum()} of {len(nearly)} training images have {words}"
+    if len(concerned) in {0, len(of_class)}:
+        first = int(np.argmax(nearly))
+        example = f", such as {pool.names[first]}" if pool.names else ""
+        yield f"{nearly.sum()} of {len(nearly)} training images have {words}{example}"
         return
     for name, own in concerned.items():
         yield f"{own.sum()} of {len(own)} training images of class {name!r} have {words}"
@@ -65,16 +80,23 @@ def _nearly_flat(pool: Pool, nearly: NDArray[np.bool_]) -> Iterator[str]:
 
 def _few_levels(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]:
     used = np.flatnonzero(counts)
-    if used[-1] - used[0] < FEW:
-        yield f"the training images use {_used(counts)}{_advice(counts, ranges)}"
-    elif ranges.integers or ranges.floats:
-        shares = counts.cumsum() / counts.sum()
-        low, high = np.searchsorted(shares, (_TAIL, 1 - _TAIL))
-        if high - low < NEARLY_FLAT:
-            yield (
-                f"all but a few values of the training images lie in {high - low + 1} of {LEVELS} "
-                f"levels, while some reach {used[-1]}: data.value_range can leave these out"
-            )
+    if used[-1] - used[0] <= FEW:
+        yield f"the training images use {_used(counts)}{_advice(used[0], used[-1], ranges)}"
+        return
+    shares = counts.cumsum() / counts.sum()
+    tail = _DEEP_TAIL if ranges.integers or ranges.floats else _TAIL
+    low, high = np.searchsorted(shares, (tail, 1 - tail))
+    if high - low <= FEW:
+        yield (
+            f"all but a few values of the training images lie in {high - low + 1} of {LEVELS} "
+            f"levels ({low}..{high}), while some reach {used[-1]}{_advice(low, high, ranges)}"
+        )
+
+
+def _cut_off(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]:
+    share = counts[-1] / counts.sum()
+    if ranges.is_given and share > _MOSTLY:
+        yield f"{share:.0%} of the values of the training images are white in data.value_range"
 
 
 def _used(counts: NDArray[np.int64]) -> str:
@@ -82,15 +104,14 @@ def _used(counts: NDArray[np.int64]) -> str:
     return f"{len(used)} of {LEVELS} levels ({used[0]}..{used[-1]})"
 
 
-def _advice(counts: NDArray[np.int64], ranges: ValueRanges) -> str:
-    """Return which values the images have, where there is one range to name them in."""
-    used = np.flatnonzero(counts)
+def _advice(first: int, last: int, ranges: ValueRanges) -> str:
+    """Return which values these levels are, where there is one range to name them in."""
     pair = _one_range(ranges)
-    if used[0] == used[-1]:
-        return f": level {used[0]} of {LEVELS}"
+    if first == last:
+        return f": level {first} of {LEVELS}"
     if pair is None:
         return ""
-    low, high = (pair[0] + level * (pair[1] - pair[0]) / BYTES[1] for level in (used[0], used[-1]))
+    low, high = (pair[0] + level * (pair[1] - pair[0]) / BYTES[1] for level in (first, last))
     return f"; data.value_range: [{low:.4g}, {high:.4g}] would use them all"
 
 
