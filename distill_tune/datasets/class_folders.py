@@ -33,10 +33,11 @@ def left_out(folders: Sequence[Path]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     names = by_name(folders)
     for folder in folders if len(folders) > 1 else ():
-        others = [path for path in folders if path != folder and path not in found]
         if _describes(folder):
             found[folder] = "no image is in it, and its name says that it describes others"
-        elif len(others) > 1 and _are_thumbnails(folder, others):
+        elif is_named_for_thumbnails(folder.name) and _are_thumbnails(
+            folder, [path for path in folders if path != folder and path not in found]
+        ):
             found[folder] = COUNTED
         elif (copied := copied_folders(folder, names)) and _is_copy(folder, copied):
             found[folder] = f"a copy of {len(copied)} folders beside it, by its files' names"
@@ -85,11 +86,11 @@ def _describes(folder: Path) -> bool:
 
 
 def _are_thumbnails(folder: Path, others: Sequence[Path]) -> bool:
-    """Tell whether a folder called so holds small copies of the images in the others.
+    """Tell whether a folder that is called so holds small copies of the images in the others.
 
     Where names are numbers, as those of a class beside may be, its images have to be smaller.
     """
-    if not is_named_for_thumbnails(folder.name):
+    if len(others) < 2:
         return False
     above: dict[str, list[Path]] = {}
     for path in (path for other in others for path in files_below(other)):
