@@ -10,6 +10,8 @@ import yaml
 from distill_tune.errors import InputError, Text
 from distill_tune.yaml_text import MAX_LEVELS, Place, describe, dotted, mark_text, read_value
 
+ANCHORS: Final = "x-"
+"""How keys of the top level begin that hold anchors for the others and mean nothing themselves."""
 A_MAPPING: Final = "a mapping (lines of 'key: value')"
 _ABSENT: Final = object()
 
@@ -132,6 +134,18 @@ class Document:
                 return mark_text(self.source, node.start_mark)
         return self.source
 
+    def holds_anchors(self, path: Place) -> bool:
+        """Tell whether a value of the file has an anchor (``&name``), or one below it."""
+        node = self._find(path, key=False)
+        nodes = [] if node is None else [node]
+        while nodes:
+            node = nodes.pop()
+            mark = node.start_mark
+            if mark.buffer is not None and mark.buffer[mark.pointer] == "&":
+                return True
+            nodes += _inner(node)
+        return False
+
     def _find(self, path: Place, *, key: bool) -> yaml.Node | None:
         node = name = self.root
         for part in path:
@@ -189,6 +203,12 @@ class Document:
         """Whether a key of the file stems from a ``kind`` that ``--set`` has replaced."""
         given = any(all(map(eq, other, path)) for other in self.assigned)
         return path[:-1] in self.switched and not given
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [item for _, item in node.value]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def locate_error(error: InputError, document: Document) -> InputError:

@@ -5,14 +5,12 @@ import json
 from pathlib import Path
 from typing import Final
 
-from distill_tune.document import A_MAPPING, Document
+from distill_tune.document import A_MAPPING, ANCHORS, Document
 from distill_tune.errors import InputError, Text, closest
 from distill_tune.yaml_text import describe, load, mark_text
 
 MAX_BYTES: Final = 1 << 18
 """How large a file may be; a study takes two thousand bytes."""
-ANCHORS: Final = "x-"
-"""How keys of the top level begin that hold anchors for the others and mean nothing themselves."""
 
 
 def read_yaml(path: str | Path) -> Document:

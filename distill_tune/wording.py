@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from distill_tune.document import A_MAPPING, Document
+from distill_tune.document import A_MAPPING, ANCHORS, Document
 from distill_tune.errors import InputError, Text, closest, show
 from distill_tune.yaml_text import Place, describe, dotted, read_scalar, scalar_text
 
@@ -46,10 +46,13 @@ def translated(
     error = errors[0]
     if error["type"] == "extra_forbidden":
         names = sorted(_fields(model, error["loc"][:-1]))
+        expected = f"one of the keys {', '.join(names)}" if names else "no keys"
+        if len(path) == 1 and document.holds_anchors(path):
+            expected += f" (or a name that begins with {ANCHORS}, for what only holds anchors)"
         return InputError(
             dotted(path[:-1]),
             got=path[-1],
-            expected=f"one of the keys {', '.join(names)}" if names else "no keys",
+            expected=expected,
             choices=names,
             location=document.locate(path, key=True),
         )

@@ -1,6 +1,7 @@
 """YAML's merge keys: ``<<: *base`` gives a mapping the keys of another where it has none itself."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import yaml
@@ -43,22 +44,29 @@ class Merging:
         merged = [item for key, item in node.value if is_merge(key)]
         if not merged:
             return
-        if id(node) in self._open:
-            raise self._error(node, where, "an alias (*) of what it stands in", "another mapping")
         if len(merged) > 1:
             expected = f"it once; several mappings are a list ({MERGE}: [*one, *other])"
             raise self._error(merged[1], where, f"the key {MERGE} a second time", expected)
-        self._open.add(id(node))
         own: Pairs = [(key, item) for key, item in node.value if not is_merge(key)]
         names = {_name(key) for key, _ in own}
-        for other in self._mappings(merged[0], where):
-            self.unfold(other, where)
-            self._count(len(other.value), other, where)
-            new = [(key, item) for key, item in other.value if _name(key) not in names]
-            names.update(_name(key) for key, _ in new)
-            own += new
+        with self.within(node):
+            for other in self._mappings(merged[0], where):
+                if id(other) in self._open:
+                    met = "an alias (*) of what it stands in"
+                    raise self._error(node, where, met, "another mapping")
+                self.unfold(other, where)
+                self._count(len(other.value), other, where)
+                new = [(key, item) for key, item in other.value if _name(key) not in names]
+                names.update(_name(key) for key, _ in new)
+                own += new
         node.value = own
-        self._open.remove(id(node))
+
+    @contextmanager
+    def within(self, node: yaml.Node) -> Iterator[None]:
+        """Mark a mapping as being read: nothing in it can merge it."""
+        self._open.add(id(node))
+        yield
+        self._open.discard(id(node))
 
     def _mappings(self, node: yaml.Node, where: str) -> Iterator[yaml.MappingNode]:
         items: Sequence[yaml.Node] = [node]

@@ -135,9 +135,19 @@ def load(text: str, source: str) -> tuple[yaml.Node | None, Any]:
     return node, None if node is None else _Builder(source).build(node, ())
 
 
+class _Loader(yaml.BaseLoader):
+    """Composes nodes as PyYAML does; an anchor may be defined anew, as YAML 1.2 has it."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.NodeEvent) and not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)
+        return super().compose_node(parent, index)
+
+
 def _compose(text: str, source: str) -> yaml.Node | None:
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)
+        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         before = text[: error.position].split("\n")
         place = f"{source}:{len(before)}:{len(before[-1]) + 1}"
@@ -191,6 +201,10 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
         self._merging.unfold(node, dotted(path))
+        with self._merging.within(node):
+            return self._mapping(node, path)
+
+    def _mapping(self, node: yaml.Node, path: Place) -> dict[str, Any]:
         marks: dict[str, yaml.Mark] = {}
         value: dict[str, Any] = {}
         for key, item in node.value:

@@ -17,15 +17,18 @@ from distill_tune.datasets.file_values import (
     require_scale,
 )
 from distill_tune.datasets.image_files import decode_all, image_paths
+from distill_tune.datasets.part_folders import PartFolder, Tree
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Pool, absent_classes, unknown_names
 from distill_tune.datasets.printable import printable
 from distill_tune.datasets.source import ImageSource
-from distill_tune.datasets.tree import Tree, given_tree
+from distill_tune.datasets.tree import given_tree
 from distill_tune.datasets.tree_warnings import (
     class_warnings,
+    left_out_warnings,
     names_of,
+    thumbnails_of,
     told_place,
     unused_warnings,
 )
@@ -67,31 +70,37 @@ class Folder(ImageSource):
         return printable(self._root.name) or self.kind
 
     def parts(self) -> frozenset[Part]:
-        return frozenset(self._part_folders())
+        return frozenset(self._tree().parts)
 
     def places(self) -> dict[Part, str]:
-        return {part: told_place(path, self._root) for part, path in self._part_folders().items()}
+        parts = self._tree().parts
+        return {part: told_place(found.classes, self._root) for part, found in parts.items()}
 
     def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
-        folders = self._part_folders()
-        without = self._given().values()
+        tree = self._tree()
+        folders = tree.parts
+        own = folders[part]
         with permitted():
             ranges = ranges or self.value_ranges()
             if part == "test":
-                ranges = completed(ranges, part, self._files(folders[part]))
+                ranges = completed(ranges, part, self._files(own))
             pool = read_classes(
-                folders[part], self._root, self.image_size, ranges=ranges, without=without
+                own.classes,
+                self._root,
+                self.image_size,
+                ranges=ranges,
+                without=self._no_classes(own),
             )
             if part == "train" and "test" in folders:
                 # Found now, by the folders' names alone, and not at the end of a long search.
-                names = tuple(printable(path.name) for path in sub_folders(folders["test"]))
+                names = tuple(printable(path.name) for path in folders["test"].class_folders())
                 unknown_names(names, known=pool.classes, part="test", where="data.root")
-            told = pool.warnings
+            told = pool.warnings + left_out_warnings(own, self._root)
             if part == "train":
-                told += unused_warnings(self._tree(), self._root)
+                told += tree.told + unused_warnings(tree, self._root)
             if part != "test" and "test" in folders:
-                told += shared_files(part, folders[part], folders["test"], self._root)
-        return replace(pool, warnings=told)
+                told += shared_files(part, own.classes, folders["test"].classes, self._root)
+        return replace(pool, warnings=told, passed=pool.passed + thumbnails_of(own))
 
     def value_ranges(self) -> ValueRanges:
         if self.value_range == "per_file":
@@ -100,28 +109,27 @@ class Folder(ImageSource):
             return given_ranges(self.value_range)
         with permitted():
             return file_ranges(
-                {part: self._files(folder) for part, folder in self._part_folders().items()}
+                {part: self._files(found) for part, found in self._tree().parts.items()}
             )
 
     def check_parts(self) -> tuple[str, ...]:
-        folders = self._part_folders()
+        folders = self._tree().parts
         with permitted():
             if "test" in folders and not self._files(folders["test"]):
                 raise InputError(
                     "data.root",
-                    got=Text(f"no image in test ({folders['test']})"),
+                    got=Text(f"no image in test ({folders['test'].classes})"),
                     expected="images, or no test folder: then test images are drawn from train",
                 )
-            classes = class_files(folders["train"], without=self._given().values())
+            classes = self._classes(folders["train"])
             parts: dict[str, list[Path]] = {
-                part: self._files(folder) for part, folder in folders.items()
+                part: self._files(found) for part, found in folders.items()
             }
             if "test" in parts and self.value_range == "auto":
                 require_scale(parts["test"], "test")
             told = depth_warnings(classes, parts)
             if "test" in folders:
-                of_test = class_files(folders["test"])
-                filled = [name for name, files in of_test.items() if files]
+                filled = [name for name, files in self._classes(folders["test"]).items() if files]
                 told += absent_classes([name for name, files in classes.items() if files], filled)
             return told
 
@@ -139,14 +147,16 @@ class Folder(ImageSource):
         named: dict[Part, str | None] = {"train": self.train, "val": self.val, "test": self.test}
         return {part: self._root / Path(name).expanduser() for part, name in named.items() if name}
 
-    def _files(self, folder: Path) -> list[Path]:
-        """Return the image files of all class folders in ``folder``."""
-        of_class = class_files(folder, without=self._given().values())
-        return [path for paths in of_class.values() for path in paths]
+    def _no_classes(self, part: PartFolder) -> frozenset[Path]:
+        """Return the folders among a part's class folders that are none."""
+        return frozenset((*self._given().values(), *part.left_out))
 
-    def _part_folders(self) -> dict[Part, Path]:
-        """Return the folder that holds a part's class folders, for each part that there is."""
-        return {part: found.classes for part, found in self._tree().parts.items()}
+    def _files(self, part: PartFolder) -> list[Path]:
+        """Return the image files of all class folders of a part."""
+        return [path for paths in self._classes(part).values() for path in paths]
+
+    def _classes(self, part: PartFolder) -> dict[str, list[Path]]:
+        return class_files(part.classes, without=self._no_classes(part))
 
     def _tree(self) -> Tree:
         with permitted():

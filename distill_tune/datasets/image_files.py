@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from distill_tune.datasets.arrays import fit_image
 from distill_tune.datasets.eight_bits import flat
 from distill_tune.datasets.orientation import upright
+from distill_tune.datasets.part_names import is_of_a_system
 from distill_tune.datasets.png_chunks import without_notes
 from distill_tune.datasets.pool import Bytes
 from distill_tune.datasets.value_range import PER_FILE
@@ -26,6 +27,8 @@ from distill_tune.interfaces import ValueRanges
 NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 # Image files all the same, so that a user hears of them although Pillow cannot read them.
 UNREADABLE = frozenset({".dcm", ".heic", ".heif", ".jxl", ".svg"})
+# Formats that Pillow opens as another: photographs of two views are a JPEG with a second one.
+OPENED_AS_OTHERS = frozenset({"MPO"})
 # Formats that a file without a known suffix is recognised as: those with unmistakable first bytes.
 RECOGNISED = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 MAX_WORKERS = 8
@@ -50,23 +53,28 @@ def image_paths(folder: Path, passed: list[Path] | None = None) -> list[Path]:
 def holds_images(folder: Path) -> bool:
     """Tell whether there is an image file below a folder that may be read, however deep."""
     try:
-        return any(_are_images(files_below(folder)))
+        return any(map(is_image, files_below(folder)))
     except PermissionError:
         return False
 
 
+def has_images(folder: Path) -> bool:
+    """Tell whether an image file stands right in a folder; of many files the first says so."""
+    with os.scandir(folder) as entries:
+        seen = (Path(entry.path) for entry in entries if not entry.is_dir())
+        return any(is_image(path) for path in seen if not is_of_a_system(path.name))
+
+
 def images_in(folder: Path) -> list[Path]:
     """Return the image files right in a folder, in an order fixed by their names."""
-    paths = files_in(folder)
-    return [path for path, is_image in zip(paths, _are_images(paths), strict=True) if is_image]
+    return list(filter(is_image, files_in(folder)))
 
 
-def _are_images(paths: Iterable[Path]) -> Iterator[bool]:
-    for path in paths:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            is_image = _looks_like_image(path)
-        yield is_image
+def is_image(path: Path) -> bool:
+    """Tell whether a file is an image by its name, or by its first bytes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _looks_like_image(path)
 
 
 @contextmanager
@@ -183,7 +191,7 @@ def _looks_like_image(path: Path) -> bool:
         return True
     known = Image.registered_extensions().get(suffix)
     if known is not None:
-        return known in _formats()
+        return known in _formats() or known in OPENED_AS_OTHERS
     if not path.is_file():
         return False
     try:

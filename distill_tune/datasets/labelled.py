@@ -142,10 +142,12 @@ def _named(where: str) -> Iterator[None]:
 def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
     with permitted():
         found = read_tree(path, known=form.classes, needs_train=False).parts
-        folders = {part: one.classes for part, one in found.items()}
         has_parts = "train" not in found or found["train"].named != path
-        _refuse_vague(path, sorted(folders) if has_parts else [], part, where)
-        return read_classes(folders[part or "train"], path, form.image_size, ranges=form.ranges)
+        _refuse_vague(path, sorted(found) if has_parts else [], part, where)
+        chosen = found[part or "train"]
+        return read_classes(
+            chosen.classes, path, form.image_size, ranges=form.ranges, without=chosen.left_out
+        )
 
 
 def _npz(path: Path, form: Form, part: Part | None, where: str) -> Pool:

@@ -1,6 +1,7 @@
 """Names of folders: which mean a part, images and what describes them, or come from a system."""
 
 import re
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -43,19 +44,28 @@ _COLLECTION: Final = re.compile(r"(.+?)(sets?|data|datasets?|images?|imgs?|split
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
-_IMAGES: Final = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "rgb"})
+_IMAGES: Final = frozenset(
+    {"image", "images", "img", "imgs", "jpegimages", "photo", "photos", "picture", "pictures"}
+    | {"rgb", "stills"}
+)
 _DESCRIBING: Final = frozenset(
     {"anno", "ann", "annotation", "annotations", "bbox", "bboxes", "boxes", "depth", "depths"}
-    | {"edges", "groundtruth", "gt", "json", "label", "labelids", "labels", "mask", "masks"}
+    | {"edges", "groundtruth", "gt", "gts", "json", "label", "labeled", "labelids", "labelled"}
+    | {"labels", "mask", "masks"}
     | {"matte", "mattes", "seg", "segmentation", "segmentations", "segmentationclass"}
     | {"segmentationobject", "trimap", "trimaps", "xml", "xmls"}
 )
 _SYSTEM: Final = frozenset(
-    {"@__thumb", "@eadir", "@recently-snapshot", "@recycle", "@sharebin", "@synoresource", "@tmp"}
-    | {"@transcode", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "found.000"}
+    {"@__qini", "@__thumb", "@appstore", "@cloudsync", "@database", "@download", "@eadir"}
+    | {"@quarantine", "@recently-snapshot", "@recycle", "@sharebin", "@synoeastream"}
+    | {"@synoresource", "@tmp", "@transcode", "#recycle", "#snapshot", "$extend", "$recycle.bin"}
+    | {"$getcurrent", "$sysreset", "$windows.~bt", "$windows.~ws", "$winreagent"}
     | {"system volume information", "network trash folder", "temporary items", "~snapshot"}
-    | {"desktop.ini", "thumbs.db", "ehthumbs.db", "__macosx", "__pycache__"}
+    | {"config.msi", "desktop.ini", "thumbs.db", "ehthumbs.db", "__macosx", "__pycache__"}
 )
+_NUMBERED_SYSTEM: Final = re.compile(r"found\.\d{3}|lost\+found.*", re.IGNORECASE)
+_MAY_BE_OF_A_SYSTEM: Final = re.compile(r"[@$]\D.*|RECYCLED|Recycled", re.DOTALL)
+_DIGITS: Final = re.compile(r"\d+")
 _SYSTEM_AS_WRITTEN: Final = frozenset({"RECYCLER", "Thumbs"})
 _THUMBNAILS: Final = frozenset({"thumb", "thumbs", "thumbnail", "thumbnails"})
 
@@ -85,7 +95,32 @@ def is_of_a_system(name: str) -> bool:
 
     So do dots in front, the folders of NAS systems, trash and snapshots, and tables of thumbnails.
     """
-    return name.startswith(".") or name.casefold() in _SYSTEM or name in _SYSTEM_AS_WRITTEN
+    if name.startswith(".") or name.casefold() in _SYSTEM or name in _SYSTEM_AS_WRITTEN:
+        return True
+    return _NUMBERED_SYSTEM.fullmatch(name) is not None
+
+
+def may_be_of_a_system(name: str, beside: Collection[str]) -> bool:
+    """Tell whether a system or a tool probably made a folder, by the names of others beside it.
+
+    They begin with ``@`` or ``$``, and are trash of old disks; a class beside is written so too.
+
+    Args:
+        name: Of the folder.
+        beside: Names of the folders beside it.
+    """
+    if not _MAY_BE_OF_A_SYSTEM.fullmatch(name):
+        return False
+    others = [one for one in beside if not _MAY_BE_OF_A_SYSTEM.fullmatch(one)]
+    if name[0] in "@$":
+        return len(others) > 1 or not beside
+    is_alike = any(one.isupper() == name.isupper() and one[:1].isupper() for one in others)
+    return not is_alike and len(others) != 1
+
+
+def are_numbered(names: Collection[str]) -> bool:
+    """Tell whether names are told apart by numbers alone, as those of a class beside may be."""
+    return 2 * len({_DIGITS.sub("", name) for name in names}) < len(names)
 
 
 def is_named_for_thumbnails(name: str) -> bool:

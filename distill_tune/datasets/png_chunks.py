@@ -1,6 +1,7 @@
 """PNG files without their notes: texts, histories and profiles, which pixels do not need.
 
-Pillow refuses a whole file for a text that is too long, or for a note that is damaged.
+Pillow refuses a whole file for a text that is too long, or for a note that is damaged. Damaged
+transparency is left out as well: the pixels are there.
 """
 
 import io
@@ -10,18 +11,22 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
+_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+_TRANSPARENCY: Final = b"tRNS"
 _ORIENTATION: Final = b"eXIf"
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt"})
 _EXIF_AS_TEXT: Final = b"Raw profile type exif\0"
 _MOST: Final = 1 << 16
 """Bytes of a text that is kept because it may say how the image is to be turned."""
+_MOST_TRANSPARENT: Final = 256
+"""Bytes of transparency: one for each colour of a palette, at most."""
 
 
 def without_notes(path: Path) -> io.BytesIO | None:
     """Return a PNG file with its pixels and its orientation only.
 
-    None for a file that is no PNG, that has no notes or no pixels: Pillow may read it as it is.
+    None for a file that is no PNG, that has no pixels, or nothing to leave out: Pillow may read it
+    as it is.
     """
     with path.open("rb") as file:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
@@ -32,12 +37,16 @@ def without_notes(path: Path) -> io.BytesIO | None:
             return None
         bare = io.BytesIO()
         bare.write(_SIGNATURE)
+        is_transparent = False
         for name, start, length in places:
-            if name in _PIXELS or _may_orient(name, length):
+            if name in _PIXELS or _may_be_kept(name, length):
                 file.seek(start)
                 chunk = file.read(length + 12)
+                if name == _TRANSPARENCY and is_transparent:
+                    continue
                 if name in _PIXELS or _is_whole(chunk):
                     bare.write(chunk)
+                    is_transparent |= name == _TRANSPARENCY
     bare.seek(0)
     return bare
 
@@ -55,16 +64,18 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         file.seek(start + length + 12)
 
 
-def _may_orient(name: bytes, length: int) -> bool:
+def _may_be_kept(name: bytes, length: int) -> bool:
+    if name == _TRANSPARENCY:
+        return 0 < length <= _MOST_TRANSPARENT
     return name == _ORIENTATION or (name in _TEXTS and length <= _MOST)
 
 
 def _is_whole(chunk: bytes) -> bool:
-    """Tell whether a note says how an image is turned, and is undamaged."""
+    """Tell whether a chunk is undamaged and is transparency, or says how an image is turned."""
     name, data, checksum = chunk[4:8], chunk[8:-4], chunk[-4:]
     if zlib.crc32(name + data).to_bytes(4, "big") != checksum:
         return False
-    if name == _ORIENTATION:
+    if name in (_ORIENTATION, _TRANSPARENCY):
         return True
     if not data.startswith(_EXIF_AS_TEXT):
         return False

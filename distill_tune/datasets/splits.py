@@ -89,9 +89,8 @@ def first_of_each(pool: Pool, per_class: int | None, *, seed: int, where: str) -
     short = [(name, n) for name, n in zip(pool.classes, pool.counts(), strict=True) if n < needed]
     if short:
         expected = f"{needed} or more validation images in every class"
-        raise InputError(
-            "data.val_per_class" if per_class else where, got=_listed(short), expected=expected
-        )
+        blamed = "data.val_per_class" if per_class else where
+        raise InputError(blamed, got=_listed(short, pool), expected=expected)
     orders = [class_order(pool.labels, label, seed) for label in range(len(pool.classes))]
     return np.sort(np.concatenate([order[:per_class] for order in orders]))
 
@@ -118,9 +117,8 @@ def _refuse_shortage(pool: Pool, wanted: Wanted, where: str) -> None:
         where, advice = "data.train_per_class", f"; these images allow train_per_class {left}"
     elif wanted.val.per_class is not None and count >= MIN_TRAIN + 1 + num_test:
         where = "data.val_per_class"
-    raise InputError(
-        where, got=_listed(short), expected=f"at least {_needed(wanted, num_train)}{advice}"
-    )
+    expected = f"at least {_needed(wanted, num_train)}{advice}"
+    raise InputError(where, got=_listed(short, pool), expected=expected)
 
 
 def _needed(wanted: Wanted, num_train: int) -> str:
@@ -141,12 +139,19 @@ def _needed(wanted: Wanted, num_train: int) -> str:
     return f"{needed} in every class: {listed}"
 
 
-def _listed(short: list[tuple[str, int]]) -> Text:
-    """Return the classes with the fewest images, in words."""
+def _listed(short: list[tuple[str, int]], pool: Pool) -> Text:
+    """Return the classes with the fewest images, in words; with why files of the first are not."""
     first = sorted(short, key=lambda item: item[1])
     shown = ", ".join(
         f"{count} {'image' if count == 1 else 'images'} of class {name!r}"
         for name, count in first[:5]
     )
     more = f" and too few of {len(first) - 5} more classes" if len(first) > 5 else ""
-    return Text(shown + more)
+    skipped = [told for told in pool.skipped if _class_of(told, pool.classes) == first[0][0]]
+    why = f" ({len(skipped)} could not be read, such as {skipped[0]})" if skipped else ""
+    return Text(shown + more + why)
+
+
+def _class_of(skipped: str, classes: tuple[str, ...]) -> str | None:
+    """Return the class of a file that was left out: the first of its folders named as one."""
+    return next((folder for folder in skipped.split("/") if folder in classes), None)

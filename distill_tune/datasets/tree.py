@@ -4,44 +4,29 @@ What could be parts, or images beside what describes them, is never taken for cl
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from distill_tune.datasets.image_files import holds_images, images_in
-from distill_tune.datasets.part_names import EXACT, Part, Role, is_named_for_images, role
+from distill_tune.datasets.class_folders import left_out
+from distill_tune.datasets.image_files import has_images, holds_images
+from distill_tune.datasets.part_folders import (
+    PartFolder,
+    Tree,
+    holds_class_folders,
+    holds_only_folders,
+    part_folder,
+)
+from distill_tune.datasets.part_names import EXACT, Part, Role, is_named_for_descriptions, role
 from distill_tune.datasets.printable import printable
-from distill_tune.datasets.tree_refusals import refuse_flat_parts, refuse_no_classes
+from distill_tune.datasets.same_folders import MOST_ALONE, stepped
+from distill_tune.datasets.tree_refusals import (
+    refuse_flat_parts,
+    refuse_no_classes,
+    refuse_parts_below,
+)
 from distill_tune.datasets.walking import sub_folders
 from distill_tune.errors import InputError, Text, closest
-
-_MOST_ALONE = 4
-"""How deep a folder may stand alone in another: ``archive/seg_train/seg_train/<class>``."""
-
-
-@dataclass(frozen=True)
-class PartFolder:
-    """Where the images of a part are.
-
-    Attributes:
-        named: The folder that has the part's name, or the root itself.
-        classes: The folder of its class folders: ``named``, or one below it.
-    """
-
-    named: Path
-    classes: Path
-
-
-@dataclass(frozen=True)
-class Tree:
-    """What a folder is.
-
-    Attributes:
-        parts: By name, ``train`` at least.
-        unused: Folders of images that are none of the parts, which people should hear of.
-    """
-
-    parts: dict[Part, PartFolder]
-    unused: tuple[Path, ...] = ()
 
 
 def read_tree(
@@ -65,20 +50,34 @@ def read_tree(
             or images and what describes them, rather than classes.
     """
     level = root
-    for _ in range(_MOST_ALONE):
+    omitted: dict[Path, str] = {}
+    for _ in range(MOST_ALONE):
         folders = [path for path in sub_folders(level) if path not in without]
-        is_known = bool(folders) and {printable(path.name) for path in folders} <= set(known)
-        tree = None if is_known else _of_parts(level, folders, needs_train=needs_train)
+        if folders and {printable(path.name) for path in folders} <= set(known):
+            return Tree({"train": PartFolder(root, level, omitted)})
+        tree = _of_parts(level, folders, needs_train=needs_train)
+        told = () if tree else refuse_no_classes(level, folders, known)
+        tree = tree or _of_parts_below(level, folders)
         if tree is not None:
-            if "train" in tree.parts:
-                classes = tree.parts["train"].classes
-                refuse_no_classes(classes, sub_folders(classes), known)
-            return tree
-        if is_known or len(folders) != 1 or not _holds_only_folders(folders[0]):
+            return _checked(tree, known, omitted)
+        left = left_out(folders)
+        left = {path: why for path, why in left.items() if printable(path.name) not in known}
+        inner = [path for path in folders if path not in left]
+        omitted |= left
+        if len(inner) != 1 or not holds_only_folders(inner[0]):
             break
-        level = folders[0]
-    refuse_no_classes(level, folders, known)
-    return Tree({"train": PartFolder(root, level)})
+        level = inner[0]
+    return Tree({"train": PartFolder(root, level, omitted)}, told=told)
+
+
+def _checked(tree: Tree, known: Sequence[str], omitted: Mapping[Path, str]) -> Tree:
+    """Return a tree of parts with what was left out above them; refuse what are no classes."""
+    if "train" not in tree.parts:
+        return tree
+    train = tree.parts["train"]
+    told = refuse_no_classes(train.classes, sub_folders(train.classes), known)
+    train = replace(train, left_out={**omitted, **train.left_out})
+    return replace(tree, parts={**tree.parts, "train": train}, told=told)
 
 
 def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:
@@ -106,52 +105,22 @@ def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:
                 f"data.{part}", got=Text(f"{path} without sub-folders"), expected=expected
             )
     if "train" in given:
-        tree = Tree({"train": part_folder(given["train"])})
+        tree = Tree({"train": part_folder(given["train"], is_given=True)})
     else:
         tree = read_tree(root, without=given.values())
-    classes = [printable(path.name) for path in sub_folders(tree.parts["train"].classes)]
+    classes = [printable(path.name) for path in tree.parts["train"].class_folders()]
     parts = dict(tree.parts)
     for part, path in given.items():
         if part != "train":
-            parts[part] = part_folder(path, classes)
-    return Tree(parts, tree.unused)
-
-
-def part_folder(folder: Path, known: Sequence[str] = ()) -> PartFolder:
-    """Return a part's folder with the one below it that holds its class folders.
-
-    Args:
-        folder: Of the part.
-        known: Names of classes, at which the way down ends.
-    """
-    level = folder
-    for _ in range(_MOST_ALONE):
-        inner = sub_folders(level)
-        if len(inner) != 1 or printable(inner[0].name) in known:
-            break
-        if not _holds_only_folders(inner[0]):
-            break
-        level = inner[0]
-    return PartFolder(folder, level)
-
-
-def _holds_only_folders(folder: Path) -> bool:
-    return bool(sub_folders(folder)) and not images_in(folder)
-
-
-def _class_folders(part: PartFolder) -> list[Path]:
-    """Return a part's class folders; none where its images stand together in one folder."""
-    inner = sub_folders(part.classes)
-    if len(inner) == 1 and (role(inner[0].name) or is_named_for_images(inner[0].name)):
-        return []  # Such as train/train/*.jpg, or val/images/*.jpg.
-    return inner
+            parts[part] = part_folder(path, classes, is_given=True)
+    return replace(tree, parts=parts)
 
 
 def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tree | None:
     """Return the parts among folders; None where they are classes, by their names and content."""
     named = {path: called for path in folders if (called := role(path.name))}
     parts = {path: part_folder(path) for path in named}
-    filled = [path for path in named if _class_folders(parts[path])]
+    filled = [path for path in named if holds_class_folders(parts[path])]
     flat = [path for path in named if path not in filled and holds_images(path)]
     others = [path for path in folders if path not in filled and path not in flat]
     if not _are_parts(named, filled, flat, others):
@@ -169,9 +138,42 @@ def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tre
     classes: list[str] = []
     for part, path in chosen.items():  # Train is the first.
         found[part] = part_folder(path, classes)
-        classes = classes or [printable(inner.name) for inner in sub_folders(found[part].classes)]
+        classes = classes or [printable(inner.name) for inner in found[part].class_folders()]
     unused = [path for path in folders if path not in chosen.values() and holds_images(path)]
     return Tree(found, tuple(unused))
+
+
+def _of_parts_below(level: Path, folders: Sequence[Path]) -> Tree | None:
+    """Return the parts in one of several folders, where the others are parts as well or no images.
+
+    Raises:
+        InputError: There are images in others, or parts in several.
+    """
+    if len(folders) < 2:
+        return None
+    below = {path: tree for path in folders if (tree := _parts_in(path)) is not None}
+    if not below:
+        return None
+    folder, tree = next(iter(below.items()))
+    others = [path for path in folders if path != folder and holds_images(path)]
+    is_clear = all(role(path.name) or is_named_for_descriptions(path.name) for path in others)
+    if len(below) == 1 and is_clear:
+        return replace(tree, unused=(*tree.unused, *others))
+    found = tree.parts["train"].named.parent
+    refuse_parts_below(level, found, [part.named for part in tree.parts.values()], others)
+    return None
+
+
+def _parts_in(folder: Path) -> Tree | None:
+    """Return the parts in a folder, or below what stands alone in it: two with class folders."""
+    level = stepped(folder)
+    if has_images(level) or not any(role(path.name) for path in sub_folders(level)):
+        return None
+    with suppress(InputError):
+        tree = _of_parts(level, sub_folders(level), needs_train=True)
+        if tree and len(tree.parts) > 1 and len(tree.parts["train"].class_folders()) > 1:
+            return tree
+    return None
 
 
 def _are_parts(

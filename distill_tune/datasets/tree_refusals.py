@@ -2,24 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from PIL import Image
-
-from distill_tune.datasets.image_files import holds_images, images_in
-from distill_tune.datasets.part_names import is_named_for_descriptions, is_named_for_images, role
+from distill_tune.datasets.class_folders import by_name, copied_folders, left_out
+from distill_tune.datasets.described import described, masks_beside_images, paired
+from distill_tune.datasets.image_files import images_in
+from distill_tune.datasets.part_names import (
+    is_named_for_descriptions,
+    is_named_for_images,
+    role,
+)
 from distill_tune.datasets.printable import printable
-from distill_tune.datasets.walking import files_in, sub_folders
+from distill_tune.datasets.same_folders import are_pieces, same_folders
+from distill_tune.datasets.walking import sub_folders
 from distill_tune.errors import InputError, Text
 
 _SHOWN = 5
-_ALIKE = 0.9
-"""Share of equal file names from which on folders hold pairs."""
-_FEW_COLORS = 16
-"""Of a mask, at most: a photograph has more."""
-_DIGITS = re.compile(r"\d+")
-_SUFFIX = re.compile(r"[-_. ]+(mask|seg|segmentation|gt|label|annotation)s?$", re.IGNORECASE)
 _WAY_ON = "data.train, data.val and data.test name the folders of the parts"
 _AS_THEY_ARE = "data.train: . takes these folders as classes all the same"
 
@@ -48,7 +46,31 @@ def refuse_flat_parts(level: Path, trains: Sequence[Path], flat: Sequence[Path])
     )
 
 
-def refuse_no_classes(level: Path, folders: Sequence[Path], known: Sequence[str] = ()) -> None:
+def refuse_parts_below(
+    level: Path, found: Path, parts: Sequence[Path], others: Sequence[Path]
+) -> None:
+    """Refuse folders one of which holds parts, where the others would be left out.
+
+    Args:
+        level: Where the folders stand.
+        found: Where the parts stand.
+        parts: Their folders.
+        others: The folders beside that have images.
+
+    Raises:
+        InputError: Always.
+    """
+    raise InputError(
+        "data.root",
+        got=Text(f"{_names(parts)} in {found} beside {_names(others)} (in {level})"),
+        expected="either folders of classes, or of parts (data.train: . takes the folders in "
+        f"{printable(level.name)} as classes all the same, data.root: {found} reads the parts)",
+    )
+
+
+def refuse_no_classes(
+    level: Path, folders: Sequence[Path], known: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Refuse folders that are parts, or images beside what describes them.
 
     Args:
@@ -56,104 +78,84 @@ def refuse_no_classes(level: Path, folders: Sequence[Path], known: Sequence[str]
         folders: That would be classes.
         known: Names of classes: where all folders have such, nothing is refused.
 
+    Returns:
+        What people should hear of them, in words.
+
     Raises:
-        InputError: They all hold folders of the same names, or files of the same names.
+        InputError: They all hold folders of the same names, or files of the same names, or one
+            holds folders that are called as those beside it.
     """
     if len(folders) < 2 or {printable(path.name) for path in folders} <= set(known):
-        return
-    common = _common_folders(folders)
-    if common:
+        return ()
+    common = same_folders(folders)
+    is_divided = are_pieces(common, folders)
+    if common and not is_divided:
         _refuse_same_folders(level, folders, common)
-    described = _described(folders) or _paired(folders)
-    if described:
+    _refuse_descriptions(level, folders)
+    _refuse_another_set(level, folders)
+    return (_divided(folders, common),) if common else ()
+
+
+def _divided(folders: Sequence[Path], common: Sequence[str]) -> str:
+    return (
+        f"{_names(folders)} are taken as classes, although each holds the same folders "
+        f"({_some(common)}), whose images are taken together: if these are the classes, data.train "
+        f"names the folder of one part, such as {printable(folders[0].name)}"
+    )
+
+
+def _refuse_descriptions(level: Path, folders: Sequence[Path]) -> None:
+    looks = "these look like images beside what describes them, such as masks"
+    way = f"keep only the images, in a folder for each class ({_AS_THEY_ARE})"
+    pair = described(folders) or paired(folders)
+    if pair:
         raise InputError(
             "data.root",
-            got=Text(f"files of the same names in {_names(described)} (in {level})"),
-            expected="folders of classes: these look like images beside what describes them, such "
-            f"as masks; keep only the images, in a folder for each class ({_AS_THEY_ARE})",
+            got=Text(f"files of the same names in {_names(pair)} (in {level})"),
+            expected=f"folders of classes: {looks}; {way}",
         )
+    masks = masks_beside_images(folders)
+    if masks:
+        if len(sub_folders(masks[0])) > 1:
+            way = f"keep only the images ({_AS_THEY_ARE}; data.root: {masks[0]} reads one folder)"
+        raise InputError(
+            "data.root",
+            got=Text(
+                f"images of few colours in {_names(masks[1:])}, beside {_names(masks[:1])} "
+                f"(in {level})"
+            ),
+            expected=f"folders of classes: {looks}; {way}",
+        )
+
+
+def _refuse_another_set(level: Path, folders: Sequence[Path]) -> None:
+    """Refuse a folder with folders called as those beside it, that is no copy of them."""
+    names = by_name(folders)
+    for folder in folders:
+        inner = list(copied_folders(folder, names))
+        called = [printable(path.name) for path in inner]
+        if inner and not are_pieces(called, folders) and folder not in left_out(folders):
+            raise InputError(
+                "data.root",
+                got=Text(
+                    f"{_some(called)} in {inner[0].parent}, and folders of these names in "
+                    f"{level} too, with other files"
+                ),
+                expected="one folder for each class: these look like two data sets, or two parts "
+                f"of one ({_AS_THEY_ARE}; data.root: {inner[0].parent} reads the inner one)",
+            )
 
 
 def _refuse_same_folders(level: Path, folders: Sequence[Path], common: Sequence[str]) -> None:
     each = f"{_names(folders)} in {level} that each hold the same folders: {_some(common)}"
     if any(map(is_named_for_images, common)) and any(map(is_named_for_descriptions, common)):
-        looks = "images beside what describes them, such as masks; keep only the images"
+        looks = f"images beside what describes them, such as masks; {_AS_THEY_ARE}"
     elif all(role(name) for name in common):
-        looks = f"parts inside classes, or several data sets; {_WAY_ON}"
+        looks = f"parts inside classes, or several data sets; {_AS_THEY_ARE}; {_WAY_ON}"
     else:
-        looks = f"parts of the data, not classes; {_WAY_ON}"
-    raise InputError(
-        "data.root",
-        got=Text(each),
-        expected=f"folders of classes: these look like {looks} ({_AS_THEY_ARE})",
-    )
-
-
-def _common_folders(folders: Sequence[Path]) -> list[str]:
-    """Return the names of sub-folders that all folders have; none unless there are two or more."""
-    common: set[str] | None = None
-    every: set[str] = set()
-    num = 0
-    for folder in folders:
-        inner = {printable(path.name) for path in sub_folders(folder)}
-        if not inner and not holds_images(folder):
-            continue  # It has nothing to do with images.
-        if not inner or images_in(folder):
-            return []
-        num += 1
-        common = inner if common is None else common & inner
-        every |= inner
-        if len(common) < 2:
-            return []
-    if num < 2 or common is None or 2 * len(common) < len(every):
-        return []
-    filled = [
-        name
-        for name in sorted(common)
-        if any(holds_images(path / name) for path in folders if (path / name).is_dir())
-    ]
-    return filled if len(filled) > 1 else []
-
-
-def _described(folders: Sequence[Path]) -> list[Path]:
-    """Return folders named for images and for what describes them, whose files have equal names."""
-    describing = [path for path in folders if is_named_for_descriptions(path.name)]
-    for images in (path for path in folders if path not in describing):
-        for other in describing:
-            named = is_named_for_images(images.name)
-            if not named and not _holds_masks(other):
-                continue
-            if _share(_stems(images), _stems(other)) >= (0.5 if named else _ALIKE):
-                return [images, other]
-    return []
-
-
-def _paired(folders: Sequence[Path]) -> list[Path]:
-    """Return all folders, where their files have equal names that are more than numbers."""
-    first = _stems(folders[0])
-    kinds = {_DIGITS.sub("", stem) for stem in first}
-    if len(first) < 4 or 2 * len(kinds) < len(first):
-        return []  # Such as img_1, img_2: a class beside it may well count its images so, too.
-    is_same = all(_share(first, _stems(path)) >= _ALIKE for path in folders[1:])
-    return list(folders) if is_same else []
-
-
-def _stems(folder: Path) -> set[str]:
-    return {_SUFFIX.sub("", path.stem.casefold()) for path in files_in(folder)}
-
-
-def _share(one: set[str], other: set[str]) -> float:
-    """Return the share of equal names in the larger of two sets."""
-    return len(one & other) / max(len(one), len(other), 1)
-
-
-def _holds_masks(folder: Path) -> bool:
-    """Tell whether the first images of a folder have few colours each, as masks do."""
-    few = []
-    for path in images_in(folder)[:3]:
-        with suppress(Exception), Image.open(path) as image:
-            few.append(image.size > (3, 3) and image.getcolors(_FEW_COLORS) is not None)
-    return bool(few) and all(few)
+        looks = f"parts of the data, not classes; {_AS_THEY_ARE}; {_WAY_ON}"
+    expected = f"folders of classes: these look like {looks}"
+    raise InputError("data.root", got=Text(each), expected=expected)
 
 
 def _first_words(folder: Path) -> list[str]:

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from distill_tune.datasets.class_folders import COUNTED
 from distill_tune.datasets.image_files import images_in
-from distill_tune.datasets.part_names import role
+from distill_tune.datasets.part_folders import PartFolder, Tree
+from distill_tune.datasets.part_names import is_named_for_thumbnails, role
 from distill_tune.datasets.printable import printable
-from distill_tune.datasets.tree import Tree
 from distill_tune.datasets.walking import sub_folders
 
 _MASK = re.compile(r"(.+?)[-_. ]+(mask|seg|segmentation|gt)(?:[-_ ]?\d+)?", re.IGNORECASE)
@@ -31,6 +32,20 @@ def names_of(passed: Iterable[Path]) -> tuple[str, ...]:
     return tuple(
         "hidden names" if path.name.startswith(".") else printable(path.name) for path in passed
     )
+
+
+def left_out_warnings(part: PartFolder, root: Path) -> tuple[str, ...]:
+    """Say which folders among the class folders of a part were left out, but for thumbnails."""
+    return tuple(
+        f"{told_place(path, root)} is not used: {why}"
+        for path, why in part.left_out.items()
+        if why != COUNTED
+    )
+
+
+def thumbnails_of(part: PartFolder) -> tuple[str, ...]:
+    """Return the folders of thumbnails among class folders, as people are told them."""
+    return names_of(path for path, why in part.left_out.items() if why == COUNTED)
 
 
 def unused_warnings(tree: Tree, root: Path) -> tuple[str, ...]:
@@ -72,6 +87,12 @@ def class_warnings(
         "of this name: then keep it elsewhere"
         for name in of_class
         if (purpose := _HARDLY_A_CLASS.get(name.casefold()))
+    ]
+    told += [
+        f"{name} is taken as a class, although small copies of images are often kept in a folder "
+        "of this name"
+        for name in of_class
+        if is_named_for_thumbnails(name)
     ]
     masks = [path for paths in of_class.values() for path in _masks(paths)]
     if masks:

@@ -4,7 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from distill_tune.datasets.part_names import is_named_for_thumbnails, is_of_a_system
+from distill_tune.datasets.part_names import (
+    is_named_for_thumbnails,
+    is_of_a_system,
+    may_be_of_a_system,
+)
 from distill_tune.datasets.printable import printable
 
 _SMALL = re.compile(r"[-_. ]*(thumb(nail)?s?|small|tn)[-_. ]*")
@@ -61,15 +65,35 @@ def files_below(folder: Path, passed: list[Path] | None = None) -> Iterator[Path
             waiting.append(iter(_entries(path, passed)))
 
 
+def stem_of_thumbnail(name: str) -> str:
+    """Return the name of an image without what names of thumbnails add, in small letters."""
+    return _SMALL.sub("", name.casefold().partition(".")[0])
+
+
 def _entries(folder: Path, passed: list[Path] | None) -> list[Path]:
     """Return what is visible in a folder, sorted by name."""
     visible: list[Path] = []
+    hidden: list[Path] = []
     for path in folder.iterdir():
-        if not is_of_a_system(path.name):
-            visible.append(path)
-        elif passed is not None:
-            passed.append(path)
-    return sorted(visible, key=lambda path: printable(path.name))
+        (hidden if is_of_a_system(path.name) else visible).append(path)
+    probably = _probably_hidden(visible)
+    if passed is not None:
+        passed += [*hidden, *probably]
+    seen = [path for path in visible if path not in probably]
+    return sorted(seen, key=lambda path: printable(path.name))
+
+
+def _probably_hidden(entries: list[Path]) -> list[Path]:
+    """Return the folders that a system made, by the names of the folders beside them."""
+    if len(entries) < 2 or not any(may_be_of_a_system(path.name, ()) for path in entries):
+        return []
+    folders = [path for path in entries if path.is_dir()]
+    names = [path.name for path in folders]
+    return [
+        path
+        for path in folders
+        if may_be_of_a_system(path.name, [name for name in names if name != path.name])
+    ]
 
 
 def _holds_thumbnails(folder: Path) -> bool:
@@ -77,12 +101,9 @@ def _holds_thumbnails(folder: Path) -> bool:
     if not is_named_for_thumbnails(folder.name):
         return False
     names = [path.name for path in _entries(folder, None)]
-    above = {_stem(path.name) for path in _entries(folder.parent, None) if path != folder}
-    return all(_stem(name) in above for name in names)
-
-
-def _stem(name: str) -> str:
-    return _SMALL.sub("", name.casefold().partition(".")[0])
+    beside = [path for path in _entries(folder.parent, None) if path != folder]
+    above = {stem_of_thumbnail(path.name) for path in beside}
+    return all(stem_of_thumbnail(name) in above for name in names)
 
 
 def _identity(path: Path) -> tuple[int, int]:

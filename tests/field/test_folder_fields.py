@@ -108,3 +108,19 @@ def test_a_search_refuses_before_anything_is_made(
     )
     said = refused("search", "--space", "space.yaml", "--storage", "out")
     assert said.startswith("space.yaml:2:28: data.root: got images and no class folders in test")
+
+
+def test_a_class_whose_files_cannot_be_read_is_told_with_the_first_reason(tmp_path: Path) -> None:
+    pictures(tmp_path, "train/ant", "train/bee", "val/ant", "val/bee")
+    for path in (tmp_path / "train/ant").iterdir():
+        path.write_bytes(b"\x89PNG\r\n\x1a\nno")
+    with pytest.raises(InputError) as caught:
+        source(tmp_path).load()
+    assert "got 0 images of class 'ant' (6 could not be read, such as train/ant/0.png: " in str(
+        caught.value
+    )
+    pictures(tmp_path, "train/ant")
+    for path in (tmp_path / "val/bee").iterdir():
+        path.write_text("no image")
+    with pytest.raises(InputError, match=r"0 images of class 'bee' \(6 could .* val/bee/0\.png: "):
+        source(tmp_path).load()

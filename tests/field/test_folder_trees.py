@@ -139,9 +139,9 @@ REFUSED = {
     "hospitals": (
         split("north", "south", "west"),
         ("got north, south and west in {root} that each hold the same folders: ant and bee, "
-        "expected folders of classes: these look like parts of the data, not classes; data.train, "
-        "data.val and data.test name the folders of the parts (data.train: . takes these folders "
-        "as classes all the same)"),
+        "expected folders of classes: these look like parts of the data, not classes; data.train: "
+        ". takes these folders as classes all the same; data.train, data.val and data.test name "
+        "the folders of the parts"),
     ),
     "almost the same": (
         split("north", classes=("ant", "bee", "cat")) + split("south", classes=("ant", "bee")),
@@ -149,7 +149,7 @@ REFUSED = {
     ),
     "parts of each class": (
         split("ant", "bee", classes=("train", "test")),
-        "these look like parts inside classes, or several data sets; data.train, data.val and",
+        "these look like parts inside classes, or several data sets; data.train: . takes",
     ),
     "masks of each class": (
         split("ant", "bee", classes=("images", "masks")),

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from distill_tune.datasets.image_files import decode_all
+from tests.field.trees import source
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8))
 LONG = "a" * 2_000_000
@@ -122,3 +123,37 @@ def test_a_photograph_is_turned_though_its_other_notes_cannot_be_written_again(
     images, reasons = decode_all([tmp_path / "plain.jpg", tmp_path / "turned.jpg"], 10)
     assert reasons == {}
     np.testing.assert_array_equal(images[1], np.rot90(images[0], -1, axes=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        (chunk(b"tRNS", b"\0\1\0\2\0\3", damage=5),),
+        (chunk(b"tRNS", b""),),
+        (chunk(b"tRNS", b"\0" * 300),),
+        (chunk(b"tRNS", b"\0\1\0\2\0\3"), chunk(b"tRNS", b"\0\1\0\2\0\3")),
+    ],
+    ids=["checksum", "empty", "too long", "twice"],
+)
+def test_damaged_transparency_costs_no_pixel(chunks: tuple[bytes, ...], tmp_path: Path) -> None:
+    assert np.array_equal(read(noted(*chunks), tmp_path), read(saved(), tmp_path))
+
+
+def test_transparency_is_put_on_white_beside_other_notes(tmp_path: Path) -> None:
+    colour = struct.pack(">3H", *IMAGE.getpixel((5, 5)))  # type: ignore[misc]
+    image = read(noted(chunk(b"tRNS", colour), chunk(b"tEXt", b"a\0b")), tmp_path)
+    assert np.array_equal(image, read(noted(chunk(b"tRNS", colour)), tmp_path))
+    assert not np.array_equal(image, read(saved(), tmp_path))
+
+
+def test_a_photograph_of_two_views_is_read_by_its_first(tmp_path: Path) -> None:
+    for folder in ("ant", "bee"):
+        (tmp_path / folder).mkdir()
+        for number in range(5):
+            image = Image.new("RGB", (12, 10), (40 * number, 9, 200))
+            other = Image.new("RGB", (12, 10), (255, 255, 255))
+            file = tmp_path / folder / f"{number}.mpo"
+            image.save(file, "MPO", save_all=True, append_images=[other])
+    images = source(tmp_path).load().train.images
+    assert len(images) == 6
+    assert int(images[:, 1].max()) < 60

@@ -19,6 +19,17 @@ OF_SYSTEMS = [
     "__MACOSX",
     ".ipynb_checkpoints",
     ".Trash-1000",
+    "FOUND.001",
+    "Config.Msi",
+    "lost+found.bak",
+    "$Extend",
+    "$WINDOWS.~BT",
+    "@appstore",
+    "@database",
+    "@quarantine",
+    "@cloudsync",
+    "@__qini",
+    "@SynoEAStream",
 ]
 
 
@@ -72,4 +83,34 @@ def test_a_class_of_thumbs_is_one(tmp_path: Path) -> None:
     (tmp_path / "fists/thumbs/other.png").write_bytes((tmp_path / "thumbs/1.png").read_bytes())
     data = source(tmp_path).load()
     assert data.classes == ("fists", "thumbs")
+    assert "passed over" not in data.origin
+
+
+@pytest.mark.parametrize("name", ["Recycled", "RECYCLED", "@another", "$Own"])
+def test_a_folder_that_is_probably_of_a_system_is_passed_over_beside_others(
+    name: str, tmp_path: Path
+) -> None:
+    pictures(tmp_path, "ant", "bee", name, f"ant/{name}")
+    data = source(tmp_path).load()
+    assert data.classes == ("ant", "bee")
+    assert len(data.train.labels) + len(data.val.labels) == 10
+    assert data.origin.endswith(f", passed over: {name} (2)")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("@alice", "@bob"),
+        ("@alice", "other"),
+        ("$5", "$10", "coin", "none"),
+        ("Glass", "Paper", "Recycled"),
+        ("recycled", "paper", "glass"),
+        ("cat/@left", "dog/@right"),
+    ],
+)
+def test_names_that_may_be_classes_are_no_systems(folders: tuple[str, ...], tmp_path: Path) -> None:
+    pictures(tmp_path, *folders)
+    data = source(tmp_path).load()
+    assert data.classes == tuple(sorted({name.split("/")[0] for name in folders}))
+    assert len(data.train.labels) + len(data.val.labels) == 5 * len(folders)
     assert "passed over" not in data.origin

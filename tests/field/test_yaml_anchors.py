@@ -9,7 +9,8 @@ from distill_tune.config import read_yaml, read_yaml_text, to_yaml
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.keywords import assignment_options
-from distill_tune.search.opening import read_study
+from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.search.opening import read_study, stored_study
 
 STUDY = """\
 x-schedule: &schedule {epochs: 3, lr: 0.01}
@@ -52,6 +53,8 @@ def refused(text: str) -> str:
         ("b:\n  <<: {x: 1}\n  <<<: 2", {"<<<": 2, "x": 1}),
         ("b: {<<: []}", {}),
         ("b: {'<<': {x: 1}}", {"<<": {"x": 1}}),
+        ("a: &a {x: 1}\nc: &a {x: 2}\nb: {<<: *a}", {"x": 2}),
+        ("a: &a 1\nd: *a\nc: &a 2\nb: {x: *a}", {"x": 2}),
     ],
 )
 def test_a_merge_key_gives_what_a_mapping_lacks(text: str, expected: object) -> None:
@@ -72,6 +75,9 @@ def test_what_is_merged_twice_is_not_shared() -> None:
         ("b: {<<: !!python/name:os {x: 1}}", "a.yaml:1:9: b: got something else after <<"),
         ("b: {<<: {x: 1}, <<: {y: 1}}", "a.yaml:1:21: b: got the key << a second time, expected"),
         ("b: &b {<<: *b}", "a.yaml:1:4: b: got an alias (*) of what it stands in"),
+        ("a: &a {b: {<<: *a}}", "a.yaml:1:11: a.b: got an alias (*) of what it stands in"),
+        ("a: &a {b: {c: [{<<: [*a]}]}}", "a.yaml:1:16: a.b.c.0: got an alias (*) of what it"),
+        ("a: &a {x: 1}\nb: &a {<<: *a}", "a.yaml:2:4: b: got an alias (*) of what it stands in"),
         ("a: &a {? [x] : 1}\nb: {<<: *a}", "a.yaml:1:10: a: got a key that is a list"),
         (
             "a: &a {" + ", ".join(f"k{n}: 1" for n in range(2000)) + "}\n"
@@ -127,3 +133,42 @@ def test_a_study_in_python_may_hold_anchors_as_well(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     mapping = {**read_yaml(tmp_path / "study.yaml").value, "x-of mine": {"a": 1}}
     assert read_study(mapping, [], {})[0].study == "anchored"
+
+
+@pytest.mark.parametrize(
+    ("text", "has_hint"),
+    [
+        ("X-defs: &d {epochs: 3}\n", True),
+        ("_defs:\n  base: &d\n    epochs: 3\n", True),
+        ("definitions: [&d {epochs: 3}]\n", True),
+        ("definitions: {epochs: 3}\n", False),
+        ("definitions: &d 3\n", True),
+    ],
+)
+def test_an_unknown_key_that_holds_anchors_gets_the_name_that_may(
+    text: str, has_hint: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(text + STUDY)
+    with pytest.raises(InputError) as caught:
+        read_study(file, [], {})
+    said = str(caught.value)
+    key = text.partition(":")[0]
+    assert f"study.yaml:1:1: top level: got {key!r}, expected one of the keys" in said
+    assert ("(or a name that begins with x-, for what only holds anchors)" in said) == has_hint
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_a_study_that_goes_on_knows_what_it_merged(is_logged: bool, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY)
+    study, _ = read_study(file, [], {})
+    directory = StudyDirectory(str(tmp_path / "runs"))
+    directory.create()
+    resolved = {"study": plain(study)} if is_logged else {}
+    directory.append({"event": "session_started", "time": "2026-01-01T00:00:00", **resolved})
+    directory.write_bytes(STUDY_FILE, to_yaml(plain(study)).encode())
+    assert stored_study(directory)[0] == study
+    changed, _ = stored_study(directory, {}, ["trial.classifier.epochs=9"])
+    assert (changed.trial.classifier.epochs, changed.trial.classifier.lr) == (9, 0.02)
+    assert study.trial.classifier.epochs == 3

@@ -1,0 +1,112 @@
+"""What stands among class folders and is no class: copies of them, notes on them, thumbnails."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from distill_tune.datasets.image_files import has_images, holds_images
+from distill_tune.datasets.part_names import (
+    are_numbered,
+    is_named_for_descriptions,
+    is_named_for_thumbnails,
+)
+from distill_tune.datasets.printable import printable
+from distill_tune.datasets.same_folders import stepped
+from distill_tune.datasets.walking import files_below, stem_of_thumbnail, sub_folders
+
+COUNTED: Final = ""
+"""Instead of a reason: it is told with what was passed over, by its name alone."""
+_COMPARED: Final = 3
+_LISTS: Final = frozenset({"imagesets", "image_sets", "metadata", "meta"})
+
+
+def left_out(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return which folders are no classes, and why; one that could be both is a class.
+
+    Args:
+        folders: That stand beside each other.
+    """
+    found: dict[Path, str] = {}
+    names = by_name(folders)
+    for folder in folders if len(folders) > 1 else ():
+        if _describes(folder):
+            found[folder] = "no image is in it, and its name says that it describes others"
+        elif is_named_for_thumbnails(folder.name) and _are_thumbnails(
+            folder, [path for path in folders if path != folder and path not in found]
+        ):
+            found[folder] = COUNTED
+        elif (copied := copied_folders(folder, names)) and _is_copy(folder, copied):
+            found[folder] = f"a copy of {len(copied)} folders beside it, by its files' names"
+    return found
+
+
+def by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return folders by their names as :func:`copied_folders` compares them."""
+    return {printable(path.name).casefold(): path for path in folders}
+
+
+def copied_folders(folder: Path, beside: Mapping[str, Path]) -> dict[Path, Path]:
+    """Return what in a folder, or below what stands alone in it, is called as folders beside it.
+
+    Args:
+        folder: That may be a copy of the set in itself.
+        beside: The folders beside it, and itself, by name.
+
+    Returns:
+        The folders in it and their namesakes; empty for fewer than two.
+    """
+    level = stepped(folder)
+    if has_images(level):
+        return {}
+    inner = by_name(sub_folders(level))
+    found = {path: beside[name] for name, path in inner.items() if name in beside}
+    found = {path: namesake for path, namesake in found.items() if namesake != folder}
+    return found if len(found) > 1 else {}
+
+
+def _is_copy(folder: Path, copied: Mapping[Path, Path]) -> bool:
+    """Tell whether nothing in a folder is new: every file has a namesake."""
+    new = [path for path in sub_folders(stepped(folder)) if path not in copied]
+    return not any(map(holds_images, new)) and all(
+        _names(inner) <= _names(namesake) for inner, namesake in copied.items()
+    )
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix().casefold() for path in files_below(folder)}
+
+
+def _describes(folder: Path) -> bool:
+    named = is_named_for_descriptions(folder.name) or folder.name.casefold() in _LISTS
+    return named and not holds_images(folder)
+
+
+def _are_thumbnails(folder: Path, others: Sequence[Path]) -> bool:
+    """Tell whether a folder that is called so holds small copies of the images in the others.
+
+    Where names are numbers, as those of a class beside may be, its images have to be smaller.
+    """
+    if len(others) < 2:
+        return False
+    above: dict[str, list[Path]] = {}
+    for path in (path for other in others for path in files_below(other)):
+        above.setdefault(stem_of_thumbnail(path.name), []).append(path)
+    small = {path: stem_of_thumbnail(path.name) for path in files_below(folder)}
+    if not small or not set(small.values()) <= above.keys():
+        return False
+    if folder.name.casefold() not in {"thumb", "thumbs"} or not are_numbered(small.values()):
+        return True
+    return all(
+        _width(path) < min(map(_width, above[stem]))
+        for path, stem in islice(small.items(), _COMPARED)
+    )
+
+
+def _width(path: Path) -> int:
+    with suppress(Exception), Image.open(path) as image:
+        return image.width
+    return 0

@@ -1,0 +1,85 @@
+"""Images beside what describes them: masks, labels, annotations; by their names and colours."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+
+from distill_tune.datasets.image_files import is_image
+from distill_tune.datasets.part_names import (
+    are_numbered,
+    is_named_for_descriptions,
+    is_named_for_images,
+)
+from distill_tune.datasets.walking import files_below, files_in
+
+_ALIKE = 0.9
+"""Share of equal file names from which on folders hold pairs."""
+_FEW_COLORS = 16
+"""Of a mask, at most: a photograph has more."""
+_SUFFIX = re.compile(r"[-_. ]+(mask|seg|segmentation|gt|label|annotation)s?$", re.IGNORECASE)
+_PREFIX = re.compile(r"^(mask|seg|segmentation|gt|label|annotation|image|img|photo)s?[-_. ]+")
+_SIDE = re.compile(r"[-_. ]+l$")
+"""Of names of label images, as in CamVid: ``0016E5_07959_L``."""
+_LOOKED_AT = 3
+
+
+def masks_beside_images(folders: Sequence[Path]) -> list[Path]:
+    """Return a folder named for images and one named for descriptions that holds masks."""
+    named = [path for path in folders if is_named_for_images(path.name)]
+    for images in named:
+        for other in folders:
+            is_other = other not in named and is_named_for_descriptions(other.name)
+            if is_other and _holds_masks(other) and not _holds_masks(images):
+                return [images, other]
+    return []
+
+
+def described(folders: Sequence[Path]) -> list[Path]:
+    """Return folders named for images and for what describes them, whose files have equal names."""
+    describing = [path for path in folders if is_named_for_descriptions(path.name)]
+    for images in (path for path in folders if path not in describing):
+        for other in describing:
+            if is_named_for_images(images.name):
+                is_pair = _share(_stems(images), _stems(other)) >= 0.5
+            else:
+                share = _share(_bare_stems(images), _bare_stems(other))
+                is_pair = share >= _ALIKE and _holds_masks(other)
+            if is_pair:
+                return [images, other]
+    return []
+
+
+def paired(folders: Sequence[Path]) -> list[Path]:
+    """Return all folders, where their files have equal names that are more than numbers."""
+    first = _stems(folders[0])
+    if len(first) < 4 or are_numbered(first):
+        return []  # Such as img_1, img_2: a class beside it may well count its images so, too.
+    is_same = all(_share(first, _stems(path)) >= _ALIKE for path in folders[1:])
+    return list(folders) if is_same else []
+
+
+def _stems(folder: Path) -> set[str]:
+    return {_SUFFIX.sub("", path.stem.casefold()) for path in files_in(folder)}
+
+
+def _bare_stems(folder: Path) -> set[str]:
+    """Return the names of files without words for what they are: ``image_0`` and ``mask_0``."""
+    return {_PREFIX.sub("", _SIDE.sub("", stem)) for stem in _stems(folder)}
+
+
+def _share(one: set[str], other: set[str]) -> float:
+    """Return the share of equal names in the larger of two sets."""
+    return len(one & other) / max(len(one), len(other), 1)
+
+
+def _holds_masks(folder: Path) -> bool:
+    """Tell whether the first images below a folder have few colours each, as masks do."""
+    few: list[bool] = []
+    for path in islice((path for path in files_below(folder) if is_image(path)), _LOOKED_AT):
+        with suppress(Exception), Image.open(path) as image:
+            few.append(image.size > (3, 3) and image.getcolors(_FEW_COLORS) is not None)
+    return bool(few) and all(few)

@@ -1,0 +1,84 @@
+"""A part's folder, and the way from it to its class folders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distill_tune.datasets.class_folders import left_out
+from distill_tune.datasets.image_files import has_images
+from distill_tune.datasets.part_names import Part, is_named_for_images, role
+from distill_tune.datasets.printable import printable
+from distill_tune.datasets.same_folders import MOST_ALONE
+from distill_tune.datasets.walking import sub_folders
+
+
+@dataclass(frozen=True)
+class PartFolder:
+    """Where the images of a part are.
+
+    Attributes:
+        named: The folder that has the part's name, or the root itself.
+        classes: The folder of its class folders: ``named``, or one below it.
+        left_out: Folders in ``classes``, or on the way there, that are no classes, each with why:
+            ``COUNTED``, or words.
+    """
+
+    named: Path
+    classes: Path
+    left_out: Mapping[Path, str] = field(default_factory=dict)
+
+    def class_folders(self) -> list[Path]:
+        """Return the folders of its classes, sorted by name."""
+        return [path for path in sub_folders(self.classes) if path not in self.left_out]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a folder is.
+
+    Attributes:
+        parts: By name, ``train`` at least.
+        unused: Folders of images that are none of the parts, which people should hear of.
+        told: What else of it people should hear, in words.
+    """
+
+    parts: dict[Part, PartFolder]
+    unused: tuple[Path, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+def part_folder(folder: Path, known: Sequence[str] = (), *, is_given: bool = False) -> PartFolder:
+    """Return a part's folder with the one below it that holds its class folders.
+
+    Args:
+        folder: Of the part.
+        known: Names of classes, at which the way down ends, and which are not left out.
+        is_given: Whether a field names the folder: then all that stands in it is a class.
+    """
+    level = folder
+    omitted: dict[Path, str] = {}
+    for _ in range(MOST_ALONE):
+        here = sub_folders(level)
+        left = {} if is_given else left_out(here)
+        left = {path: why for path, why in left.items() if printable(path.name) not in known}
+        inner = [path for path in here if path not in left]
+        omitted |= left
+        if len(inner) != 1 or printable(inner[0].name) in known:
+            break
+        if not holds_only_folders(inner[0]):
+            break
+        level = inner[0]
+    return PartFolder(folder, level, omitted)
+
+
+def holds_only_folders(folder: Path) -> bool:
+    """Tell whether a folder has folders and no image beside them."""
+    return bool(sub_folders(folder)) and not has_images(folder)
+
+
+def holds_class_folders(part: PartFolder) -> bool:
+    """Tell whether a part has class folders, and not its images together in one folder."""
+    inner = sub_folders(part.classes)
+    if len(inner) == 1 and (role(inner[0].name) or is_named_for_images(inner[0].name)):
+        return False  # Such as train/train/*.jpg, or val/images/*.jpg.
+    return bool(inner)
