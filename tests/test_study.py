@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from distill_tune.arms import ARMS
 from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
@@ -153,3 +154,12 @@ def test_every_shipped_space_is_a_study(path: Path) -> None:
         for name, dimension in made.space.dimensions.items():
             for value in dimension.examples():
                 made.trial_config(backbone.name, {name: value})
+
+
+def test_a_range_of_values_that_is_given_is_a_trials_and_an_arms_too() -> None:
+    data = "data: {kind: npz, root: a.npz, value_range: [0, 4095]}"
+    made = study(("data: {kind: digits, train_per_class: 20, val_per_class: 30}", data))
+    config = made.trial_config("resnet18", {"joint.margin": 0.5})
+    assert getattr(config.data, "value_range", None) == (0, 4095)
+    assert config.data == made.data
+    assert ARMS["equal_steps"].config(config).data == made.data
