@@ -1,4 +1,4 @@
-"""What stands among class folders and is no class: copies of them, notes on them, thumbnails."""
+"""Folders beside class folders that are no classes: copies, descriptions and thumbnails."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

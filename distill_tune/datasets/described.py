@@ -19,11 +19,11 @@ from distill_tune.datasets.walking import files_below, files_in
 _ALIKE = 0.9
 """Share of equal file names from which on folders hold pairs."""
 _FEW_COLORS = 16
-"""Of a mask, at most: a photograph has more."""
+"""Largest number of colours of a mask; a photograph has more."""
 _SUFFIX = re.compile(r"[-_. ]+(mask|seg|segmentation|gt|label|annotation)s?$", re.IGNORECASE)
 _PREFIX = re.compile(r"^(mask|seg|segmentation|gt|label|annotation|image|img|photo)s?[-_. ]+")
 _SIDE = re.compile(r"[-_. ]+l$")
-"""Of names of label images, as in CamVid: ``0016E5_07959_L``."""
+"""Ending of the names of label images, as in CamVid: ``0016E5_07959_L``."""
 _LOOKED_AT = 3
 
 

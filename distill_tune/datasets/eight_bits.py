@@ -40,11 +40,11 @@ def _without_transparency(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image, ranges: ValueRanges) -> Image.Image:
     """Scale integers of more than 8 bits, or floats, from their range."""
     values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("values that are infinite or no numbers")
     pair = ranges.floats if image.mode == "F" else ranges.integers
     if pair is None:
         return _by_itself(values, is_float=image.mode == "F")
-    if not np.isfinite(values).all():
-        raise ValueError("values that are infinite or no numbers")
     reason = "" if ranges.is_given else misfit(values, pair)
     if reason:
         raise ValueError(reason)
@@ -54,8 +54,6 @@ def _eight_bits(image: Image.Image, ranges: ValueRanges) -> Image.Image:
 def _by_itself(values: NDArray[np.float64], *, is_float: bool) -> Image.Image:
     """Scale 16-bit values from 0..65535, floats from the least range that holds them."""
     low, high = float(values.min()), float(values.max())
-    if not np.isfinite(values).all():
-        raise ValueError("values that are infinite or no numbers")
     scales = (1, 255, 65535) if is_float else (65535,)
     scale = next((top for top in scales if high <= top), None)
     if scale is None or not low >= 0:

@@ -1,4 +1,4 @@
-"""What image files hold before they are scaled: the type of their values, and the extremes."""
+"""Types of values in image files, and their extremes, before they are scaled."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from PIL import Image
 
 from distill_tune.datasets.eight_bits import is_deep
 from distill_tune.datasets.image_files import num_workers, opened
+from distill_tune.datasets.png_chunks import SIGNATURE
 from distill_tune.datasets.value_range import (
     KINDS,
     PER_FILE,
@@ -25,7 +26,6 @@ from distill_tune.datasets.value_range import (
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24
 """Where a PNG says how many bits a channel has."""
 _EIGHT_BIT_STARTS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
@@ -33,7 +33,7 @@ _FULL_SCALE = frozenset({"PPM"})
 """Formats whose decoder scales more than 8 bits to 0..65535 by what the header says is white;
 floats (PFM) it leaves as they are."""
 _BYTES = Extremes(0, 255)
-"""Of 8 bits: their type says it."""
+"""Extremes of files of 8 bits, which their type tells."""
 _MUCH_APART = 0.5
 """Difference of two classes' shares of deep files from which on it is told."""
 
@@ -80,12 +80,19 @@ def file_ranges(parts: Mapping[str, Sequence[Path]], sealed: str = "test") -> Va
     for name in sorted(parts, key=lambda name: name == sealed):
         if name == sealed and len(parts) > 1 and not (kinds["integers"] or kinds["floats"]):
             continue
-        for one in _in_threads(partial(_values, turn=Lock()), parts[name]):
-            if one is None or one.extremes is None:
-                continue
-            known = kinds[one.kind].get(name)
-            kinds[one.kind][name] = known.merged(one.extremes) if known else one.extremes
+        for kind, extremes in _extremes(parts[name]).items():
+            kinds[kind][name] = extremes
     return found_ranges(kinds)
+
+
+def _extremes(paths: Sequence[Path]) -> dict[Kind, Extremes]:
+    """Return the extremes of some files together, for each type of values that they have."""
+    found: dict[Kind, Extremes] = {}
+    for one in _in_threads(partial(_values, turn=Lock()), paths):
+        if one is not None and one.extremes is not None:
+            known = found.get(one.kind)
+            found[one.kind] = known.merged(one.extremes) if known else one.extremes
+    return found
 
 
 def completed(ranges: ValueRanges, name: str, paths: Sequence[Path]) -> ValueRanges:
@@ -97,46 +104,44 @@ def completed(ranges: ValueRanges, name: str, paths: Sequence[Path]) -> ValueRan
     return ranges.model_copy(update={kind: getattr(own, kind) for kind in missing})
 
 
-def require_scale(paths: Sequence[Path], name: str) -> None:
+def require_scale(paths: Sequence[Path], depths: Sequence[Depth], name: str) -> None:
     """Find the ranges of a part that was left alone, so that what is wrong with it is told now.
 
     Args:
-        paths: Its files; nothing is done where they have 8 bits.
+        paths: Its files.
+        depths: Their depths; nothing is done where they have 8 bits.
         name: What people call the part.
 
     Raises:
         InputError: The values could be of several ranges, or of none.
     """
-    if not {"integers", "floats"} & set(_depths(paths)):
+    if not {"integers", "floats"} & set(depths):
         return
-    found = [one for one in _in_threads(partial(_values, turn=Lock()), paths) if one is not None]
-    if not any(one.extremes for one in found):
+    found = _extremes(paths)
+    if not found:
         raise InputError(
             "data.value_range",
-            got=Text(f"{len(found)} files in {name}, none of them with values from 0 to 65535"),
+            got=Text(f"{len(depths)} files in {name}, none of them with values from 0 to 65535"),
             expected="[LOW, HIGH], the values of black and white",
         )
-    file_ranges({name: paths})
+    found_ranges({kind: {name: extremes} for kind, extremes in found.items()})
 
 
 def depth_warnings(
-    classes: Mapping[str, Sequence[Path]], parts: Mapping[str, Sequence[Path]]
+    of_class: Mapping[str, Sequence[Depth]], of_part: Mapping[str, Sequence[Depth]]
 ) -> tuple[str, ...]:
     """Say where files of some classes, or of some parts, are of another depth than others.
 
-    Only headers are read.
-
     Args:
-        classes: Name and files of each class of the training images.
-        parts: Name and files of each part.
+        of_class: Name of each class of the training images, and the depths of its files.
+        of_part: Name of each part, and the depths of its files.
     """
-    of_class = {repr(name): _depths(paths) for name, paths in classes.items()}
-    of_part = {name: _depths(paths) for name, paths in parts.items()}
+    named = {repr(name): depths for name, depths in of_class.items()}
     told = [
-        *_apart(of_class, "class ", "a classifier can learn the depth instead of the picture"),
+        *_apart(named, "class ", "a classifier can learn the depth instead of the picture"),
         *_apart(of_part, "", "they may differ by more than what they show"),
     ]
-    num_cut = sum(depths.count(CUT) for depths in of_part.values())
+    num_cut = sum(list(depths).count(CUT) for depths in of_part.values())
     if num_cut:
         told.append(
             f"{num_cut} files with 16 bits for each of several colours: of these the upper 8 bits "
@@ -145,7 +150,8 @@ def depth_warnings(
     return tuple(told)
 
 
-def _depths(paths: Sequence[Path]) -> list[Depth]:
+def depths_of(paths: Sequence[Path]) -> list[Depth]:
+    """Return the depths of files by their headers; those that have none are left out."""
     return [depth for depth in _in_threads(_depth, paths) if depth is not None]
 
 
@@ -217,6 +223,6 @@ def _is_eight_bit(path: Path) -> bool:
         raise OSError("not a file that can be read")
     with path.open("rb") as file:
         head = file.read(_PNG_DEPTH + 1)
-    if head.startswith(_PNG):
+    if head.startswith(SIGNATURE):
         return len(head) > _PNG_DEPTH and head[_PNG_DEPTH] <= 8
     return head.startswith(_EIGHT_BIT_STARTS)

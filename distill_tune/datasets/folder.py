@@ -3,20 +3,24 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from distill_tune.datasets.class_files import class_files, files_of, filled
 from distill_tune.datasets.duplicates import shared_files
 from distill_tune.datasets.file_values import (
+    Depth,
     completed,
     depth_warnings,
+    depths_of,
     file_ranges,
     require_scale,
 )
-from distill_tune.datasets.image_files import decode_all, image_paths
+from distill_tune.datasets.image_files import decode_all
 from distill_tune.datasets.part_folders import PartFolder, Tree
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import Root, absolute, not_found
@@ -115,22 +119,26 @@ class Folder(ImageSource):
     def check_parts(self) -> tuple[str, ...]:
         folders = self._tree().parts
         with permitted():
-            if "test" in folders and not self._files(folders["test"]):
+            classes = {part: self._classes(found) for part, found in folders.items()}
+            tests = files_of(classes.get("test", {}))
+            if "test" in folders and not tests:
                 raise InputError(
                     "data.root",
                     got=Text(f"no image in test ({folders['test'].classes})"),
                     expected="images, or no test folder: then test images are drawn from train",
                 )
-            classes = self._classes(folders["train"])
-            parts: dict[str, list[Path]] = {
-                part: self._files(found) for part, found in folders.items()
+            of_class = {name: depths_of(files) for name, files in classes["train"].items()}
+            of_part: dict[str, list[Depth]] = {
+                part: list(chain(*of_class.values()))
+                if part == "train"
+                else depths_of(files_of(own))
+                for part, own in classes.items()
             }
-            if "test" in parts and self.value_range == "auto":
-                require_scale(parts["test"], "test")
-            told = depth_warnings(classes, parts)
+            if "test" in folders and self.value_range == "auto":
+                require_scale(tests, of_part["test"], "test")
+            told = depth_warnings(of_class, of_part)
             if "test" in folders:
-                filled = [name for name, files in self._classes(folders["test"]).items() if files]
-                told += absent_classes([name for name, files in classes.items() if files], filled)
+                told += absent_classes(filled(classes["train"]), filled(classes["test"]))
             return told
 
     def part_folder(self, part: Part) -> Path | None:
@@ -153,7 +161,7 @@ class Folder(ImageSource):
 
     def _files(self, part: PartFolder) -> list[Path]:
         """Return the image files of all class folders of a part."""
-        return [path for paths in self._classes(part).values() for path in paths]
+        return files_of(self._classes(part))
 
     def _classes(self, part: PartFolder) -> dict[str, list[Path]]:
         return class_files(part.classes, without=self._no_classes(part))
@@ -178,23 +186,6 @@ def permitted() -> Iterator[None]:
     except OSError as error:
         met = Text(f"{error.filename} ({error.strerror})")
         raise InputError("data.root", got=met, expected="a directory one may read") from None
-
-
-def class_files(
-    folder: Path, *, without: Collection[Path] = (), passed: list[Path] | None = None
-) -> dict[str, list[Path]]:
-    """Return the image files of every class folder in ``folder``, by the name of the class.
-
-    Args:
-        folder: Of the class folders.
-        without: Folders in ``folder`` that are no classes.
-        passed: Filled with what was passed over.
-    """
-    of_class: dict[str, list[Path]] = {}
-    for path in sub_folders(folder, passed):
-        if path not in without:
-            of_class.setdefault(printable(path.name), []).extend(image_paths(path, passed))
-    return of_class
 
 
 def read_classes(

@@ -21,7 +21,7 @@ MIN_SIZE = 12
 MAX_PAIRS = 4_000_000_000
 """Pairs of images, from which on none are compared: seconds of work."""
 _MAX_BITS = 8
-"""Of the 64 of a hash, that may differ in a pair to look at."""
+"""Largest number of the 64 bits of a hash that may differ in a pair to look at."""
 _LOOKED_AT = 32
 """Pixels of height at which edges are compared."""
 _SAMPLE = 400
@@ -40,7 +40,7 @@ _EDGES = 4096
 
 
 class _Looks(NamedTuple):
-    """What is compared of images.
+    """Hashes and small grey copies of images, which are compared.
 
     Attributes:
         hashes: ``[n]``, of 64 bits each.

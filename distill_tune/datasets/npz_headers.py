@@ -1,4 +1,4 @@
-"""What an ``.npz`` file says of its arrays before they are read: types, shapes, extremes."""
+"""Types, shapes and extremes of the arrays in an ``.npz`` file, before they are read."""
 
 import tokenize
 import zipfile

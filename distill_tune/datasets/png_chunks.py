@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+"""First bytes of every PNG file."""
 _PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _TRANSPARENCY: Final = b"tRNS"
 _ORIENTATION: Final = b"eXIf"
@@ -29,14 +30,14 @@ def without_notes(path: Path) -> io.BytesIO | None:
     as it is.
     """
     with path.open("rb") as file:
-        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
             return None
         places = list(_chunks(file))
         names = {name for name, _, _ in places}
         if names <= _PIXELS or b"IDAT" not in names:
             return None
         bare = io.BytesIO()
-        bare.write(_SIGNATURE)
+        bare.write(SIGNATURE)
         is_transparent = False
         for name, start, length in places:
             if name in _PIXELS or _may_be_kept(name, length):
