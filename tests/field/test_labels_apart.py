@@ -1,7 +1,6 @@
 """Labels and ranges that may not be what was meant: told in a line, or refused with what helps."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,21 +8,8 @@ from PIL import Image
 
 from distill_tune.datasets import unsealed
 from distill_tune.errors import InputError
-from distill_tune.interfaces import ImageData
 
-from .images import Array, noise, source
-
-CLASSES = ("ant", "bee")
-LABELS = np.arange(40) % 2
-
-
-def npz(path: Path, **arrays: Any) -> ImageData:
-    np.savez(path / "a.npz", **arrays)
-    return source(kind="npz", root=str(path / "a.npz")).load()
-
-
-def whole(white: float, seed: int = 0, num: int = 40) -> Array:
-    return noise(num, white, seed).round().astype(np.uint16)
+from .images import CLASSES, LABELS, Array, noise, npz_data, source, whole
 
 
 def test_bytes_of_0_and_1_beside_bytes_up_to_255_are_refused_at_once(tmp_path: Path) -> None:
@@ -31,7 +17,7 @@ def test_bytes_of_0_and_1_beside_bytes_up_to_255_are_refused_at_once(tmp_path: P
     labels = {"y_train": LABELS, "y_test": LABELS}
     parts["x_test"] = parts["x_test"].astype(np.uint8)
     with pytest.raises(InputError, match=r"got x_test with values in 0\.\.1, but x_train with"):
-        npz(tmp_path, **parts, **labels)
+        npz_data(tmp_path, **parts, **labels)
     given = source(kind="npz", root=str(tmp_path / "a.npz"), value_range=(0, 255))
     given.load()
     with unsealed():
@@ -43,18 +29,18 @@ def test_a_label_that_may_mean_none_and_classes_without_test_images_are_told(
 ) -> None:
     x = noise(40, 255).astype(np.uint8)
     y = np.where(np.arange(40) < 6, -1, LABELS)
-    told = npz(tmp_path, x_train=x, y_train=y, x_test=x, y_test=LABELS * 0).warnings
+    told = npz_data(tmp_path, x_train=x, y_train=y, x_test=x, y_test=LABELS * 0).warnings
     assert told[0].startswith("the label -1 in y_train, of 6 images, is a class like the others;")
     assert told[1] == "test has no image of class '-1', '1'"
-    assert npz(tmp_path, x=x, y=LABELS * 2 - 1).warnings == ()
+    assert npz_data(tmp_path, x=x, y=LABELS * 2 - 1).warnings == ()
 
 
 @pytest.mark.parametrize("classes", [["01", "00"], ["1.0", "0.0"], [" 1", "0 "]])
 def test_numbers_written_otherwise_are_as_ambiguous(classes: list[str], tmp_path: Path) -> None:
     x = noise(40, 255).astype(np.uint8)
     with pytest.raises(InputError, match="and labels that are both"):
-        npz(tmp_path, x=x, y=LABELS, classes=classes)
-    assert npz(tmp_path, x=x, y=LABELS, classes=["00", "01"]).classes == ("00", "01")
+        npz_data(tmp_path, x=x, y=LABELS, classes=classes)
+    assert npz_data(tmp_path, x=x, y=LABELS, classes=["00", "01"]).classes == ("00", "01")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +55,7 @@ def test_labels_that_are_fractions_get_the_line_that_helps(
     y: Array, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as caught:
-        npz(tmp_path, x=noise(40, 255).astype(np.uint8), y=y)
+        npz_data(tmp_path, x=noise(40, 255).astype(np.uint8), y=y)
     assert str(caught.value).endswith(message) or "NaN" in message
     assert message in str(caught.value)
 
@@ -91,7 +77,7 @@ def test_half_precision_is_compared_without_overflow(
 ) -> None:
     images = noise(40, 255).round().astype(np.float16)
     images[0, 0, 0] = 65504
-    npz(tmp_path, x=images, y=LABELS)
+    npz_data(tmp_path, x=images, y=LABELS)
     assert [str(one.message) for one in recwarn if "overflow" in str(one.message)] == []
 
 
@@ -104,7 +90,7 @@ def test_a_range_that_ends_too_soon_is_told(tmp_path: Path) -> None:
 def test_other_names_of_arrays_are_told(tmp_path: Path) -> None:
     x = noise(40, 255).astype(np.uint8)
     more = {"test_images": x, "label_names": np.array(["a", "b"]), "photos": x, "id": LABELS}
-    (told,) = npz(tmp_path, x=x, y=LABELS, class_names=np.array(["a", "b"]), **more).warnings
+    (told,) = npz_data(tmp_path, x=x, y=LABELS, class_names=np.array(["a", "b"]), **more).warnings
     assert told.startswith("not read: class_names, label_names, photos, test_images (expected ")
 
 

@@ -1,39 +1,13 @@
 """Images with little in them, or of several depths: named before anything is trained."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from distill_tune.datasets import unsealed
-from distill_tune.interfaces import ImageData
 
-from .images import Array, noise, source, write_files
-
-CLASSES = ("ant", "bee")
-LABELS = np.arange(40) % 2
-
-
-def folder(root: Path, images: Callable[[int], Array], suffix: str = "png") -> ImageData:
-    """Return a folder of two classes, whose images ``images(label)`` makes."""
-    for label, name in enumerate(CLASSES):
-        write_files(root / name, images(label), suffix)
-    return source(kind="folder", root=str(root), image_size=8).load()
-
-
-def npz(path: Path, **arrays: Any) -> Path:
-    np.savez(path, **arrays)
-    return path
-
-
-def mean(data: ImageData, label: int | None = None) -> float:
-    """Return the mean level of training and validation images, of one class or of all."""
-    images = torch.cat([data.train.images, data.val.images]).float()
-    labels = torch.cat([data.train.labels, data.val.labels])
-    return float(images.mean() if label is None else images[labels == label].mean())
+from .images import CLASSES, LABELS, Array, folder, mean, noise, npz, source, write_files
 
 
 def test_parts_of_another_type_keep_their_own_scale(tmp_path: Path) -> None:

@@ -1,34 +1,24 @@
 """Values that lie apart from the others: told, clipped or refused, and never scaled in silence."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from distill_tune.datasets.value_range import range_line
 from distill_tune.errors import InputError
-from distill_tune.interfaces import ImageData
 
-from .images import Array, noise, source, write_files
-
-CLASSES = ("ant", "bee")
-LABELS = np.arange(40) % 2
-
-
-def npz(path: Path, **arrays: Any) -> ImageData:
-    np.savez(path / "a.npz", **arrays)
-    return source(kind="npz", root=str(path / "a.npz")).load()
-
-
-def folder(root: Path, *images: Array, suffix: str = "png", **fields: Any) -> ImageData:
-    for name, some in zip(CLASSES, images, strict=True):
-        write_files(root / name, some, suffix)
-    return source(kind="folder", root=str(root), image_size=8, **fields).load()
-
-
-def whole(white: float, seed: int = 0, num: int = 40) -> Array:
-    return noise(num, white, seed).round().astype(np.uint16)
+from .images import (
+    CLASSES,
+    LABELS,
+    Array,
+    folder,
+    noise,
+    npz_data,
+    source,
+    whole,
+    write_files,
+)
 
 
 @pytest.mark.parametrize(("white", "apart"), [(4095, 65535), (1000, 16383), (122, 4095)])
@@ -39,7 +29,7 @@ def test_hot_pixels_do_not_hide_that_the_others_are_dark(
     images = whole(white)
     images[np.random.default_rng(1).uniform(size=images.shape) < share] = apart
     images[5, 5, 5] = apart
-    (told,) = npz(tmp_path, x=images, y=LABELS).warnings
+    (told,) = npz_data(tmp_path, x=images, y=LABELS).warnings
     assert told.startswith("all but a few values of the training images lie in ")
     low, high = (float(end) for end in told.partition("[")[2].partition("]")[0].split(", "))
     assert low < 0.1 * white
@@ -52,7 +42,7 @@ def test_whole_numbers_one_beyond_white_are_clipped(
     white: int, dtype: type, tmp_path: Path
 ) -> None:
     images: Array = noise(40, white + 1).round().astype(dtype)
-    data = npz(tmp_path, x=images, y=LABELS)
+    data = npz_data(tmp_path, x=images, y=LABELS)
     assert range_line(data.value_ranges).startswith(f"values: 0..{white} (")
     assert float(data.train.images.float().mean()) == pytest.approx(127.5, abs=8)
     assert data.warnings == ()
@@ -60,7 +50,7 @@ def test_whole_numbers_one_beyond_white_are_clipped(
 
 def test_parts_two_bits_apart_are_named(tmp_path: Path) -> None:
     parts = {"x_train": whole(4095), "y_train": LABELS, "x_test": whole(16383, 1)}
-    (told,) = npz(tmp_path, **parts, y_test=LABELS).warnings
+    (told,) = npz_data(tmp_path, **parts, y_test=LABELS).warnings
     assert told.startswith("the training images use 65 of 256 levels (0..64)")
 
 
@@ -71,7 +61,11 @@ def test_some_flat_images_are_named_with_an_example(suffix: str, tmp_path: Path)
     for some in images:
         shades = np.arange(7)[:, None, None] / (1 if suffix == "png" else 7)
         some[::3] = shades.astype(dtype)
-    told = [text for text in folder(tmp_path, *images, suffix=suffix).warnings if "nearly" in text]
+    told = [
+        text
+        for text in folder(tmp_path, images.__getitem__, suffix=suffix).warnings
+        if "nearly" in text
+    ]
     assert len(told) == 1
     assert "training images have fewer than 4 of 256 levels each" in told[0]
     assert told[0].endswith(f".{suffix}")
@@ -117,7 +111,7 @@ def test_colours_of_16_bits_are_said_to_lose_their_lower_ones(tmp_path: Path) ->
 
 def test_classes_of_integers_and_of_floats_are_named(tmp_path: Path) -> None:
     images = whole(65535, num=10), noise(10, 1, 1).astype(np.float32)
-    (told,) = folder(tmp_path, *images, suffix="tif").warnings
+    (told,) = folder(tmp_path, images.__getitem__, suffix="tif").warnings
     assert told.startswith("100% of the files of class 'bee' are floating-point numbers, 0% of")
 
 
