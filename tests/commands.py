@@ -12,9 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from typer.testing import CliRunner
 
 import distill_tune
+from distill_tune.cli import app
 
 PATIENCE_S = 300.0
 """Other work may share the machine: nothing here waits for less before it gives up."""
@@ -150,6 +153,13 @@ def run(*arguments: str) -> Run:
     done = Run(*arguments)
     assert done.wait() == 0, done.output
     return done
+
+
+def inside(*arguments: str) -> Result:
+    """Run a command in this process, with the Ray that tests share, to a success."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result
 
 
 def read_events(study: Path) -> list[Event]:
