@@ -12,9 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from click.testing import Result
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import distill_tune
 from distill_tune.cli import app

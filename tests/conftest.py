@@ -21,6 +21,19 @@ settings.register_profile("thorough", deadline=None, max_examples=150)
 SLOWEST_FIRST = (
     "tests/test_confirm.py",
     "tests/test_kill.py",
+    "tests/benchmarks/test_search_cost.py",
+    "tests/field/test_strangers_code.py",
+    "tests/field/test_ray_killed.py",
+    "tests/test_faults.py",
+    "tests/test_resume.py",
+    "tests/test_interrupt.py",
+    "tests/test_search_end_to_end.py",
+    "tests/test_shared_search.py",
+    "tests/test_api.py",
+    "tests/test_s3.py",
+    "tests/search/test_trainable.py",
+    "tests/search/test_shared_stages.py",
+    "tests/search/test_ray_contract.py",
 )
 """Files that take longest; a worker that got one of them last would keep all others waiting."""
 
