@@ -149,7 +149,7 @@ def test_a_finished_study_can_be_given_more_trials(broken: Broken) -> None:
     assert [event["trial"] for event in of_kind(new, "trial_ended")] in ([6, 7], [7, 6])
     assert {event["trial"] for event in of_kind(new, "trial_started")} == {6, 7}
     assert len(rows(broken.study, "trials.csv")) == 8
-    assert broken.said["extended"].splitlines()[-1] == ("The study is finished: 8 of 8 trials.")
+    assert broken.said["extended"].splitlines()[-1] == "The study is finished: 8 of 8 trials."
 
 
 def test_no_row_and_no_step_is_doubled_in_the_end(broken: Broken) -> None:
