@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from typer.testing import CliRunner, Result
 
 import distill_tune
+from distill_tune.cli import app
+from distill_tune.search.environment import _ALWAYS, _ON_THIS_MACHINE
 
 PATIENCE_S = 300.0
 """Other work may share the machine: nothing here waits for less before it gives up."""
@@ -58,6 +61,15 @@ def write_package(folder: Path, name: str, source: str) -> Path:
     return package
 
 
+def untouched() -> dict[str, str]:
+    """Return this environment without what a search in this process has set for Ray.
+
+    A command that no longer sets it itself would not be noticed otherwise.
+    """
+    ours = {"RAY_ADDRESS", *_ALWAYS, *_ON_THIS_MACHINE}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
 class Run:
     """One ``distill-tune`` command in a process and a session of its own.
 
@@ -70,7 +82,7 @@ class Run:
     def __init__(self, *arguments: str, before: Sequence[str] = (), **variables: str) -> None:
         root = str(Path(distill_tune.__file__).parents[1])
         # One thread each: equal sums need an equal order of summands.
-        environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"} | variables
+        environment = untouched() | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"} | variables
         self.process = subprocess.Popen(
             [*before, sys.executable, "-m", "distill_tune.cli", *arguments],
             stdout=subprocess.PIPE,
@@ -150,6 +162,13 @@ def run(*arguments: str) -> Run:
     done = Run(*arguments)
     assert done.wait() == 0, done.output
     return done
+
+
+def inside(*arguments: str) -> Result:
+    """Run a command in this process, with the Ray that tests share, to a success."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result
 
 
 def read_events(study: Path) -> list[Event]:

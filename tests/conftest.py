@@ -1,17 +1,41 @@
-"""What every room's tests share: one thread, and two small data sets of real images."""
+"""What every room's tests share: one thread, one Ray per worker of pytest, two data sets."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
+import distill_tune
 from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
 from distill_tune.local_files import LocalFiles
 
 # A busy machine is no defect: an example may take its time.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=150)
+
+SLOWEST_FIRST = (
+    "tests/test_confirm.py",
+    "tests/test_kill.py",
+    "tests/benchmarks/test_search_cost.py",
+    "tests/field/test_strangers_code.py",
+    "tests/field/test_ray_killed.py",
+    "tests/test_faults.py",
+    "tests/test_resume.py",
+    "tests/test_interrupt.py",
+    "tests/test_search_end_to_end.py",
+    "tests/test_shared_search.py",
+    "tests/test_api.py",
+    "tests/test_s3.py",
+    "tests/search/test_trainable.py",
+    "tests/search/test_shared_stages.py",
+    "tests/search/test_ray_contract.py",
+)
+"""Files that take longest; a worker that got one of them last would keep all others waiting."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,10 +45,77 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     storms.addoption("--storm-seed", type=int, default=0, help="Seed of moments and targets.")
 
 
+def is_slow_run(config: pytest.Config) -> bool:
+    """Whether the tests that are marked slow are asked for."""
+    return str(config.option.markexpr).strip() == "slow"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples property tests try, before any of them is imported."""
+    settings.load_profile("thorough" if is_slow_run(config) else "quick")
+    # The order below is to hold among workers too, not that of the number of tests in a file.
+    config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the slowest files first; let the slow run have the property tests too."""
+    ranks = {name: rank for rank, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(ranks)))
+    if is_slow_run(config):
+        for item in items:
+            if getattr(getattr(item, "function", None), "is_hypothesis_test", False):
+                item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Equal sums need an equal order of summands, and other work shares the machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_ray_is_left() -> Iterator[None]:
+    """Stop the Ray that the tests of this worker shared."""
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+@pytest.fixture(scope="module")
+def our_ray() -> Iterator[None]:
+    """Let what runs in this process use one Ray on this machine, and leave it running.
+
+    It is started as a search starts it, once in each worker of pytest; its processes find the
+    tests' modules. A module that needs another Ray stops it (``ray.shutdown()``).
+    """
+    import ray
+
+    from distill_tune.search import cluster
+
+    def join(address: str | None) -> None:
+        if address is not None:
+            start_or_join(address)
+
+    start_or_join = cluster.start_or_join
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(distill_tune.__file__).parents[1]))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        # Nobody is there: a search on this machine must not look.
+        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+        patch.setattr(ray, "shutdown", lambda: None)
+        if not ray.is_initialized():
+            with cluster.cluster(None):
+                pass
+        patch.setattr(cluster, "start_or_join", join)
+        yield
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process look as if no Ray ran in it, whatever other tests share."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
 
 
 @pytest.fixture(scope="session")

@@ -223,7 +223,7 @@ def test_an_interrupt_before_the_study_is_there_leaves_nothing(
     assert not Path("runs/tiny").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("our_ray")
 def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "search_spaces", "search_spaces")
     readme = (ROOT / "README.md").read_text("utf-8")
@@ -231,7 +231,9 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
     assert len(found) == 1
     # The same with less to compute.
     less = {
-        "trial.classifier.epochs": 2,
+        "data.train_per_class": 6,
+        "data.val_per_class": 10,
+        "trial.classifier.epochs": 1,
         "trial.gan.warmup_steps": 10,
         "trial.gan.judge_steps": 20,
         "trial.gan.triplet_steps": 2,

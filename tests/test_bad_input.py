@@ -20,7 +20,6 @@ from distill_tune.study import Study
 from .refusals import GOOD
 
 A_MESSAGE = re.compile(r"\S.*: got \S.*, expected \S.*")
-ENOUGH = settings(max_examples=150, deadline=None)
 
 
 def answer(act: Callable[[], object]) -> object:
@@ -85,7 +84,6 @@ MARKS = [
 SOUP = st.lists(st.sampled_from(MARKS) | TEXTS, max_size=12).map("".join)
 
 
-@ENOUGH
 @given(st.lists(st.tuples(st.sampled_from(PLACES), TREES), min_size=1, max_size=3))
 @example([(("data",), {"kind": "folder", "root": "~nobody-of-that-name/x"})])
 @example([(("data",), {"kind": "folder", "root": "x" * 5000})])
@@ -102,13 +100,11 @@ def test_any_value_in_any_place_of_a_study(changes: list[tuple[Place, object]]) 
     answer(lambda: study_of(to_yaml(data)))
 
 
-@ENOUGH
 @given(st.dictionaries(st.sampled_from(sorted(Study.model_fields)) | KEYS, TREES, max_size=4))
 def test_any_mapping_for_a_study(data: dict[str, object]) -> None:
     answer(lambda: study_of(to_yaml(data)))
 
 
-@ENOUGH
 @given(st.data())
 def test_any_damage_to_the_text_of_a_study(data: st.DataObject) -> None:
     text = GOOD
@@ -118,7 +114,6 @@ def test_any_damage_to_the_text_of_a_study(data: st.DataObject) -> None:
     answer(lambda: study_of(text))
 
 
-@ENOUGH
 @given(SOUP)
 @example('"\\UFFFFFFFF"')
 @example('"\\U00110000"')
@@ -136,7 +131,6 @@ ASSIGNMENTS = st.builds(
 )
 
 
-@ENOUGH
 @given(st.lists(ASSIGNMENTS | TEXTS, min_size=1, max_size=3))
 @example([f"backbones.{'9' * 5000}=alexnet"])
 @example([f"space.{'a.' * 40_000}b=[1, 2]"])
@@ -146,7 +140,6 @@ def test_any_assignment(assignments: list[str]) -> None:
     answer(lambda: study_of(GOOD, *assignments))
 
 
-@ENOUGH
 @given(SOUP | TREES)
 def test_anything_for_a_dimension(raw: object) -> None:
     dimension = answer(lambda: parse_dimension("space.x", raw))
@@ -154,7 +147,6 @@ def test_anything_for_a_dimension(raw: object) -> None:
         assert parse_dimension("space.x", dimension.plain()) == dimension  # type: ignore[attr-defined]
 
 
-@ENOUGH
 @given(TEXTS | st.from_regex(r"[./~\\a-zA-Z0-9_ \uff0e\u2215-]{1,12}", fullmatch=True))
 @example("..")
 @example("a/../../b")
@@ -171,9 +163,7 @@ def valid(*_: object) -> None:
     raise StudyError("a valid study")
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(assignments=st.lists(ASSIGNMENTS | TEXTS, max_size=2), name=st.none() | TEXTS)
 def test_the_command_answers_with_a_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assignments: list[str], name: str | None

@@ -171,6 +171,7 @@ def test_through_rays_client_places_are_those_of_the_cluster() -> None:
     assert refused("confirm", "runs/x", *where[:2]) == f"STUDY_DIR: got 'runs/x', {expected}"
 
 
+@pytest.mark.usefixtures("no_ray")
 def test_no_cluster_to_be_found_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def find_none(**_options: object) -> None:
         raise ConnectionError("Could not find any running Ray instance.\nMore of this.")
@@ -184,7 +185,7 @@ def test_no_cluster_to_be_found_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("our_ray")
 def test_resources_that_no_node_has_are_an_error_and_no_hang() -> None:
     write("search:", "resources: {cpus: 1000, gpus: 0}\nsearch:")
     message = search(stdout=starting_ray_on("this machine"))

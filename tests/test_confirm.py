@@ -15,7 +15,7 @@ from distill_tune.confirm_log import READING, RUN, STARTED
 from distill_tune.search.confirm_plan import planned
 from distill_tune.study_parts import Confirm
 
-from .commands import STUDY, Event, Run, of_kind, read_events, run, write_space
+from .commands import STUDY, Event, Run, inside, of_kind, read_events, write_space
 
 ARMS = ["baseline", "equal_steps", "strong_augmentation", "gan_augmentation", "gan_distillation"]
 OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))
@@ -37,7 +37,7 @@ class Done(NamedTuple):
 
 
 def confirm(folder: Path, *options: str) -> Done:
-    done = run("confirm", str(folder), "--json", *OPTIONS, *options)
+    done = inside("confirm", str(folder), "--json", *OPTIONS, *options)
     return Done(folder, json.loads(done.stdout), done.stderr, read_events(folder))
 
 
@@ -51,9 +51,9 @@ def results(events: list[Event], reading: int = 1) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(our_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
     root = tmp_path_factory.mktemp("confirm")
-    run(*write_space(root, SMALL))
+    inside(*write_space(root, SMALL))
     return root / "runs/tiny"
 
 
@@ -64,7 +64,6 @@ def confirmed(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     return confirm(folder)
 
 
-@pytest.mark.slow
 def test_every_arm_is_trained_with_every_seed_and_read_once(confirmed: Done) -> None:
     runs = of_kind(confirmed.events, RUN)
     evidence = [one for one in runs if one["phase"] == "evidence"]
@@ -93,7 +92,6 @@ def test_every_arm_is_trained_with_every_seed_and_read_once(confirmed: Done) -> 
         assert order.index(name) < len(order) - 1 - order[::-1].index(name)
 
 
-@pytest.mark.slow
 def test_arms_of_a_seed_begin_alike_and_cost_what_they_would_alone(confirmed: Done) -> None:
     stages = [event["name"] for event in of_kind(confirmed.events, "stage")]
     fresh = [name for name in stages if "seed=100" in name]
@@ -110,7 +108,6 @@ def test_arms_of_a_seed_begin_alike_and_cost_what_they_would_alone(confirmed: Do
         assert (event["agreement"] is not None) == has_gan
 
 
-@pytest.mark.slow
 def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> None:
     said = confirmed.said["backbones"]["shufflenet_v2_x0_5"]
     evidence = [e for e in of_kind(confirmed.events, RUN) if e["phase"] == "evidence"]
@@ -140,7 +137,6 @@ def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> No
     assert {e["name"] for e in evidence} <= boards
 
 
-@pytest.mark.slow
 def test_what_is_recorded_is_not_computed_again(confirmed: Done) -> None:
     again = confirm(confirmed.folder)
     assert again.said["backbones"] == confirmed.said["backbones"]
@@ -199,14 +195,14 @@ def test_an_interrupt_says_how_to_go_on(searched: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("our_ray")
 def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
     extra = (
         "confirm: {top: 1, seeds: 2, arms: [equal_steps, gan_augmentation], tune_arms: true, "
         "rival: gan_augmentation, redraw: false}\n"
     )
-    done = run(
-        *write_space(tmp_path, SMALL.replace("num_trials: 3", "num_trials: 2") + extra), "--json"
-    )
+    text = SMALL.replace("num_trials: 3", "num_trials: 2") + extra
+    done = inside(*write_space(tmp_path, text), "--json")
     said = json.loads(done.stdout)
     assert said["status"] == "finished"
     found = said["confirmation"]["backbones"]["shufflenet_v2_x0_5"]

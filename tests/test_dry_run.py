@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import STUDY, Run, write_space
+from .commands import STUDY, inside, write_space
 from .refusals import refused, write
 
 DRAWN = [
@@ -15,11 +15,10 @@ DRAWN = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("our_ray")
 def test_a_dry_run_says_what_a_search_takes_and_writes_nothing(tmp_path: Path) -> None:
     command = write_space(tmp_path, STUDY)
-    done = Run(*command, "--dry-run", "--json")
-    assert done.wait() == 0, done.output
+    done = inside(*command, "--dry-run", "--json")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
     assert done.stdout.count("\n") == 1
     found = json.loads(done.stdout)

@@ -14,17 +14,17 @@ from .commands import (
     Run,
     assert_nothing_is_doubled,
     epochs_reported,
+    inside,
     is_mid_way,
     listening,
     of_kind,
     read_events,
     rows,
-    run,
     warnings_in,
     write_space,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 SHORT = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 3").replace(
     "min_epochs: 8", "min_epochs: 3"
@@ -81,7 +81,7 @@ def test_a_full_disk_stops_the_search_with_a_message_and_room_lets_it_go_on(
     assert "Traceback" not in stopped.output
     larger = ["mount", "-o", "remount,size=400m", str(small_disk)]
     subprocess.run(larger, check=True)
-    run("resume", str(study))
+    inside("resume", str(study))
     assert_finished(study, 3)
 
 
@@ -97,7 +97,7 @@ def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
     assert terminated.stdout.splitlines()[-1] == f"  distill-tune resume {study}"
     assert "Traceback" not in terminated.output
     before = epochs_reported(read_events(study))
-    run("resume", str(study))
+    inside("resume", str(study))
     assert_finished(study, 3)
     again = epochs_reported(read_events(study))[len(before) :]
     # At most the epoch whose checkpoint was not written yet.

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -44,7 +44,6 @@ EVENTS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(EVENTS, max_size=6))
 @example([{"event": "session_started", "time": float("inf"), "command": "x"}])
 @example([{"event": "trial_started", "time": 1, **SOUND, "trial": float("inf")}])

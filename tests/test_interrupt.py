@@ -13,14 +13,14 @@ from .commands import (
     Run,
     assert_nothing_is_doubled,
     epochs_reported,
+    inside,
     of_kind,
     read_events,
-    run,
     unfinished,
     write_space,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 NOTICE = "finishing the epoch; Ctrl-C again to stop at once"
 
@@ -38,7 +38,7 @@ class Interrupted(NamedTuple):
 
     Attributes:
         study: Its directory.
-        runs: The three sessions.
+        runs: The two that were interrupted.
         logs: The log as it stood after each.
         kept: The checkpoints that were there after each.
     """
@@ -55,8 +55,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     command, study = write_space(root, LONG_EPOCHS), root / "runs/tiny"
     found = Interrupted(study, [], [], [])
 
-    def note(done: Run) -> None:
-        found.runs.append(done)
+    def note() -> None:
         found.logs.append(read_events(study))
         found.kept.append(sorted(path.name for path in study.glob("checkpoints/*/checkpoint_*")))
 
@@ -64,7 +63,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     once.wait_until(lambda: bool(epochs_reported(read_events(study))))
     press_ctrl_c(once)
     once.wait()
-    note(once)
+    note()
     twice = Run("resume", str(study))
     num_before = len(found.logs[0])
     twice.wait_until(lambda: bool(epochs_reported(read_events(study)[num_before:])))
@@ -74,8 +73,10 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
         assert twice.process.poll() is None
     press_ctrl_c(twice)
     twice.wait()
-    note(twice)
-    note(run("resume", str(study)))
+    note()
+    inside("resume", str(study))
+    note()
+    found.runs.extend((once, twice))
     return found
 
 

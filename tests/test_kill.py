@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from typer.testing import CliRunner
+
+from distill_tune.cli import app
 
 from .commands import (
     ONE_AT_A_TIME,
@@ -14,18 +17,20 @@ from .commands import (
     Run,
     assert_nothing_is_doubled,
     epochs_reported,
+    inside,
     is_mid_way,
     of_kind,
     read_events,
     rows,
-    run,
     scalars,
     unfinished,
     warnings_in,
     write_space,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("our_ray")
+
+TEXT = ONE_AT_A_TIME.replace("{epochs: 9", "{epochs: 7").replace("min_epochs: 8", "min_epochs: 6")
 
 
 class Killed(NamedTuple):
@@ -76,12 +81,12 @@ def kill_worker(searching: Run) -> None:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     root = tmp_path_factory.mktemp("whole")
-    run(*write_space(root, ONE_AT_A_TIME))
+    inside(*write_space(root, TEXT))
     whole = root / "runs/tiny"
 
     root = tmp_path_factory.mktemp("killed")
     study = root / "runs/tiny"
-    first = Run(*write_space(root, ONE_AT_A_TIME))
+    first = Run(*write_space(root, TEXT))
     first.wait_until(lambda: bool(of_kind(read_events(study), "data")))
     first.send(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
@@ -151,9 +156,10 @@ def test_its_curves_are_those_of_the_other_and_nothing_is_doubled(killed: Killed
 
 
 def test_a_search_in_which_no_trial_succeeds_exits_with_3_and_says_why(tmp_path: Path) -> None:
-    command = write_space(tmp_path, ONE_AT_A_TIME)
-    hopeless = Run(*command, "--num-trials", "1", "--set", "trial.classifier.lr=1e30", "--json")
-    assert hopeless.wait() == 3, hopeless.output
+    command = write_space(tmp_path, TEXT)
+    command += ["--num-trials", "1", "--set", "trial.classifier.lr=1e30", "--json"]
+    hopeless = CliRunner().invoke(app, command)
+    assert hopeless.exit_code == 3, hopeless.output
     said = json.loads(hopeless.stdout)
     assert said["best"] == {"shufflenet_v2_x0_5": None}
     assert all(Path(path).exists() for path in said["paths"].values())

@@ -1,7 +1,6 @@
 """Searches that were interrupted or out of time, and what goes on from there."""
 
 import signal
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,16 +15,16 @@ from .commands import (
     Run,
     assert_nothing_is_doubled,
     epochs_reported,
+    inside,
     is_mid_way,
     of_kind,
     read_events,
     rows,
-    run,
     unfinished,
     write_space,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 
 class Broken(NamedTuple):
@@ -33,14 +32,16 @@ class Broken(NamedTuple):
 
     Attributes:
         study: Its directory.
-        runs: The sessions by what they were.
+        interrupted: The second session.
+        said: What the others printed.
         logs: The log as it stood after each.
         second: What a search was told that came during the second session.
         finished: What a search was told that came after the third.
     """
 
     study: Path
-    runs: dict[str, Run]
+    interrupted: Run
+    said: dict[str, str]
     logs: dict[str, list[Event]]
     second: Result
     finished: Result
@@ -50,14 +51,12 @@ class Broken(NamedTuple):
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     root = tmp_path_factory.mktemp("broken")
     command, study = write_space(root, STUDY), root / "runs/tiny"
-    runs, logs = {}, {}
+    said, logs = {}, {}
 
-    def note(name: str, done: Run) -> None:
-        runs[name], logs[name] = done, read_events(study)
+    def note(name: str, done: Run | Result) -> None:
+        said[name], logs[name] = done.stdout, read_events(study)
 
-    # Else the command that is to be refused may still be importing when the search is over.
-    import_module("distill_tune.search.commands")
-    note("out of time", run(*command, "--time-budget", "0.2"))
+    note("out of time", inside(*command, "--time-budget", "0.2"))
     interrupted = Run(*command, "--resume")
     interrupted.wait_until(lambda: len(of_kind(read_events(study), "session_started")) == 2)
     second = CliRunner().invoke(app, ["resume", str(study)])
@@ -65,15 +64,15 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     interrupted.send(signal.SIGINT)
     interrupted.wait()
     note("interrupted", interrupted)
-    note("resumed", run("resume", str(study)))
-    finished = CliRunner().invoke(app, ["resume", str(study)])
+    note("resumed", inside("resume", str(study)))
+    finished = inside("resume", str(study))
     logs["finished"] = read_events(study)
-    note("extended", run("resume", str(study), "--num-trials", "8"))
-    return Broken(study, runs, logs, second, finished)
+    note("extended", inside("resume", str(study), "--num-trials", "8"))
+    return Broken(study, interrupted, said, logs, second, finished)
 
 
 def test_a_search_out_of_time_says_so_and_how_to_go_on(broken: Broken) -> None:
-    lines = broken.runs["out of time"].stdout.splitlines()
+    lines = broken.said["out of time"].splitlines()
     assert lines[-2:] == [
         "time budget after 0 of 6 trials; go on with:",
         f"  distill-tune resume {broken.study}",
@@ -84,7 +83,7 @@ def test_a_search_out_of_time_says_so_and_how_to_go_on(broken: Broken) -> None:
 def test_an_interrupted_search_exits_with_130_and_names_the_command_that_resumes(
     broken: Broken,
 ) -> None:
-    done = broken.runs["interrupted"]
+    done = broken.interrupted
     assert done.process.returncode == 130
     ended = len(of_kind(broken.logs["interrupted"], "trial_ended"))
     assert done.stdout.splitlines()[-2:] == [
@@ -150,9 +149,7 @@ def test_a_finished_study_can_be_given_more_trials(broken: Broken) -> None:
     assert [event["trial"] for event in of_kind(new, "trial_ended")] in ([6, 7], [7, 6])
     assert {event["trial"] for event in of_kind(new, "trial_started")} == {6, 7}
     assert len(rows(broken.study, "trials.csv")) == 8
-    assert broken.runs["extended"].stdout.splitlines()[-1] == (
-        "The study is finished: 8 of 8 trials."
-    )
+    assert broken.said["extended"].splitlines()[-1] == "The study is finished: 8 of 8 trials."
 
 
 def test_no_row_and_no_step_is_doubled_in_the_end(broken: Broken) -> None:

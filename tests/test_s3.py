@@ -13,7 +13,7 @@ import pytest
 from distill_tune.records import StudyDirectory
 from distill_tune.trials import StudyState
 
-from .commands import ONE_AT_A_TIME, Run, of_kind, write_space
+from .commands import ONE_AT_A_TIME, Run, inside, of_kind, write_space
 from .s3 import CREDENTIALS, NOWHERE, Gate, gate
 
 SHARE = 0.05
@@ -71,11 +71,9 @@ def test_a_study_lives_in_a_bucket_with_bad_days_from_its_search_to_its_report(
     assert study.has("report.html")
     assert study.has("best/shufflenet_v2_x0_5.yaml")
     assert any("/tensorboard/shufflenet_v2_x0_5-0000/" in r for r in server.requests)
-    status = Run("status", study.root, "--json")
-    assert status.wait() == 0, status.output
+    status = inside("status", study.root, "--json")
     assert json.loads(status.stdout)["state"] == "finished"
-    again = Run("resume", study.root)
-    assert again.wait() == 0, again.output
+    again = inside("resume", study.root)
     assert "finished: 3 of 3 trials" in again.stdout
 
 

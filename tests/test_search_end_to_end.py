@@ -17,8 +17,6 @@ from distill_tune.study import Study
 
 from .commands import STUDY, Event, Run, epochs_reported, of_kind, read_events, run, scalars
 
-pytestmark = pytest.mark.slow
-
 BACKBONES = ["squeezenet1_1", "shufflenet_v2_x0_5"]
 
 

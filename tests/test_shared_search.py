@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from distill_tune.cli import app
 from distill_tune.trials import WARMUP_GRID
 
-from .commands import ONE_AT_A_TIME, Run, of_kind, read_events, rows, run, scalars, write_space
+from .commands import ONE_AT_A_TIME, Run, inside, of_kind, read_events, rows, scalars, write_space
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 # Two learning rates of the classifier: trials with the same one have a classifier in common, and
 # the triplet stage too.
@@ -35,8 +35,8 @@ class Pair(NamedTuple):
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     root = tmp_path_factory.mktemp("pair")
     command = write_space(root, SPACE)
-    run(*command)
-    run(*command, "--name", "alone", "--no-shared-stages")
+    inside(*command)
+    inside(*command, "--name", "alone", "--no-shared-stages")
     return Pair(root / "runs/tiny", root / "runs/alone")
 
 
@@ -101,6 +101,7 @@ def rows_of(study: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_studies_that_run_at_once_compute_each_stage_once_between_them(tmp_path: Path) -> None:
     text = SPACE.replace("num_trials: 5", "num_trials: 4")
     command = write_space(tmp_path, text)
@@ -116,6 +117,6 @@ def test_studies_that_run_at_once_compute_each_stage_once_between_them(tmp_path:
     assert sorted(computed) == sorted(keys[0])
     assert all(stage["cost_s"] > 0 for found in stages for stage in found)
     # With a single trial only the warm-up is worth to be shared, and is there already.
-    run(*command, "--name", "third", "--set", "search.num_trials=1")
+    inside(*command, "--name", "third", "--set", "search.num_trials=1")
     (third,) = of_kind(read_events(tmp_path / "runs/third"), "stage")
     assert (third["name"], third["cached"], third["seconds"]) == ("warmup", True, 0)

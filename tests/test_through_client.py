@@ -26,6 +26,7 @@ def address() -> Iterator[str]:
         yield f"ray://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.mark.usefixtures("no_ray")
 @pytest.mark.parametrize(("num_failures", "joins"), [(0, True), (3, True), (4, False)])
 def test_a_server_for_clients_that_does_not_come_to_life_is_asked_again(
     num_failures: int, address: str, monkeypatch: pytest.MonkeyPatch, *, joins: bool
@@ -48,6 +49,7 @@ def test_a_server_for_clients_that_does_not_come_to_life_is_asked_again(
         assert len(asked) == num_failures
 
 
+@pytest.mark.usefixtures("no_ray")
 def test_what_no_other_attempt_would_cure_is_told_at_once(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

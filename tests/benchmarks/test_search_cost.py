@@ -31,6 +31,8 @@ from tests.benchmarks.search_cost import (
 )
 from tests.commands import TRIAL
 
+pytestmark = pytest.mark.slow
+
 TINY = f"""\
 study: tiny
 data: {{kind: digits, train_per_class: 6, val_per_class: 10}}
@@ -150,7 +152,6 @@ def test_the_study_has_the_shipped_dimensions_and_rungs() -> None:
 _STAGE_1_NOISE, _TRIAL_NOISE = 0.03, 0.04
 
 
-@pytest.mark.slow
 def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
     config, images = given(tmp_path, STUDY.read_text(encoding="utf-8"))
     ours, theirs = [], []
@@ -166,7 +167,6 @@ def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
     assert min(*ours, *theirs) > 0.6
 
 
-@pytest.mark.slow
 def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     text = STUDY.read_text(encoding="utf-8").replace("num_trials: 16", "num_trials: 1")

@@ -1,6 +1,5 @@
 """The smallest study that goes through all stages, and commands as an installed one begins."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,9 +26,10 @@ ROOT = str(Path(distill_tune.__file__).parents[1])
 
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment in which this very package is found, and nothing of this machine's."""
+    from tests.commands import untouched
+
     own = {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"}
-    kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return kept | own | variables
+    return untouched() | own | variables
 
 
 def started(

@@ -107,6 +107,7 @@ def test_without_any_place_for_a_short_name_the_variable_is_named(
         short_temporary_folder()
 
 
+@pytest.mark.usefixtures("no_ray")
 def test_a_temporary_folder_that_is_none_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from distill_tune.errors import InputError, InputErrors
 from distill_tune.interfaces import Config
 from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images, form_of
-from tests.commands import ONE_AT_A_TIME, Run
+from tests.commands import ONE_AT_A_TIME, inside
 from tests.model.made import description, write_model
 
 from .images import noise, write_files
@@ -89,21 +89,23 @@ def test_a_range_that_is_none_is_refused(given: str) -> None:
         assert re.match(r"space\.yaml:1:\d+: data\.value_range\S*: got .+, expected .+", line)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("our_ray")
 def test_a_search_tells_the_range_and_keeps_it_in_its_models(tmp_path: Path) -> None:
     for number, name in enumerate(CLASSES):
         images = 100 + noise(14, 20 + 20 * number, number)
         write_files(tmp_path / "images" / name, images.round().astype(np.uint16))
-    space = ONE_AT_A_TIME.replace("num_trials: 3", "num_trials: 1").replace(
+    short = ONE_AT_A_TIME.replace("epochs: 9", "epochs: 2").replace(
+        "min_epochs: 8", "min_epochs: 2"
+    )
+    space = short.replace("num_trials: 3", "num_trials: 1").replace(
         "kind: digits, train_per_class: 6, val_per_class: 10",
         f"kind: folder, root: {tmp_path / 'images'}, image_size: 8",
     )
     (tmp_path / "space.yaml").write_text(space, encoding="utf-8")
-    run = Run("search", "--space", str(tmp_path / "space.yaml"), "--storage", str(tmp_path))
-    assert run.wait() == 0, run.output
-    told = run.output.index("values: 0..255 (integers of more than 8 bits) become 0..255")
-    named = run.output.index("training images use ")
-    assert max(told, named) < run.output.index("shufflenet_v2_x0_5-0000")
+    said = inside("search", "--space", str(tmp_path / "space.yaml"), "--storage", str(tmp_path))
+    told = said.output.index("values: 0..255 (integers of more than 8 bits) become 0..255")
+    named = said.output.index("training images use ")
+    assert max(told, named) < said.output.index("shufflenet_v2_x0_5-0000")
     kept = list(tmp_path.glob("tiny/**/model.yaml"))
     assert kept
     for file in kept:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tune.records import StudyDirectory
@@ -59,7 +59,6 @@ def test_what_a_stranger_wrote_is_text(tmp_path: Path) -> None:
     assert policy.startswith("default-src 'none'; img-src data:; ")
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(EVENTS, max_size=8))
 def test_any_log_has_a_report(events: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from distill_tune.search.journal import Journal
 from distill_tune.search.node_guard import NodeGuard
 from tests.commands import PATIENCE_S, of_kind, read_events
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 
 class Joined:
@@ -37,6 +37,13 @@ class Joined:
         return [str(event["text"]) for event in of_kind(read_events(self.folder), "warning")]
 
 
+def wait_for_all_cpus() -> float:
+    """Wait until nothing of the tests before holds any; return how many there are."""
+    every: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    until(lambda: free_cpus() == every["CPU"])
+    return every["CPU"]
+
+
 def free_cpus() -> float:
     free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     return free.get("CPU", 0)
@@ -52,8 +59,7 @@ def until(is_so: Callable[[], bool]) -> None:
 def test_what_it_has_is_held_until_it_sees_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every = free_cpus()
-    assert every > 0
+    every = wait_for_all_cpus()
     (node,) = alive_nodes()
     joined = Joined(tmp_path, 0.5, monkeypatch)
     until(joined.is_told)
@@ -75,7 +81,7 @@ def test_what_it_has_is_held_until_it_sees_the_study(
 def test_what_is_held_is_given_back_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every = free_cpus()
+    every = wait_for_all_cpus()
     joined = Joined(tmp_path, 99, monkeypatch)
     until(joined.is_told)
     until(lambda: free_cpus() == 0)

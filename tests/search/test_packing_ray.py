@@ -41,6 +41,8 @@ def _one_gpu() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(distill_tune.__file__).parents[1]))
         patch.setenv("OMP_NUM_THREADS", "1")
+        # Another Ray than the one that tests share.
+        ray.shutdown()
         prepare(None)
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         ray.init(

@@ -28,7 +28,6 @@ def test_what_is_placed_comes_back_equal(digits: ImageData) -> None:
     assert len(content) < 5000 < pixels
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("our_ray")
 def test_workers_read_the_images_where_they_lie(digits: ImageData) -> None:
     import ray

@@ -22,7 +22,7 @@ from distill_tune.search.run import terminate_as_interrupt
 from .recorded import SHARE, Record, search
 from .scripted import Script
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 DONE, STOPPED, DIVERGES, DIES_ONCE, RAISES, UNBUILT, LATER, UNRESET, LAST = range(9)
 SCRIPTS = [

@@ -14,7 +14,7 @@ import ray
 import distill_tune
 from distill_tune.search.daemon_watch import daemons_of_ray
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 PATIENCE_S = 60.0
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
@@ -158,7 +158,6 @@ def test_a_trial_that_ends_by_itself_at_a_rung_counts_for_the_others() -> None:
     assert list(scheduler.rungs("resnet50")[0].verdicts) == [0]
 
 
-@settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10_000), data=st.data())
 def test_replaying_the_log_gives_the_same_table(seed: int, data: st.DataObject) -> None:
     scheduler = asha()

@@ -41,6 +41,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_package(folder, "distill_tune", '__version__ = "0.0.1"')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
+        # Another Ray than the one that tests share.
+        ray.shutdown()
         with cluster(None):
             yield ray.get_runtime_context().gcs_address
 

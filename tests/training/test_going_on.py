@@ -168,6 +168,7 @@ def test_an_interrupt_ends_it_at_the_next_report_and_the_same_command_goes_on(
     assert_same(out, whole.folder)
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_goes_on_by_the_same_command(whole: Trained, tmp_path: Path) -> None:
     out = tmp_path / "model"
     command = ["train", "--config", str(write_config(tmp_path)), "--out", str(out), *OPTIONS]
