@@ -17,16 +17,16 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.devices import device_of
-from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.nodes import begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
-from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.sight import wait_for_study
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import Place
 from distill_tune.tracking import TensorBoard
+from distill_tune.training.devices import device_of
+from distill_tune.training.memory import is_out_of_memory, memory_detail
+from distill_tune.training.shared_stages import adopt_stages
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import Place
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
 

@@ -16,13 +16,13 @@ from distill_tune.interfaces import Metrics
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
 from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.nodes import Begun, NodeWatch
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.sealed_test import SealedTest, read_test
 from distill_tune.search.worker_logs import last_words
+from distill_tune.training.memory import is_memory_kill
 
 _LOOK_EVERY_S = 0.5
 

@@ -16,8 +16,8 @@ from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
-from distill_tune.search.stages import Place
 from distill_tune.study import Study
+from distill_tune.training.stages import Place
 
 if TYPE_CHECKING:
     from types import TracebackType

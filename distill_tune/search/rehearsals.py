@@ -17,14 +17,14 @@ from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files
 from distill_tune.search.cluster import Slots, task_options
-from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import memory_in_use
-from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.ray_errors import cause_of, in_a_line
-from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.storage import storage_at
+from distill_tune.training.devices import device_of
+from distill_tune.training.memory import is_out_of_memory, memory_detail
+from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
 
 _MOST_AT_ONCE = 64
 

@@ -24,8 +24,8 @@ from distill_tune.search.outcome import resume_command, write_best
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.progress import Progress
 from distill_tune.search.ray_errors import in_a_line
-from distill_tune.search.stages import shared_jobs
 from distill_tune.study import Study
+from distill_tune.training.stages import shared_jobs
 from distill_tune.trials import StudyState
 
 

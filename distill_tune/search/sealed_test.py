@@ -13,10 +13,10 @@ from distill_tune.distill.evaluation import evaluate
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.search.arm_run import ArmRun
-from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
 from distill_tune.search.nodes import Begun, begun
 from distill_tune.search.placement import PlacedImages
+from distill_tune.training.devices import device_of
 
 
 class SealedTest:

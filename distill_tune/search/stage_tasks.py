@@ -12,18 +12,18 @@ from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.fitness_view import briefly, is_unfit, last, metrics_words, unfit_warning
 from distill_tune.search.cluster import Slots, task_options
-from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import is_memory_kill
 from distill_tune.search.nodes import Begun, NodeWatch, begun
 from distill_tune.search.placement import PlacedImages, StudyImages
 from distill_tune.search.ray_errors import cause_of, in_a_line
-from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.sight import wait_for_study
-from distill_tune.search.stage_store import Claim, StageStore
-from distill_tune.search.stages import PREDECESSORS, Job, Place
 from distill_tune.search.start_failures import LOST
 from distill_tune.search.worker_logs import last_words
+from distill_tune.training.devices import device_of
+from distill_tune.training.memory import is_memory_kill
+from distill_tune.training.shared_stages import StageResult, compute_stage
+from distill_tune.training.stage_store import Claim, StageStore
+from distill_tune.training.stages import PREDECESSORS, Job, Place
 
 _LOOK_EVERY_S = 0.5
 _CPU = torch.device("cpu")

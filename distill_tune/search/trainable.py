@@ -20,20 +20,20 @@ from distill_tune.fitness_view import FitnessWatch
 from distill_tune.interfaces import Metrics
 from distill_tune.model import model_files
 from distill_tune.rungs import rung_epochs
-from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import GpuMeter
 from distill_tune.search.journal import is_logged
-from distill_tune.search.memory import is_out_of_memory, memory_detail
 from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.scheduler import OBJECTIVE
-from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.sight import sees_study, wait_for_study
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import Place
-from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.study import Study
+from distill_tune.training.devices import device_of
+from distill_tune.training.memory import is_out_of_memory, memory_detail
+from distill_tune.training.shared_stages import adopt_stages
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import Place
+from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
 
 
 class DistillTrial(tune.Trainable):

@@ -19,13 +19,13 @@ from distill_tune.model import load_classifier
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.rungs import rung_epochs
 from distill_tune.search import sight
-from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.shared_stages import compute_stage
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import STAGES, Job, Place
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
+from distill_tune.training.memory import is_out_of_memory
+from distill_tune.training.shared_stages import compute_stage
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import STAGES, Job, Place
 from tests.commands import ONE_AT_A_TIME
 
 CONFIG = {"backbone": "shufflenet_v2_x0_5", "number": 0, "params": {"joint.margin": 0.5}}
