@@ -12,6 +12,7 @@ from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.confirm_log import EVIDENCE, RUN
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, is_disk_full
+from distill_tune.fitness_view import briefly
 from distill_tune.interfaces import Metrics
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
 from distill_tune.search.cluster import task_options
@@ -139,6 +140,8 @@ class ArmDesk:
         said = ray.get(item)
         if isinstance(said, Begun):
             work.begun = said
+        elif isinstance(said, str):
+            self._journal.emit("warning", text=briefly(said, self._journal.state.warnings))
         elif isinstance(said, Report):
             self._journal.starts.begun()
             progress.report(work.run.name, said)

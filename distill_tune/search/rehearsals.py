@@ -15,10 +15,9 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
 from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
-from distill_tune.model import model_files
+from distill_tune.model import model_files, write_model
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.gpu_use import memory_in_use
-from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.storage import storage_at
@@ -127,14 +126,14 @@ def _write_model(rehearsal: Rehearsal, images: ImageData, folder: str) -> tuple[
     """Write a model as a trial does at a rung; return its seconds and its bytes."""
     began = time.perf_counter()
     files = model_files(rehearsal.trial, images, {})
-    write_model(folder, "model", files)
+    write_model(f"{folder}/model", files)
     return time.perf_counter() - began, sum(map(len, files.values()))
 
 
 def _write_board(rehearsal: Rehearsal, folder: str) -> int:
     """Write what TensorBoard gets of a trial; return its bytes."""
     joint = rehearsal.trial.config.joint
-    board = TrialBoard(folder, "board", {}, [])
+    board = TrialBoard(folder, "board", {})
     images = rehearsal.trial.sample_images(GRID_PER_CLASS) if joint.has_gan else None
     for epoch in range(1, joint.epochs + 1):
         report = Report("joint", epoch, joint.epochs, dict.fromkeys(_SCALARS, 0.5), 0.0)

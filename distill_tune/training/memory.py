@@ -12,11 +12,20 @@ _NODE = re.compile(r"was ([\d.]+GB used / [\d.]+GB limit)")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of a trial's own code says so."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # torch's allocator for CPUs raises a plain RuntimeError.
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    """Return whether an error of a trial's own code, or what it came from, says so."""
+    return memory_error(error) is not None
+
+
+def memory_error(error: BaseException | None) -> BaseException | None:
+    """Return the error that says so: this one or one that it was raised from; else None."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return error
+        # torch's allocator for CPUs raises a plain RuntimeError.
+        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+            return error
+        error = error.__cause__
+    return None
 
 
 def is_memory_kill(error: object) -> bool:

@@ -81,7 +81,7 @@ def saved(
     trial = alone.begin()
     results = [trial.step() for _ in range(3)]
     # Not closed, as after a kill.
-    trial._checkpoints.wait()
+    written(trial)
     return alone.root, results
 
 
@@ -115,6 +115,12 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
+
+
+def written(trial: DistillTrial) -> None:
+    """Wait for the checkpoint that is being written."""
+    assert trial._trial is not None
+    trial._trial.wait()
 
 
 DAMAGES: list[Callable[[Path], None]] = [cut, empty, flip, Path.unlink]
@@ -256,7 +262,7 @@ def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:
     trial = alone.begin()
     for epoch in (1, 2):
         assert trial.step()["epoch"] == epoch
-        trial._checkpoints.wait()
+        written(trial)
         found = [path.name for path in alone.root.glob("checkpoints/*/checkpoint_*")]
         assert found == ([] if epoch == 1 else ["checkpoint_000001"])
     trial.reset_config(CONFIG | {"number": 1})
