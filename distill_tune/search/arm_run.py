@@ -13,12 +13,12 @@ from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.search.nodes import begun
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
 from distill_tune.search.sight import wait_for_study
 from distill_tune.training.devices import device_of
-from distill_tune.training.runner import Runner, RunSpec, named_failures
+from distill_tune.training.memory import named_failures
+from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.trial_board import TrialBoard
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
@@ -97,11 +97,9 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
     """Train an arm, from its newest sound checkpoint if there is one.
 
     Yields:
-        Where it runs; warnings and reports; figures, if there are to be any; then the
-        :class:`Outcome`; at last, of a run that is complete, its classifier's weights in main
-        memory.
+        Warnings and reports; figures, if there are to be any; then the :class:`Outcome`; at last,
+        of a run that is complete, its classifier's weights in main memory.
     """
-    yield begun()
     wait_for_study(ground.root)
     device, running = device_of(ground.bundle), None
     try:

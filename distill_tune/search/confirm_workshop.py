@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from distill_tune.confirm_log import EVIDENCE, run_records
@@ -126,6 +127,6 @@ class Workshop:
             self.images,
             ground,
             SealedTest(self.study.data, self.journal, self.reading),
-            NodeWatch(present, self.study.resources.max_concurrent, self.journal),
+            partial(NodeWatch, present, self.study.resources.max_concurrent, self.journal),
             max_failures=search.max_failures,
         )

@@ -1,13 +1,14 @@
 """Memory that is used up, a GPU's or the host's: how one knows, and what is said of it."""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DivergedError
 
-_VICTIM = re.compile(r"Actor\(([0-9a-f]+)\).*?actual memory used=([\d.]+)GB")
 _NODE = re.compile(r"was ([\d.]+GB used / [\d.]+GB limit)")
 
 
@@ -26,20 +27,6 @@ def memory_error(error: BaseException | None) -> BaseException | None:
             return error
         error = error.__cause__
     return None
-
-
-def is_memory_kill(error: object) -> bool:
-    """Tell whether an error says that Ray's memory monitor killed a worker."""
-    return "killed due to the node running low on memory" in str(error)
-
-
-def victims(said: str) -> dict[str, float]:
-    """Return whom the memory monitor killed, as it said: Ray's id of the actor to GB that it had.
-
-    In the order of their size, the largest first: an innocent one may have been killed with it.
-    """
-    found = {actor: float(size) for actor, size in _VICTIM.findall(said)}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def memory_detail(
@@ -66,7 +53,24 @@ def memory_detail(
     return f"{what}: {why}"
 
 
-def actor_id(trial: Any) -> str:
-    """Return Ray's id of the actor that a Ray trial runs in now; empty when it has none."""
-    actor = trial.temporary_state.ray_actor
-    return "" if actor is None else str(actor._actor_id.hex())  # noqa: SLF001 - said nowhere else
+@contextmanager
+def named_failures(config: TrialConfig, *, gpu_share: float = 1) -> Iterator[None]:
+    """Name memory that runs out inside, on a GPU or the host, as a trial's failure.
+
+    Args:
+        config: The trial's.
+        gpu_share: How much of a GPU it may use.
+
+    Raises:
+        DivergedError: ``out_of_memory``, with the sizes that need memory.
+    """
+    try:
+        yield
+    except DivergedError:
+        raise
+    except Exception as error:
+        found = memory_error(error)
+        if found is None:
+            raise
+        detail = memory_detail(config, str(found), share=gpu_share)
+        raise DivergedError("out_of_memory", detail) from error

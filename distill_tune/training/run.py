@@ -28,8 +28,9 @@ from distill_tune.training.checkpoint import (
     read_notes,
     root,
 )
+from distill_tune.training.memory import named_failures
 from distill_tune.training.recipe import Recipe
-from distill_tune.training.runner import Runner, RunSpec, named_failures
+from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.stopping import stopping_at_a_report
 
 Say = Callable[[str], object]

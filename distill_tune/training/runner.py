@@ -1,12 +1,10 @@
 """A trial's life: made or restored, its reports, checkpoints, TensorBoard run, model and failures.
 
-A search's trainable, a confirmation's run and ``train`` run their trials with this. Each adds its
-own policy only: when checkpoints are offered, what else they hold, and who is told.
+A search, a confirmation and ``train`` add only when checkpoints are offered and who is told.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,11 +19,10 @@ from distill_tune.distill.data import DeviceData
 from distill_tune.distill.policies import is_unfit
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import DivergedError
 from distill_tune.fitness_view import FitnessWatch
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.model import model_files, write_model
-from distill_tune.training.memory import is_out_of_memory, memory_detail, memory_error
+from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import Adopted, adopt_stages
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import Place
@@ -34,8 +31,8 @@ from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
 Notes = TypeVar("Notes")
 """What a caller keeps in a checkpoint beside the trial's state."""
 
+# Raised by loading the state of another trial.
 _FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
-"""Raised by loading the state of another trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +119,9 @@ class Runner(Generic[Notes]):
         return None
 
     def _load(self, folder: Path) -> Notes:
-        saved = read_checkpoint(folder, self._spec.device)
-        wanted = self._spec.identity
-        if any(saved.get(name) != value for name, value in wanted.items()):
+        spec = self._spec
+        saved = read_checkpoint(folder, spec.device)
+        if any(saved.get(name) != value for name, value in spec.identity.items()):
             raise ValueError(f"{folder}: got a checkpoint of another configuration")
         try:
             notes = self._read(saved)
@@ -133,17 +130,16 @@ class Runner(Generic[Notes]):
             if is_out_of_memory(error):
                 raise
             # Half of it may be another's now.
-            spec = self._spec
             self.trial = Trial(spec.config, spec.images, spec.device, self.trial.data)
             said = str(error).partition("\n")[0]
             raise ValueError(f"{folder}: got the state of something else ({said})") from error
         return notes
 
     def _adopt(self) -> Adopted:
-        if self.restored is not None or not self._spec.is_sharing:
+        spec = self._spec
+        if self.restored is not None or not spec.is_sharing:
             return Adopted([], [], [])
-        place = Place.here(self._spec.device)
-        store = StageStore(self._spec.root, self._spec.images.digest, place)
+        store = StageStore(spec.root, spec.images.digest, Place.here(spec.device))
         adopted = adopt_stages(self.trial, store)
         self._warnings += adopted.warnings
         return adopted
@@ -252,26 +248,3 @@ class Runner(Generic[Notes]):
         self._checkpoints.close()
         if self._board is not None:
             self._board.close()
-
-
-@contextmanager
-def named_failures(config: TrialConfig, *, gpu_share: float = 1) -> Iterator[None]:
-    """Name memory that runs out inside, on a GPU or the host, as a trial's failure.
-
-    Args:
-        config: The trial's.
-        gpu_share: How much of a GPU it may use.
-
-    Raises:
-        DivergedError: ``out_of_memory``, with the sizes that need memory.
-    """
-    try:
-        yield
-    except DivergedError:
-        raise
-    except Exception as error:
-        found = memory_error(error)
-        if found is None:
-            raise
-        detail = memory_detail(config, str(found), share=gpu_share)
-        raise DivergedError("out_of_memory", detail) from error

@@ -38,8 +38,7 @@ class Driver:
     def desk(self) -> _Desk:
         """Return the desk of a new session."""
         journal = Journal(StudyDirectory(str(self.root)), lambda *_: None)
-        nodes: Any = None
-        return _Desk(self.store, journal, Quiet(), nodes)
+        return _Desk(self.store, journal, Quiet())
 
     def job(self, stage: SharedStage, *, is_auto: bool = False) -> Job:
         limit = {"gan.warmup_steps": "auto", "gan.max_warmup_steps": 400} if is_auto else {}

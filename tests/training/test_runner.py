@@ -15,7 +15,8 @@ from distill_tune.checkpoints import newest_first, read_checkpoint, write_checkp
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError, StudyError
 from distill_tune.interfaces import ImageData
-from distill_tune.training.runner import Runner, RunSpec, named_failures
+from distill_tune.training.memory import named_failures
+from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import STAGES, Job, Place
