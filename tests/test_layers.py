@@ -35,7 +35,7 @@ LAYERS = (
     ("remarks", "arm_evidence"),
     ("confirmation",),
     ("study", "tracking", "status", "warm_start"),
-    ("terminal", "training", "confirmation_view", "results", "dashboard"),
+    ("terminal", "training", "cluster", "confirmation_view", "results", "dashboard"),
     ("event_lines", "report", "training_view"),
     ("watch",),
     ("search",),
@@ -45,7 +45,7 @@ LAYERS = (
 """Rooms from the lowest up: one imports only what stands lower, never its neighbours."""
 
 OWNERS = {
-    "ray": {"search"},
+    "ray": {"search", "cluster"},
     "optuna": {"search", "distributions", "dashboard", "report"},
     "yaml": {"yaml_text", "yaml_merge", "document"},
     "tensorboard": {"tracking", "tensorboard_file", "report"},

@@ -8,6 +8,7 @@ from distill_tune.model.folder import (
     load_model,
     model_config,
     model_files,
+    write_model,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "load_model",
     "model_config",
     "model_files",
+    "write_model",
 ]

@@ -18,6 +18,7 @@ from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
+from distill_tune.storage import storage_at
 
 WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"
 GENERATOR = "generator.safetensors"
@@ -137,6 +138,13 @@ def _circumstances(trial: Trial) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(trial.data.device) if is_gpu else "cpu",
         **({} if is_gpu else {"threads": torch.get_num_threads()}),
     }
+
+
+def write_model(folder: str, files: Mapping[str, bytes]) -> None:
+    """Write the files of a model into a folder, a path or URI, in their order."""
+    storage = storage_at(folder)
+    for name, content in files.items():
+        storage.write(name, content)
 
 
 def load_model(folder: Path, device: torch.device = CPU) -> Model:

@@ -1,32 +1,25 @@
 """One arm with one fresh seed, trained from nothing, and its model read on the test split."""
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from distill_tune.arms import Arm
-from distill_tune.checkpoint_writer import CheckpointWriter, on_host
-from distill_tune.checkpoints import local_copies, read_checkpoint
+from distill_tune.checkpoint_writer import on_host
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
-from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
-from distill_tune.search.devices import device_of
-from distill_tune.search.memory import is_out_of_memory, memory_detail
-from distill_tune.search.nodes import begun
+from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
-from distill_tune.search.shared_stages import adopt_stages
 from distill_tune.search.sight import wait_for_study
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import Place
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.devices import device_of
+from distill_tune.training.memory import named_failures
+from distill_tune.training.runner import Runner, RunSpec
+from distill_tune.training.trial_board import TrialBoard
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
 
@@ -104,77 +97,109 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
     """Train an arm, from its newest sound checkpoint if there is one.
 
     Yields:
-        Where it runs; reports; figures, if there are to be any; then the :class:`Outcome`; at
-        last, of a run that is complete, its classifier's weights in main memory.
+        Warnings and reports; figures, if there are to be any; then the :class:`Outcome`; at last,
+        of a run that is complete, its classifier's weights in main memory.
     """
-    yield begun()
     wait_for_study(ground.root)
-    device = device_of(ground.bundle)
-    running = _Running(run, placed, ground, device)
+    device, running = device_of(ground.bundle), None
     try:
-        yield from running.reports()
-        if run.is_portrayed:
-            yield from running.pictures()
+        with named_failures(run.config, gpu_share=ground.bundle.get("GPU", 1)):
+            running = _Running(run, placed.images(), ground, device)
+            yield from running.events()
     except DivergedError as error:
-        yield running.outcome("failed", error.reason, error.detail)
-        return
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        share = ground.bundle.get("GPU", 1)
-        detail = memory_detail(run.config, str(error), share=share)
-        yield running.outcome("failed", "out_of_memory", detail)
+        if running is None:
+            yield Outcome("failed", error.reason, error.detail, None, {}, {})
+        else:
+            yield running.outcome("failed", error.reason, error.detail)
         return
     finally:
-        running.close()
+        if running is not None:
+            running.close()
     yield running.outcome("complete")
     yield on_host(copy_weights(running.trial.state.classifier))
+
+
+class _Notes(NamedTuple):
+    """What a run keeps in its checkpoints.
+
+    Attributes:
+        value: Highest value of the search's metric so far.
+        seconds: Stage to seconds.
+        curves: Metric to its values.
+        number: Of the checkpoint.
+    """
+
+    value: float | None
+    seconds: dict[str, float]
+    curves: dict[str, list[float]]
+    number: int
+
+    @classmethod
+    def read(cls, saved: dict[str, Any]) -> "_Notes":
+        # A run that was begun by an earlier version counts epochs of stage 3.
+        number = saved.get("number", saved["trial"]["joint_epoch"])
+        return cls(saved["value"], saved["seconds"], saved["curves"], int(number))
 
 
 class _Running:
     """A run under way."""
 
     def __init__(
-        self, run: ArmRun, placed: PlacedImages, ground: Ground, device: torch.device
+        self, run: ArmRun, images: ImageData, ground: Ground, device: torch.device
     ) -> None:
-        self._run, self._ground = run, ground
-        self._images = placed.images()
-        self._writer = CheckpointWriter(ground.root, run.name, ground.checkpoint_share)
-        self._board = TensorBoard(StudyDirectory(ground.root).path(f"tensorboard/{run.name}"))
-        self._value: float | None = None
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._curves: dict[str, list[float]] = {}
-        self.trial = Trial(run.config, self._images, device)
+        self._run, self._ground, self._classes = run, ground, images.classes
+        spec = RunSpec(
+            name=run.name,
+            root=ground.root,
+            config=run.config,
+            images=images,
+            device=device,
+            checkpoint_share=ground.checkpoint_share,
+            is_sharing=ground.is_sharing,
+            is_stage_one_only=run.arm.is_stage_one_only,
+            identity={"config": plain(run.config)},
+        )
+        self._board = TrialBoard(ground.root, run.name)
+        self._runner = Runner(spec, _Notes.read, self._board)
+        notes = self._runner.restored or _Notes(None, {}, {}, 0)
+        self._value, self._curves, self._number = notes.value, notes.curves, notes.number
+        self._seconds = defaultdict(float, notes.seconds)
+        for report in self._runner.adopted.reports:
+            self._take(report)
+
+    @property
+    def trial(self) -> Trial:
+        """Return the trial."""
+        return self._runner.trial
+
+    def events(self) -> Iterator[str | Report | Picture]:
+        """Train to the end; yield warnings and reports, then the figures if there are any."""
+        for report in self.reports():
+            yield from self._warnings()
+            yield report
+        yield from self._warnings()
+        if self._run.is_portrayed:
+            yield from self.pictures()
+
+    def _warnings(self) -> Iterator[str]:
+        yield from (f"{self._run.name}: {text}" for text in self._runner.take_warnings())
 
     def reports(self) -> Iterator[Report]:
         """Train to the end."""
-        if not self._go_on() and self._ground.is_sharing:
-            store = StageStore(
-                self._ground.root, self._images.digest, Place.here(self.trial.data.device)
-            )
-            for report in adopt_stages(self.trial, store).reports:
-                self._take(report)
-        for report in self._own_reports():
+        for report in self._runner.reports():
             self._take(report)
-            if report.stage == "joint":
-                self._writer.offer(report.step, self._checkpoint)
+            self._number += 1
+            self._runner.offer(self._number, self._notes())
             yield report
 
     def pictures(self) -> Iterator[Picture]:
         """Draw what figures show of the trained trial; into its TensorBoard run too."""
-        for picture in portraits(self.trial, self._images.classes):
-            self._board.picture(picture.name, self.trial.state.joint_epoch, picture.pixels)
+        for picture in portraits(self.trial, self._classes):
+            self._board.add_picture(picture.name, self.trial.state.joint_epoch, picture.pixels)
             yield picture
-
-    def _own_reports(self) -> Iterator[Report]:
-        if not self._run.arm.is_stage_one_only:
-            yield from self.trial.run()
-        elif self.trial.state.stage == "classifier":
-            yield from self.trial.run_stage("classifier")
 
     def _take(self, report: Report) -> None:
         self._seconds[report.stage] += report.seconds
-        self._board.scalars(report.stage, report.step, report.metrics)
         value = report.metrics.get(self._ground.metric)
         counts = "classifier" if self._run.arm.is_stage_one_only else "joint"
         if value is not None and report.stage == counts:
@@ -183,30 +208,9 @@ class _Running:
             for name in _CURVES & set(report.metrics):
                 self._curves.setdefault(name, []).append(report.metrics[name])
 
-    def _go_on(self) -> bool:
-        """Continue from the newest sound checkpoint; tell whether there is one."""
-        with tempfile.TemporaryDirectory() as scratch:
-            copies = local_copies(self._ground.root, self._run.name, Path(scratch))
-            for folder in copies:
-                try:
-                    saved = read_checkpoint(folder, self.trial.data.device)
-                except ValueError:
-                    continue
-                if saved.get("config") == plain(self._run.config):
-                    self.trial.load_state_dict(saved["trial"])
-                    self._value, self._curves = saved["value"], saved["curves"]
-                    self._seconds.update(saved["seconds"])
-                    return True
-        return False
-
-    def _checkpoint(self) -> dict[str, Any]:
-        return {
-            "trial": self.trial.state_dict(),
-            "value": self._value,
-            "seconds": dict(self._seconds),
-            "curves": self._curves,
-            "config": plain(self._run.config),
-        }
+    def _notes(self) -> dict[str, Any]:
+        seconds = dict(self._seconds)
+        return _Notes(self._value, seconds, self._curves, self._number)._asdict()
 
     def outcome(self, status: str, reason: str = "", detail: str = "") -> Outcome:
         """Return what has become of the run; what failed has no value."""
@@ -224,5 +228,4 @@ class _Running:
 
     def close(self) -> None:
         """Wait for what is being written."""
-        self._writer.close()
-        self._board.close()
+        self._runner.close()

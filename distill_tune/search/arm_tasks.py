@@ -1,30 +1,24 @@
 """The runs of a confirmation as Ray tasks: trained side by side, then read on the test split."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import ray
-
 from distill_tune.arms import ARMS
 from distill_tune.checkpoints import delete_checkpoints
+from distill_tune.cluster.task_pool import Ended, Failed, Said, TaskPool
 from distill_tune.confirm_log import EVIDENCE, RUN
 from distill_tune.distill.trial import Report
-from distill_tune.errors import DiskFullError, is_disk_full
+from distill_tune.fitness_view import briefly
 from distill_tune.interfaces import Metrics
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
 from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import is_memory_kill
-from distill_tune.search.nodes import Begun, NodeWatch
+from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
-from distill_tune.search.ray_errors import cause_of, in_a_line
 from distill_tune.search.sealed_test import SealedTest, read_test
-from distill_tune.search.worker_logs import last_words
-
-_LOOK_EVERY_S = 0.5
 
 
 class RunProgress(Protocol):
@@ -37,13 +31,12 @@ class RunProgress(Protocol):
         """Take what became of a run."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Work:
-    """A run that computes now.
+    """A run under way.
 
     Attributes:
         placed: Where Ray keeps its images; None of one that does not compute any more.
-        begun: Where, once that is known.
         outcome: What became of its training, once that is over.
         weights: Where its classifier's weights are, once it is complete.
         test: What was read on the test split.
@@ -51,7 +44,6 @@ class _Work:
 
     run: ArmRun
     placed: Any = None
-    begun: Begun | None = None
     outcome: Outcome | None = None
     weights: Any = None
     test: Metrics | None = None
@@ -65,7 +57,7 @@ class ArmDesk:
         images: Of each run.
         ground: What all runs have in common.
         test: The sealed test split.
-        nodes: How many runs there is room for.
+        nodes: Returns a watch on the nodes, which say how many runs there is room for.
         max_failures: How often a run whose worker was lost is begun again.
     """
 
@@ -75,7 +67,7 @@ class ArmDesk:
         images: StudyImages,
         ground: Ground,
         test: SealedTest,
-        nodes: NodeWatch,
+        nodes: Callable[[], NodeWatch],
         *,
         max_failures: int,
     ) -> None:
@@ -85,60 +77,38 @@ class ArmDesk:
         self._losses: Counter[str] = Counter()
         self._waiting: list[ArmRun] = []
         self._backbones: set[str] = set()
-        self._running: dict[Any, _Work] = {}
-        # What is begun again goes on from a checkpoint: it says less than Ray would expect.
-        options = {**task_options(ground.bundle), "max_retries": 0, "num_returns": "streaming"}
-        self._train = ray.remote(**options)(train_arm)
-        self._read = ray.remote(**options)(read_test)
 
     def compute(self, runs: Iterable[ArmRun], progress: RunProgress) -> None:
         """Train and read runs, as many at a time as there is room for, in their order."""
         self._waiting = list(runs)
         self._backbones = {run.backbone for run in self._waiting}
-        try:
-            while self._waiting or self._running:
-                while self._waiting and len(self._running) < self._nodes.count:
-                    run = self._waiting.pop(0)
-                    placed = self._images.place(run.config.data)
-                    stream = self._train.remote(run, placed, self._ground)
-                    self._running[stream] = _Work(run, placed)
-                self._listen(progress)
-        except BaseException:
-            for stream in self._running:
-                ray.cancel(stream, force=True)
-            raise
+        # What is begun again goes on from a checkpoint: it says less than Ray would expect of a
+        # retry of its own.
+        with TaskPool[_Work](self._nodes(), task_options(self._ground.bundle)) as pool:
+            while self._waiting or pool.works:
+                while self._waiting and pool.has_room:
+                    self._train(pool, self._waiting.pop(0))
+                for event in pool.listen():
+                    if isinstance(event, Said):
+                        self._heard(event.work, event.value, progress)
+                    elif isinstance(event, Ended):
+                        self._go_on(pool, event.work, progress)
+                    else:
+                        self._begin_again(event, progress)
 
-    def _listen(self, progress: RunProgress) -> None:
-        """Take the next report of every task that has one, or notice its end."""
-        for work, why in self._nodes.take_lost(self._running):
-            self._begin_again(work.run, "worker_lost", why, progress)
-        if not self._running:
-            return
-        ready, _ = ray.wait(
-            list(self._running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False
+    def _train(self, pool: TaskPool[_Work], run: ArmRun) -> None:
+        placed = self._images.place(run.config.data)
+        work = _Work(run, placed)
+        # Weights stay where they are, and go from there to who reads the test split.
+        pool.start(
+            work, train_arm, run, placed, self._ground, is_fetched=lambda: work.outcome is None
         )
-        for stream in ready:
-            work = self._running[stream]
-            try:
-                self._advance(stream, work, progress)
-            except ray.exceptions.RayError as error:
-                del self._running[stream]
-                self._give_up(work.run, error, progress)
 
-    def _advance(self, stream: Any, work: _Work, progress: RunProgress) -> None:
-        try:
-            item = next(stream)
-        except StopIteration:
-            del self._running[stream]
-            self._go_on(work, progress)
-            return
+    def _heard(self, work: _Work, said: Any, progress: RunProgress) -> None:
         if work.outcome is not None and work.weights is None:
-            # Weights: they stay where they are, and go from there to who reads the test split.
-            work.weights = item
-            return
-        said = ray.get(item)
-        if isinstance(said, Begun):
-            work.begun = said
+            work.weights = said
+        elif isinstance(said, str):
+            self._journal.emit("warning", text=briefly(said, self._journal.state.warnings))
         elif isinstance(said, Report):
             self._journal.starts.begun()
             progress.report(work.run.name, said)
@@ -149,29 +119,19 @@ class ArmDesk:
         else:
             work.test = said
 
-    def _go_on(self, work: _Work, progress: RunProgress) -> None:
+    def _go_on(self, pool: TaskPool[_Work], work: _Work, progress: RunProgress) -> None:
         """Let a trained model be read on the test split; record what has nothing before it."""
         if work.run.phase != EVIDENCE or work.weights is None or work.test is not None:
             self._record(work, progress)
             return
         test = self._test.open(work.run)
-        bundle, work.begun = self._ground.bundle, None
-        stream = self._read.remote(work.run.config, work.weights, work.placed, test, bundle)
-        self._running[stream] = work
+        bundle = self._ground.bundle
+        pool.start(work, read_test, work.run.config, work.weights, work.placed, test, bundle)
 
-    def _give_up(self, run: ArmRun, error: Exception, progress: RunProgress) -> None:
-        reason = cause_of(error)
-        detail = in_a_line(reason)
-        if is_disk_full(reason):
-            raise DiskFullError(detail) from error
-        word = "error" if isinstance(error, ray.exceptions.RayTaskError) else "worker_lost"
-        word = "out_of_memory" if is_memory_kill(error) else word
-        if word == "worker_lost":
-            detail = last_words(error, detail)
-        self._begin_again(run, word, detail, progress)
-
-    def _begin_again(self, run: ArmRun, word: str, detail: str, progress: RunProgress) -> None:
+    def _begin_again(self, failed: Failed[_Work], progress: RunProgress) -> None:
         """Let a run that was lost wait for its turn, or record that it was lost too often."""
+        run, detail = failed.work.run, failed.detail
+        word = "worker_lost" if failed.reason == "node_lost" else failed.reason
         self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
         self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:

@@ -11,17 +11,18 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.checkpoints import delete_checkpoints
+from distill_tune.cluster.memory_kills import actor_id, is_memory_kill, victims
+from distill_tune.cluster.worker_logs import last_words
 from distill_tune.fitness_view import briefly
 from distill_tune.search.failures import explain, last_error
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import actor_id, is_memory_kill, memory_detail, victims
 from distill_tune.search.models import keep_best_models
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.start_failures import LOST
-from distill_tune.search.worker_logs import last_words
 from distill_tune.study import Study
+from distill_tune.training.memory import memory_detail
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0

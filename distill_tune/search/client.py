@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import ray
 
+from distill_tune.cluster.ray_errors import in_a_line
 from distill_tune.errors import RayError
 from distill_tune.search.cluster import cluster
-from distill_tune.search.ray_errors import in_a_line
 from distill_tune.search.run import terminate_as_interrupt
 
 _LOOK_EVERY_S = 0.1

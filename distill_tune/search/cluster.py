@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from distill_tune.cluster.ray_errors import in_a_line
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
 from distill_tune.packing import RESOLUTION, share
 from distill_tune.search.daemon_watch import daemons_of_ray, watched
 from distill_tune.search.environment import prepare
-from distill_tune.search.ray_errors import in_a_line
 from distill_tune.search.ray_start import require_listener, start_or_join
 from distill_tune.study_parts import Resources
 

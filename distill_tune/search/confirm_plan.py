@@ -13,11 +13,11 @@ from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.placement import StudyImages
-from distill_tune.search.stages import Job, Place, stage_key, stage_name
 from distill_tune.search.tune_arms import Tuned
 from distill_tune.space import apply
 from distill_tune.study import Study
 from distill_tune.study_parts import Confirm, rival_error
+from distill_tune.training.stages import Job, Place, stage_key, stage_name
 from distill_tune.trials import TrialRecord
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000

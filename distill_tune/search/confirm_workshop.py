@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from distill_tune.confirm_log import EVIDENCE, run_records
@@ -16,8 +17,8 @@ from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
-from distill_tune.search.stages import Place
 from distill_tune.study import Study
+from distill_tune.training.stages import Place
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -126,6 +127,6 @@ class Workshop:
             self.images,
             ground,
             SealedTest(self.study.data, self.journal, self.reading),
-            NodeWatch(present, self.study.resources.max_concurrent, self.journal),
+            partial(NodeWatch, present, self.study.resources.max_concurrent, self.journal),
             max_failures=search.max_failures,
         )

@@ -13,9 +13,9 @@ from distill_tune.interfaces import ImageData
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.scheduler import RungEvent
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
 from distill_tune.study import Study
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,28 +1,13 @@
 """The models that a study keeps: of each backbone's best trials, whole and ready to be used."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 
 from distill_tune.checkpoints import folders
 from distill_tune.object_store import filesystem_at
 from distill_tune.records import StudyDirectory
-from distill_tune.storage import storage_at
 from distill_tune.trials import StudyState, top
 
 MODELS = "models"
-
-
-def write_model(root: str, trial: str, files: Mapping[str, bytes]) -> None:
-    """Write a trial's model into the study, in the order of its files.
-
-    Args:
-        root: The study directory or URI.
-        trial: Its name, such as ``resnet50-0007``.
-        files: Of a model folder, by name.
-    """
-    storage = storage_at(root)
-    for name, content in files.items():
-        storage.write(f"{MODELS}/{trial}/{name}", content)
 
 
 def keep_best_models(directory: StudyDirectory, state: StudyState, keep_top: int) -> None:

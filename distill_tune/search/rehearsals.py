@@ -3,28 +3,27 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import ray
 
 from distill_tune.checkpoint_writer import num_bytes
+from distill_tune.cluster.task_pool import Failed, FixedNodes, Said, TaskPool
 from distill_tune.distill.rehearsal import Parts, Rehearsal, stage_times
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
 from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
-from distill_tune.model import model_files
+from distill_tune.model import model_files, write_model
 from distill_tune.search.cluster import Slots, task_options
-from distill_tune.search.devices import device_of
 from distill_tune.search.gpu_use import memory_in_use
-from distill_tune.search.memory import is_out_of_memory, memory_detail
-from distill_tune.search.models import write_model
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.ray_errors import cause_of, in_a_line
-from distill_tune.search.trial_board import GRID_PER_CLASS, TrialBoard
 from distill_tune.storage import storage_at
+from distill_tune.training.devices import device_of
+from distill_tune.training.memory import is_out_of_memory, memory_detail
+from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
 
 _MOST_AT_ONCE = 64
 
@@ -60,18 +59,22 @@ def rehearse(
         RehearsalError: One of them cannot run.
     """
     placed = ray.put(PlacedImages.of(images))
-    task = ray.remote(**task_options(slots.bundle), max_retries=0)(_rehearse)
-    todo = list(configs)
-    calls = [task.remote(config, placed, slots.bundle, time.time()) for config in todo]
-    found = []
-    try:
-        for config, call in zip(todo, calls, strict=True):
-            found.append(_result(config, call, slots))
-            say(f"measured {config.backbone.name}: {len(found)} of {len(todo)}")
-    finally:
-        for call in calls[len(found) :]:
-            ray.cancel(call, force=True)
-    return found
+    todo, bundle = list(configs), slots.bundle
+    found: dict[int, Finding] = {}
+    begun = 0
+    with TaskPool[int](FixedNodes(slots.count), task_options(bundle)) as pool:
+        while len(found) < len(todo):
+            while begun < len(todo) and pool.has_room:
+                pool.start(begun, _rehearse, todo[begun], placed, bundle, time.time())
+                begun += 1
+            for event in pool.listen():
+                config = todo[event.work]
+                if isinstance(event, Failed):
+                    raise _refusal(config, event, slots) from event.error
+                if isinstance(event, Said):
+                    found[event.work] = event.value
+                    say(f"measured {config.backbone.name}: {len(found)} of {len(todo)}")
+    return [found[number] for number in range(len(todo))]
 
 
 def num_at_once(slots: Slots) -> int:
@@ -79,21 +82,16 @@ def num_at_once(slots: Slots) -> int:
     return min(slots.count, _MOST_AT_ONCE)
 
 
-def _result(config: TrialConfig, call: Any, slots: Slots) -> Finding:
-    try:
-        found: Finding = ray.get(call)
-    except ray.exceptions.RayError as error:
-        cause = cause_of(error)
-        why = in_a_line(cause)
-        if is_out_of_memory(cause):
-            why = memory_detail(config, str(cause), share=slots.bundle.get("GPU", 1))
-        raise RehearsalError(f"a trial of {config.backbone.name} cannot run here: {why}") from error
-    return found
+def _refusal(config: TrialConfig, failed: Failed[int], slots: Slots) -> RehearsalError:
+    cause, why = failed.error, failed.detail
+    if cause is not None and is_out_of_memory(cause):
+        why = memory_detail(config, str(cause), share=slots.bundle.get("GPU", 1))
+    return RehearsalError(f"a trial of {config.backbone.name} cannot run here: {why}")
 
 
 def _rehearse(
     config: TrialConfig, placed: PlacedImages, bundle: dict[str, float], called_at: float
-) -> Finding:
+) -> Iterator[Finding]:
     worker_s = max(0.0, time.time() - called_at)
     device, images = device_of(bundle), placed.images()
     rehearsal = Rehearsal(config, images, device)
@@ -105,7 +103,7 @@ def _rehearse(
     reference = state.reference.state_dict()
     products = {stage: num_bytes(rehearsal.trial.product(stage)) for stage in _GAN_STAGES}
     products["classifier"] = num_bytes([reference, [list(scores) for scores in rehearsal.scores]])
-    return Finding(
+    yield Finding(
         config.backbone.name,
         parts,
         Measured(
@@ -127,14 +125,14 @@ def _write_model(rehearsal: Rehearsal, images: ImageData, folder: str) -> tuple[
     """Write a model as a trial does at a rung; return its seconds and its bytes."""
     began = time.perf_counter()
     files = model_files(rehearsal.trial, images, {})
-    write_model(folder, "model", files)
+    write_model(f"{folder}/model", files)
     return time.perf_counter() - began, sum(map(len, files.values()))
 
 
 def _write_board(rehearsal: Rehearsal, folder: str) -> int:
     """Write what TensorBoard gets of a trial; return its bytes."""
     joint = rehearsal.trial.config.joint
-    board = TrialBoard(folder, "board", {}, [])
+    board = TrialBoard(folder, "board", {})
     images = rehearsal.trial.sample_images(GRID_PER_CLASS) if joint.has_gan else None
     for epoch in range(1, joint.epochs + 1):
         report = Report("joint", epoch, joint.epochs, dict.fromkeys(_SCALARS, 0.5), 0.0)

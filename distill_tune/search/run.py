@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
+from distill_tune.cluster.ray_errors import in_a_line
 from distill_tune.config import to_yaml
 from distill_tune.datasets.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
@@ -23,9 +24,8 @@ from distill_tune.search.opening import check_same
 from distill_tune.search.outcome import resume_command, write_best
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.progress import Progress
-from distill_tune.search.ray_errors import in_a_line
-from distill_tune.search.stages import shared_jobs
 from distill_tune.study import Study
+from distill_tune.training.stages import shared_jobs
 from distill_tune.trials import StudyState
 
 

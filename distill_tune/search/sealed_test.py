@@ -13,10 +13,9 @@ from distill_tune.distill.evaluation import evaluate
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.search.arm_run import ArmRun
-from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
-from distill_tune.search.nodes import Begun, begun
 from distill_tune.search.placement import PlacedImages
+from distill_tune.training.devices import device_of
 
 
 class SealedTest:
@@ -61,7 +60,7 @@ def read_test(
     placed: PlacedImages,
     test: Any,
     bundle: Mapping[str, float],
-) -> Iterator[Begun | Metrics]:
+) -> Iterator[Metrics]:
     """Read how well trained weights know the test split.
 
     Args:
@@ -72,9 +71,8 @@ def read_test(
         bundle: Resources to compute with.
 
     Yields:
-        Where it runs; then ``accuracy`` and more, see ``evaluate``.
+        ``accuracy`` and more, see ``evaluate``.
     """
-    yield begun()
     device = device_of(bundle)
     images = placed.described
     classifier = config.backbone.build(

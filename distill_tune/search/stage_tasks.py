@@ -1,41 +1,35 @@
 """The shared stages as Ray tasks, before any trial holds the resources that they need."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import ray
 import torch
 
+from distill_tune.cluster.task_pool import Ended, Event, Failed, Said, TaskPool
 from distill_tune.distill.trial import Report
-from distill_tune.errors import DiskFullError, StudyError, is_disk_full
+from distill_tune.errors import StudyError
 from distill_tune.fitness_view import briefly, is_unfit, last, metrics_words, unfit_warning
 from distill_tune.search.cluster import Slots, task_options
-from distill_tune.search.devices import device_of
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import is_memory_kill
-from distill_tune.search.nodes import Begun, NodeWatch, begun
+from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.placement import PlacedImages, StudyImages
-from distill_tune.search.ray_errors import cause_of, in_a_line
-from distill_tune.search.shared_stages import StageResult, compute_stage
 from distill_tune.search.sight import wait_for_study
-from distill_tune.search.stage_store import Claim, StageStore
-from distill_tune.search.stages import PREDECESSORS, Job, Place
 from distill_tune.search.start_failures import LOST
-from distill_tune.search.worker_logs import last_words
+from distill_tune.training.devices import device_of
+from distill_tune.training.shared_stages import StageResult, compute_stage
+from distill_tune.training.stage_store import Claim, StageStore
+from distill_tune.training.stages import PREDECESSORS, Job, Place
 
-_LOOK_EVERY_S = 0.5
 _CPU = torch.device("cpu")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Work:
-    """What is being computed, the right to it, and where, once that is known."""
+    """What is being computed, and the right to it."""
 
     job: Job
     claim: Claim
-    begun: Begun | None = None
 
 
 class StageProgress(Protocol):
@@ -60,29 +54,22 @@ def run_stages(
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, Place.of(slots.bundle))
-    nodes = NodeWatch(slots, None, journal)
-    desk = _Desk(store, journal, progress, nodes)
+    desk = _Desk(store, journal, progress)
     # Looked at here: a worker that only finds it ready would take seconds to start.
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
         return
-    options = {**task_options(slots.bundle), "max_retries": 2, "num_returns": "streaming"}
-    task = ray.remote(**options)(_stage)
-    try:
-        while desk.waiting or desk.running:
-            for job, claim in desk.startable():
-                placed = images.place(job.config.data)
-                stream = task.remote(job, placed, store, slots.bundle)
-                desk.running[stream] = _Work(job, claim)
-            desk.listen()
-    except BaseException:
-        for stream in desk.running:
-            ray.cancel(stream, force=True)
-        raise
-    finally:
-        nodes.close()
-        for work in desk.running.values():
-            work.claim.release()
+    nodes, options = NodeWatch(slots, None, journal), task_options(slots.bundle)
+    with TaskPool[_Work](nodes, options, max_retries=2) as pool:
+        try:
+            while desk.waiting or desk.computing:
+                for work in desk.startable():
+                    placed = images.place(work.job.config.data)
+                    pool.start(work, _stage, work.job, placed, store, slots.bundle)
+                for event in pool.listen():
+                    desk.take(event)
+        finally:
+            desk.release()
 
 
 class _Desk:
@@ -90,16 +77,13 @@ class _Desk:
 
     Attributes:
         waiting: What nobody here computes yet.
-        running: What is being computed, by ray's ObjectRefGenerator.
+        computing: What is being computed here.
     """
 
-    def __init__(
-        self, store: StageStore, journal: Journal, progress: StageProgress, nodes: NodeWatch
-    ) -> None:
+    def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
-        self._nodes = nodes
         self.waiting: list[Job] = []
-        self.running: dict[Any, _Work] = {}
+        self.computing: list[_Work] = []
 
     def is_ready(self, job: Job) -> bool:
         """Tell whether the study holds a product, or takes it over from another study now."""
@@ -133,7 +117,7 @@ class _Desk:
             self._journal.emit("warning", text=f"{error}; it is computed anew")
             return None
 
-    def startable(self) -> Iterator[tuple[Job, Claim]]:
+    def startable(self) -> Iterator[_Work]:
         """Yield what can be begun: what it begins with is there, and no other study is at it."""
         for job in list(self.waiting):
             if self._is_too_early(job):
@@ -148,53 +132,35 @@ class _Desk:
                 self._progress.stage(job.name, "")
                 claim.release()
             else:
-                yield job, claim
+                self.computing.append(_Work(job, claim))
+                yield self.computing[-1]
 
     def _is_too_early(self, job: Job) -> bool:
         keys = {self._store.key(before, job.config) for before in PREDECESSORS[job.stage]}
-        others = [*self.waiting, *(work.job for work in self.running.values())]
+        others = [*self.waiting, *(work.job for work in self.computing)]
         return any(self._store.key(other.stage, other.config) in keys for other in others)
 
-    def listen(self) -> None:
-        """Take the next report of every task that has one, or notice its end."""
-        self._take_back_lost()
-        if not self.running:
-            time.sleep(_LOOK_EVERY_S)
+    def take(self, event: Event[_Work]) -> None:
+        """Take what came of a task."""
+        if isinstance(event, Said):
+            self._heard(event.work.job, event.value)
             return
-        ready, _ = ray.wait(
-            list(self.running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False
-        )
-        for stream in ready:
-            self._advance(stream)
+        if isinstance(event, Ended):
+            self._publish(event.work.job)
+        event.work.claim.release()
+        self.computing.remove(event.work)
+        if isinstance(event, Failed):
+            self._give_up(event.work.job, event)
 
-    def _take_back_lost(self) -> None:
-        """Let what ran on nodes that are lost begin again."""
-        for work, why in self._nodes.take_lost(self.running):
+    def release(self) -> None:
+        """Let other studies compute what was not computed here."""
+        for work in self.computing:
             work.claim.release()
-            self.waiting.append(work.job)
-            text = f"shared stage {work.job.name} begins again: {why}"
-            self._journal.emit("warning", text=text)
 
-    def _advance(self, stream: Any) -> None:
-        work = self.running[stream]
-        try:
-            said = ray.get(next(stream))
-        except StopIteration:
-            del self.running[stream]
-            self._publish(work.job)
-            work.claim.release()
-            return
-        except ray.exceptions.RayError as error:
-            del self.running[stream]
-            work.claim.release()
-            self._give_up(work.job, error)
-            return
-        if isinstance(said, Begun):
-            work.begun = said
-            return
+    def _heard(self, job: Job, said: StageResult | tuple[str, Report]) -> None:
         if isinstance(said, StageResult):
             self._progress.stage(said.name, "")
-            self._tell(said, work.job)
+            self._tell(said, job)
             return
         name, report = said
         shown = f"{report.step}/{report.num_steps}  {metrics_words(report.metrics)}"
@@ -207,21 +173,23 @@ class _Desk:
             text = f"shared stage {job.name} is not kept for other studies: {error}"
             self._journal.emit("warning", text=text)
 
-    def _give_up(self, job: Job, error: "ray.exceptions.RayError") -> None:
+    def _give_up(self, job: Job, failed: Failed[_Work]) -> None:
+        """Let a stage begin again whose node is lost; leave another to the trials."""
+        if failed.reason == "node_lost":
+            self.waiting.append(job)
+            text = f"shared stage {job.name} begins again: {failed.detail}"
+            self._journal.emit("warning", text=text)
+            return
         self._progress.stage(job.name, "")
-        reason = cause_of(error)
-        if is_disk_full(reason):
-            raise DiskFullError(in_a_line(reason)) from error
-        text = f"shared stage {job.name} failed, and is left to the trials: {in_a_line(reason)}"
+        text = f"shared stage {job.name} failed, and is left to the trials: {failed.detail}"
         self._journal.emit("warning", text=text)
-        if not isinstance(error, ray.exceptions.RayTaskError) and not is_memory_kill(error):
-            cause = f"{LOST}: {last_words(error, in_a_line(reason))}"
+        if failed.reason == "worker_lost":
+            cause = f"{LOST}: {failed.detail}"
             self._journal.starts.add(job.name, job.config.backbone.name, cause, [])
 
 
 def _stage(
     job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
-) -> Iterator[Begun | StageResult | tuple[str, Report]]:
-    yield begun()
+) -> Iterator[StageResult | tuple[str, Report]]:
     wait_for_study(store.root)
     yield from compute_stage(job, placed.images(), store, device_of(bundle))

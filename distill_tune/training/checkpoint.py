@@ -5,20 +5,20 @@ lock by which a training knows its own folder among others.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from filelock import FileLock, Timeout
 
 from distill_tune import __version__
-from distill_tune.checkpoints import local_copies, read_checkpoint
-from distill_tune.distill.trial import Report, Trial
+from distill_tune.distill.trial import Report
+from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
-from distill_tune.interfaces import ImageData, plain
+from distill_tune.interfaces import plain
 from distill_tune.study import differences
+from distill_tune.training.runner import RunSpec
 
 NAME = "training"
 """Of its checkpoints, where those of a search have the name of their trial."""
@@ -26,8 +26,6 @@ _FOLDER = "unfinished_training"
 BEGINNING = f"{_FOLDER}/lock"
 """By which the folder of a training that is not over is known."""
 _LOCK_PATIENCE_S = 1.0
-
-Say = Callable[[str], object]
 
 
 @contextmanager
@@ -65,79 +63,54 @@ def clear(out: Path) -> None:
         out.rmdir()
 
 
-def state_of(trial: Trial, images: ImageData, report: Report, number: int) -> dict[str, Any]:
-    """Return a checkpoint: tensors and plain data only.
+class Progress(NamedTuple):
+    """How far a training is, as its checkpoints say.
 
-    Args:
-        trial: As it is at a report.
-        images: Its data.
-        report: At which it is.
-        number: How many reports there have been, this one included.
+    Attributes:
+        at: The last report, such as ``joint 3/20``.
+        number: Reports so far.
     """
-    return {
-        "trial": trial.state_dict(),
-        "config": plain(trial.config),
-        "digest": images.digest,
-        "version": __version__,
-        "at": f"{report.stage} {report.step}/{report.num_steps}",
-        "number": number,
-    }
+
+    at: str
+    number: int
 
 
-def resumed(make: Callable[[], Trial], images: ImageData, out: Path, say: Say) -> tuple[Trial, int]:
-    """Return the trial as its newest sound checkpoint has it, or as it begins.
+def notes(report: Report, number: int, config: TrialConfig) -> dict[str, Any]:
+    """Return what a checkpoint holds beside the trial's state.
 
     Args:
-        make: Returns the trial as it begins.
-        images: Its data.
-        out: Where its checkpoints are.
-        say: Takes a line.
+        report: The last one.
+        number: Reports so far, this one included.
+        config: The trial's.
+    """
+    at = f"{report.stage} {report.step}/{report.num_steps}"
+    return {"config": plain(config), "version": __version__, "at": at, "number": number}
 
-    Returns:
-        The trial, and how many reports there have been.
+
+def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> Progress:
+    """Return how far the training of a checkpoint is.
 
     Raises:
+        KeyError: It is no checkpoint of a training.
         StudyError: It is of another configuration, version or of other images; all are listed.
     """
-    trial = make()
-    for folder in local_copies(root(out), NAME, out):
-        try:
-            saved = read_checkpoint(folder, trial.data.device)
-            found = _differences(saved, trial, images)
-            if not found:
-                trial.load_state_dict(saved["trial"])
-                say(f"goes on after {saved['at']}")
-                return trial, int(saved["number"])
-        except torch.OutOfMemoryError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            say(f"warning: damaged checkpoint passed over: {_named(error, folder)}")
-            trial = make()
-        else:
-            raise StudyError(
-                "\n".join(
-                    [
-                        f"{out}: the training there was begun otherwise:",
-                        *(f"  {line}" for line in found),
-                        "Undo these changes, or give another --out.",
-                    ]
-                )
-            )
-    return trial, 0
+    found = _differences(saved, spec)
+    if found:
+        lines = [
+            f"{out}: the training there was begun otherwise:",
+            *(f"  {line}" for line in found),
+            "Undo these changes, or give another --out.",
+        ]
+        raise StudyError("\n".join(lines))
+    return Progress(str(saved["at"]), int(saved["number"]))
 
 
-def _named(error: Exception, folder: Path) -> str:
-    """Return what is wrong with a checkpoint, beginning with where it is."""
-    said = str(error).partition("\n")[0]
-    return said if str(folder) in said else f"{folder}: got the state of something else ({said})"
-
-
-def _differences(saved: dict[str, Any], trial: Trial, images: ImageData) -> list[str]:
-    found = differences(saved["config"], plain(trial.config))
+def _differences(saved: dict[str, Any], spec: RunSpec) -> list[str]:
+    found = differences(saved["config"], plain(spec.config))
     # Where the images lie is nothing to the training, as long as they are the same.
     found.pop("data.root", None)
-    if saved["digest"] != images.digest:
-        found["images"] = f"images: digest {saved['digest']} -> {images.digest}"
+    if saved["digest"] != spec.images.digest:
+        found["images"] = f"images: digest {saved['digest']} -> {spec.images.digest}"
     if saved["version"] != __version__:
         found["version"] = f"version: {saved['version']} -> {__version__}"
     return list(found.values())

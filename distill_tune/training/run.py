@@ -7,33 +7,33 @@ from typing import Any
 
 import torch
 
-from distill_tune.checkpoint_writer import CheckpointWriter
 from distill_tune.config import Document, locate_error, parse
 from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.datasets.value_range import range_line
 from distill_tune.distill.evaluation import evaluate
-from distill_tune.distill.policies import is_unfit
 from distill_tune.distill.probe import probe
-from distill_tune.distill.trial import Report, Trial
+from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError, InputError
-from distill_tune.fitness_view import FitnessWatch
 from distill_tune.interfaces import ImageData
-from distill_tune.model import FILES, model_files
+from distill_tune.model import FILES
 from distill_tune.model.out import refuse_unusable
-from distill_tune.storage import storage_at
 from distill_tune.training.checkpoint import (
     BEGINNING,
     NAME,
-    Say,
+    Progress,
     clear,
+    notes,
     opened,
-    resumed,
+    read_notes,
     root,
-    state_of,
 )
+from distill_tune.training.memory import named_failures
 from distill_tune.training.recipe import Recipe
+from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.stopping import stopping_at_a_report
+
+Say = Callable[[str], object]
 
 _CHECKPOINT_SHARE = 0.05
 """As that of a search, by default."""
@@ -73,54 +73,64 @@ def train_model(
     images = _load_images(config, recipe.document)
     for remark in _remarks(images, recipe):
         say(remark)
-    chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    spec = RunSpec(
+        name=NAME,
+        root=root(out),
+        config=config,
+        images=images,
+        device=device or torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        checkpoint_share=_CHECKPOINT_SHARE,
+    )
     with opened(out):
-        trial, number = resumed(lambda: Trial(config, images, chosen), images, out, say)
-        fitness = FitnessWatch(is_told=is_unfit(trial.state.gan.warmed))
         try:
-            for report in _checkpointed(trial, images, out, number):
-                if listen is not None:
-                    listen(report)
-                warning = fitness.take(report)
-                if warning:
-                    say(f"warning: {warning}")
-        except DivergedError:
-            clear(out)
+            with named_failures(config):
+                runner = Runner(spec, partial(read_notes, spec=spec, out=out))
+                _warn(runner, say)
+                if runner.restored is not None:
+                    say(f"goes on after {runner.restored.at}")
+                for report in _checkpointed(runner, config):
+                    if listen is not None:
+                        listen(report)
+                    _warn(runner, say)
+                result = _write(runner, out, recipe)
+        except DivergedError as error:
+            # With more memory it goes on from its checkpoints.
+            if error.reason != "out_of_memory":
+                clear(out)
             raise
-        except torch.OutOfMemoryError as error:
-            raise DivergedError("out_of_memory", str(error).splitlines()[0]) from error
-        result = _write(trial, images, out, recipe)
         clear(out)
     return result
 
 
-def _write(trial: Trial, images: ImageData, out: Path, recipe: Recipe) -> dict[str, Any]:
+def _warn(runner: Runner[Progress], say: Say) -> None:
+    for text in runner.take_warnings():
+        say(f"warning: {text}")
+
+
+def _write(runner: Runner[Progress], out: Path, recipe: Recipe) -> dict[str, Any]:
     """Write the model of a trial that is done; return what is told of it."""
-    numbers = evaluate(trial.state.classifier, trial.data.val)
+    numbers = evaluate(runner.trial.state.classifier, runner.trial.data.val)
     metrics = {f"val/{name}": value for name, value in numbers.items()}
-    files = model_files(trial, images, recipe.origin, metrics)
-    for name, content in files.items():
-        storage_at(str(out)).write(name, content)
-    paths = {what: str((out / name).absolute()) for what, name in FILES.items() if name in files}
+    names = runner.write_model(str(out), recipe.origin, metrics)
+    paths = {what: str((out / name).absolute()) for what, name in FILES.items() if name in names}
     return {"validation_accuracy": metrics["val/accuracy"], "metrics": metrics, "paths": paths}
 
 
-def _checkpointed(trial: Trial, images: ImageData, out: Path, number: int) -> Iterator[Report]:
+def _checkpointed(runner: Runner[Progress], config: TrialConfig) -> Iterator[Report]:
     """Train to the end; write checkpoints as often as their share of the time allows."""
-    writer = CheckpointWriter(root(out), NAME, _CHECKPOINT_SHARE)
+    before = runner.restored.number if runner.restored else 0
     try:
         with stopping_at_a_report() as is_asked_to_stop:
-            for count, report in enumerate(trial.run(), start=number + 1):
-                make = partial(state_of, trial, images, report, count)
+            for number, report in enumerate(runner.reports(), start=before + 1):
                 yield report
-                if trial.state.stage == "done":
+                if runner.trial.state.stage == "done":
                     return
                 if is_asked_to_stop():
-                    writer.save(count, make)
+                    runner.save(number, notes(report, number, config))
                     raise KeyboardInterrupt
-                writer.offer(count, make)
+                runner.offer(number, notes(report, number, config))
     finally:
-        writer.close()
+        runner.close()
 
 
 def _load_images(config: TrialConfig, document: Document) -> ImageData:

@@ -9,8 +9,8 @@ from distill_tune.distill.hardness import label
 from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.monitors import Reference
 from distill_tune.distill.trial import Trial
-from distill_tune.search.stages import SharedStage
 from distill_tune.study import Study
+from distill_tune.training.stages import SharedStage
 from tests.benchmarks.joint_parts import REPEATS, SPACE, wait
 from tests.benchmarks.results import Result, spread
 

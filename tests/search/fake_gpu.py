@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from distill_tune.search import gpu_use, trainable
+from distill_tune.search.proposals import trial_name
 from distill_tune.search.trainable import DistillTrial
 
 
@@ -41,9 +42,9 @@ class MeetingTrial(FakeGpuTrial):
 
     def step(self) -> dict[str, Any]:
         if self.share < 1:
-            place = Path(self._root) / "meeting"
+            place = Path(self._search.root) / "meeting"
             place.mkdir(exist_ok=True)
-            (place / self._name).touch()
+            (place / trial_name(self._proposal)).touch()
             until = time.monotonic() + 60
             while len(list(place.iterdir())) < 2 and time.monotonic() < until:
                 time.sleep(0.05)

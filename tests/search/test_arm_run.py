@@ -12,7 +12,6 @@ from distill_tune.backbones import Backbone
 from distill_tune.distill.fidelity import Fidelity
 from distill_tune.interfaces import ImageData
 from distill_tune.search.arm_run import ArmRun, Ground, _Running
-from distill_tune.search.placement import PlacedImages
 from tests.distill import tiny
 
 
@@ -37,7 +36,7 @@ def running(root: Path, images: ImageData, arm: str, **changes: Any) -> _Running
         is_redrawn=False,
     )
     ground = Ground(str(root), "val/accuracy", 1.0, {"CPU": 1}, is_sharing=False)
-    return _Running(run, PlacedImages.of(images), ground, tiny.CPU)
+    return _Running(run, images, ground, tiny.CPU)
 
 
 def test_the_outcome_holds_the_newest_agreement_though_its_stages_were_not_shared(

@@ -19,9 +19,9 @@ from distill_tune.search.confirm import _overlap, _require_same_images
 from distill_tune.search.confirm_plan import Plan, evidence_seeds, planned, shared_by
 from distill_tune.search.placement import PlacedImages, StudyImages
 from distill_tune.search.sealed_test import chance
-from distill_tune.search.stages import Place
 from distill_tune.study import Study
 from distill_tune.study_parts import Confirm
+from distill_tune.training.stages import Place
 from distill_tune.trials import TrialRecord
 from tests.commands import STUDY
 

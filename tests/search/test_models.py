@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from distill_tune.model import write_model
 from distill_tune.records import StudyDirectory
-from distill_tune.search.models import keep_best_models, model_folder, write_model
+from distill_tune.search.models import keep_best_models, model_folder
 from distill_tune.trials import Event
 
 TRIALS = [
@@ -40,7 +41,8 @@ def directory(tmp_path: Path) -> StudyDirectory:
     for event in events():
         made.append(event)
     for number, (backbone, _, _) in enumerate(TRIALS):
-        write_model(made.root, f"{backbone}-{number:04d}", {"weights": b"w", "model.yaml": b"{}"})
+        folder = made.path(f"models/{backbone}-{number:04d}")
+        write_model(folder, {"weights": b"w", "model.yaml": b"{}"})
     return made
 
 

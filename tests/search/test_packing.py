@@ -17,12 +17,12 @@ from distill_tune.packing import GpuUse, share
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots, packed, slots
 from distill_tune.search.journal import Journal
-from distill_tune.search.memory import memory_detail
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.progress import Progress
 from distill_tune.study import Study
 from distill_tune.study_parts import Resources
 from distill_tune.terminal import status_info, status_json, status_table
+from distill_tune.training.memory import memory_detail
 from tests.commands import STUDY
 
 SMALL = GpuUse(3 * 2**30, 80 * 2**30, 0.24)

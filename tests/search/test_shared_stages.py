@@ -13,10 +13,10 @@ from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from distill_tune.seal import seal
-from distill_tune.search.shared_stages import StageResult, adopt_stages, compute_stage
-from distill_tune.search.stage_store import StageStore, common_root
-from distill_tune.search.stages import STAGES, Job, Place, SharedStage, shared_jobs
 from distill_tune.study import Study
+from distill_tune.training.shared_stages import StageResult, adopt_stages, compute_stage
+from distill_tune.training.stage_store import StageStore, common_root
+from distill_tune.training.stages import STAGES, Job, Place, SharedStage, shared_jobs
 from tests.commands import STUDY
 
 CPU = torch.device("cpu")

@@ -10,11 +10,11 @@ from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Report
 from distill_tune.records import StudyDirectory
 from distill_tune.search.journal import Journal
-from distill_tune.search.shared_stages import StageResult
-from distill_tune.search.stage_store import StageStore
 from distill_tune.search.stage_tasks import _Desk
-from distill_tune.search.stages import Job, Place, SharedStage
 from distill_tune.study import Study
+from distill_tune.training.shared_stages import StageResult
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import Job, Place, SharedStage
 from tests.commands import STUDY, of_kind, read_events
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
@@ -38,8 +38,7 @@ class Driver:
     def desk(self) -> _Desk:
         """Return the desk of a new session."""
         journal = Journal(StudyDirectory(str(self.root)), lambda *_: None)
-        nodes: Any = None
-        return _Desk(self.store, journal, Quiet(), nodes)
+        return _Desk(self.store, journal, Quiet())
 
     def job(self, stage: SharedStage, *, is_auto: bool = False) -> Job:
         limit = {"gan.warmup_steps": "auto", "gan.max_warmup_steps": 400} if is_auto else {}

@@ -11,8 +11,9 @@ from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
 from distill_tune.gans import Sngan
-from distill_tune.search import stages
-from distill_tune.search.stages import (
+from distill_tune.study import Study
+from distill_tune.training import stages
+from distill_tune.training.stages import (
     PREDECESSORS,
     STAGES,
     Place,
@@ -21,7 +22,6 @@ from distill_tune.search.stages import (
     shared_jobs,
     stage_key,
 )
-from distill_tune.study import Study
 from tests.commands import STUDY
 
 CPU = Place("cpu", 1)

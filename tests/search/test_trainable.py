@@ -19,13 +19,13 @@ from distill_tune.model import load_classifier
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.rungs import rung_epochs
 from distill_tune.search import sight
-from distill_tune.search.memory import is_out_of_memory
 from distill_tune.search.placement import PlacedImages
-from distill_tune.search.shared_stages import compute_stage
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import STAGES, Job, Place
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study import Study
+from distill_tune.training.memory import is_out_of_memory
+from distill_tune.training.shared_stages import compute_stage
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import STAGES, Job, Place
 from tests.commands import ONE_AT_A_TIME
 
 CONFIG = {"backbone": "shufflenet_v2_x0_5", "number": 0, "params": {"joint.margin": 0.5}}
@@ -81,7 +81,7 @@ def saved(
     trial = alone.begin()
     results = [trial.step() for _ in range(3)]
     # Not closed, as after a kill.
-    trial._checkpoints.wait()
+    written(trial)
     return alone.root, results
 
 
@@ -115,6 +115,12 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
+
+
+def written(trial: DistillTrial) -> None:
+    """Wait for the checkpoint that is being written."""
+    assert trial._trial is not None
+    trial._trial.wait()
 
 
 DAMAGES: list[Callable[[Path], None]] = [cut, empty, flip, Path.unlink]
@@ -256,7 +262,7 @@ def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:
     trial = alone.begin()
     for epoch in (1, 2):
         assert trial.step()["epoch"] == epoch
-        trial._checkpoints.wait()
+        written(trial)
         found = [path.name for path in alone.root.glob("checkpoints/*/checkpoint_*")]
         assert found == ([] if epoch == 1 else ["checkpoint_000001"])
     trial.reset_config(CONFIG | {"number": 1})

@@ -122,7 +122,8 @@ def test_a_checkpoint_of_another_content_is_passed_over(whole: Trained, tmp_path
     store_checkpoint(root, name, 98, sound)
     store_checkpoint(root, name, 99, {"trial": 7})
     last = Trained(recipe(tmp_path), tmp_path / "model")
-    damaged, unfit = last.lines[:2], last.lines[2:]
+    damaged, anew, unfit = last.lines[:2], last.lines[2], last.lines[3:]
+    assert anew == "warning: no checkpoint is sound, it starts anew"
     assert [line.partition(":")[2].strip()[:24] for line in unfit] == ["the generator is not fit"]
     for line, lacking in zip(damaged, ("config", "ema"), strict=True):
         assert line.startswith("warning: damaged checkpoint passed over: ")

@@ -153,3 +153,19 @@ def test_a_generator_that_is_not_fit_is_named_when_its_warm_up_ends(trained: Tra
     (warning,) = [line for line in trained.lines if "not fit" in line]
     assert warning.startswith("warning: the generator is not fit after warmup: agreement 0.")
     assert "gan.max_warmup_steps" in warning
+
+
+def test_a_training_without_memory_says_so_and_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's allocator raises a plain RuntimeError, unlike a GPU's."""
+
+    def fail(*_: object) -> float:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr("distill_tune.training.run.evaluate", fail)
+    with pytest.raises(DivergedError, match=r"^out_of_memory: squeezenet1_1 with batches of "):
+        Trained(recipe(tmp_path), tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["unfinished_training"]
+    monkeypatch.undo()
+    assert "validation_accuracy" in Trained(recipe(tmp_path), tmp_path / "model").result

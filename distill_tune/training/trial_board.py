@@ -1,14 +1,13 @@
-"""What TensorBoard shows of a trial of a search: curves, a row of HParams, grids of images."""
+"""What TensorBoard shows of a trial: curves, a row of HParams, grids of images."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from distill_tune.distill.trial import Report
 from distill_tune.records import StudyDirectory
-from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.tracking import TensorBoard
-from distill_tune.trials import AGREEMENT, WARMUP_GRID
+from distill_tune.trials import AGREEMENT, OBJECTIVE, WARMUP_GRID
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,18 +23,14 @@ class TrialBoard:
     Args:
         root: The study directory or URI.
         name: Of the trial.
-        params: Its row in HParams.
-        reports: What its shared stages reported when they were computed.
+        params: Its row in HParams; None = no row.
     """
 
-    def __init__(
-        self, root: str, name: str, params: Mapping[str, Any], reports: Iterable[Report]
-    ) -> None:
+    def __init__(self, root: str, name: str, params: Mapping[str, Any] | None = None) -> None:
         self._board = TensorBoard(StudyDirectory(root).path(f"tensorboard/{name}"))
         self._params = params
-        self._board.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
-        for report in reports:
-            self.add(report)
+        if params is not None:
+            self._board.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
 
     def add(self, report: Report) -> None:
         """Show the numbers of a report."""
@@ -56,9 +51,15 @@ class TrialBoard:
         if images is not None:
             self._board.images("synthetic", report.step, images, columns=GRID_PER_CLASS)
         self._board.flush()
+        if self._params is None:
+            return
         shown = {OBJECTIVE: best, **report.metrics}
         metrics = {name: shown.get(name, math.nan) for name in _HPARAMS_METRICS}
         self._board.hparams(self._params, metrics, step=report.step)
+
+    def add_picture(self, name: str, step: int, pixels: "Tensor") -> None:
+        """Show one picture ``[height, width, 3]``, uint8."""
+        self._board.picture(name, step, pixels)
 
     def flush(self) -> None:
         """Let everything leave the process."""

@@ -10,9 +10,9 @@ from distill_tune.distill.trial import Report, Trial
 from distill_tune.fitness_view import curve_of
 from distill_tune.image_grid import grid_png
 from distill_tune.interfaces import ImageData, Metrics
-from distill_tune.search.stage_store import StageStore
-from distill_tune.search.stages import PREDECESSORS, STAGES, Job, SharedStage
-from distill_tune.search.trial_board import GRID_PER_CLASS
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import PREDECESSORS, STAGES, Job, SharedStage
+from distill_tune.training.trial_board import GRID_PER_CLASS
 from distill_tune.trials import FidelityPoint
 
 

@@ -20,12 +20,12 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import StudyError
 from distill_tune.records import STAGES_FOLDER, stage_picture
 from distill_tune.seal import seal, unseal
-from distill_tune.search.stages import (
+from distill_tune.storage import storage_at
+from distill_tune.training.stages import (
     Place,
     SharedStage,
     stage_key,
 )
-from distill_tune.storage import storage_at
 
 _COMMON = ".stages"
 

@@ -1,0 +1,26 @@
+"""Workers that Ray's memory monitor killed, as Ray says it."""
+
+import re
+from typing import Any
+
+_VICTIM = re.compile(r"Actor\(([0-9a-f]+)\).*?actual memory used=([\d.]+)GB")
+
+
+def is_memory_kill(error: object) -> bool:
+    """Tell whether an error says that Ray's memory monitor killed a worker."""
+    return "killed due to the node running low on memory" in str(error)
+
+
+def victims(said: str) -> dict[str, float]:
+    """Return whom the memory monitor killed, as it said: Ray's id of the actor to GB that it had.
+
+    In the order of their size, the largest first: an innocent one may have been killed with it.
+    """
+    found = {actor: float(size) for actor, size in _VICTIM.findall(said)}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def actor_id(trial: Any) -> str:
+    """Return Ray's id of the actor that a Ray trial runs in now; empty when it has none."""
+    actor = trial.temporary_state.ray_actor
+    return "" if actor is None else str(actor._actor_id.hex())  # noqa: SLF001 - said nowhere else

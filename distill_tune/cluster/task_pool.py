@@ -1,0 +1,248 @@
+"""Work handed to Ray tasks: where each runs, what it says, its end, and lost nodes and workers.
+
+Shared stages, the runs of a confirmation and rehearsals are computed through this. Each adds its
+own policy only: what is begun when, and what follows from what a task says.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import ray
+
+from distill_tune.cluster.memory_kills import is_memory_kill
+from distill_tune.cluster.ray_errors import cause_of, in_a_line
+from distill_tune.cluster.worker_logs import last_words
+from distill_tune.errors import DiskFullError, is_disk_full
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LOOK_EVERY_S = 0.5
+
+W = TypeVar("W")
+
+
+class Nodes(Protocol):
+    """The nodes of a cluster, which come and go."""
+
+    @property
+    def count(self) -> int:
+        """Tasks that they have room for at a time, as of the last look."""
+
+    @property
+    def alive(self) -> Collection[str] | None:
+        """Ray's ids of those that are there, as of the last look; None before the first."""
+
+    def look(self) -> None:
+        """Look at them, unless that was done a moment ago."""
+
+    def close(self) -> None:
+        """Give back what is held of nodes that cannot do their part."""
+
+
+@dataclass(frozen=True)
+class FixedNodes:
+    """Nodes that are not watched: a task whose node is lost fails when Ray notices it."""
+
+    count: int
+    alive: None = None
+
+    def look(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Said(Generic[W]):
+    """What a task said.
+
+    Attributes:
+        work: What it works at.
+        value: What it said; as Ray's reference where it is not fetched.
+    """
+
+    work: W
+    value: Any
+
+
+@dataclass(frozen=True)
+class Ended(Generic[W]):
+    """A task's end, all that it said having been taken."""
+
+    work: W
+
+
+@dataclass(frozen=True)
+class Failed(Generic[W]):
+    """A task that failed or was lost.
+
+    Attributes:
+        work: What it worked at.
+        reason: ``node_lost``; ``worker_lost``, its process died; ``out_of_memory``, Ray's memory
+            monitor killed it; ``error``, its own code raised.
+        detail: Why, in a line.
+        error: What its code raised, or Ray of it; None where its node was lost.
+    """
+
+    work: W
+    reason: str
+    detail: str
+    error: BaseException | None = None
+
+
+Event = Said[W] | Ended[W] | Failed[W]
+
+
+class _Place(NamedTuple):
+    """Where a task runs: Ray's id of the node, and its address."""
+
+    node: str
+    address: str
+
+
+@dataclass
+class _Task(Generic[W]):
+    """A task under way; ``place`` is where it runs, once that is known."""
+
+    work: W
+    is_fetched: Callable[[], bool]
+    place: _Place | None = None
+
+
+class TaskPool(Generic[W]):
+    """Runs work as Ray tasks; a context manager.
+
+    Left by an error or an interrupt, it cancels what is running; however it is left, its watch on
+    the nodes is closed.
+
+    Ray itself notices that a task's node is lost when the connection to it breaks, which takes
+    minutes where a cable is pulled; its list of nodes, which the pool looks at, knows within
+    seconds.
+
+    Args:
+        nodes: Where tasks run.
+        options: What ``ray.remote`` takes to give each task its resources.
+        max_retries: How often Ray itself begins a task again whose worker died. Only for tasks
+            which then say again what they have said.
+    """
+
+    def __init__(self, nodes: Nodes, options: Mapping[str, Any], *, max_retries: int = 0) -> None:
+        self._nodes = nodes
+        asked = {**options, "max_retries": max_retries, "num_returns": "streaming"}
+        self._remote = ray.remote(**asked)(_placed)
+        self._running: dict[Any, _Task[W]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        try:
+            for stream in self._running:
+                ray.cancel(stream, force=True)
+        finally:
+            self._running = {}
+            self._nodes.close()
+
+    @property
+    def works(self) -> list[W]:
+        """What is being computed."""
+        return [task.work for task in self._running.values()]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another task would run at once."""
+        return len(self._running) < self._nodes.count
+
+    def start(
+        self,
+        work: W,
+        function: Callable[..., Iterator[Any]],
+        *arguments: Any,
+        is_fetched: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Begin work.
+
+        Args:
+            work: What events of it name.
+            function: Runs in a process of Ray's, and yields what it says.
+            arguments: The function's; references of Ray's are replaced by what they stand for.
+            is_fetched: Tells whether what it says next is fetched to this process. What is not
+                stays where it is, to go from there to another task.
+        """
+        task = self._remote.options(name=function.__name__)
+        self._running[task.remote(function, *arguments)] = _Task(work, is_fetched)
+
+    def listen(self) -> Iterator[Event[W]]:
+        """Yield what came of the tasks within a moment, one event a task at most.
+
+        Raises:
+            DiskFullError: A task found no room to write.
+        """
+        yield from self._lost()
+        if not self._running:
+            time.sleep(_LOOK_EVERY_S)
+            return
+        ready, _ = ray.wait(
+            list(self._running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False
+        )
+        for stream in ready:
+            yield from self._advance(stream)
+
+    def _lost(self) -> Iterator[Failed[W]]:
+        """Take out and cancel the tasks on nodes that are not there any more."""
+        self._nodes.look()
+        alive = self._nodes.alive
+        for stream, task in list(self._running.items()):
+            if alive is None or task.place is None or task.place.node in alive:
+                continue
+            del self._running[stream]
+            ray.cancel(stream, force=True)
+            why = f"node {task.place.address}, which computed it, is lost"
+            yield Failed(task.work, "node_lost", why)
+
+    def _advance(self, stream: Any) -> Iterator[Event[W]]:
+        task = self._running[stream]
+        try:
+            item = next(stream)
+            value = ray.get(item) if task.place is None or task.is_fetched() else item
+        except StopIteration:
+            del self._running[stream]
+            yield Ended(task.work)
+        except ray.exceptions.RayError as error:
+            del self._running[stream]
+            yield _failed(task.work, error)
+        else:
+            if task.place is None:
+                task.place = value
+            else:
+                yield Said(task.work, value)
+
+
+def _placed(function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+    """Yield where this task runs, then what its work says."""
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    yield _Place(ray.get_runtime_context().get_node_id(), address)
+    # Not `yield from`: Ray sends to the generator, which not every iterator takes.
+    for said in function(*arguments):  # noqa: UP028
+        yield said
+
+
+def _failed(work: W, error: BaseException) -> Failed[W]:
+    cause = cause_of(error)
+    detail = in_a_line(cause)
+    if is_disk_full(cause):
+        raise DiskFullError(detail) from error
+    if is_memory_kill(error):
+        return Failed(work, "out_of_memory", detail, cause)
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return Failed(work, "error", detail, cause)
+    return Failed(work, "worker_lost", last_words(error, detail), cause)

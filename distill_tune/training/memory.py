@@ -1,0 +1,76 @@
+"""Memory that is used up, a GPU's or the host's: how one knows, and what is said of it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import DivergedError
+
+_NODE = re.compile(r"was ([\d.]+GB used / [\d.]+GB limit)")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of a trial's own code, or what it came from, says so."""
+    return memory_error(error) is not None
+
+
+def memory_error(error: BaseException | None) -> BaseException | None:
+    """Return the error that says so: this one or one that it was raised from; else None."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return error
+        # torch's allocator for CPUs raises a plain RuntimeError.
+        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+            return error
+        error = error.__cause__
+    return None
+
+
+def memory_detail(
+    config: TrialConfig, said: str, used_gb: float | None = None, *, share: float = 1
+) -> str:
+    """Return why a trial ran out of memory, in a line that names what it is that needs memory.
+
+    Args:
+        config: The trial's.
+        said: What the allocator or Ray said.
+        used_gb: What the trial's process had, if known.
+        share: How much of a GPU it may use; a share is a limit of its memory too.
+    """
+    node = _NODE.search(said)
+    if node is None:
+        why = next((line.strip() for line in said.splitlines() if line.strip()), "no message")
+    else:
+        mine = "" if used_gb is None else f" at {used_gb:g} GB"
+        why = f"its worker was killed{mine}, as the machine was short of memory ({node[1]})"
+    gan = config.gan.batch_size
+    what = f"{config.backbone.name} with batches of {config.classifier.batch_size}, GAN {gan}"
+    if share < 1:
+        what += f", on {share:g} of a GPU (resources.gpus)"
+    return f"{what}: {why}"
+
+
+@contextmanager
+def named_failures(config: TrialConfig, *, gpu_share: float = 1) -> Iterator[None]:
+    """Name memory that runs out inside, on a GPU or the host, as a trial's failure.
+
+    Args:
+        config: The trial's.
+        gpu_share: How much of a GPU it may use.
+
+    Raises:
+        DivergedError: ``out_of_memory``, with the sizes that need memory.
+    """
+    try:
+        yield
+    except DivergedError:
+        raise
+    except Exception as error:
+        found = memory_error(error)
+        if found is None:
+            raise
+        detail = memory_detail(config, str(found), share=gpu_share)
+        raise DivergedError("out_of_memory", detail) from error

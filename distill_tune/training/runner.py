@@ -1,0 +1,250 @@
+"""A trial's life: made or restored, its reports, checkpoints, TensorBoard run, model and failures.
+
+A search, a confirmation and ``train`` add only when checkpoints are offered and who is told.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from distill_tune import __version__
+from distill_tune.checkpoint_writer import CheckpointWriter
+from distill_tune.checkpoints import local_copies, read_checkpoint
+from distill_tune.distill.data import DeviceData
+from distill_tune.distill.policies import is_unfit
+from distill_tune.distill.trial import Report, Trial
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.fitness_view import FitnessWatch
+from distill_tune.interfaces import ImageData, Metrics
+from distill_tune.model import model_files, write_model
+from distill_tune.training.memory import is_out_of_memory
+from distill_tune.training.shared_stages import Adopted, adopt_stages
+from distill_tune.training.stage_store import StageStore
+from distill_tune.training.stages import Place
+from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
+
+Notes = TypeVar("Notes")
+"""What a caller keeps in a checkpoint beside the trial's state."""
+
+# Raised by loading the state of another trial.
+_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """What to run, and where its files are.
+
+    Attributes:
+        name: Of the trial's checkpoints.
+        root: The study directory or URI that holds its checkpoints and shared stages.
+        config: The trial's configuration.
+        images: Training and validation images.
+        device: Where to compute.
+        checkpoint_share: Largest share of the time that checkpoints may take, in (0, 1].
+        is_sharing: Whether to adopt the shared stages that the study holds.
+        is_stage_one_only: Whether the run ends with the classifier's stage.
+        identity: Fields of a checkpoint, in plain data, that only this trial's checkpoints have.
+    """
+
+    name: str
+    root: str
+    config: TrialConfig
+    images: ImageData
+    device: torch.device
+    checkpoint_share: float
+    is_sharing: bool = False
+    is_stage_one_only: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runner(Generic[Notes]):
+    """Runs one trial, from its newest sound checkpoint or else from its start.
+
+    A checkpoint that is damaged, truncated or another trial's is named in a warning and passed
+    over. A trial without a checkpoint adopts the shared stages that its study holds.
+
+    Args:
+        spec: What to run.
+        read: Return the caller's notes in a checkpoint. A ValueError, KeyError, TypeError,
+            AttributeError or RuntimeError says that the checkpoint is another trial's; any other
+            error is passed on.
+        board: The trial's TensorBoard run, which the runner closes; None = no TensorBoard.
+        data: The images on the device, if an earlier trial has put them there.
+
+    Attributes:
+        trial: The trial.
+        restored: The notes of the checkpoint that it continues from; None = from its start.
+        adopted: What it took from the study; empty for a restored trial.
+        fitness: Its generator's fitness, adopted stages included.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        read: Callable[[dict[str, Any]], Notes],
+        board: TrialBoard | None = None,
+        data: DeviceData | None = None,
+    ) -> None:
+        self._spec, self._read, self._board = spec, read, board
+        self._warnings: list[str] = []
+        self._checkpoints = CheckpointWriter(spec.root, spec.name, spec.checkpoint_share)
+        self.trial = Trial(spec.config, spec.images, spec.device, data)
+        self.restored = self._restore()
+        self.adopted = self._adopt()
+        self.fitness = FitnessWatch(is_told=is_unfit(self.trial.state.gan.warmed))
+        for report in self.adopted.reports:
+            # The study has been warned of its shared stages.
+            self.fitness.take(report)
+            if board is not None:
+                board.add(report)
+
+    def _restore(self) -> Notes | None:
+        is_any = False
+        with tempfile.TemporaryDirectory() as scratch:
+            for folder in local_copies(self._spec.root, self._spec.name, Path(scratch)):
+                is_any = True
+                try:
+                    return self._load(folder)
+                except ValueError as error:
+                    if is_out_of_memory(error):
+                        raise
+                    self._warnings.append(f"damaged checkpoint passed over: {error}")
+        if is_any:
+            self._warnings.append("no checkpoint is sound, it starts anew")
+        return None
+
+    def _load(self, folder: Path) -> Notes:
+        spec = self._spec
+        saved = read_checkpoint(folder, spec.device)
+        if any(saved.get(name) != value for name, value in spec.identity.items()):
+            raise ValueError(f"{folder}: got a checkpoint of another configuration")
+        try:
+            notes = self._read(saved)
+            self.trial.load_state_dict(saved["trial"])
+        except _FOREIGN as error:
+            if is_out_of_memory(error):
+                raise
+            # Half of it may be another's now.
+            self.trial = Trial(spec.config, spec.images, spec.device, self.trial.data)
+            said = str(error).partition("\n")[0]
+            raise ValueError(f"{folder}: got the state of something else ({said})") from error
+        return notes
+
+    def _adopt(self) -> Adopted:
+        spec = self._spec
+        if self.restored is not None or not spec.is_sharing:
+            return Adopted([], [], [])
+        store = StageStore(spec.root, spec.images.digest, Place.here(spec.device))
+        adopted = adopt_stages(self.trial, store)
+        self._warnings += adopted.warnings
+        return adopted
+
+    def reports(self) -> Iterator[Report]:
+        """Run to the end and yield every report; a checkpoint may be made at each of them.
+
+        Raises:
+            DivergedError: The trial cannot go on.
+        """
+        try:
+            for report in self._own_reports():
+                self._take(report)
+                yield report
+        except Exception:
+            if self._board is not None:
+                self._board.flush()
+            raise
+
+    def _take(self, report: Report) -> None:
+        if self._board is not None:
+            self._board.add(report)
+            if report.stage == "warmup" and report.step == report.num_steps:
+                self._board.add_warmed(report.step, self.trial.sample_images(GRID_PER_CLASS))
+        warning = self.fitness.take(report)
+        self._warnings += [warning] if warning else []
+
+    def _own_reports(self) -> Iterator[Report]:
+        if not self._spec.is_stage_one_only:
+            yield from self.trial.run()
+        elif self.trial.state.stage == "classifier":
+            yield from self.trial.run_stage("classifier")
+
+    def take_warnings(self) -> list[str]:
+        """Return the warnings since the last call: of checkpoints, stages and the generator."""
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    def take_adopted(self) -> list[str]:
+        """Return the keys of the adopted stages, once."""
+        keys, self.adopted = self.adopted.keys, Adopted([], [], [])
+        return keys
+
+    def show_epoch(self, report: Report, best: float, *, has_grid: bool) -> None:
+        """Add what an epoch of stage 3 gives beside its metrics to TensorBoard, and flush it.
+
+        Args:
+            report: The epoch's.
+            best: The objective so far.
+            has_grid: Whether to add a grid of synthetic images, if the trial has a generator.
+        """
+        if self._board is not None:
+            is_drawn = has_grid and self._spec.config.joint.has_gan
+            images = self.trial.sample_images(GRID_PER_CLASS) if is_drawn else None
+            self._board.add_epoch(report, best, images)
+
+    def write_model(
+        self, folder: str, origin: Mapping[str, Any], metrics: Metrics | None = None
+    ) -> list[str]:
+        """Write the trial's model and return the names of its files.
+
+        Args:
+            folder: A path or URI.
+            origin: Whose configuration it is, in plain data.
+            metrics: Of its weights; None: their accuracy, which the trial knows.
+        """
+        files = model_files(self.trial, self._spec.images, origin, metrics)
+        write_model(folder, files)
+        return list(files)
+
+    def offer(self, number: int, notes: Mapping[str, Any]) -> bool:
+        """Write a checkpoint if one is due, and return whether it is being written.
+
+        Args:
+            number: Of the checkpoint; a higher one is newer.
+            notes: What ``read`` reads, as tensors and plain data.
+
+        Raises:
+            Exception: The last checkpoint failed, such as by an OSError on a full disk.
+        """
+        return self._checkpoints.offer(number, partial(self._content, notes))
+
+    def save(self, number: int, notes: Mapping[str, Any]) -> None:
+        """Write a checkpoint now; errors are ignored, as the one before is still there."""
+        self._checkpoints.save(number, partial(self._content, notes))
+
+    def _content(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "trial": self.trial.state_dict(),
+            "digest": self._spec.images.digest,
+            "versions": {"distill-tune": __version__, "torch": str(torch.__version__)},
+            **self._spec.identity,
+            **notes,
+        }
+
+    def wait(self) -> None:
+        """Wait for the checkpoint that is being written, and raise what it failed with."""
+        self._checkpoints.wait()
+
+    def discard(self) -> None:
+        """Delete the checkpoints of a trial that is over."""
+        self._checkpoints.discard()
+
+    def close(self) -> None:
+        """Wait for what is being written, and close the TensorBoard run."""
+        self._checkpoints.close()
+        if self._board is not None:
+            self._board.close()
