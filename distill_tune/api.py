@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill_tune.confirmation import Confirmation
-from distill_tune.errors import InputError, NoTrialSucceededError, RayError
+from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.keywords import (
     FileName,
     assignment_options,
@@ -264,12 +264,9 @@ def _terms(
     verb: str, address: str | None, *, share_stages: bool, allow_changed: bool = False
 ) -> "Terms":
     """Set Ray's environment, before anything imports it, and return how to run."""
-    from distill_tune.search.environment import CLIENT, prepare
+    from distill_tune.search.environment import prepare
 
     prepare(address)
-    if address is not None and address.startswith(CLIENT):
-        expected = "auto or HOST:PORT, on a machine of the cluster; only commands go through ray://"
-        raise InputError("address", got=address, expected=expected)
     from distill_tune.search.commands import Terms
 
     return Terms(f"distill_tune.{verb}()", address, share_stages, allow_changed)

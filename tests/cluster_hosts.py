@@ -14,7 +14,7 @@ import distill_tune
 
 from .commands import PATIENCE_S, Run, write_package
 
-PORT, CLIENT_PORT, DASHBOARD_PORT = 6379, 10001, 8265
+PORT, DASHBOARD_PORT = 6379, 8265
 NETWORK = "10.77.0."
 """What the hosts' addresses begin with."""
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-this-test-alone"}

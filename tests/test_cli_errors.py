@@ -146,29 +146,23 @@ def test_nobody_at_the_address_of_a_cluster_is_told_at_once() -> None:
     assert search("--address", address, stdout=starting_ray_on(address)) == (
         f"--address: got '{address}', expected the address of a running Ray cluster ({reason})"
     )
-    address = f"ray://{address}"
-    assert search("--address", address, "--storage", "s3://bucket/runs") == (
-        f"--address: got '{address}', expected the address of a running Ray cluster ({reason})"
-    )
     assert search("--address", "nonsense", stdout=starting_ray_on("nonsense")) == (
-        "--address: got 'nonsense', expected auto, HOST:PORT or ray://HOST:PORT"
-    )
-    assert search("--address", "ray://nonsense", "--storage", "/runs") == (
-        "--address: got 'ray://nonsense', expected auto, HOST:PORT or ray://HOST:PORT"
+        "--address: got 'nonsense', expected auto or HOST:PORT"
     )
 
 
-def test_through_rays_client_places_are_those_of_the_cluster() -> None:
-    expected = (
-        "expected an absolute path or a URI such as s3:// with --address ray://: the command runs "
-        "on the cluster's head"
-    )
+def test_the_address_of_rays_client_is_refused_with_the_command_for_a_job() -> None:
     write()
-    assert search("--address", "ray://head:10001") == f"--storage: got 'runs', {expected}"
-    where = ["--address", "ray://head:10001", "--storage", "/runs"]
-    assert search(*where, "--warm-start", "runs/x") == f"--warm-start: got 'runs/x', {expected}"
-    assert refused("resume", "runs/x", *where[:2]) == f"STUDY_DIR: got 'runs/x', {expected}"
-    assert refused("confirm", "runs/x", *where[:2]) == f"STUDY_DIR: got 'runs/x', {expected}"
+    job = "ray job submit --address http://head:8265 --working-dir . -- distill-tune ..."
+    expected = (
+        "expected auto or HOST:PORT, on a machine of the cluster; from elsewhere: "
+        f"`{job} --address auto`"
+    )
+    where = ["--address", "ray://head:10001"]
+    message = f"--address: got 'ray://head:10001', {expected}"
+    assert search(*where) == message
+    assert refused("resume", "runs/x", *where) == message
+    assert refused("confirm", "runs/x", *where) == message
 
 
 @pytest.mark.usefixtures("no_ray")

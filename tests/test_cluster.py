@@ -1,6 +1,5 @@
 """A search over several hosts, and their bad days: ``pytest -m cluster``."""
 
-import json
 import shutil
 import signal
 import time
@@ -13,7 +12,7 @@ import pytest
 from distill_tune.confirm_log import RUN
 
 from .certificates import tls_variables
-from .cluster_hosts import CLIENT_PORT, DASHBOARD_PORT, NETWORK, PORT, TOKEN, Host, Hosts, obstacle
+from .cluster_hosts import DASHBOARD_PORT, NETWORK, PORT, TOKEN, Host, Hosts, obstacle
 from .commands import (
     TRIAL,
     Run,
@@ -202,25 +201,6 @@ def test_a_host_is_lost_while_it_trains_a_run_of_a_confirmation(
     (warning,) = [text for text in Watched(tmp_path).warnings() if "is begun again" in text]
     assert warning.endswith(f": node {others[0].address}, which computed it, is lost")
     assert list(study.rglob("checkpoint_*")) == []
-
-
-def test_a_command_goes_to_a_cluster_through_rays_client(tmp_path: Path, hosts: Hosts) -> None:
-    head, worker, login = hosts.head("--num-cpus=0"), hosts.worker(), hosts.stranger()
-    hosts.wait_for(2)
-    where = ["--address", f"ray://{head.address}:{CLIENT_PORT}"]
-    study = tmp_path / "runs/tiny"
-    search = login.run(*write_space(tmp_path, TEXT), *where)
-    search.wait_until(lambda: bool(Watched(tmp_path).nodes()))
-    search.send(signal.SIGTERM)
-    assert search.wait() == 130, search.output
-    assert f"distill-tune resume {study}" in search.stdout
-    assert "Traceback" not in search.output
-    assert of_kind(read_events(study), "session_ended")[-1]["status"] == "interrupted"
-    resumed = login.run("resume", str(study), "--num-trials", "3", "--json", *where)
-    assert resumed.wait() == 0, resumed.output
-    assert json.loads(resumed.stdout)["status"] == "finished"
-    assert set(Watched(tmp_path).nodes()) == {worker.address}
-    assert_all_accounted_for(study, num_trials=3)
 
 
 def test_a_search_is_a_job_of_rays(tmp_path: Path, hosts: Hosts) -> None:

@@ -25,7 +25,6 @@ from distill_tune.cli.running import (
     run_dry,
     run_search,
 )
-from distill_tune.cli.through_client import go_there
 from distill_tune.cli.warm_start_option import WarmStartFrom, WarmStartTrials
 from distill_tune.errors import InputError, Text
 
@@ -43,10 +42,7 @@ TimeBudget = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="A Ray cluster: auto, HOST:PORT or, from outside, ray://HOST:PORT.",
-    ),
+    typer.Option(metavar="HOST:PORT", help="A Ray cluster to join: auto or HOST:PORT."),
 ]
 AllowChanged = Annotated[
     bool,
@@ -99,7 +95,6 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        go_there(address, space=space, **{"--storage": storage, "--warm-start": warm_start})
         from distill_tune.search.opened import WarmStartWish, Wish, open_new
 
         changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
@@ -128,7 +123,6 @@ def resume(  # noqa: PLR0913 - the options of the command line
     """Go on with a study that was interrupted, or give it more trials."""
     with reporting():
         prepare(address)
-        go_there(address, STUDY_DIR=study_dir)
         from distill_tune.search.opened import open_stored
 
         changes = {"--num-trials": num_trials, "--time-budget": time_budget}
@@ -210,7 +204,6 @@ def confirm(  # noqa: PLR0913 - the options of the command line
     """Say whether the gain is real: the best configuration against its rivals, on fresh seeds."""
     with reporting():
         prepare(address)
-        go_there(address, STUDY_DIR=study_dir)
         from distill_tune.search.commands import open_to_confirm
 
         asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}

@@ -47,8 +47,7 @@ def cluster(address: str | None) -> Iterator[None]:
     nodes need what that imports, and whatever version of it they have installed stays unused.
 
     Args:
-        address: ``auto`` or ``HOST:PORT`` of a cluster; ``ray://HOST:PORT`` of one for Ray's
-            client, in which no search runs from here (see ``client``); None = this machine.
+        address: ``auto`` or ``HOST:PORT`` of a cluster; None = this machine.
 
     Raises:
         InputError: There is no cluster at that address.

@@ -2,10 +2,10 @@
 
 import os
 
+from distill_tune.errors import InputError
 from distill_tune.search.user_environment import provide_user
 
-CLIENT = "ray://"
-"""Before the address of the server that stands on a cluster's head for Ray's client."""
+_CLIENT = "ray://"
 _ALWAYS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "1",
@@ -31,7 +31,17 @@ def prepare(address: str | None) -> None:
 
     Args:
         address: Of the cluster to join; None = Ray is started on this machine, for it alone.
+
+    Raises:
+        InputError: It is an address for Ray's client, through which Tune would run in the cluster
+            and leave the records of the study there.
     """
+    if address is not None and address.startswith(_CLIENT):
+        head = address.removeprefix(_CLIENT).rpartition(":")[0] or "HEAD"
+        job = f"ray job submit --address http://{head}:8265 --working-dir ."
+        run = f"`{job} -- distill-tune ... --address auto`"
+        expected = f"auto or HOST:PORT, on a machine of the cluster; from elsewhere: {run}"
+        raise InputError("--address", got=address, expected=expected)
     for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
         os.environ.setdefault(name, value)
     provide_user()

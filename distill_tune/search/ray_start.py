@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.errors import InputError, RayError
-from distill_tune.search.environment import CLIENT
 from distill_tune.search.user_environment import short_temporary_folder
 
-_PATIENCE_S, _ATTEMPTS = 5.0, 4
+_PATIENCE_S = 5.0
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _PACKAGE = Path(__file__).parents[1]
 _IN_USE = (
@@ -58,9 +57,6 @@ def start_or_join(address: str | None) -> None:
         if address is None:
             with _variables(_of_start()):
                 _init("local", {"include_dashboard": False, "job_config": _job(_folders())})
-        elif address.startswith(CLIENT):
-            # Its job is begun by a server of the cluster, with a path of its own.
-            _init(address, {"runtime_env": _with_this_package()})
         else:
             _init(address, {"runtime_env": _with_this_package(), "job_config": _job([])})
     except InputError:
@@ -78,9 +74,9 @@ def require_listener(address: str) -> None:
     """Look whether anybody listens at an address: Ray itself would try for minutes."""
     if address == "auto":
         return
-    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise InputError("--address", got=address, expected="auto, HOST:PORT or ray://HOST:PORT")
+        raise InputError("--address", got=address, expected="auto or HOST:PORT")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.
@@ -150,24 +146,9 @@ def _with_this_package() -> dict[str, Any]:
 
 
 def _init(address: str, options: dict[str, Any]) -> None:
-    """Start or join Ray; through its client, in several attempts.
-
-    The server for clients forks while its threads run, and now and then what it starts never comes
-    to life (4 of 9 attempts on two cores, Ray 2.60): half a minute later it says so.
-    """
     import ray
 
-    options = {"log_to_driver": False, "logging_level": logging.ERROR, **options}
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            ray.init(address=address, **options)
-        except ConnectionError as error:
-            if not str(error).startswith("Initialization failure from server"):
-                raise
-            ray.shutdown()
-        else:
-            return
-    ray.init(address=address, **options)
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
 
 
 def _reason(error: BaseException) -> str:
