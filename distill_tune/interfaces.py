@@ -5,7 +5,6 @@ Conventions everywhere: images at rest are uint8 NCHW in 0..255, in computation 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -148,19 +147,6 @@ class Gan(Protocol):
         """
 
 
-class TrialObserver(Protocol):
-    """Who watches a trial: TensorBoard, a terminal, nobody."""
-
-    def scalars(self, stage: Stage, step: int, metrics: Metrics) -> None:
-        """Take the numbers of one epoch (or of some GAN steps) of a stage."""
-
-    def images(self, name: str, step: int, images: "Tensor", *, columns: int | None = None) -> None:
-        """Take a batch of images ``[n, channels, size, size]``, float32 in [-1, 1]."""
-
-
 def plain(config: BaseModel) -> dict[str, Any]:
     """Return a configuration as plain data: what JSON, YAML and a checkpoint can hold."""
     return config.model_dump(mode="json")
-
-
-StudyPath = Path | str
