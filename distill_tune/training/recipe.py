@@ -1,6 +1,7 @@
 """What is to be trained: a trial's whole configuration, and whose it is."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +30,14 @@ class Recipe(NamedTuple):
         Raises:
             InputError: An assignment is none.
         """
+        document = deepcopy(self.document)
         for assignment in assignments:
-            self.document.set(assignment)
+            document.set(assignment)
         if seed is not None:
-            self.document.set(f"seed={seed}")
-            self.document.assigned["seed",] = f"--seed {seed}"
-        if not assignments or not self.origin:
-            return self
-        return self._replace(origin=self.origin | {"changed": list(assignments)})
+            document.set(f"seed={seed}")
+            document.assigned["seed",] = f"--seed {seed}"
+        changes = {"changed": list(assignments)} if assignments and self.origin else {}
+        return self._replace(document=document, origin=self.origin | changes)
 
 
 def read_recipe(config_file: Path) -> Recipe:

@@ -112,7 +112,9 @@ def test_a_study_without_a_value_has_no_best(tmp_path: Path) -> None:
 def test_changes_and_a_seed_are_told_in_the_origin_and_placed_in_errors(
     several: StudyDirectory,
 ) -> None:
-    recipe = trial_recipe(several, trial="0").changed(["joint.margin=0.25"], 7)
+    first = trial_recipe(several, trial="0")
+    recipe = first.changed(["joint.margin=0.25"], 7)
+    assert (config(first).seed, "changed" in first.origin) == (0, False), "the first one stays"
     assert recipe.origin["changed"] == ["joint.margin=0.25"]
     assert (config(recipe).seed, config(recipe).joint.margin) == (7, 0.25)
     wrong = trial_recipe(several, trial="0").changed(["joint.epochs=0"])
