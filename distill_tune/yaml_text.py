@@ -26,29 +26,6 @@ _WORDS: Final[Mapping[str, object]] = MappingProxyType(
     | dict.fromkeys(("false", "False", "FALSE"), False)
     | {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 )
-# A part of what PyYAML says, what was met, what to write instead; the first that fits is used.
-_SYNTAX: Final = (
-    (
-        "mapping values are not",
-        "a ':' out of place",
-        "one 'key: value' a line, indented alike (text with ': ' in quotes)",
-    ),
-    (r"character '\t'", "a tab", "spaces"),
-    ("cannot start any token", "a sign that text cannot begin with", "the text in quotes"),
-    ("undefined alias", "an alias (*) that nothing defines", "text that begins with * in quotes"),
-    ("find expected ':'", "a line without ':'", "'key: value'"),
-    ("end of stream", "a quotation mark that is not closed", "a second one"),
-    ("',' or ']'", "a list without a ',' or its ']'", "a list such as [1, 2]"),
-    ("',' or '}'", "a mapping without a ',' or its '}'", "a mapping such as {kind: a, seed: 0}"),
-    (
-        "<block end>",
-        "something out of place",
-        "keys of one mapping indented alike, text in one pair of quotes",
-    ),
-    ("entries are not allowed", "a list item after a key", "every '- item' on a line of its own"),
-    ("another document", "a second document ('---')", "one"),
-    ("escape character", "an unknown '\\' in double quotes", "single quotes around the text"),
-)
 
 
 def read_scalar(text: str) -> object:
@@ -172,13 +149,16 @@ def _endless(location: str) -> InputError:
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> InputError:
-    problem = f"{error.context} {error.problem}"
-    known = [(met, right) for part, met, right in _SYNTAX if part in problem]
-    met, right = (known or [("something unreadable", f"valid YAML ({error.problem})")])[0]
-    # What is opened and never ends is shown where it opens, not at the end of the file.
-    unclosed = re.search(r"end of stream|stream end|find expected", problem)
-    mark = error.context_mark if unclosed and error.context_mark else error.problem_mark
-    return InputError("YAML", got=Text(met), expected=right, location=mark_text(source, mark))
+    """Return an error with PyYAML's own words: what it was at, since where, and what it found."""
+    words = [error.problem or "an unknown error"]
+    if error.context:
+        since = error.context_mark
+        where = f" at line {since.line + 1}, column {since.column + 1}" if since else ""
+        words = [f"{error.context}{where}", *words]
+    met = Text(f"a syntax error ({', '.join(words)})")
+    return InputError(
+        "YAML", got=met, expected="valid YAML", location=mark_text(source, error.problem_mark)
+    )
 
 
 class _Builder:
