@@ -56,7 +56,7 @@ OWNERS = {
     "mlxtend": {"datasets"},
     "PIL": {"datasets"},
     "imagehash": {"datasets"},
-    "scipy": {"distill", "evidence"},
+    "scipy": {"distill", "evidence", "report"},
     "safetensors": {"model"},
     "filelock": {"records", "training", "search"},
     "pyarrow": {"object_store"},

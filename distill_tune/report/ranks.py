@@ -1,14 +1,12 @@
-"""Do two orders agree? Spearman's rank correlation and its interval.
-
-(Not by scipy.stats: its import alone takes half of the time that a report may. A test compares.)
-"""
+"""Do two orders agree? Spearman's rank correlation and its interval."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 LEAST, LEAST_FOR_INTERVAL = 5, 10
 """Pairs that a correlation, and its interval, needs: with fewer, chance gives nearly any."""
@@ -39,45 +37,39 @@ def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement:
     count = len(xs)
     if count < LEAST:
         return Agreement(count)
-    once = np.ones((1, count))
-    rho = float(_correlation(once, _ranks(xs, once), _ranks(ys, once))[0])
-    if math.isnan(rho):
-        return Agreement(count)
-    if count < LEAST_FOR_INTERVAL:
-        return Agreement(count, rho)
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
-    times = draws.astype(np.float64)
-    found = _correlation(times, _ranks(xs, times), _ranks(ys, times))
-    found = found[np.isfinite(found)]
-    if len(found) == 0:
-        return Agreement(count, rho)
-    low, high = np.quantile(found, [0.025, 0.975])
+    from scipy import stats
+
+    with warnings.catch_warnings():
+        # Where one order is all ties, in the sample or in a resample, rho is nan.
+        warnings.simplefilter("ignore")
+        rho = float(_spearman(xs, ys))
+        if math.isnan(rho):
+            return Agreement(count)
+        if count < LEAST_FOR_INTERVAL:
+            return Agreement(count, rho)
+        found = stats.bootstrap(
+            (xs, ys),
+            _spearman,
+            n_resamples=_RESAMPLES,
+            paired=True,
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).bootstrap_distribution
+    low, high = np.nanquantile(found, [0.025, 0.975])
     return Agreement(count, rho, float(low), float(high))
 
 
-def _ranks(values: Sequence[float], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return mean ranks ``[resamples, n]`` of values that occur ``times`` ``[resamples, n]``."""
-    known, inverse = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.searchsorted(inverse[order], np.arange(len(known)))
-    alike = np.add.reduceat(times[:, order], starts, axis=1)
-    ranks = alike.cumsum(axis=1) - alike + (alike + 1) / 2
-    return ranks[:, inverse]
+def _spearman(xs: ArrayLike, ys: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
+    """Return the correlation of mean ranks along an axis, of many samples at a time.
 
+    (``stats.spearmanr`` compares every row of a matrix with every other.)
+    """
+    from scipy import stats
 
-def _correlation(
-    times: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return Pearson's correlation of each row of ``xs`` and ``ys``, weighted by ``times``."""
-    total = times.sum(1, keepdims=True)
-    x = xs - (times * xs).sum(1, keepdims=True) / total
-    y = ys - (times * ys).sum(1, keepdims=True) / total
-    spread = np.sqrt((times * x * x).sum(1) * (times * y * y).sum(1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = (times * x * y).sum(1) / np.where(
-            spread > 1e-12, spread, np.nan
-        )
-    return found
+    ranks = [stats.rankdata(values, axis=axis) for values in (xs, ys)]
+    rho: NDArray[np.float64] = stats.pearsonr(*ranks, axis=axis).statistic
+    return rho
 
 
 def agreement_words(found: Agreement) -> str:

@@ -52,4 +52,4 @@ def test_it_is_told_with_n(xs: list[float], ys: list[float], words: str) -> None
 
 def test_equal_pairs_have_an_interval_even_if_a_resample_is_all_ties() -> None:
     found = agreement([0.0] * 9 + [1.0], [0.0] * 9 + [1.0])
-    assert found == Agreement(10, 1.0, 1.0, 1.0)
+    assert found == pytest.approx(Agreement(10, 1.0, 1.0, 1.0))

@@ -208,13 +208,11 @@ def test_what_cannot_be_is_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_report_needs_neither_torch_nor_ray_nor_what_else_is_slow_to_import(
-    tmp_path: Path,
-) -> None:
+def test_a_report_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
     directory = make_study(tmp_path / "study", 90, THREE)
     for event in log({"resnet18": CLEAR}):
         directory.append(event)
-    heavy = {"torch", "ray", "sklearn", "pandas", "matplotlib", "scipy.stats", "fsspec"}
+    heavy = {"torch", "ray", "matplotlib", "fsspec"}
     code = (
         "import sys\n"
         "from distill_tune.cli import app\n"

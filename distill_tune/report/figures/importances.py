@@ -1,9 +1,7 @@
 """Which params matter: PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), as Optuna has it."""
 
-import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,7 +69,7 @@ def info(source: Source, backbone: str) -> Importances | None:
 
 
 def _rows(complete: list[TrialRecord], dimensions: "dict[str, Dimension]") -> list[Importance]:
-    with _lean_optuna(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = _study(complete, dimensions)
         trials = study.get_trials(deepcopy=False)
@@ -93,28 +91,13 @@ def _rows(complete: list[TrialRecord], dimensions: "dict[str, Dimension]") -> li
     ]
 
 
-@contextmanager
-def _lean_optuna() -> Iterator[None]:
-    """Import Optuna's importances without scikit-learn, which others of them need: 1.3 s saved."""
-    is_hidden = "sklearn" not in sys.modules
-    if is_hidden:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
-    try:
-        import optuna.importance
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        yield
-    finally:
-        if is_hidden:
-            del sys.modules["sklearn"]
-
-
 def _study(complete: list[TrialRecord], dimensions: "dict[str, Dimension]") -> "optuna.Study":
     """Return the trials as Optuna has them; those that do not fit the space are left out."""
     import optuna
 
     from distill_tune.distributions import distribution, encode
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = {path: distribution(dimension) for path, dimension in dimensions.items()}
     study = optuna.create_study(direction="maximize")
     for trial in complete:
