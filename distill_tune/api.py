@@ -15,7 +15,6 @@ from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.keywords import (
     FileName,
     assignment_options,
-    python_words,
     require_count,
     space_argument,
 )
@@ -78,17 +77,16 @@ def search(  # noqa: PLR0913 - the options of the command
             how to go on.
         KeyboardInterrupt: What is done is kept; the message says how to go on.
     """
-    with python_words():
-        terms = _terms("search", address, share_stages=share_stages, allow_changed=allow_changed)
-        from distill_tune.search.opened import WarmStartWish, Wish, open_new
+    terms = _terms("search", address, share_stages=share_stages, allow_changed=allow_changed)
+    from distill_tune.search.opened import WarmStartWish, Wish, open_new
 
-        options = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget_s}
-        changes = assignment_options(assignments)
-        source = None if warm_start is None else os.fspath(warm_start)
-        warmth = WarmStartWish(source, warm_start_trials)
-        wish = Wish(space_argument(space), os.fspath(storage), changes, options, warmth)
-        opened = open_new(wish, resume=resume, allow_changed=allow_changed)
-        return _search(opened, terms, _console(progress=progress))
+    options = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
+    changes = assignment_options(assignments)
+    source = None if warm_start is None else os.fspath(warm_start)
+    warmth = WarmStartWish(source, warm_start_trials)
+    wish = Wish(space_argument(space), os.fspath(storage), changes, options, warmth)
+    opened = open_new(wish, resume=resume, allow_changed=allow_changed)
+    return _search(opened, terms, _console(progress=progress))
 
 
 def resume(  # noqa: PLR0913 - the options of the command
@@ -108,13 +106,12 @@ def resume(  # noqa: PLR0913 - the options of the command
     arguments, the result and the errors are as for :func:`search`. Where its images have moved,
     ``assignments={"data.root": path}`` says where they are.
     """
-    with python_words():
-        terms = _terms("resume", address, share_stages=share_stages, allow_changed=allow_changed)
-        from distill_tune.search.opened import open_stored
+    terms = _terms("resume", address, share_stages=share_stages, allow_changed=allow_changed)
+    from distill_tune.search.opened import open_stored
 
-        options = {"--num-trials": num_trials, "--time-budget": time_budget_s}
-        opened = open_stored(os.fspath(study), options, assignment_options(assignments))
-        return _search(opened, terms, _console(progress=progress))
+    options = {"num_trials": num_trials, "time_budget_s": time_budget_s}
+    opened = open_stored(os.fspath(study), options, assignment_options(assignments))
+    return _search(opened, terms, _console(progress=progress))
 
 
 def confirm(  # noqa: PLR0913 - the options of the command
@@ -161,18 +158,17 @@ def confirm(  # noqa: PLR0913 - the options of the command
         RayError: As for :func:`search`.
         KeyboardInterrupt: What is recorded stays; the message says how to go on.
     """
-    with python_words():
-        require_count("top", top)
-        require_count("seeds", seeds)
-        terms = _terms("confirm", address, share_stages=share_stages)
-        from distill_tune.search.commands import open_to_confirm
+    require_count("top", top)
+    require_count("seeds", seeds)
+    terms = _terms("confirm", address, share_stages=share_stages)
+    from distill_tune.search.commands import open_to_confirm
 
-        names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
-        asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
-        asked |= {"tune_arms": tune_arms or None}
-        opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
-        console = _console(progress=progress)
-        return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)
+    names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
+    asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
+    asked |= {"tune_arms": tune_arms or None}
+    opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
+    console = _console(progress=progress)
+    return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)
 
 
 def train(  # noqa: PLR0913 - the options of the command
@@ -206,7 +202,7 @@ def train(  # noqa: PLR0913 - the options of the command
         StudyError: No such study or trial; the beginning of another training.
         DivergedError: The training cannot go on.
     """
-    with python_words(), _threads(threads):
+    with _threads(threads):
         from distill_tune.search.user_environment import provide_user
         from distill_tune.training import read_recipe, train_model
         from distill_tune.training_view import TrainingView

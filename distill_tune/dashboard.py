@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distill_tune.dimensions import Choice, Dimension, Range
 from distill_tune.distributions import distribution, lies_in
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.fold import fold
 from distill_tune.records import StudyDirectory
 from distill_tune.space import sound_dimensions
@@ -49,9 +49,11 @@ def write_journal(directory: StudyDirectory, out: str | None = None) -> str:
     directory.require()
     expected = "a file on this machine: optuna-dashboard opens no other"
     if out is None and not directory.is_local:
-        raise InputError("--out", got=Text("nothing, and a study behind a URI"), expected=expected)
+        raise InputError(
+            Parameter("out"), got=Text("nothing, and a study behind a URI"), expected=expected
+        )
     if out is not None and (not out or "://" in out):
-        raise InputError("--out", got=out, expected=expected)
+        raise InputError(Parameter("out"), got=out, expected=expected)
     content = journal(directory.name, directory.events(), is_running=bool(directory.in_use()))
     if out is None:
         directory.write_bytes(JOURNAL_FILE, content)

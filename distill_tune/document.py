@@ -1,4 +1,4 @@
-"""A YAML file as plain data that knows where everything stands, and the ``--set`` over it."""
+"""A YAML file as plain data that knows where everything stands, and the assignments over it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import yaml
 
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.yaml_text import MAX_LEVELS, Place, describe, dotted, mark_text, read_value
 
 ANCHORS: Final = "x-"
 """How keys of the top level begin that hold anchors for the others and mean nothing themselves."""
 A_MAPPING: Final = "a mapping (lines of 'key: value')"
 _ABSENT: Final = object()
+_ASSIGNMENTS: Final = Parameter("assignments")
 
 
 def get_path(value: Any, path: Sequence[str | int], default: object = None) -> Any:
@@ -106,8 +107,8 @@ class Document:
         source: The file's name as the user gave it.
         value: Mappings, lists and scalars; changed by :meth:`set`.
         root: The file's own nodes, which hold the places; None where places are unknown.
-        assigned: The paths given by ``--set``, each with the option as it was written.
-        switched: The mappings whose ``kind`` was changed by ``--set``.
+        assigned: The paths given by assignments, each with the assignment as it was written.
+        switched: The mappings whose ``kind`` was changed by an assignment.
     """
 
     source: str
@@ -119,8 +120,8 @@ class Document:
     def locate(self, path: Place, *, key: bool = False) -> str:
         """Return ``file:line:column`` of a value (or its key), or of the nearest thing around it.
 
-        A value given by ``--set`` is at ``--set path=value``, and so is what is missing where
-        ``--set`` changed the ``kind``.
+        An assigned value is at ``assignments path=value``, and so is what is missing where an
+        assignment changed the ``kind``.
         """
         prefixes = [path[:length] for length in range(len(path), -1, -1)]
         for prefix in prefixes:
@@ -160,7 +161,7 @@ class Document:
         return name if key else node
 
     def set(self, assignment: str) -> None:
-        """Take one ``--set path=value``; below ``space`` the rest of the path is one key.
+        """Take one assignment ``path=value``; below ``space`` the rest of the path is one key.
 
         After a change of a ``kind``, keys of the file that the new kind lacks are left out by
         ``parse``.
@@ -172,20 +173,20 @@ class Document:
         path: Place = tuple(name.strip().split("."))
         if not equals or not all(path):
             example = "path=value, such as search.num_trials=8"
-            raise InputError("--set", got=assignment, expected=example)
+            raise InputError(_ASSIGNMENTS, got=assignment, expected=example)
         if not text.strip():
-            raise InputError("--set", got=assignment, expected="a value after the = (or null)")
+            raise InputError(_ASSIGNMENTS, got=assignment, expected="a value after the = (or null)")
         if len(path) > MAX_LEVELS:
             expected = f"a path of at most {MAX_LEVELS} parts"
-            raise InputError("--set", got=assignment, expected=expected)
+            raise InputError(_ASSIGNMENTS, got=assignment, expected=expected)
         try:
             value = read_value(text)
         except InputError as error:
             expected = f"YAML after the =, not {error.got}"
-            raise InputError("--set", got=assignment, expected=expected) from None
+            raise InputError(_ASSIGNMENTS, got=assignment, expected=expected) from None
         if path[0] == "space" and len(path) > 1:
             path = ("space", dotted(path[1:]))
-        self._assign(path, value, f"--set {assignment.strip()}")
+        self._assign(path, value, Message(_ASSIGNMENTS, f" {assignment.strip()}"))
 
     def _assign(self, path: Place, value: object, option: str) -> None:
         old = get_path(self.value, path)
@@ -200,7 +201,7 @@ class Document:
         self.assigned[path] = option
 
     def is_left_over(self, path: Place) -> bool:
-        """Whether a key of the file stems from a ``kind`` that ``--set`` has replaced."""
+        """Whether a key of the file stems from a ``kind`` that an assignment has replaced."""
         given = any(all(map(eq, other, path)) for other in self.assigned)
         return path[:-1] in self.switched and not given
 
@@ -213,6 +214,6 @@ def _inner(node: yaml.Node) -> list[yaml.Node]:
 
 def locate_error(error: InputError, document: Document) -> InputError:
     """Return ``error`` with the place in the file of what its dotted ``where`` names."""
-    if error.location:
+    if error.location or isinstance(error.where, Parameter):
         return error
     return error.at(document.locate(resolve(document.value, error.where)))

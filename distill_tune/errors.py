@@ -1,7 +1,8 @@
 """Our exceptions: where it went wrong, what was got, what was expected."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Self
 
 
 def closest(word: object, choices: Iterable[str]) -> str | None:
@@ -21,6 +22,39 @@ def one_line(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
+class Parameter(str):
+    """The name of a parameter of a public function, such as ``num_trials``.
+
+    The command line shows its own option instead.
+    """
+
+    __slots__ = ()
+
+
+class Message(str):
+    """A text that names parameters.
+
+    Args:
+        *pieces: Texts, parameters and other messages, joined as they are.
+    """
+
+    __slots__ = ("pieces",)
+    pieces: tuple[str, ...]
+
+    def __new__(cls, *pieces: str) -> Self:
+        message = super().__new__(cls, "".join(pieces))
+        message.pieces = tuple(part for piece in pieces for part in _pieces(piece))
+        return message
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    return text.pieces if isinstance(text, Message) else (text,)
+
+
+def _spelled(text: str, spell: Callable[[str], str]) -> str:
+    return "".join(spell(one) if isinstance(one, Parameter) else one for one in _pieces(text))
+
+
 class DistillTuneError(Exception):
     """Anything that a user can cause or has to hear of; shown without a traceback.
 
@@ -30,6 +64,15 @@ class DistillTuneError(Exception):
 
     exit_code = 2
 
+    def __str__(self) -> str:
+        return self.spelled(str)
+
+    def spelled(self, spell: Callable[[str], str]) -> str:
+        """Return the message with ``spell(name)`` for every parameter that it names."""
+        return "".join(
+            _spelled(part if isinstance(part, str) else str(part), spell) for part in self.args
+        )
+
 
 class InputError(DistillTuneError):
     """A value that a user gave is not usable.
@@ -37,7 +80,7 @@ class InputError(DistillTuneError):
     The message reads ``where: got X, expected Y. Did you mean Z?``.
 
     Args:
-        where: Dotted path of the value (``data.root``), or the name of an option.
+        where: Dotted path of the value (``data.root``), or the name of a parameter.
         got: The value itself (shown by ``repr``), or a ready text in :class:`Text`.
         expected: What would have been right, in words.
         choices: Names among which a near one is suggested.
@@ -58,13 +101,16 @@ class InputError(DistillTuneError):
         self.location = location
         super().__init__(where, got, expected)
 
-    def __str__(self) -> str:
+    def spelled(self, spell: Callable[[str], str]) -> str:
         got = self.got if isinstance(self.got, Text) else show(self.got)
         suggestion = closest(self.got, self.choices)
         end = f". Did you mean {suggestion!r}?" if suggestion else ""
-        place = f"{self.location}: " if self.location else ""
+        where, expected, place = (
+            _spelled(text, spell) for text in (self.where, self.expected, self.location)
+        )
+        place = f"{place}: " if place else ""
         # Keys and file names are the user's, or a stranger's: they may hold any sign at all.
-        return one_line(f"{place}{self.where}: got {got}, expected {self.expected}{end}")
+        return one_line(f"{place}{where}: got {got}, expected {expected}{end}")
 
     def at(self, location: str) -> "InputError":
         """Return the same error with its place in a file."""
@@ -84,8 +130,8 @@ class InputErrors(DistillTuneError):  # noqa: N818 - several of them
         self.errors = tuple(errors)
         super().__init__(*self.errors)
 
-    def __str__(self) -> str:
-        return "\n".join(str(error) for error in self.errors)
+    def spelled(self, spell: Callable[[str], str]) -> str:
+        return "\n".join(error.spelled(spell) for error in self.errors)
 
 
 class Text(str):
@@ -147,5 +193,5 @@ class DivergedError(DistillTuneError):
         self.reason, self.detail = reason, detail
         super().__init__(reason, detail)
 
-    def __str__(self) -> str:
+    def spelled(self, spell: Callable[[str], str]) -> str:  # noqa: ARG002 - it names none
         return f"{self.reason}: {self.detail}"

@@ -1,70 +1,16 @@
-"""Between Python's keywords and the command line's options: arguments there, messages back."""
+"""Arguments of the public functions as the rooms below take them."""
 
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from distill_tune.config import to_yaml
-from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError, Text, show
+from distill_tune.errors import InputError, Text, show
 from distill_tune.yaml_text import load
 
 FileName = str | os.PathLike[str]
-
-_KEYWORDS = {
-    "--set": "assignments",
-    "--name": "name",
-    "--warm-start": "warm_start",
-    "--warm-start-trials": "warm_start_trials",
-    "--trial": "trial",
-    "--backbone": "backbone",
-    "--seed": "seed",
-    "--storage": "storage",
-    "--num-trials": "num_trials",
-    "--time-budget": "time_budget_s",
-    "--resume": "resume=True",
-    "--allow-changed": "allow_changed=True",
-    "--address": "address",
-    "--arms": "arms",
-    "--config": "config",
-    "--out": "out",
-}
-
-
-@contextmanager
-def python_words() -> Iterator[None]:
-    """Let errors name a function's keywords where they name a command's options."""
-    try:
-        yield
-    except (InputError, InputErrors, StudyError) as error:
-        raise _translated(error) from error.__cause__
-
-
-def _translated(error: InputError | InputErrors | StudyError) -> DistillTuneError:
-    if isinstance(error, InputErrors):
-        return InputErrors(_input_error(one) for one in error.errors)
-    if isinstance(error, InputError):
-        return _input_error(error)
-    return type(error)(_words(str(error)))
-
-
-def _input_error(error: InputError) -> InputError:
-    return InputError(
-        _words(error.where),
-        got=error.got,
-        expected=_words(error.expected),
-        choices=error.choices,
-        location=_words(error.location),
-    )
-
-
-def _words(text: str) -> str:
-    """Return a message with its options as keywords; names of files stay, and `whole commands`."""
-    options = r"`[^`]*`|(?<!\S)--[a-z]+(-[a-z]+)*\b"
-    return re.sub(options, lambda m: _KEYWORDS.get(m[0], m[0]), text)
 
 
 def space_argument(space: object) -> Path | Mapping[str, Any]:
@@ -77,7 +23,7 @@ def space_argument(space: object) -> Path | Mapping[str, Any]:
 
 
 def assignment_options(assignments: object) -> list[str]:
-    """Return dotted path -> value as ``path=value`` with the value in YAML, as ``--set`` takes it.
+    """Return dotted path -> value as ``path=value`` with the value in YAML.
 
     Tuples become lists, paths and what else is no plain data their text.
 

@@ -94,5 +94,5 @@ def packing_words(backbone: str, use: GpuUse) -> str:
     else:
         took += f" and {100 * use.utilisation:.0f} % of the time of its GPU"
     count = fitting(use)
-    how = "1 fits" if count == 1 else f"{count} fit (--set resources.gpus={share(count):g})"
+    how = "1 fits" if count == 1 else f"{count} fit (resources.gpus: {share(count):g})"
     return f"{backbone}: one trial takes {took}: {how}"

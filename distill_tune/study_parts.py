@@ -37,7 +37,7 @@ class Search(Config):
     """Of how many of the best trials of each backbone the weights are kept."""
     first_points: dict[str, tuple[dict[str, Scalar], ...]] = Field(default_factory=dict)
     """Backbone to what it tries first, by dotted path; what is missing is sampled. Filled by
-    ``--warm-start``; the study's own values follow."""
+    ``warm_start``; the study's own values follow."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
 

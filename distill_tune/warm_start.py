@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from distill_tune.config import scalar_text
 from distill_tune.dimensions import Dimension, Scalar
-from distill_tune.errors import InputError, Text, one_line
+from distill_tune.errors import InputError, Parameter, Text, one_line
 from distill_tune.records import StudyDirectory
 from distill_tune.tables import flat
 from distill_tune.trials import StudyState, TrialRecord, top
@@ -15,7 +15,7 @@ from distill_tune.trials import StudyState, TrialRecord, top
 WARM_START_TRIALS = 3
 """Of how many configurations each backbone begins, unless it is said otherwise."""
 
-_OPTION = "--warm-start"
+_WHERE = Parameter("warm_start")
 
 
 class WarmStart(NamedTuple):
@@ -55,18 +55,18 @@ def warm_start(
         folder = source.root[: len(source.root) - len(source.name)]
         near = [f"{folder}{name}" for name in source.siblings()] if source.is_local else []
         expected = "the directory of a study"
-        raise InputError(_OPTION, got=source.root, expected=expected, choices=near)
+        raise InputError(_WHERE, got=source.root, expected=expected, choices=near)
     state = source.state()
     searched = _searched(source, state)
     if not searched & dimensions.keys():
         got = Text(f"{source.root}, which searched {', '.join(sorted(searched)) or 'nothing'}")
         names = ", ".join(dimensions) or "none: its space is empty"
         expected = f"a study that shares a dimension of this one ({names})"
-        raise InputError(_OPTION, got=got, expected=expected)
+        raise InputError(_WHERE, got=got, expected=expected)
     chosen = {name: _chosen(_ranked(state, name), dimensions, count) for name in backbones}
     if not any(chosen.values()):
         got = Text(f"{source.root}, whose values all lie outside this study's space")
-        raise InputError(_OPTION, got=got, expected="a study with a value inside of it")
+        raise InputError(_WHERE, got=got, expected="a study with a value inside of it")
     words = _words(source.root, chosen, dimensions, searched)
     return WarmStart(
         {name: tuple(point for _, point in own) for name, own in chosen.items()}, words
@@ -78,7 +78,7 @@ def _searched(source: StudyDirectory, state: StudyState) -> set[str]:
     over = [trial for name in state.backbones for trial in top(state, name, len(state.trials))]
     if not over:
         got = Text(f"{source.root}, of whose {len(state.trials)} trials none is over with a value")
-        raise InputError(_OPTION, got=got, expected="a study with results")
+        raise InputError(_WHERE, got=got, expected="a study with results")
     return {path for trial in over for path in flat(trial.params)}
 
 

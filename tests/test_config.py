@@ -325,8 +325,8 @@ def test_set_replaces_adds_and_reaches_into_lists_and_dotted_keys() -> None:
         "space": {"a.b": "uniform(0.1,0.5)", "c.d.e": [1, "no"]},
         "study": "a=b",
     }
-    assert document.locate(("space", "a.b")) == "--set space.a.b=uniform(0.1,0.5)"
-    assert document.locate(("backbones", 0, "stem", "x")) == "--set backbones.0.stem=small"
+    assert document.locate(("space", "a.b")) == "assignments space.a.b=uniform(0.1,0.5)"
+    assert document.locate(("backbones", 0, "stem", "x")) == "assignments backbones.0.stem=small"
     assert document.locate(("data", "noise")) == "s.yaml:1:38"
 
 
@@ -340,30 +340,33 @@ WRONG_SET = r"""
 data.kind=digits
     s.yaml:1:31: data: got 'other', expected one of the keys kind, noise, seed, train_per_class
 data.kind=folder data.root=x data.noise=1
-    --set data.noise=1: data: got 'noise', expected one of the keys kind, root, seed,
+    assignments data.noise=1: data: got 'noise', expected one of the keys kind, root, seed,
     train_per_class
 data.kind=folder
-    --set data.kind=folder: data.root: got nothing, expected this key
+    assignments data.kind=folder: data.root: got nothing, expected this key
     (A folder with one folder per class)
 data.kind=foldr
-    --set data.kind=foldr: data.kind: got 'foldr', expected one of digits, folder.
+    assignments data.kind=foldr: data.kind: got 'foldr', expected one of digits, folder.
     Did you mean 'folder'?
 data.seed.x=1
-    --set data.seed.x=1: data.seed.x: got a place below data.seed, which is 3 (a whole number),
+    assignments data.seed.x=1: data.seed.x: got a place below data.seed, which is 3 (a whole
+    number),
     expected a mapping there
 backbones=[a] backbones.2=c
-    --set backbones.2=c: backbones.2: got '2', expected a place in the list backbones: a number
+    assignments backbones.2=c: backbones.2: got '2', expected a place in the list backbones: a
+    number
     below 1
 search.num_trials
-    --set: got 'search.num_trials', expected path=value, such as search.num_trials=8
+    assignments: got 'search.num_trials', expected path=value, such as search.num_trials=8
 =8
-    --set: got '=8', expected path=value, such as search.num_trials=8
+    assignments: got '=8', expected path=value, such as search.num_trials=8
 a..b=8
-    --set: got 'a..b=8', expected path=value, such as search.num_trials=8
+    assignments: got 'a..b=8', expected path=value, such as search.num_trials=8
 a=
-    --set: got 'a=', expected a value after the = (or null)
+    assignments: got 'a=', expected a value after the = (or null)
 a=[1
-    --set: got 'a=[1', expected YAML after the =, not a list without a ',' or its ']'
+    assignments: got 'a=[1', expected YAML after the =, not a syntax error (while parsing
+    a flow sequence at line 1, column 1, expected ',' or ']', but got '<stream end>')
 """
 
 

@@ -205,7 +205,7 @@ def test_what_cannot_be_written_or_opened_is_refused(
     remote.append(EVENTS[0])
     with pytest.raises(InputError) as caught:
         write_journal(remote)
-    assert str(caught.value) == f"--out: got nothing, and a study behind a URI, {expected}"
+    assert str(caught.value) == f"out: got nothing, and a study behind a URI, {expected}"
 
 
 def test_a_search_does_not_fail_for_its_journal(

@@ -96,10 +96,10 @@ UNSEEN = " of its GPU (how busy that is cannot be seen)"
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        (SMALL, f"3.0 GiB of 80.0 GiB{BUSY}: 5 fit (--set resources.gpus=0.2)"),
+        (SMALL, f"3.0 GiB of 80.0 GiB{BUSY}: 5 fit (resources.gpus: 0.2)"),
         (
             GpuUse(20 * GIB, 80 * GIB, None),
-            f"20.0 GiB of 80.0 GiB{UNSEEN}: 3 fit (--set resources.gpus=0.3333)",
+            f"20.0 GiB of 80.0 GiB{UNSEEN}: 3 fit (resources.gpus: 0.3333)",
         ),
         (GpuUse(70 * GIB, 80 * GIB, 0.22), f"70.0 GiB of 80.0 GiB{BUSY}: 1 fits"),
     ],

@@ -209,7 +209,7 @@ def test_all_wrong_dimensions_come_at_once_also_those_set_by_hand(tmp_path: Path
     with pytest.raises(InputErrors) as caught:
         load("space:\n  a: 1\n  b: [1, 2]\n  c: []\n", tmp_path, "space.d.e=uniform(1)")
     places = [error.location for error in caught.value.errors]
-    assert places == ["--set space.d.e=uniform(1)", "s.yaml:2:6", "s.yaml:4:6"]
+    assert places == ["assignments space.d.e=uniform(1)", "s.yaml:2:6", "s.yaml:4:6"]
 
 
 def test_a_space_may_be_empty(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_another_warm_start_is_refused_as_another_space_is() -> None:
         ),
         (
             ["--warm-start-trials", "2"],
-            "--warm-start-trials: got 2, expected --warm-start STUDY_DIR beside it",
+            "--warm-start-trials: got 2, expected --warm-start beside it",
         ),
     ],
 )

@@ -36,7 +36,7 @@ class Arm:
         return TrialConfig.model_validate(apply(plain(method), self.changes))
 
     def dimensions(self, searched: Mapping[str, Dimension]) -> dict[str, Dimension]:
-        """Return what ``--tune-arms`` searches: all that the method searched, where it matters.
+        """Return what the arm's own search searches: all that the method's did, where it matters.
 
         An arm gets the method's dimensions, each with the method's range, and no other: what is
         searched for one arm is searched for all. Left out are those that make no difference to it

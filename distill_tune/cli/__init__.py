@@ -97,7 +97,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         prepare(address)
         from distill_tune.search.opened import WarmStartWish, Wish, open_new
 
-        changes = {"--name": name, "--num-trials": num_trials, "--time-budget": time_budget}
+        changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
         warmth = WarmStartWish(warm_start, warm_start_trials)
         wish = Wish(space, storage, assignments or [], changes, warmth)
         found = open_new(wish, resume=resume, allow_changed=allow_changed)
@@ -125,7 +125,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
         prepare(address)
         from distill_tune.search.opened import open_stored
 
-        changes = {"--num-trials": num_trials, "--time-budget": time_budget}
+        changes = {"num_trials": num_trials, "time_budget_s": time_budget}
         found = open_stored(study_dir, changes, assignments or [])
         run_search(found, Running(address, not no_shared_stages, as_json, allow_changed))
 

@@ -1,6 +1,8 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the options that parameters of functions are here."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import typer
 
@@ -21,3 +23,20 @@ Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda or cuda:1; otherwise a GPU if there is one."),
 ]
+
+OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "allow_changed=True": "--allow-changed",
+        "assignments": "--set",
+        "classes": "--class",
+        "kind": "--format",
+        "resume=True": "--resume",
+        "time_budget_s": "--time-budget",
+    }
+)
+"""What messages say for parameters that are called otherwise here."""
+
+
+def option(parameter: str) -> str:
+    """Return the option of a parameter that an error names, such as ``--num-trials``."""
+    return OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")

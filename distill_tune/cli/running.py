@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 
+from distill_tune.cli.options import option
 from distill_tune.errors import DistillTuneError, NoTrialSucceededError, RayError
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _as_a_warning(what: str, output: "Console") -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - hours of computing came before it
-        text = f"warning: {what} was not written: {error}"
+        why = error.spelled(option) if isinstance(error, DistillTuneError) else str(error)
+        text = f"warning: {what} was not written: {why}"
         output.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
@@ -189,7 +191,7 @@ def reporting() -> Iterator[None]:
     try:
         yield
     except DistillTuneError as error:
-        fail(str(error), error.exit_code)
+        fail(error.spelled(option), error.exit_code)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
 

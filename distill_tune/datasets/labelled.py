@@ -22,7 +22,7 @@ from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.split_images import split_of
 from distill_tune.datasets.tree import read_tree
 from distill_tune.datasets.value_range import PER_FILE
-from distill_tune.errors import InputError, Text, closest
+from distill_tune.errors import InputError, Message, Parameter, Text, closest
 from distill_tune.interfaces import Split, ValueRanges
 
 _SHOWN = 8
@@ -161,10 +161,12 @@ def _refuse_vague(path: Path, parts: Sequence[Part], part: Part | None, where: s
     if parts and part not in parts:
         listed = ", ".join(parts)
         met = Text(f"{path}, which has the parts {listed}" + (f", not {part}" if part else ""))
-        raise InputError(where, got=met, expected=f"--split with one of {listed}")
+        expected = Message(Parameter("split"), f" with one of {listed}")
+        raise InputError(where, got=met, expected=expected)
     if part and not parts:
         met = Text(f"{path}, which has no parts")
-        raise InputError(where, got=met, expected="no --split: all of its images are taken")
+        expected = Message("no ", Parameter("split"), ": all of its images are taken")
+        raise InputError(where, got=met, expected=expected)
 
 
 def _by_name(pool: Pool, classes: tuple[str, ...], where: str) -> Pool:

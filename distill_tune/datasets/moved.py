@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distill_tune.datasets.paths import absolute
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Message, Parameter
 
 _LONGEST_TAIL = 4
 
@@ -17,7 +17,7 @@ def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) 
 
     Args:
         root: As it is known; None where the data have none.
-        command: What takes ``--set``, such as ``distill-tune resume runs/s``; empty: the same one.
+        command: What takes it, such as ``distill-tune resume runs/s``; empty: the same one.
         near: Where images may have gone together with it: the study's or the model's folder.
     """
     try:
@@ -27,10 +27,13 @@ def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) 
             raise
         guess = _guess(root, near)
         place = shlex.quote(guess) if guess else "PATH"
-        example = f"{command} --set data.root={place}".strip()
-        expected = (
-            f"{error.expected}; --set data.root=PATH says where the images are if they have moved: "
-            f"`{example}`"
+        given = Parameter("assignments")
+        expected = Message(
+            f"{error.expected}; ",
+            given,
+            " data.root=PATH says where the images are if they have moved: `",
+            f"{command} --set" if command else given,
+            f" data.root={place}`",
         )
         raise InputError(
             error.where, got=error.got, expected=expected, choices=error.choices

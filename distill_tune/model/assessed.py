@@ -15,7 +15,7 @@ from distill_tune.datasets.labelled import Form, labelled_images, relabelled
 from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.datasets.part_names import Part
 from distill_tune.datasets.paths import absolute
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config
 
@@ -60,7 +60,7 @@ def assessed_images(
     for assignment in moved:
         if assignment.partition("=")[0].strip() != "data.root":
             expected = "data.root=PATH, where the model's own images are now"
-            raise InputError("--set", got=assignment, expected=expected)
+            raise InputError(Parameter("assignments"), got=assignment, expected=expected)
     if data is None:
         own = model_config(model.folder, moved).data
         return _of_its_own(model, own, part or "val", is_moved=bool(moved))
@@ -72,7 +72,7 @@ def assessed_images(
             return _of_its_own(model, own, part or "val", is_moved=bool(moved))
         if place == "part":
             remarks.append(f"{data} holds images that the model was trained on")
-    found = labelled_images(data, form, part=part, where="--data")
+    found = labelled_images(data, form, part=part, where=Parameter("data"))
     if found.skipped:
         told = f"{len(found.skipped)} unreadable files left out"
         remarks.append(f"{told}, such as {found.skipped[0]}")
@@ -100,7 +100,11 @@ def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
     test = own.part_folder("test") if isinstance(own, Folder) and there.is_dir() else None
     if test is not None and here.is_relative_to(test.resolve()):
         met = Text(f"{data}, the sealed test images of the data that the model was made from")
-        raise InputError("--data", got=met, expected="--split test instead, which says so")
+        raise InputError(
+            Parameter("data"),
+            got=met,
+            expected=Message(Parameter("split"), " test instead, which says so"),
+        )
     return "part" if here.is_relative_to(there) else "elsewhere"
 
 
@@ -116,7 +120,7 @@ def _of_its_own(model: Model, own: Dataset, part: Part, *, is_moved: bool = Fals
             split = own.load_test(ranges) if part == "test" else getattr(images, part)
     except InputError as error:
         where = f"{model.folder / CONFIG}: {error.where}"
-        expected = f"{error.expected}; --data names other images"
+        expected = Message(error.expected, "; ", Parameter("data"), " names other images")
         raise InputError(where, got=error.got, expected=expected) from error
     _require_form(model, images)
     split = relabelled(split, images.classes, model.classes, str(model.folder / CONFIG))

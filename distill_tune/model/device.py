@@ -2,7 +2,7 @@
 
 import torch
 
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Parameter
 
 
 def chosen_device(name: str | None) -> torch.device:
@@ -19,5 +19,5 @@ def chosen_device(name: str | None) -> torch.device:
     if name not in names:
         where = "" if has_gpu else " (torch sees no GPU)"
         expected = f"{', '.join(names)}{where}"
-        raise InputError("--device", got=name, expected=expected, choices=names)
+        raise InputError(Parameter("device"), got=name, expected=expected, choices=names)
     return torch.device(name)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from distill_tune.backbones import Classifier
 from distill_tune.distill.augmentation import to_float
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.model.folder import MODEL, Model
 from distill_tune.model.out import refuse_unwritable
 from distill_tune.storage import storage_at
@@ -54,11 +54,11 @@ def export_model(model: Model, kind: str, out: Path | None) -> Path:
     """
     if kind not in EXPORTS:
         expected = f"one of {', '.join(EXPORTS)}"
-        raise InputError("--format", got=kind, expected=expected, choices=EXPORTS)
+        raise InputError(Parameter("kind"), got=kind, expected=expected, choices=EXPORTS)
     suffix, make = EXPORTS[kind]
     file = out or model.folder / f"classifier{suffix}"
     if file.suffix != suffix:
-        raise InputError("--out", got=str(file), expected=f"a name that ends in {suffix}")
+        raise InputError(Parameter("out"), got=str(file), expected=f"a name that ends in {suffix}")
     refuse_unwritable(file.parent)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         # Of the exporters' own affairs.
@@ -84,7 +84,7 @@ def _onnx(model: Model) -> bytes:
     missing = [name for name in _ONNX_PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(
-            "--format",
+            Parameter("kind"),
             got=Text(f"onnx without {' and '.join(missing)}"),
             expected="the optional packages: pip install 'distill-tune[onnx]'",
         )

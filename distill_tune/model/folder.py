@@ -153,7 +153,7 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
     Nothing in the folder is run, and nothing is downloaded, whoever wrote it.
 
     Args:
-        folder: As ``distill-tune train --out`` wrote it.
+        folder: As ``train`` wrote it.
         device: Where the classifier is to compute.
 
     Raises:

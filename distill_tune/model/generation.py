@@ -15,7 +15,7 @@ from distill_tune.datasets.image_files import to_png
 from distill_tune.distill.augmentation import to_uint8
 from distill_tune.distill.evaluation import features_and_logits
 from distill_tune.distill.streams import normal, stream
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Parameter
 from distill_tune.model.folder import Model, load_generator
 from distill_tune.plots import contact_sheet
 from distill_tune.plots.figure import png
@@ -81,7 +81,7 @@ def generate(model: Model, wish: Wish) -> Iterator[Made]:
 def _label(model: Model, name: str) -> int:
     if name not in model.classes:
         expected = f"a class of the model: {', '.join(model.classes)}"
-        raise InputError("--class", got=name, expected=expected, choices=model.classes)
+        raise InputError(Parameter("classes"), got=name, expected=expected, choices=model.classes)
     return model.classes.index(name)
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Parameter, Text
 
 
 def refuse_unusable(out: Path, *, beginning: str = "") -> None:
@@ -22,10 +22,10 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
         is_begun = bool(beginning) and (out / beginning).is_file()
     except OSError as error:
         met = Text(f"{out} ({error.strerror})")
-        raise InputError("--out", got=met, expected=expected) from None
+        raise InputError(Parameter("out"), got=met, expected=expected) from None
     if is_full and not is_begun:
         met = Text(f"{out}, which is there already")
-        raise InputError("--out", got=met, expected=expected)
+        raise InputError(Parameter("out"), got=met, expected=expected)
     refuse_unwritable(out)
 
 
@@ -37,7 +37,7 @@ def refuse_unwritable(folder: Path) -> None:
         )
     except OSError as error:
         met = Text(f"{folder} ({error.strerror})")
-        raise InputError("--out", got=met, expected="a folder") from None
+        raise InputError(Parameter("out"), got=met, expected="a folder") from None
     if not above.is_dir() or not os.access(above, os.W_OK):
         met = Text(f"{folder} below {above}")
-        raise InputError("--out", got=met, expected="a place where a folder can be made")
+        raise InputError(Parameter("out"), got=met, expected="a place where a folder can be made")

@@ -3,7 +3,7 @@
 import json
 from typing import NamedTuple
 
-from distill_tune.errors import InputError, StudyError
+from distill_tune.errors import InputError, Message, Parameter, StudyError
 from distill_tune.records import TRIALS_FILE, StudyDirectory
 from distill_tune.storage import storage_at
 from distill_tune.tables import trials_csv
@@ -51,12 +51,12 @@ def write_report(directory: StudyDirectory, out: str | None = None) -> Written:
     storage = storage_at(directory.path() if out is None else out)
     obstacle = storage.obstacle()
     if obstacle and out is not None:
-        raise InputError("--out", got=out, expected=f"a folder that can be written to ({obstacle})")
-    if obstacle:
-        raise StudyError(
-            f"{directory.root}: {obstacle}, expected a folder that can be written to; give another "
-            "by --out"
+        raise InputError(
+            Parameter("out"), got=out, expected=f"a folder that can be written to ({obstacle})"
         )
+    if obstacle:
+        given = f"{directory.root}: {obstacle}, expected a folder that can be written to; "
+        raise StudyError(Message(given, "give another by ", Parameter("out")))
     for name, text in files.items():
         storage.write(name, text.encode("utf-8", "replace"))
     return Written(*(storage.path(name) for name in FILES))

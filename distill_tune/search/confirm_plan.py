@@ -9,7 +9,7 @@ from typing import Any
 from distill_tune.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Parameter
 from distill_tune.interfaces import plain
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.placement import StudyImages
@@ -38,7 +38,7 @@ def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
     if "arms" in given:
         given["arms"] = _arms(str(given["arms"]))
     fields = {**{name: getattr(base, name) for name in Confirm.model_fields}, **given}
-    error = rival_error(fields["rival"], fields["arms"], "--rival")
+    error = rival_error(fields["rival"], fields["arms"], Parameter("rival"))
     if error is not None:
         raise error
     return Confirm(**fields)
@@ -51,9 +51,9 @@ def _arms(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in ARMS:
             expected = f"all, or some of {', '.join(ARMS)}"
-            raise InputError("--arms", got=name, expected=expected, choices=ARMS)
+            raise InputError(Parameter("arms"), got=name, expected=expected, choices=ARMS)
     if not set(names) - {METHOD}:
-        raise InputError("--arms", got=text, expected=f"at least one arm beside {METHOD}")
+        raise InputError(Parameter("arms"), got=text, expected=f"at least one arm beside {METHOD}")
     return tuple(names)
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Parameter
 from distill_tune.search.user_environment import provide_user
 
 _CLIENT = "ray://"
@@ -41,7 +41,7 @@ def prepare(address: str | None) -> None:
         job = f"ray job submit --address http://{head}:8265 --working-dir ."
         run = f"`{job} -- distill-tune ... --address auto`"
         expected = f"auto or HOST:PORT, on a machine of the cluster; from elsewhere: {run}"
-        raise InputError("--address", got=address, expected=expected)
+        raise InputError(Parameter("address"), got=address, expected=expected)
     for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
         os.environ.setdefault(name, value)
     provide_user()

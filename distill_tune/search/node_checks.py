@@ -10,7 +10,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distill_tune.cluster.ray_errors import cause_of, in_a_line
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import alive_nodes, fitting
 
@@ -64,10 +64,10 @@ def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
     answers = _answers(others, folder)
     if unable := _told({address: answer.unable for address, answer in answers.items()}):
         expected = "nodes with what distill-tune imports installed, as its wheel installs it"
-        raise InputError("--address", got=Text(unable), expected=expected)
+        raise InputError(Parameter("address"), got=Text(unable), expected=expected)
     if blind := _told({address: answer.blind for address, answer in answers.items()}):
         expected = f"a folder that every node of the cluster sees, or a URI such as s3:// ({blind})"
-        raise InputError("--storage", got=Text(repr(str(folder))), expected=expected)
+        raise InputError(Parameter("storage"), got=Text(repr(str(folder))), expected=expected)
 
 
 def _told(reasons: dict[str, str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distill_tune.config import Document
-from distill_tune.errors import InputError, StudyError
+from distill_tune.errors import InputError, Message, Parameter, StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.records import StudyDirectory
 from distill_tune.search.opening import (
@@ -84,8 +84,13 @@ def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
     if directory.exists():
         if not resume:
             raise StudyError(
-                f"{directory.root}: got a study that is there already, expected "
-                f"another --name, or --resume (the same as: {resume_command(directory)})"
+                Message(
+                    f"{directory.root}: got a study that is there already, expected another ",
+                    Parameter("name"),
+                    ", or ",
+                    Parameter("resume=True"),
+                    f" (the same as: {resume_command(directory)})",
+                )
             )
         check_same(directory, study, allow_changed=allow_changed)
     require_utf8(directory)
@@ -108,8 +113,8 @@ def warm_started(study: Study, wish: WarmStartWish) -> tuple[Study, str]:
     """Return the study with its first points, and what to say of them."""
     if wish.source is None:
         if wish.num_trials is not None:
-            expected = "--warm-start STUDY_DIR beside it"
-            raise InputError("--warm-start-trials", got=wish.num_trials, expected=expected)
+            expected = Message(Parameter("warm_start"), " beside it")
+            raise InputError(Parameter("warm_start_trials"), got=wish.num_trials, expected=expected)
         return study, ""
     names = [backbone.name for backbone in study.backbones]
     number = WARM_START_TRIALS if wish.num_trials is None else wish.num_trials
@@ -121,7 +126,7 @@ def warm_started(study: Study, wish: WarmStartWish) -> tuple[Study, str]:
 def _new_place(storage: str, name: str) -> StudyDirectory:
     """Return the directory of a study that may be new."""
     if not storage:
-        raise InputError("--storage", got=storage, expected="a folder or a URI")
+        raise InputError(Parameter("storage"), got=storage, expected="a folder or a URI")
     directory = StudyDirectory(joined(storage, name))
     directory.refuse_unusable()
     return directory

@@ -18,7 +18,7 @@ from distill_tune.config import (
 )
 from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.distill.probe import probe
-from distill_tune.errors import InputError, StudyError, one_line
+from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.event_log import LOG_FILE
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import STUDY_FILE, TRIALS_FILE, StudyDirectory
@@ -26,12 +26,12 @@ from distill_tune.study import ALLOWABLE_CHANGES, Study, differences
 from distill_tune.trials import Event
 
 Options = Mapping[str, str | float | None]
-"""Options of the command line that change a field of the study; None leaves it as it is."""
+"""Parameters that change a field of the study, and their values; None leaves it as it is."""
 
 _FIELDS = {
-    "--name": "study",
-    "--num-trials": "search.num_trials",
-    "--time-budget": "search.time_budget_s",
+    "name": "study",
+    "num_trials": "search.num_trials",
+    "time_budget_s": "search.time_budget_s",
 }
 
 
@@ -113,8 +113,11 @@ def _require_log(directory: StudyDirectory) -> None:
     results = [name for name in ("ray", "tensorboard", TRIALS_FILE) if directory.has(name)]
     if results:
         raise StudyError(
-            f"{directory.root}: {LOG_FILE} is missing, though there is {' and '.join(results)}; "
-            "bring it back, or give the new study another --name"
+            Message(
+                f"{directory.root}: {LOG_FILE} is missing, though there is "
+                f"{' and '.join(results)}; bring it back, or give the new study another ",
+                Parameter("name"),
+            )
         )
 
 
@@ -187,9 +190,11 @@ def check_same(
         found["version"] = f"version: {version} -> {__version__}"
     is_allowed = {path: path in ALLOWABLE_CHANGES for path in found}
     if found and not (allow_changed and all(is_allowed.values())):
-        hint = " (--allow-changed lets this pass)"
-        lines = [f"{line}{hint if is_allowed[path] else ''}" for path, line in found.items()]
-        raise _begun_otherwise(directory, lines)
+        hint = Message(" (", Parameter("allow_changed=True"), " lets this pass)")
+        raise _begun_otherwise(
+            directory,
+            [Message(line, hint if is_allowed[path] else "") for path, line in found.items()],
+        )
     return list(found.values())
 
 
@@ -207,24 +212,24 @@ def require_only_moved(directory: StudyDirectory, study: Study) -> None:
 
 def _begun_otherwise(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
     return StudyError(
-        "\n".join(
-            [
-                f"{directory.root}: the study was begun otherwise:",
-                *(f"  {line}" for line in lines),
-                "Undo these changes, or give the new study another --name.",
-            ]
+        Message(
+            f"{directory.root}: the study was begun otherwise:\n",
+            *(Message("  ", line, "\n") for line in lines),
+            "Undo these changes, or give the new study another ",
+            Parameter("name"),
+            ".",
         )
     )
 
 
 def _set_options(document: Document, options: Options) -> None:
-    """Set what options say, known by the option in messages."""
-    for option, value in options.items():
+    """Set what parameters say, known by the parameter in messages."""
+    for name, value in options.items():
         if value is not None:
-            field = _FIELDS[option]
+            field = _FIELDS[name]
             # As JSON: a name such as 2024 stays text.
             document.set(f"{field}={json.dumps(value)}")
-            document.assigned[tuple(field.split("."))] = f"{option} {value}"
+            document.assigned[tuple(field.split("."))] = Message(Parameter(name), f" {value}")
 
 
 def with_absolute_root(study: Study) -> Study:

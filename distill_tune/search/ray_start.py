@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from distill_tune.errors import InputError, RayError
+from distill_tune.errors import InputError, Parameter, RayError
 from distill_tune.search.user_environment import short_temporary_folder
 
 _PATIENCE_S = 5.0
@@ -67,7 +67,7 @@ def start_or_join(address: str | None) -> None:
         if address is None:
             raise RayError(f"Ray does not start on this machine: {reason}") from error
         expected = f"a running Ray cluster ({reason})"
-        raise InputError("--address", got=address, expected=expected) from error
+        raise InputError(Parameter("address"), got=address, expected=expected) from error
 
 
 def require_listener(address: str) -> None:
@@ -76,13 +76,13 @@ def require_listener(address: str) -> None:
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise InputError("--address", got=address, expected="auto or HOST:PORT")
+        raise InputError(Parameter("address"), got=address, expected="auto or HOST:PORT")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, UnicodeError) as error:  # A host such as a..b cannot even be encoded.
         reason = getattr(error, "strerror", None) or str(error)
         expected = f"the address of a running Ray cluster ({reason})"
-        raise InputError("--address", got=address, expected=expected) from error
+        raise InputError(Parameter("address"), got=address, expected=expected) from error
 
 
 def _of_start() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A trial of a study as a recipe, to be trained again."""
 
 from distill_tune.config import Document
-from distill_tune.errors import InputError, StudyError, Text
+from distill_tune.errors import InputError, Parameter, StudyError, Text
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.opening import stored_study
@@ -30,7 +30,9 @@ def trial_recipe(
     found = _best(directory, study, state, asked) if trial is None else _named(state, trial)
     if asked not in {None, found.backbone}:
         met = Text(f"{asked}, and trial {found.name}")
-        raise InputError("--backbone", got=met, expected=f"{found.backbone}, or another --trial")
+        raise InputError(
+            Parameter("backbone"), got=met, expected=f"{found.backbone}, or another trial"
+        )
     config = study.trial_config(found.backbone, found.params)
     return Recipe(
         Document(f"{directory.root}, trial {found.name}", plain(config), None),
@@ -44,7 +46,7 @@ def _asked(study: Study, backbone: str | None) -> str | None:
     names = [one.name for one in study.backbones]
     if backbone not in {None, *names}:
         expected = f"a backbone of the study: {', '.join(names)}"
-        raise InputError("--backbone", got=backbone, expected=expected, choices=names)
+        raise InputError(Parameter("backbone"), got=backbone, expected=expected, choices=names)
     return backbone
 
 
@@ -59,7 +61,7 @@ def _named(state: StudyState, trial: str) -> TrialRecord:
     example = next(reversed(by_name), None)
     known = f"; it has {len(by_name)}, such as {example}" if example else "; it has none yet"
     expected = f"the number or the name of a trial of the study{known}"
-    raise InputError("--trial", got=trial, expected=expected, choices=by_name)
+    raise InputError(Parameter("trial"), got=trial, expected=expected, choices=by_name)
 
 
 def _best(
@@ -67,8 +69,8 @@ def _best(
 ) -> TrialRecord:
     names = [one.name for one in study.backbones]
     if backbone is None and len(names) > 1:
-        expected = f"one of {', '.join(names)}, or --trial: the study has several backbones"
-        raise InputError("--backbone", got=Text("nothing"), expected=expected)
+        expected = f"one of {', '.join(names)}, or a trial: the study has several backbones"
+        raise InputError(Parameter("backbone"), got=Text("nothing"), expected=expected)
     winner = best(state, backbone or names[0])
     if winner is None:
         raise StudyError(f"{directory.root}: no trial of {backbone or names[0]} has a value yet")

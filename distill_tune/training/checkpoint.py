@@ -99,7 +99,7 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> Progress:
         lines = [
             f"{out}: the training there was begun otherwise:",
             *(f"  {line}" for line in found),
-            "Undo these changes, or give another --out.",
+            "Undo these changes, or choose another folder.",
         ]
         raise StudyError("\n".join(lines))
     return Progress(str(saved["at"]), int(saved["number"]))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distill_tune.config import Document, read_yaml
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Message, Parameter, Text
 
 
 class Recipe(NamedTuple):
@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
             document.set(assignment)
         if seed is not None:
             document.set(f"seed={seed}")
-            document.assigned["seed",] = f"--seed {seed}"
+            document.assigned["seed",] = Message(Parameter("seed"), f" {seed}")
         changes = {"changed": list(assignments)} if assignments and self.origin else {}
         return self._replace(document=document, origin=self.origin | changes)
 
@@ -49,7 +49,7 @@ def read_recipe(config_file: Path) -> Recipe:
     document = read_yaml(config_file)
     if "backbones" in document.value or "space" in document.value:
         raise InputError(
-            "--config",
+            Parameter("config"),
             got=Text(f"{config_file}, which describes a whole study"),
             expected="the configuration of one trial, such as best/<backbone>.yaml in the "
             "directory of a finished study",

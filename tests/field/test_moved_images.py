@@ -149,8 +149,8 @@ def test_a_model_is_not_judged_by_others_in_their_place() -> None:
 
 def test_a_training_is_told_so_too(model: Path, tmp_path: Path) -> None:
     recipe = read_recipe(model / "config.yaml")
-    with pytest.raises(InputError, match=r"`--set data\.root=.*cells`"):
+    with pytest.raises(InputError, match=r"`assignments data\.root=.*cells`"):
         train_model(recipe, tmp_path / "out", say=print)
     shutil.rmtree("cells")
-    with pytest.raises(InputError, match=r"`--set data\.root=PATH`"):
+    with pytest.raises(InputError, match=r"`assignments data\.root=PATH`"):
         train_model(recipe, tmp_path / "out", say=print)

@@ -226,9 +226,7 @@ def test_seeds_and_redraws_are_those_of_the_plan() -> None:
 
 @pytest.mark.parametrize("rival", ["gan_augmentatoin", "baseline", METHOD, "hard_oversampling"])
 def test_a_rival_is_an_arm_that_is_compared_and_no_baseline(rival: str) -> None:
-    with pytest.raises(
-        InputError, match=f"--rival: got '{rival}', expected a rival among the arms"
-    ):
+    with pytest.raises(InputError, match=f"rival: got '{rival}', expected a rival among the arms"):
         planned(study_of(), {"rival": rival, "arms": "equal_steps,gan_augmentation"})
     extra = f"confirm: {{arms: [equal_steps, gan_augmentation], rival: {rival}}}\n"
     with pytest.raises(InputError, match=f"confirm.rival: got '{rival}', expected a rival among"):

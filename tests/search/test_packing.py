@@ -31,7 +31,7 @@ LARGE = GpuUse(30 * 2**30, 80 * 2**30, 0.24)
 """Of which two fit."""
 WORDS = (
     "squeezenet1_1: one trial takes 3.0 GiB of 80.0 GiB and 24 % of the time of its GPU: "
-    "5 fit (--set resources.gpus=0.2)"
+    "5 fit (resources.gpus: 0.2)"
 )
 
 

@@ -83,16 +83,16 @@ def test_a_trial_is_found(
 @pytest.mark.parametrize(
     ("trial", "backbone", "message"),
     [
-        (None, None, "--backbone: got nothing, expected one of squeezenet1_1, shufflenet_v2_x0_5"),
-        (None, "alexnet", "--backbone: got 'alexnet', expected a backbone of the study: squeezene"),
+        (None, None, "backbone: got nothing, expected one of squeezenet1_1, shufflenet_v2_x0_5"),
+        (None, "alexnet", "backbone: got 'alexnet', expected a backbone of the study: squeezene"),
         (
             "9",
             None,
-            "--trial: got '9', expected the number or the name of a trial of the study",
+            "trial: got '9', expected the number or the name of a trial of the study",
         ),
-        ("9" * 5000, None, "--trial: got '9999"),
-        ("squeezenet1_1-0004", None, "--trial: got 'squeezenet1_1-0004', expected the number"),
-        ("0", "shufflenet_v2_x0_5", "--backbone: got shufflenet_v2_x0_5, and trial squeezenet1_1-"),
+        ("9" * 5000, None, "trial: got '9999"),
+        ("squeezenet1_1-0004", None, "trial: got 'squeezenet1_1-0004', expected the number"),
+        ("0", "shufflenet_v2_x0_5", "backbone: got shufflenet_v2_x0_5, and trial squeezenet1_1-"),
     ],
 )
 def test_what_is_not_there_is_named(
@@ -118,7 +118,9 @@ def test_changes_and_a_seed_are_told_in_the_origin_and_placed_in_errors(
     assert recipe.origin["changed"] == ["joint.margin=0.25"]
     assert (config(recipe).seed, config(recipe).joint.margin) == (7, 0.25)
     wrong = trial_recipe(several, trial="0").changed(["joint.epochs=0"])
-    with pytest.raises(DistillTuneError, match=r"^--set joint\.epochs=0: joint\.epochs: got 0"):
+    with pytest.raises(
+        DistillTuneError, match=r"^assignments joint\.epochs=0: joint\.epochs: got 0"
+    ):
         config(wrong)
 
 

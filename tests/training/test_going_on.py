@@ -109,7 +109,7 @@ def test_one_begun_otherwise_is_refused_with_what_differs(tmp_path: Path) -> Non
         "  images",
     ]
     assert lines[0] == "  joint.margin: 0.3 -> 0.4"
-    assert last == "Undo these changes, or give another --out."
+    assert last == "Undo these changes, or choose another folder."
     assert sorted(out.rglob("*")) == before
 
 
