@@ -30,6 +30,9 @@ INFEASIBLE: frozenset[FailureReason] = frozenset(
 )
 """Reasons that lie in what was proposed: the sampler keeps away from it."""
 
+COLLAPSE_RATIO = 0.25
+"""A generator whose images are less diverse than this share of real hard ones has collapsed."""
+
 
 class Config(BaseModel):
     """What every configuration is: frozen, strict, no unknown keys, each field documented."""

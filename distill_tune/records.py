@@ -24,6 +24,7 @@ TRIALS_FILE = "trials.csv"
 EPOCHS_FILE = "epochs.csv"
 LOCK_FILE = "lock"
 STAGES_FOLDER = "stages"
+FIGURES_FOLDER = "confirm/figures"
 
 # Looking whether a study is in use takes its lock for an instant: a search outwaits that.
 _LOCK_PATIENCE_S = 1.0

@@ -5,6 +5,11 @@ import math
 from distill_tune.errors import InputError
 
 
+def default_min_epochs(max_epochs: int) -> int:
+    """Return the epochs that every trial gets where a study does not say: a third, rounded up."""
+    return -(-max_epochs // 3)
+
+
 def rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tuple[int, ...]:
     """Return the epochs below ``max_epochs`` at which trials are compared, ascending."""
     if min_epochs < 1:

@@ -12,6 +12,7 @@ from distill_tune.datasets import Dataset
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
 from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
+from distill_tune.rungs import default_min_epochs
 from distill_tune.space import SearchSpace, apply
 from distill_tune.study_parts import Confirm, Resources, Search
 
@@ -95,7 +96,7 @@ class Study(Config):
     @property
     def min_epochs(self) -> int:
         """Epochs that every trial gets."""
-        return self.search.min_epochs or -(-self.trial.joint.epochs // 3)
+        return self.search.min_epochs or default_min_epochs(self.max_epochs)
 
     @property
     def max_epochs(self) -> int:

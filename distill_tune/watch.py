@@ -10,13 +10,13 @@ from distill_tune.fold import Fold, fold
 from distill_tune.records import StudyDirectory
 from distill_tune.status import StatusInfo, status_info
 from distill_tune.terminal import latest_trials, status_table, trials_table
-from distill_tune.trials import Event, StudyState
+from distill_tune.trials import OBJECTIVE, Event, StudyState
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 EVERY_S = 2.0
-_UNKNOWN = Terms("objective", 0, 0)
+_UNKNOWN = Terms(OBJECTIVE, 0, 0)
 # Of the view: trials, the rows above them and the cursor's, warnings.
 _LEAST_ROWS, _HEAD_ROWS, _WARNINGS = 3, 6, 2
 

@@ -15,13 +15,13 @@ from distill_tune.records import StudyDirectory
 PACKAGE = Path(distill_tune.__file__).parent
 
 LAYERS = (
-    ("errors", "seal", "evidence", "plots", "result_table", "tensorboard_file", "image_grid"),
+    ("errors", "seal", "evidence", "result_table", "tensorboard_file", "image_grid"),
     ("yaml_merge", "rungs"),
     ("yaml_text",),
     ("document",),
     ("reading", "wording"),
     ("config", "interfaces"),
-    ("dimensions", "keywords"),
+    ("dimensions", "keywords", "plots"),
     ("space",),
     ("trials", "local_files", "distributions"),
     ("object_store",),

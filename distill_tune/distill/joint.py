@@ -30,8 +30,6 @@ from distill_tune.distill.streams import seed_global
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.interfaces import Metrics
 
-_PLATEAU = 2
-
 
 def enter(state: TrialState, config: TrialConfig) -> None:
     """Begin stage 3: a fresh optimiser for the classifier, and no best weights yet."""
@@ -146,13 +144,8 @@ class JointStage:
         return {"hard/turnover": turnover(before, state.sets), "hard/scale": state.sets.scale}
 
     def _is_refresh_due(self, epoch: int) -> bool:
-        refresh = self.trainer.config.joint.refresh
-        if epoch == 0 or refresh == "never" or self._joint.extra_images == "none":
-            return False
-        if refresh == "plateau":
-            last_change = max(self.state.best.epoch, self.state.last_refresh)
-            return epoch - last_change >= _PLATEAU
-        return epoch % refresh == 0
+        last_change = max(self.state.best.epoch, self.state.last_refresh)
+        return self._joint.is_refresh_due(epoch, last_change)
 
     def _train(self, epoch: int) -> Metrics:
         config, state = self.trainer.config, self.state

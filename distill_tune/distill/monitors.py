@@ -14,9 +14,9 @@ from distill_tune.distill.evaluation import evaluating, features_and_logits
 from distill_tune.distill.gan_training import GanTrainer, Latent
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import generator_hinge
-from distill_tune.interfaces import Metrics, Split
+from distill_tune.interfaces import COLLAPSE_RATIO, Metrics, Split
 
-WARNING_RATIO, COLLAPSE_RATIO = 0.5, 0.25
+WARNING_RATIO = 0.5
 _BORDER = 0.1
 _GRADIENT_IMAGES = 32
 _MOST_REAL = 1000

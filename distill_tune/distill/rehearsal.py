@@ -15,7 +15,7 @@ from distill_tune.distill.hardness import Scores, label, score
 from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.monitors import Reference
 from distill_tune.distill.trial import Trial
-from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.estimate import StageTimes
 from distill_tune.interfaces import ImageData
 
@@ -202,14 +202,13 @@ def stage_times(parts: Parts, trial: Trial) -> StageTimes:
     steps = num_steps(trial.data, config.classifier)
     joint = config.joint
     epoch_s = steps * parts.joint_step + parts.monitor + parts.validate
-    due = (_is_refresh_due(config, epoch) for epoch in range(joint.epochs))
     classifier_epoch_s = steps * parts.classifier_step + parts.validate
     return StageTimes(
         classifier=config.classifier.epochs * classifier_epoch_s + parts.score,
         warmup=_warmup_s(parts, config),
         triplet=parts.assemble + config.triplet_steps * parts.triplet_step,
         joint_start=parts.reference,
-        joint=tuple(epoch_s + parts.refresh * is_due for is_due in due),
+        joint=tuple(epoch_s + parts.refresh * is_due for is_due in _refreshes(joint)),
         joint_end=parts.validate,
     )
 
@@ -221,9 +220,10 @@ def _warmup_s(parts: Parts, config: TrialConfig) -> float:
     return config.gan.judge_steps * parts.judge_step + config.warmup_limit * parts.warmup_step
 
 
-def _is_refresh_due(config: TrialConfig, epoch: int) -> bool:
-    """Tell whether labels are renewed before an epoch; on a plateau: as if it were always one."""
-    refresh = config.joint.refresh
-    if epoch == 0 or refresh == "never" or config.joint.extra_images == "none":
-        return False
-    return epoch % (2 if refresh == "plateau" else refresh) == 0
+def _refreshes(joint: JointTraining) -> Iterator[bool]:
+    """Yield for each epoch whether labels are renewed before it; a plateau is always one."""
+    last = 0
+    for epoch in range(joint.epochs):
+        is_due = joint.is_refresh_due(epoch, last)
+        last = epoch if is_due else last
+        yield is_due

@@ -63,6 +63,10 @@ class ClassifierTraining(Config):
     """Of the real images' labels, in stages 1 and 3."""
 
 
+_PLATEAU = 2
+"""Epochs without a better validation accuracy that are a plateau."""
+
+
 class JointTraining(Config):
     """Stage 3, hardness and the triplet loss (which stage 2 uses too)."""
 
@@ -136,6 +140,19 @@ class JointTraining(Config):
     def has_gan(self) -> bool:
         """Whether there is a GAN to train."""
         return self.extra_images == "synthetic"
+
+    def is_refresh_due(self, epoch: int, last_change: int) -> bool:
+        """Tell whether training images are labelled anew before an epoch (0-based).
+
+        Args:
+            epoch: Of stage 3.
+            last_change: The epoch of the last labelling, or of a better accuracy since.
+        """
+        if epoch == 0 or self.refresh == "never" or self.extra_images == "none":
+            return False
+        if self.refresh == "plateau":
+            return epoch - last_change >= _PLATEAU
+        return epoch % self.refresh == 0
 
     @model_validator(mode="after")
     def _refresh_is_positive(self) -> "JointTraining":

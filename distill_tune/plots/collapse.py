@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from distill_tune.interfaces import COLLAPSE_RATIO
 from distill_tune.plots.figure import HARD, OTHER, SYNTHETIC, blank
-
-COLLAPSED = 0.25
 
 
 class Course(NamedTuple):
@@ -30,7 +29,9 @@ class Course(NamedTuple):
     @property
     def collapsed_at(self) -> int | None:
         """The first epoch, from 1, that ends in collapse; None if none does."""
-        epochs = (number for number, value in enumerate(self.diversity, 1) if value < COLLAPSED)
+        epochs = (
+            number for number, value in enumerate(self.diversity, 1) if value < COLLAPSE_RATIO
+        )
         return next(epochs, None)
 
     @property
@@ -64,7 +65,7 @@ def _draw(axes: Axes, one: Course) -> None:
     axes.plot(epochs, one.accuracy, color=HARD, marker="o", markersize=3, label="val accuracy")
     axes.plot(epochs, one.diversity, color=SYNTHETIC, label="diversity of synthetic images")
     axes.plot(epochs, one.border, color=OTHER, linestyle="--", label="share on class borders")
-    axes.axhline(COLLAPSED, color=SYNTHETIC, linewidth=0.6, linestyle=":")
+    axes.axhline(COLLAPSE_RATIO, color=SYNTHETIC, linewidth=0.6, linestyle=":")
     axes.set_title(one.title)
     axes.set_xlabel("epoch of stage 3")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

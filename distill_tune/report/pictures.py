@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from distill_tune.errors import DistillTuneError
 from distill_tune.mirror import Mirror
-from distill_tune.records import StudyDirectory, stage_picture
+from distill_tune.records import FIGURES_FOLDER, StudyDirectory, stage_picture
 from distill_tune.report.source import Source, is_of_search
 from distill_tune.status import StageInfo
 from distill_tune.storage import storage_at
@@ -18,7 +18,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_BYTES = 2 << 20
 _MAX_LOG_BYTES = 64 << 20
 _MOST_WARMUPS = 4
-_FIGURES = "confirm/figures"
 _TITLES = {
     "features": "Feature space (t-SNE)",
     "matches": "Hard images and their synthetic matches",
@@ -165,7 +164,7 @@ def _images(path: Path, tag: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[Picture]:
-    folder = storage_at(directory.path(_FIGURES))
+    folder = storage_at(directory.path(FIGURES_FOLDER))
     try:
         names = folder.names()
     except DistillTuneError:
@@ -183,7 +182,9 @@ def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[Pictu
             )
         except DistillTuneError:
             continue
-        found = _picture(backbone, title, text.strip() or title, f"{_FIGURES}/{name}.png", png)
+        found = _picture(
+            backbone, title, text.strip() or title, f"{FIGURES_FOLDER}/{name}.png", png
+        )
         if found is not None:
             yield found
 

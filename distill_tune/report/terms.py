@@ -7,7 +7,7 @@ from distill_tune.config import read_yaml_text
 from distill_tune.dimensions import Dimension
 from distill_tune.errors import DistillTuneError
 from distill_tune.records import STUDY_FILE, StudyDirectory
-from distill_tune.rungs import rung_epochs
+from distill_tune.rungs import default_min_epochs, rung_epochs
 from distill_tune.space import sound_dimensions
 from distill_tune.trials import OBJECTIVE, Event
 
@@ -58,7 +58,7 @@ class Terms(NamedTuple):
         last = self.max_epochs
         if last is None or not 1 <= last <= 100_000:
             return ()
-        first = self.number("search.min_epochs") or -(-last // 3)
+        first = self.number("search.min_epochs") or default_min_epochs(last)
         try:
             factor = self.number("search.reduction_factor") or 3.0
             return rung_epochs(int(first), last, max(factor, 1.01))

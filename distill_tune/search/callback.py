@@ -19,10 +19,10 @@ from distill_tune.search.journal import Journal
 from distill_tune.search.models import keep_best_models
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import OBJECTIVE
 from distill_tune.search.start_failures import LOST
 from distill_tune.study import Study
 from distill_tune.training.memory import memory_detail
+from distill_tune.trials import OBJECTIVE
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0

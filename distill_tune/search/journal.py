@@ -10,10 +10,10 @@ from distill_tune.interfaces import INFEASIBLE
 from distill_tune.packing import PACKING
 from distill_tune.records import StudyDirectory
 from distill_tune.search.proposals import PastTrial
-from distill_tune.search.scheduler import OBJECTIVE, RungEvent
+from distill_tune.search.scheduler import RungEvent
 from distill_tune.search.start_failures import StartFailures
 from distill_tune.tracking import TensorBoard
-from distill_tune.trials import Event, StudyState
+from distill_tune.trials import OBJECTIVE, Event, StudyState
 
 Listener = Callable[[Event, StudyState], None]
 

@@ -11,14 +11,11 @@ from distill_tune.distill.portrait import Portrait, portray
 from distill_tune.distill.trial import Trial
 from distill_tune.plots import collapse, features, matches
 from distill_tune.plots.figure import pixels, png
-from distill_tune.records import StudyDirectory
+from distill_tune.records import FIGURES_FOLDER, StudyDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
-
-
-FIGURES_FOLDER = "confirm/figures"
 
 
 class Picture(NamedTuple):

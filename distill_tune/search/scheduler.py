@@ -10,8 +10,8 @@ from ray.tune.schedulers import FIFOScheduler
 
 from distill_tune.rungs import rung_epochs
 from distill_tune.search.interrupts import wait_for_epochs
+from distill_tune.trials import OBJECTIVE
 
-OBJECTIVE: Final = "objective"
 """The reported metric that trials are compared by: higher is better (mode ``max``)."""
 
 MODE: Final = "max"

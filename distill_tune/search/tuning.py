@@ -22,10 +22,11 @@ from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.search.room import RoomCallback
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone
+from distill_tune.search.scheduler import MODE, AshaPerBackbone
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.search.waiting import WaitingCallback
 from distill_tune.study import Study
+from distill_tune.trials import OBJECTIVE
 
 
 def make_scheduler(study: Study) -> AshaPerBackbone:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from distill_tune.search.proposals import SamplerPlan, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import OBJECTIVE, AshaPerBackbone
+from distill_tune.search.scheduler import AshaPerBackbone
+from distill_tune.trials import OBJECTIVE
 from tests.benchmarks.recorded_table import RecordedTable
 
 NUM_SLOTS = 2

@@ -32,8 +32,9 @@ from ray import tune
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import MODE, OBJECTIVE, AshaPerBackbone, RungEvent
+from distill_tune.search.scheduler import MODE, AshaPerBackbone, RungEvent
 from distill_tune.space import Uniform
+from distill_tune.trials import OBJECTIVE
 
 BACKBONES = ("resnet50", "alexnet")
 NUM_TRIALS, MAX_EPOCHS = 12, 6
