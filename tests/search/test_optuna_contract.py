@@ -1,5 +1,8 @@
 """What we rely on in Optuna, one promise a test; each docstring says what of ours breaks with it.
 
+Some of it is private, so ``pyproject.toml`` admits one major version (``optuna>=5,<6``): run these
+tests with the next one before that is raised.
+
 Promises that other tests hold already: a seed and the trials told before fix a proposal, replayed
 or not (``test_sampler``); what lies outside a distribution is refused by ``create_trial``
 (``test_proposals``); Ray's searcher keeps study and trials where ``OptunaSampler`` looks, and a
