@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 _MEMORY_SHARE = 10
 """A stage is so many times as long as the average's memory, 1 / (1 - decay) steps."""
@@ -34,14 +34,15 @@ class MovingAverage:
             decay: In [0, 1); None: that of the constructor.
         """
         count = int(self._count)
-        weight = 1 - min(self._decay if decay is None else decay, (1 + count) / (10 + count))
         moving, copied = self._moving, self._copied
         if count == 0:
             moving, copied = [], [*moving, *copied]
         if moving:
-            torch._foreach_lerp_(*_columns(moving), weight)
-        if copied:
-            torch._foreach_copy_(*_columns(copied))
+            given = self._decay if decay is None else decay
+            move_all = get_ema_multi_avg_fn(min(given, (1 + count) / (10 + count)))
+            move_all(*_columns(moving), self._count)
+        for old, new in copied:
+            old.copy_(new)
         self._count += 1
 
 
