@@ -25,7 +25,6 @@ class Portrait(NamedTuple):
         labels: ``[n]`` int64.
         first: ``[n, d]`` float32: features in F_ref, the classifier as stage 1 left it.
         final: ``[n, d]`` float32: features in the classifier as it is now.
-        is_border: ``[n]`` bool: the classifier's two best probabilities differ by less than 0.1.
         hard: ``[classes * k, channels, size, size]`` in [-1, 1]: hard real images, class by class.
         matched: The same of the synthetic images that were matched to them, one to one.
         per_class: k.
@@ -35,7 +34,6 @@ class Portrait(NamedTuple):
     labels: Tensor
     first: Tensor
     final: Tensor
-    is_border: Tensor
     hard: Tensor
     matched: Tensor
     per_class: int
@@ -53,15 +51,13 @@ def portray(trial: Trial) -> Portrait:
     real = torch.cat([easy, hard])
     images = torch.cat([to_float(data.train.images[real]), synthetic])
     first, _ = features_and_logits(trial.state.reference, images)
-    final, logits = features_and_logits(trial.state.classifier, images)
-    top = logits.softmax(1).topk(2, dim=1).values
+    final, _ = features_and_logits(trial.state.classifier, images)
     pairs = _matched(trial, sets)
     return Portrait(
         kinds=("easy",) * len(easy) + ("hard",) * len(hard) + ("synthetic",) * len(synthetic),
         labels=torch.cat([data.train.labels[real], latent.labels]).cpu(),
         first=first.cpu(),
         final=final.cpu(),
-        is_border=(top[:, 0] - top[:, 1] < 0.1).cpu(),
         hard=pairs[0].cpu(),
         matched=pairs[1].cpu(),
         per_class=_PER_CLASS,

@@ -138,11 +138,6 @@ class AshaPerBackbone(FIFOScheduler):
         table = self._tables.get(backbone, {})
         return [Rung(epoch, dict(table.get(epoch, {}))) for epoch in self._rung_epochs]
 
-    def rung_of(self, backbone: str, epoch: int) -> Rung | None:
-        """Return the highest rung that a trial at ``epoch`` has come to, None below the first."""
-        reached = [rung for rung in self.rungs(backbone) if rung.epoch <= epoch]
-        return reached[-1] if reached else None
-
     def replay(self, events: Iterable[RungEvent]) -> None:
         """Forget everything and judge the events again, in their order.
 

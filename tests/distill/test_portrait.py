@@ -34,7 +34,6 @@ def test_every_image_is_seen_by_both_classifiers(at_joint: Begin) -> None:
     assert found.kinds.count("easy") == int(sets.easy.sum())
     assert found.kinds.count("hard") == int(sets.hard.sum())
     assert len(found.kinds) == len(found.labels) == len(found.first) == len(found.final)
-    assert len(found.is_border) == len(found.kinds)
     easy = running.data.train.images[sets.easy].float() / 127.5 - 1
     expected, _ = features_and_logits(running.state.reference, easy)
     assert torch.allclose(found.first[: len(easy)], expected, atol=1e-4)
