@@ -130,8 +130,8 @@ uniform(0, 1
     13: space.joint.lr: got 'uniform(0, 1', expected a closing ')'; inside {...} the text needs
     quotes
 uniform([0, 1)
-    13: space.joint.lr: got 'uniform([0, 1)', expected values in ( ), not a list without a ',' or
-    its ']'
+    13: space.joint.lr: got 'uniform([0, 1)', expected values in ( ), not a syntax error (while
+    parsing a flow sequence at line 1, column 1, expected ',' or ']', but got '<stream end>')
 0.3
     13: space.joint.lr: got 0.3 (a decimal number), expected a range such as uniform(0.1, 0.5), or
     a list such as [a, b] (write one fixed value under `trial:` instead)
