@@ -135,7 +135,8 @@ def _named(where: str) -> Iterator[None]:
         yield
     except InputError as error:
         # Images that are named by an option have no fields that say where their parts are.
-        expected = _OF_FIELDS.sub("", error.expected)
+        said = _OF_FIELDS.search(error.expected)
+        expected = error.expected[: said.start()] if said else error.expected
         raise InputError(where, got=error.got, expected=expected, choices=error.choices) from None
 
 

@@ -74,7 +74,7 @@ def test_the_weights_read_back_give_the_accuracy_that_was_told(trained: Trained)
 
 
 def test_nothing_is_left_when_the_configuration_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--set joint\.epochs=0: joint\.epochs: got 0, expected"):
+    with pytest.raises(InputError, match=r"assignments joint\.epochs=0: joint\.epochs: got 0, expected"):
         Trained(recipe(tmp_path, "joint.epochs=0"), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -100,7 +100,7 @@ def test_a_model_that_could_not_be_written_is_not_trained(tmp_path: Path, out: s
     def fail(line: object) -> None:
         pytest.fail(f"trained: {line}")
 
-    with pytest.raises(DistillTuneError, match=r"^--out: got .*, expected a"):
+    with pytest.raises(DistillTuneError, match=r"^out: got .*, expected a"):
         train_model(recipe(tmp_path), tmp_path / out, say=fail, listen=fail)
 
 
