@@ -74,7 +74,8 @@ def test_the_weights_read_back_give_the_accuracy_that_was_told(trained: Trained)
 
 
 def test_nothing_is_left_when_the_configuration_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"assignments joint\.epochs=0: joint\.epochs: got 0, expected"):
+    wrong = r"assignments joint\.epochs=0: joint\.epochs: got 0, expected"
+    with pytest.raises(InputError, match=wrong):
         Trained(recipe(tmp_path, "joint.epochs=0"), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
