@@ -24,8 +24,8 @@ from distill_tune.results import StudyResult, TrainedModel, load_study
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.search.commands import Terms
     from distill_tune.search.opened import Opened
+    from distill_tune.search.run_options import RunOptions
 
 
 def search(  # noqa: PLR0913 - the options of the command
@@ -77,16 +77,18 @@ def search(  # noqa: PLR0913 - the options of the command
             how to go on.
         KeyboardInterrupt: What is done is kept; the message says how to go on.
     """
-    terms = _terms("search", address, share_stages=share_stages, allow_changed=allow_changed)
+    options = _options(
+        "search", address, progress, share_stages=share_stages, allow_changed=allow_changed
+    )
     from distill_tune.search.opened import WarmStartWish, Wish, open_new
 
-    options = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
+    fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
     changes = assignment_options(assignments)
     source = None if warm_start is None else os.fspath(warm_start)
     warmth = WarmStartWish(source, warm_start_trials)
-    wish = Wish(space_argument(space), os.fspath(storage), changes, options, warmth)
+    wish = Wish(space_argument(space), os.fspath(storage), changes, fields, warmth)
     opened = open_new(wish, resume=resume, allow_changed=allow_changed)
-    return _search(opened, terms, _console(progress=progress))
+    return _search(opened, options)
 
 
 def resume(  # noqa: PLR0913 - the options of the command
@@ -106,12 +108,14 @@ def resume(  # noqa: PLR0913 - the options of the command
     arguments, the result and the errors are as for :func:`search`. Where its images have moved,
     ``assignments={"data.root": path}`` says where they are.
     """
-    terms = _terms("resume", address, share_stages=share_stages, allow_changed=allow_changed)
+    options = _options(
+        "resume", address, progress, share_stages=share_stages, allow_changed=allow_changed
+    )
     from distill_tune.search.opened import open_stored
 
-    options = {"num_trials": num_trials, "time_budget_s": time_budget_s}
-    opened = open_stored(os.fspath(study), options, assignment_options(assignments))
-    return _search(opened, terms, _console(progress=progress))
+    fields = {"num_trials": num_trials, "time_budget_s": time_budget_s}
+    opened = open_stored(os.fspath(study), fields, assignment_options(assignments))
+    return _search(opened, options)
 
 
 def confirm(  # noqa: PLR0913 - the options of the command
@@ -160,15 +164,15 @@ def confirm(  # noqa: PLR0913 - the options of the command
     """
     require_count("top", top)
     require_count("seeds", seeds)
-    terms = _terms("confirm", address, share_stages=share_stages)
-    from distill_tune.search.commands import open_to_confirm
+    options = _options("confirm", address, progress, share_stages=share_stages)
+    from distill_tune.search.confirm_commands import open_to_confirm
 
     names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
     asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
     asked |= {"tune_arms": tune_arms or None}
     opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
-    console = _console(progress=progress)
-    return _confirm(opened, terms, console, go_on="the same call", is_again=read_test_again)
+    options = options.again() if read_test_again else options
+    return _confirm(opened, options, go_on="the same call")
 
 
 def train(  # noqa: PLR0913 - the options of the command
@@ -223,11 +227,12 @@ def train(  # noqa: PLR0913 - the options of the command
     return TrainedModel(validation_accuracy=made["validation_accuracy"], **paths)
 
 
-def _search(opened: "Opened", terms: "Terms", console: "Console") -> StudyResult:
+def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
     from distill_tune.search.commands import search_study
-    from distill_tune.search.outcome import require_success, resume_command
+    from distill_tune.search.opening import resume_command
+    from distill_tune.search.outcome import require_success
 
-    state = search_study(opened, console, terms)
+    state = search_study(opened, options)
     root, status = opened.directory.root, state.sessions[-1].status
     go_on = f"resume({root!r}), or in a terminal with:\n  {resume_command(opened.directory)}"
     if status == "interrupted":
@@ -235,17 +240,16 @@ def _search(opened: "Opened", terms: "Terms", console: "Console") -> StudyResult
     if status == "finished":
         require_success(state)
         if opened.study.confirm is not None:
-            _confirm(opened, terms, console, go_on=go_on)
+            _confirm(opened, options, go_on=go_on)
     return load_study(root)
 
 
-def _confirm(
-    opened: "Opened", terms: "Terms", console: "Console", *, go_on: str, is_again: bool = False
-) -> Confirmation:
-    from distill_tune.search.commands import confirm_opened, with_way_on
+def _confirm(opened: "Opened", options: "RunOptions", *, go_on: str) -> Confirmation:
+    from distill_tune.search.commands import with_way_on
+    from distill_tune.search.confirm_commands import confirm_opened
 
     try:
-        return confirm_opened(opened, console, terms, is_again=is_again)
+        return confirm_opened(opened, options)
     except KeyboardInterrupt:
         _interrupted(go_on)
     except (RayError, NoTrialSucceededError) as error:
@@ -256,16 +260,28 @@ def _interrupted(go_on: str) -> NoReturn:
     raise KeyboardInterrupt(f"interrupted; what is done is recorded, go on with {go_on}") from None
 
 
-def _terms(
-    verb: str, address: str | None, *, share_stages: bool, allow_changed: bool = False
-) -> "Terms":
+def _options(
+    verb: str,
+    address: str | None,
+    progress: bool,
+    *,
+    share_stages: bool,
+    allow_changed: bool = False,
+) -> "RunOptions":
     """Set Ray's environment, before anything imports it, and return how to run."""
     from distill_tune.search.environment import prepare
 
     prepare(address)
-    from distill_tune.search.commands import Terms
+    from distill_tune.search.run_options import RunOptions
+    from distill_tune.views import ConsoleViews
 
-    return Terms(f"distill_tune.{verb}()", address, share_stages, allow_changed)
+    return RunOptions(
+        command=f"distill_tune.{verb}()",
+        views=ConsoleViews(_console(progress=progress)),
+        address=address,
+        is_sharing=share_stages,
+        allow_changed=allow_changed,
+    )
 
 
 def _console(*, progress: bool) -> "Console":

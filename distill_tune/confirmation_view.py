@@ -1,118 +1,23 @@
-"""A confirmation as people and programs read it: the poster's two tables, and the verdicts."""
+"""A confirmation on a terminal: the poster's two tables, and the verdicts."""
 
-import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from distill_tune.arm_evidence import ArmEvidence
-from distill_tune.confirmation import BackboneEvidence, Confirmation
-from distill_tune.evidence import Gain, p_words
+from distill_tune.confirmation import Confirmation
+from distill_tune.confirmation_tables import (
+    PROBABILITY,
+    Rows,
+    arms_rows,
+    backbones_rows,
+    value_line,
+)
 from distill_tune.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Rows = list[list[str]]
-
 _BREAKABLE = ("arm", "test", "95 %")
 """Columns that a narrow terminal may break into lines."""
-
-
-def backbones_rows(found: Confirmation) -> Rows:
-    """Return the poster's first table: a column for each backbone; the head comes first."""
-    backbones = found.backbones
-    head = ["", *(one.backbone for one in backbones)]
-    lines: Rows = [head]
-    for arm in _standing(found):
-        cells = [_accuracy(_of(one, arm)) for one in backbones]
-        lines.append([_title(found, arm), *cells])
-    gains = [_shown_gain(one.baseline.method_over if one.baseline else None) for one in backbones]
-    return [*lines, ["Gain", *gains]]
-
-
-def _standing(found: Confirmation) -> list[str]:
-    """Return the baseline that verdicts refer to, and the method."""
-    names = dict.fromkeys(one.baseline.arm for one in found.backbones if one.baseline)
-    return [*names, *dict.fromkeys(one.method.arm for one in found.backbones if one.method)]
-
-
-def _of(one: BackboneEvidence, name: str) -> ArmEvidence | None:
-    return next((arm for arm in one.arms if arm.arm == name), None)
-
-
-def _title(found: Confirmation, name: str) -> str:
-    return next(arm.title for one in found.backbones for arm in one.arms if arm.arm == name)
-
-
-_PROBABILITY = "P(mean gain > 0)"
-_HEAD = ["arm", "test", "gain", "over it", "95 %", "Holm's p", _PROBABILITY, "n", "time"]
-
-
-def arms_rows(one: BackboneEvidence) -> Rows:
-    """Return the poster's second table for a backbone: a row for each arm; the head comes first."""
-    return [_HEAD, *(_arm_row(arm) for arm in one.arms)]
-
-
-def _narrow(rows: Rows) -> Rows:
-    """Return a table of arms as a terminal of 80 columns has room for it."""
-    left_out = _HEAD.index(_PROBABILITY)
-    return [[*row[:left_out], *row[left_out + 1 :]] for row in rows]
-
-
-def _arm_row(arm: ArmEvidence) -> list[str]:
-    over = arm.method_over
-    positive = None if over is None else over.p_mean_gain_positive
-    time = "-" if math.isnan(arm.seconds) else f"{arm.seconds:.0f}s"
-    if arm.gpu_hours > 0:
-        time = f"{arm.gpu_hours:.2f} GPU-h"
-    total = len({*arm.accuracies, *arm.failures})
-    failed = f" ({len(arm.failures)} of {total} failed)" if arm.failures else ""
-    return [
-        f"{arm.title}{failed}",
-        _accuracy(arm),
-        "" if arm.over_baseline is None else _points(arm.over_baseline.mean),
-        "" if over is None else _points(over.mean),
-        "" if over is None else _interval(over),
-        "" if arm.adjusted_p is None else p_words(arm.adjusted_p),
-        "" if positive is None else f"{positive:.3f}",
-        str(len(arm.accuracies)),
-        time,
-    ]
-
-
-def _accuracy(arm: ArmEvidence | None) -> str:
-    if arm is None or not arm.accuracies:
-        return "-"
-    spread = "" if arm.spread is None else f" ± {100 * arm.spread:.2f}"
-    return f"{100 * arm.mean:.2f}{spread}"
-
-
-def _shown_gain(found: Gain | None) -> str:
-    if found is None or found.num_pairs == 0:
-        return ""
-    interval = _interval(found)
-    return _points(found.mean) + (f" ({interval})" if interval else "")
-
-
-def _interval(found: Gain) -> str:
-    if found.low is None or found.high is None:
-        return ""
-    return f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
-
-
-def _points(value: float) -> str:
-    return "" if math.isnan(value) else f"{100 * value:+.2f}"
-
-
-def value_line(one: BackboneEvidence, metric: str) -> str:
-    """Return how much too good the search's own value was."""
-    spread = "" if one.confirmed_spread is None else f" ± {100 * one.confirmed_spread:.2f}"
-    confirmed = "-" if math.isnan(one.confirmed_value) else f"{100 * one.confirmed_value:.2f}"
-    failed = f" ({one.failed_seeds})" if one.failed_seeds else ""
-    return (
-        f"{one.backbone}, trial {one.trial}: validation {metric} {100 * one.search_value:.2f} in "
-        f"the search -> {confirmed}{spread} with fresh seeds{failed}"
-    )
 
 
 def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
@@ -148,74 +53,7 @@ def _table(title: str, rows: Rows) -> "RenderableType":
     return table
 
 
-def markdown(found: Confirmation) -> str:
-    """Return the same as Markdown, for a README or a paper."""
-    name = found.metric.replace("_", " ")
-    parts = [
-        f"Test {name} in %, mean ± standard deviation over seeds.",
-        _pipes(backbones_rows(found)),
-    ]
-    for one in found.backbones:
-        parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(arms_rows(one))]
-        parts += [f"{value_line(one, name)}.", f"**{one.verdict}.**"]
-    notes = [f"The test split was read for {found.num_readings} trained models.", *found.remarks]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
-
-
-def _pipes(rows: Rows) -> str:
-    lines = [f"| {' | '.join(cell or ' ' for cell in row)} |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
-
-
-def as_json(found: Confirmation) -> dict[str, Any]:
-    """Return a confirmation as JSON can hold it; what is not a number is null."""
-    return {
-        "metric": found.metric,
-        "num_readings": found.num_readings,
-        "is_redrawn": found.is_redrawn,
-        "num_comparisons": found.num_comparisons,
-        "chance": found.chance,
-        "remarks": list(found.remarks),
-        "backbones": {
-            one.backbone: {
-                "trial": one.trial,
-                "verdict": one.verdict,
-                "search_value": one.search_value,
-                "confirmed_value": _number(one.confirmed_value),
-                "confirmed_spread": one.confirmed_spread,
-                "failed_seeds": one.failed_seeds,
-                "baseline": one.baseline.arm if one.baseline else None,
-                "rival": one.rival.arm if one.rival else None,
-                "rival_choice": one.rival_choice,
-                "effects": {
-                    "baseline": one.baseline.effect if one.baseline else None,
-                    "rival": one.rival.effect if one.rival else None,
-                },
-                "arms": {arm.arm: _arm_json(arm) for arm in one.arms},
-            }
-            for one in found.backbones
-        },
-    }
-
-
-def _arm_json(arm: ArmEvidence) -> dict[str, Any]:
-    gains = {"over_baseline": arm.over_baseline, "method_over": arm.method_over}
-    return {
-        **arm._asdict(),
-        "mean": _number(arm.mean),
-        "seconds": _number(arm.seconds),
-        "gpu_hours": _number(arm.gpu_hours),
-        "accuracies": {str(seed): value for seed, value in arm.accuracies.items()},
-        "failures": {str(seed): reason for seed, reason in arm.failures.items()},
-        "lost": {str(seed): reason for seed, reason in arm.lost.items()},
-        "agreements": {str(seed): value for seed, value in arm.agreements.items()},
-        **{name: _gain_json(found) for name, found in gains.items()},
-    }
-
-
-def _gain_json(found: Gain | None) -> dict[str, Any] | None:
-    return None if found is None else {**found._asdict(), "mean": _number(found.mean)}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _narrow(rows: Rows) -> Rows:
+    """Return a table of arms as a terminal of 80 columns has room for it."""
+    left_out = rows[0].index(PROBABILITY)
+    return [[*row[:left_out], *row[left_out + 1 :]] for row in rows]

@@ -19,13 +19,11 @@ from distill_tune.dimensions import Choice, Dimension, Range
 from distill_tune.distributions import distribution, lies_in
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.fold import fold
-from distill_tune.records import StudyDirectory
+from distill_tune.records import JOURNAL_FILE, StudyDirectory
 from distill_tune.space import sound_dimensions
 from distill_tune.storage import storage_at
 from distill_tune.tables import flat
 from distill_tune.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
-
-JOURNAL_FILE = "optuna.journal"
 
 _STATES = MappingProxyType(
     {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

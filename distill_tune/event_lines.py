@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from distill_tune.fitness_view import stage_words
 from distill_tune.fold import stage_record
+from distill_tune.formatting import duration
 from distill_tune.packing import PACKING, gpu_uses, packing_words
-from distill_tune.terminal import duration
 from distill_tune.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
 
 

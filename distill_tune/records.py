@@ -22,6 +22,8 @@ from distill_tune.trials import Event, StudyState
 STUDY_FILE = "study.yaml"
 TRIALS_FILE = "trials.csv"
 EPOCHS_FILE = "epochs.csv"
+PAGE_FILE = "report.html"
+JOURNAL_FILE = "optuna.journal"
 LOCK_FILE = "lock"
 STAGES_FOLDER = "stages"
 FIGURES_FOLDER = "confirm/figures"

@@ -1,10 +1,10 @@
 """What the records say, as tables for the terminal: status, trials, the best of each backbone."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from distill_tune.fitness_view import is_unfit, stage_words
+from distill_tune.formatting import duration, short_names
 from distill_tune.packing import packing_words
 from distill_tune.result_table import result_table
 from distill_tune.status import StageInfo, StatusInfo, status_info, status_json
@@ -21,10 +21,8 @@ __all__ = [
     "StatusInfo",
     "best_table",
     "console_on",
-    "duration",
     "final_summary",
     "latest_trials",
-    "short_names",
     "status_info",
     "status_json",
     "status_table",
@@ -202,32 +200,6 @@ def _cells(trial: TrialRecord, names: Mapping[str, str]) -> "tuple[str, str, Tex
 
 def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:
-    """Return each param's dotted path to its shortest ending that no other param shares."""
-    paths = list(dict.fromkeys(path for trial in trials for path in flat(trial.params)))
-    return {path: _ending(path, paths) for path in paths}
-
-
-def _ending(path: str, paths: list[str]) -> str:
-    parts = path.split(".")
-    for count in range(1, len(parts)):
-        ending = ".".join(parts[-count:])
-        if sum(f".{other}".endswith(f".{ending}") for other in paths) == 1:
-            return ending
-    return path
-
-
-def duration(seconds: float) -> str:
-    """Return ``42s``, ``3m 05s`` or ``2h 07m``; a damaged log may hold what is no time."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h {minutes:02}m"
-    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
 
 
 def _table(title: str, *columns: str) -> "Table":

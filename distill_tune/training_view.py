@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from distill_tune.fitness_view import metrics_words
-from distill_tune.terminal import duration
+from distill_tune.formatting import duration
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,9 +13,11 @@ from distill_tune.dimensions import Choice
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
+from distill_tune.search.run_options import RunOptions
 from distill_tune.search.tune_arms import arm_study, tune_arms
 from distill_tune.space import SearchSpace
 from distill_tune.study import Study
+from distill_tune.views import ConsoleViews
 
 CONFIG = TrialConfig.model_validate(
     {
@@ -120,7 +122,8 @@ def test_an_arm_with_nothing_to_tune_is_said_to_have_none(tmp_path: Path) -> Non
     directory = StudyDirectory(str(tmp_path))
     names = ("baseline", "equal_steps", METHOD)
     assert arm_study(study, ARMS["equal_steps"]) is None
-    assert tune_arms(study, directory, images, names, console=console) == {}
+    options = RunOptions(command="confirm", views=ConsoleViews(console))
+    assert tune_arms(study, directory, images, names, options) == {}
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     assert said == "".join(

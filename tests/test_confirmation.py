@@ -21,7 +21,8 @@ from distill_tune.confirm_log import (
     runs_csv,
 )
 from distill_tune.confirmation import BackboneEvidence, Confirmation, confirmation
-from distill_tune.confirmation_view import arms_rows, as_json, confirmation_view, markdown
+from distill_tune.confirmation_tables import arms_rows, as_json, markdown
+from distill_tune.confirmation_view import confirmation_view
 from distill_tune.evidence import holm
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.trials import Event

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
     from distill_tune.confirmation import Confirmation
     from distill_tune.records import StudyDirectory
-    from distill_tune.search.commands import Terms
     from distill_tune.search.opened import Opened
+    from distill_tune.search.run_options import RunOptions
     from distill_tune.trials import StudyState
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -33,12 +32,19 @@ class Running(NamedTuple):
     as_json: bool
     allow_changed: bool = False
 
-    @property
-    def terms(self) -> "Terms":
-        """The same, for whoever computes."""
-        from distill_tune.search.commands import Terms
+    def on(self, output: "Console", *, is_again: bool = False) -> "RunOptions":
+        """Return the same for whoever computes, with a console for its progress."""
+        from distill_tune.search.run_options import RunOptions
+        from distill_tune.views import ConsoleViews
 
-        return Terms(shlex.join(sys.argv), self.address, self.is_sharing, self.allow_changed)
+        return RunOptions(
+            command=shlex.join(sys.argv),
+            views=ConsoleViews(output),
+            address=self.address,
+            is_sharing=self.is_sharing,
+            allow_changed=self.allow_changed,
+            is_again=is_again,
+        )
 
 
 def prepare(address: str | None) -> None:
@@ -51,11 +57,11 @@ def prepare(address: str | None) -> None:
 def run_search(opened: "Opened", options: Running) -> None:
     """Search, and confirm if the study asks for it; print what came of it."""
     from distill_tune.search.commands import search_study
-    from distill_tune.search.outcome import resume_command
+    from distill_tune.search.opening import resume_command
 
     output = console(as_json=options.as_json)
     try:
-        state = search_study(opened, output, options.terms)
+        state = search_study(opened, options.on(output))
     except KeyboardInterrupt as interrupt:
         fail(str(interrupt), INTERRUPTED)
     found = _finish(opened, state, output, as_json=options.as_json)
@@ -68,17 +74,16 @@ def run_search(opened: "Opened", options: Running) -> None:
 
 def run_dry(opened: "Opened", options: Running, began: float) -> None:
     """Print what a search would take; it is not begun."""
-    from distill_tune.search.dry_run import Setting, dry_run
+    from distill_tune.search.dry_run import dry_run
     from distill_tune.search.dry_run_view import dry_run_json, dry_run_view
     from distill_tune.search.opening import located
 
     output = console(as_json=options.as_json)
-    setting = Setting(opened.directory, options.address, options.is_sharing, began)
-    say = partial(output.print, markup=False, soft_wrap=True)
+    run_options = options.on(output)
     if opened.remark:
-        say(opened.remark)
+        run_options.views.say(opened.remark)
     with located(opened.document):
-        found = dry_run(opened.study, opened.images, setting, say)
+        found = dry_run(opened.study, opened.directory, opened.images, run_options, began)
     for part in dry_run_view(found):
         output.print(part)
     if options.as_json:
@@ -102,12 +107,14 @@ def _confirmed(
     go_on: str,
     is_again: bool = False,
 ) -> dict[str, Any]:
-    from distill_tune.confirmation_view import as_json, confirmation_view
-    from distill_tune.search.commands import confirm_opened, with_way_on
+    from distill_tune.confirmation_tables import as_json
+    from distill_tune.confirmation_view import confirmation_view
+    from distill_tune.search.commands import with_way_on
     from distill_tune.search.confirm import FILES
+    from distill_tune.search.confirm_commands import confirm_opened
 
     try:
-        found: Confirmation = confirm_opened(opened, output, options.terms, is_again=is_again)
+        found: Confirmation = confirm_opened(opened, options.on(output, is_again=is_again))
     except KeyboardInterrupt:
         fail(f"interrupted; what is done is recorded, go on with:\n  {go_on}", INTERRUPTED)
     except (RayError, NoTrialSucceededError) as error:
@@ -124,7 +131,8 @@ def _confirmed(
 def _finish(
     opened: "Opened", state: "StudyState", output: "Console", *, as_json: bool
 ) -> dict[str, Any]:
-    from distill_tune.search.outcome import outcome_json, outcome_view, require_success
+    from distill_tune.outcome_view import outcome_view
+    from distill_tune.search.outcome import outcome_json, require_success
 
     status = state.sessions[-1].status
     write_page(opened.directory, output)

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from distill_tune.confirmation import Confirmation, confirmation
 from distill_tune.fold import fold
+from distill_tune.formatting import short_names
 from distill_tune.packing import GpuUse, fitting, share
 from distill_tune.records import StudyDirectory
 from distill_tune.report.axes import Axis, axis_covering, axis_of
 from distill_tune.report.terms import Terms, terms
 from distill_tune.status import StageInfo, StatusInfo, status_info
 from distill_tune.tables import flat
-from distill_tune.terminal import short_names
 from distill_tune.trials import Event, StudyState, TrialRecord
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from distill_tune.arms import ARMS
 from distill_tune.checkpoints import delete_checkpoints
@@ -18,17 +18,8 @@ from distill_tune.search.journal import Journal
 from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
+from distill_tune.search.run_options import ConfirmationView
 from distill_tune.search.sealed_test import SealedTest, read_test
-
-
-class RunProgress(Protocol):
-    """Who is told how far runs are."""
-
-    def report(self, name: str, report: Report) -> None:
-        """Take what a run says of itself."""
-
-    def finished(self, name: str, text: str) -> None:
-        """Take what became of a run."""
 
 
 @dataclass(eq=False)
@@ -78,7 +69,7 @@ class ArmDesk:
         self._waiting: list[ArmRun] = []
         self._backbones: set[str] = set()
 
-    def compute(self, runs: Iterable[ArmRun], progress: RunProgress) -> None:
+    def compute(self, runs: Iterable[ArmRun], view: ConfirmationView) -> None:
         """Train and read runs, as many at a time as there is room for, in their order."""
         self._waiting = list(runs)
         self._backbones = {run.backbone for run in self._waiting}
@@ -90,11 +81,11 @@ class ArmDesk:
                     self._train(pool, self._waiting.pop(0))
                 for event in pool.listen():
                     if isinstance(event, Said):
-                        self._heard(event.work, event.value, progress)
+                        self._heard(event.work, event.value, view)
                     elif isinstance(event, Ended):
-                        self._go_on(pool, event.work, progress)
+                        self._go_on(pool, event.work, view)
                     else:
-                        self._begin_again(event, progress)
+                        self._begin_again(event, view)
 
     def _train(self, pool: TaskPool[_Work], run: ArmRun) -> None:
         placed = self._images.place(run.config.data)
@@ -104,14 +95,14 @@ class ArmDesk:
             work, train_arm, run, placed, self._ground, is_fetched=lambda: work.outcome is None
         )
 
-    def _heard(self, work: _Work, said: Any, progress: RunProgress) -> None:
+    def _heard(self, work: _Work, said: Any, view: ConfirmationView) -> None:
         if work.outcome is not None and work.weights is None:
             work.weights = said
         elif isinstance(said, str):
-            self._journal.emit("warning", text=briefly(said, self._journal.state.warnings))
+            self._journal.warn(briefly(said, self._journal.state.warnings))
         elif isinstance(said, Report):
             self._journal.starts.begun()
-            progress.report(work.run.name, said)
+            view.report(work.run.name, said)
         elif isinstance(said, Picture):
             store_picture(self._journal.directory, work.run.backbone, said)
         elif isinstance(said, Outcome):
@@ -119,28 +110,28 @@ class ArmDesk:
         else:
             work.test = said
 
-    def _go_on(self, pool: TaskPool[_Work], work: _Work, progress: RunProgress) -> None:
+    def _go_on(self, pool: TaskPool[_Work], work: _Work, view: ConfirmationView) -> None:
         """Let a trained model be read on the test split; record what has nothing before it."""
         if work.run.phase != EVIDENCE or work.weights is None or work.test is not None:
-            self._record(work, progress)
+            self._record(work, view)
             return
         test = self._test.open(work.run)
         bundle = self._ground.bundle
         pool.start(work, read_test, work.run.config, work.weights, work.placed, test, bundle)
 
-    def _begin_again(self, failed: Failed[_Work], progress: RunProgress) -> None:
+    def _begin_again(self, failed: Failed[_Work], view: ConfirmationView) -> None:
         """Let a run that was lost wait for its turn, or record that it was lost too often."""
         run, detail = failed.work.run, failed.detail
         word = "worker_lost" if failed.reason == "node_lost" else failed.reason
         self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
         self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:
-            self._journal.emit("warning", text=f"{run.name} is begun again: {detail}")
+            self._journal.warn(f"{run.name} is begun again: {detail}")
             self._waiting.append(run)
             return
-        self._record(_Work(run, outcome=Outcome("failed", word, detail, None, {}, {})), progress)
+        self._record(_Work(run, outcome=Outcome("failed", word, detail, None, {}, {})), view)
 
-    def _record(self, work: _Work, progress: RunProgress) -> None:
+    def _record(self, work: _Work, view: ConfirmationView) -> None:
         run, outcome, test = work.run, work.outcome, work.test or {}
         if outcome is None:
             raise RuntimeError(f"{run.name} ended without saying what became of it")
@@ -167,7 +158,7 @@ class ArmDesk:
             order=[*ARMS, run.arm.name].index(run.arm.name),
         )
         delete_checkpoints(self._ground.root, run.name)
-        progress.finished(run.name, _words(outcome, test))
+        view.finished(run.name, _words(outcome, test))
 
 
 def _words(outcome: Outcome, test: Metrics) -> str:

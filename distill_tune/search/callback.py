@@ -103,7 +103,7 @@ class StudyCallback(tune.Callback):
         with self._fatal_kept():
             for text in result.get("warnings", ()):
                 brief = briefly(text, self._journal.state.warnings)
-                self._journal.emit("warning", text=brief)
+                self._journal.warn(brief)
             if result.get("stages"):
                 number = trial.config["number"]
                 self._journal.emit("stages_adopted", trial=number, keys=result["stages"])
@@ -186,7 +186,7 @@ class StudyCallback(tune.Callback):
             self._failed_at_start(trial, error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
             text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
-            self._journal.emit("warning", text=text)
+            self._journal.warn(text)
 
     def _failed_at_start(self, trial: RayTrial, error: object) -> None:
         """End the search where no trial at all gets as far as its first report."""

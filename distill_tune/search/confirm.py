@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
@@ -17,27 +17,24 @@ from distill_tune.confirm_log import (
     runs_csv,
 )
 from distill_tune.confirmation import Confirmation, confirmation
-from distill_tune.confirmation_view import as_json, markdown
+from distill_tune.confirmation_tables import as_json, markdown
 from distill_tune.datasets import Dataset
 from distill_tune.errors import StudyError
 from distill_tune.evidence import mean_and_spread
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.confirm_plan import Plan, evidence_seeds
-from distill_tune.search.confirm_progress import ConfirmProgress
-from distill_tune.search.confirm_workshop import How, Workshop
+from distill_tune.search.confirm_workshop import Workshop
 from distill_tune.search.journal import Journal
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
+from distill_tune.search.run_options import RunOptions
 from distill_tune.search.tune_arms import tune_arms
 from distill_tune.study import Study
 from distill_tune.study_parts import Confirm
 from distill_tune.tracking import TensorBoard
 from distill_tune.trials import StudyState, TrialRecord, top
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 CONFIRMATION_FILE = "confirm/confirmation.json"
 TABLES_FILE = "confirm/confirmation.md"
@@ -46,7 +43,7 @@ FILES = (TABLES_FILE, CONFIRMATION_FILE, RUNS_FILE)
 
 
 def confirm_study(
-    study: Study, directory: StudyDirectory, images: ImageData, console: "Console", how: How
+    study: Study, directory: StudyDirectory, images: ImageData, options: RunOptions
 ) -> Confirmation:
     """Train what a confirmation still lacks, and return what is then known.
 
@@ -54,8 +51,7 @@ def confirm_study(
         study: As stored, with its ``confirm``.
         directory: Where it lies.
         images: Its data.
-        console: Where people read.
-        how: Where and how.
+        options: How to run.
 
     Raises:
         StudyError: No trial has a value, a search is at it, or the images are others.
@@ -69,12 +65,11 @@ def confirm_study(
     candidates = _candidates(study, directory, plan.top)
     tuned = {}
     if plan.tune_arms:
-        run = {name: value for name, value in how._asdict().items() if name != "is_again"}
-        tuned = tune_arms(study, directory, images, plan.arms, console=console, **run)
-    with ConfirmProgress(console) as progress, directory.lock(), terminate_as_interrupt():
-        journal = Journal(directory, lambda event, _: progress.listen(event))
-        reading = next_reading(directory.events(), is_again=how.is_again)
-        workshop = Workshop(study, drawn, journal, progress, how, reading)
+        tuned = tune_arms(study, directory, images, plan.arms, options)
+    with options.views.confirmation() as view, directory.lock(), terminate_as_interrupt():
+        journal = Journal(directory, lambda event, _: view.listen(event))
+        reading = next_reading(directory.events(), is_again=options.is_again)
+        workshop = Workshop(study, drawn, journal, view, options, reading)
         overlap = _overlap(study, plan, drawn)
         whole = Plan(study, plan, images.digest, overlap is not None, tuned)
         return _Session(whole, workshop, overlap).run(candidates)
@@ -145,7 +140,7 @@ class _Session:
     def run(self, candidates: dict[str, list[TrialRecord]]) -> Confirmation:
         self.journal.emit(
             STARTED,
-            command=self.workshop.how.command,
+            command=self.workshop.options.command,
             version=__version__,
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from distill_tune.distill.trial import Report
 from distill_tune.event_lines import stage_line
-from distill_tune.terminal import duration
+from distill_tune.formatting import duration
 from distill_tune.trials import Event
 
 if TYPE_CHECKING:

@@ -3,18 +3,18 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from distill_tune.confirm_log import EVIDENCE, run_records
 from distill_tune.search.arm_run import ArmRun, Ground
 from distill_tune.search.arm_tasks import ArmDesk
 from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.confirm_plan import shared_by
-from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.journal import Journal
 from distill_tune.search.node_checks import check_nodes
 from distill_tune.search.nodes import NodeWatch
 from distill_tune.search.placement import StudyImages
+from distill_tune.search.run_options import ConfirmationView, RunOptions
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
 from distill_tune.study import Study
@@ -22,22 +22,6 @@ from distill_tune.training.stages import Place
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-
-class How(NamedTuple):
-    """How a confirmation runs.
-
-    Attributes:
-        address: Of a Ray cluster, or None for this machine.
-        command: As the user typed it, for the records.
-        is_sharing: Whether stages that runs have in common are computed once for all of them.
-        is_again: Whether what was read on the test split already is trained and read once more.
-    """
-
-    address: str | None
-    command: str
-    is_sharing: bool = True
-    is_again: bool = False
 
 
 @dataclass
@@ -50,16 +34,16 @@ class Workshop:
         study: As stored.
         images: Of each run.
         journal: Where results go.
-        progress: Who is told.
-        how: Where and how.
+        view: Shows it.
+        options: How to run.
         reading: How often the models will have been read on the test split.
     """
 
     study: Study
     images: StudyImages
     journal: Journal
-    progress: ConfirmProgress
-    how: How
+    view: ConfirmationView
+    options: RunOptions
     reading: int
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _slots: Slots | None = field(default=None, init=False)
@@ -82,15 +66,15 @@ class Workshop:
         if not todo:
             return
         present = self._start()
-        self.progress.expect(len(todo))
+        self.view.expect(len(todo))
         # What is repeated begins from nothing: else it would not be a repetition.
-        is_sharing = self.how.is_sharing and self.reading == 1
+        is_sharing = self.options.is_sharing and self.reading == 1
         if is_sharing:
             jobs = shared_by(todo, self.images, Place.of(present.bundle))
-            run_stages(jobs, self.images, self.journal, self.progress, present)
+            run_stages(jobs, self.images, self.journal, self.view, present)
         if self._desk is None:
             self._desk = self._new_desk(present, is_sharing=is_sharing)
-        self._desk.compute(todo, self.progress)
+        self._desk.compute(todo, self.view)
 
     def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
         over = {
@@ -106,8 +90,8 @@ class Workshop:
 
     def _start(self) -> Slots:
         if self._slots is None:
-            address = self.how.address
-            self.progress.say(f"starting Ray on {address or 'this machine'}")
+            address = self.options.address
+            self.view.say(f"starting Ray on {address or 'this machine'}")
             self._stack.enter_context(cluster(address))
             self._slots = slots(self.study.resources)
             check_nodes(self.journal.directory, self._slots.bundle)
@@ -127,6 +111,12 @@ class Workshop:
             self.images,
             ground,
             SealedTest(self.study.data, self.journal, self.reading),
-            partial(NodeWatch, present, self.study.resources.max_concurrent, self.journal),
+            partial(
+                NodeWatch,
+                present,
+                self.study.resources.max_concurrent,
+                self.journal.directory,
+                self.journal.warn,
+            ),
             max_failures=search.max_failures,
         )

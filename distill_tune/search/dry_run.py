@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from distill_tune.datasets.value_range import range_line
 from distill_tune.distill.rehearsal import Parts
@@ -12,13 +12,11 @@ from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp
 from distill_tune.interfaces import ImageData
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots, cluster, slots
+from distill_tune.search.run_options import RunOptions
 from distill_tune.search.scheduler import RungEvent
 from distill_tune.study import Study
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NUM_PROPOSALS = 3
 """How many configurations are shown."""
@@ -70,43 +68,35 @@ class DryRun(NamedTuple):
     estimate: Estimate
 
 
-class Setting(NamedTuple):
-    """How the search would run.
-
-    Attributes:
-        directory: Where it would write; nothing is written.
-        address: Of a Ray cluster, or None for this machine.
-        is_sharing: Whether stages that trials have in common would be computed once.
-        began: When the command did (``time.perf_counter``).
-    """
-
-    directory: StudyDirectory
-    address: str | None
-    is_sharing: bool
-    began: float
-
-
 def dry_run(
-    study: Study, images: ImageData, setting: Setting, say: "Callable[[str], object]"
+    study: Study, directory: StudyDirectory, images: ImageData, options: RunOptions, began: float
 ) -> DryRun:
     """Try out a study's first configurations on the machines of its search.
+
+    Args:
+        study: As checked.
+        directory: Where the search would write; nothing is written.
+        images: Its data.
+        options: How the search would run.
+        began: When the command was started (``time.perf_counter``).
 
     Raises:
         InputError: No cluster at the address, or no node that can hold a trial.
         RehearsalError: A trial cannot run.
     """
-    where = setting.address or "this machine"
+    say = options.views.say
+    where = options.address or "this machine"
     say(f"{study.study}: a dry run, nothing is written; starting Ray on {where}")
     if told := range_line(images.value_ranges):
         say(told)
     for text in images.warnings:
         say(f"warning: {text}")
-    with cluster(setting.address):
+    with cluster(options.address):
         from distill_tune.search.forecast import estimate
         from distill_tune.search.rehearsals import mean_of, num_at_once, rehearse
 
         found_slots = slots(study.resources)
-        driver_s = time.perf_counter() - setting.began
+        driver_s = time.perf_counter() - began
         at_once = min(num_at_once(found_slots), study.search.num_trials)
         configs = [config for name in _names(study) for config in _configs(study, name, at_once)]
         found = rehearse(configs, images, found_slots, say)
@@ -114,7 +104,8 @@ def dry_run(
     measured = {name: one for name, (_, one) in both.items()}
     worker_s = sum(one.worker_s for one in found[:at_once]) / len(found[:at_once])
     start = StartUp(driver_s, worker_s, _TUNE_S, _TURN_S)
-    work = _work(study, images, found_slots, setting)
+    store = StageStore(directory.path(), images.digest, Place.of(found_slots.bundle))
+    work = _work(study, store, found_slots, is_sharing=options.is_sharing)
     return DryRun(
         study=study,
         images=images,
@@ -161,11 +152,10 @@ def _judge(study: Study) -> Judge:
     return lambda *report: scheduler.judge(RungEvent(report[0], report[1], report[2], report[3]))
 
 
-def _work(study: Study, images: ImageData, found: Slots, setting: Setting) -> Work:
+def _work(study: Study, store: StageStore, found: Slots, *, is_sharing: bool) -> Work:
     from distill_tune.search.tuning import make_scheduler
 
-    jobs = shared_jobs(study) if setting.is_sharing else []
-    store = StageStore(setting.directory.path(), images.digest, Place.of(found.bundle))
+    jobs = shared_jobs(study) if is_sharing else []
     has_gan = study.trial.joint.has_gan
     own = {}
     for name in _names(study):

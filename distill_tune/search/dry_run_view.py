@@ -7,13 +7,13 @@ from rich.markup import escape
 
 from distill_tune.distill.rehearsal import Parts
 from distill_tune.estimate import Measured
+from distill_tune.formatting import duration
 from distill_tune.interfaces import plain
 from distill_tune.packing import GpuUse, packing_words
 from distill_tune.result_table import result_table
 from distill_tune.search.cluster import in_words
 from distill_tune.search.dry_run import DryRun
 from distill_tune.study import Study
-from distill_tune.terminal import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -80,6 +80,10 @@ class Journal:
             self.starts.begun()
         self._listen(event, self.state)
 
+    def warn(self, text: str) -> None:
+        """Append a warning."""
+        self.emit("warning", text=text)
+
     def tell(self, kind: str) -> None:
         """Tell the listener alone: it is not for the log."""
         self._listen({"event": kind, "time": time.time()}, self.state)

@@ -1,16 +1,15 @@
 """Nodes that join while work runs on a cluster: they get some once they say that they can do it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from distill_tune.records import STUDY_FILE
+from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import Slots, fitting, task_options
-from distill_tune.search.journal import Journal
 from distill_tune.search.node_checks import PATIENCE_S, answer, ask, on_node
 
 _ASK_AGAIN_S = 60.0
@@ -39,13 +38,15 @@ class NodeGuard:
     then. It is asked again every minute, and gets work once what it lacked is there.
 
     Args:
-        journal: Takes the warnings; its study is what every node has to see.
         slots: What work takes, and which nodes were asked beforehand.
+        directory: The study that every node has to see.
+        warn: Takes a warning.
     """
 
-    def __init__(self, journal: Journal, slots: Slots) -> None:
-        self._journal, self._bundle = journal, slots.bundle
-        directory = journal.directory
+    def __init__(
+        self, slots: Slots, directory: StudyDirectory, warn: Callable[[str], None]
+    ) -> None:
+        self._bundle, self._warn = slots.bundle, warn
         self._mark = Path(directory.path(STUDY_FILE)) if directory.is_local else None
         self._fit = set(slots.nodes)
         self._newcomers: dict[str, _Newcomer] = {}
@@ -93,9 +94,6 @@ class NodeGuard:
         task = ray.remote(**task_options(self._bundle), max_retries=0)(lambda: time.sleep(1e9))
         count = fitting(self._bundle, [node["Resources"]], None)
         newcomer.holders = [task.options(**on_node(name)).remote() for _ in range(count)]
-
-    def _warn(self, text: str) -> None:
-        self._journal.emit("warning", text=text)
 
     def _let_go(self, newcomer: _Newcomer) -> None:
         for holder in newcomer.holders:

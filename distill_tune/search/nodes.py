@@ -1,9 +1,10 @@
 """The cluster's nodes, looked at every few seconds: they come and go while work runs on them."""
 
 import time
+from collections.abc import Callable
 
+from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots, alive_nodes, fitting
-from distill_tune.search.journal import Journal
 from distill_tune.search.node_guard import NodeGuard
 
 _LOOK_EVERY_S = 5.0
@@ -15,7 +16,8 @@ class NodeWatch:
     Args:
         slots: What there was at first.
         most: Trials at a time that the user wants at most; None = no limit.
-        journal: Told of a node that joins and cannot do its part.
+        directory: The study that every node has to see.
+        warn: Told of a node that joins and cannot do its part.
 
     Attributes:
         count: Trials at a time as of the last look, at least 1: a cluster that has no room left at
@@ -23,10 +25,16 @@ class NodeWatch:
         alive: Ray's ids of those that were there at the last look; None before the first.
     """
 
-    def __init__(self, slots: Slots, most: int | None, journal: Journal) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        most: int | None,
+        directory: StudyDirectory,
+        warn: Callable[[str], None],
+    ) -> None:
         self.count = slots.count
         self._bundle, self._most = slots.bundle, most
-        self._guard = NodeGuard(journal, slots)
+        self._guard = NodeGuard(slots, directory, warn)
         self.alive: set[str] | None = None
         self._looked = time.monotonic()
 

@@ -14,10 +14,10 @@ from distill_tune.search.opening import (
     load_images,
     read_study,
     require_utf8,
+    resume_command,
     stored_study,
     with_absolute_root,
 )
-from distill_tune.search.outcome import resume_command
 from distill_tune.storage import joined
 from distill_tune.study import Study
 from distill_tune.warm_start import WARM_START_TRIALS, warm_start

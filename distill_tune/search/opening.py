@@ -1,6 +1,7 @@
 """From what a user typed to a study that is known to be good, before anything is created."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -86,6 +87,11 @@ def stored_study(
         document.set(assignment)
     _set_options(document, options or {})
     return parse(Study, document), document
+
+
+def resume_command(directory: StudyDirectory) -> str:
+    """Return the command that goes on with a study."""
+    return f"distill-tune resume {shlex.quote(directory.root)}"
 
 
 def require_utf8(directory: StudyDirectory) -> None:

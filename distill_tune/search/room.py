@@ -27,7 +27,7 @@ class RoomCallback(tune.Callback):
         self, slots: Slots, most: int | None, limiter: ConcurrencyLimiter, journal: Journal
     ) -> None:
         self.bundle, self._limiter = slots.bundle, limiter
-        self._nodes = NodeWatch(slots, most, journal)
+        self._nodes = NodeWatch(slots, most, journal.directory, journal.warn)
         limiter.max_concurrent = slots.count
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:

@@ -20,10 +20,10 @@ from distill_tune.search.introduction import introduction
 from distill_tune.search.journal import Journal
 from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
-from distill_tune.search.opening import check_same
-from distill_tune.search.outcome import resume_command, write_best
+from distill_tune.search.opening import check_same, resume_command
+from distill_tune.search.outcome import write_best
 from distill_tune.search.placement import StudyImages
-from distill_tune.search.progress import Progress
+from distill_tune.search.run_options import RunOptions, SearchView
 from distill_tune.study import Study
 from distill_tune.training.stages import shared_jobs
 from distill_tune.trials import StudyState
@@ -37,21 +37,15 @@ class Session:
         study: As checked.
         directory: Where everything goes; created and locked by the caller.
         images: The study's data.
-        progress: What the terminal shows.
-        address: Of a Ray cluster, or None for this machine.
-        command: As the user typed it, for the records.
-        allow_changed: Go on though something harmless differs from how the study began.
-        is_sharing: Whether stages that trials have in common are computed once for all of them.
+        view: Shows it.
+        options: How to run.
     """
 
     study: Study
     directory: StudyDirectory
     images: ImageData
-    progress: Progress
-    address: str | None
-    command: str
-    allow_changed: bool = False
-    is_sharing: bool = True
+    view: SearchView
+    options: RunOptions
     is_time_over: bool = field(default=False, init=False)
 
     def run(self) -> StudyState:
@@ -72,10 +66,10 @@ class Session:
                 self._require_same()
                 if self._num_open(self.directory.state()) <= 0:
                     return self._session(self._open(), None)
-            self.progress.say(introduction(self.study.study, self.images, self.address))
+            self.view.say(introduction(self.study.study, self.images, self.options.address))
             if told := range_line(self.images.value_ranges):
-                self.progress.say(told)
-            stack.enter_context(cluster(self.address))
+                self.view.say(told)
+            stack.enter_context(cluster(self.options.address))
             trial_slots = slots(self.study.resources)
             self._check_nodes(trial_slots)
             if is_new:
@@ -103,18 +97,18 @@ class Session:
         damage = self.directory.mend_log()
         terms = plain(self.study)
         self.directory.write_text(STUDY_FILE, to_yaml(terms))
-        journal = Journal(self.directory, self.progress.listen)
+        journal = Journal(self.directory, self.view.listen)
         journal.emit(
             "session_started",
-            command=self.command,
+            command=self.options.command,
             version=__version__,
             environment=environment(),
             study=terms,
         )
         if damage:
-            journal.emit("warning", text=damage)
+            journal.warn(damage)
         for change in changes:
-            journal.emit("warning", text=f"gone on with although changed: {change}")
+            journal.warn(f"gone on with although changed: {change}")
         if not journal.has("data"):
             data = self.images
             journal.emit(
@@ -127,11 +121,11 @@ class Session:
                 skipped=list(data.skipped),
             )
             for text in data.warnings:
-                journal.emit("warning", text=text)
+                journal.warn(text)
         return journal
 
     def _require_same(self) -> list[str]:
-        changes = check_same(self.directory, self.study, allow_changed=self.allow_changed)
+        changes = check_same(self.directory, self.study, allow_changed=self.options.allow_changed)
         for event in self.directory.events():
             if event["event"] == "data" and event["digest"] != self.images.digest:
                 raise StudyError(
@@ -198,12 +192,14 @@ class Session:
         settle(self.study, journal)
         if self._num_open(journal.state) <= 0:
             return
-        if self.is_sharing:
+        if self.options.is_sharing:
             jobs = shared_jobs(self.study)
             images = StudyImages(self.study.data, self.images)
-            run_stages(jobs, images, journal, self.progress, trial_slots)
+            run_stages(jobs, images, journal, self.view, trial_slots)
         try:
-            tune_trials(self.study, self.images, journal, trial_slots, is_sharing=self.is_sharing)
+            tune_trials(
+                self.study, self.images, journal, trial_slots, is_sharing=self.options.is_sharing
+            )
         except (RuntimeError, TuneError) as error:
             if is_disk_full(error):
                 raise

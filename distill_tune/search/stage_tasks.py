@@ -59,7 +59,10 @@ def run_stages(
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
         return
-    nodes, options = NodeWatch(slots, None, journal), task_options(slots.bundle)
+    nodes, options = (
+        NodeWatch(slots, None, journal.directory, journal.warn),
+        task_options(slots.bundle),
+    )
     with TaskPool[_Work](nodes, options, max_retries=2) as pool:
         try:
             while desk.waiting or desk.computing:
@@ -108,13 +111,13 @@ class _Desk:
         said = self._journal.state.warnings
         # Of a generator that was not fit before, or in an earlier session, nothing new is said.
         if text and not was_unfit and not {text, briefly(text, said)} & set(said):
-            self._journal.emit("warning", text=briefly(text, said))
+            self._journal.warn(briefly(text, said))
 
     def _saved(self, job: Job) -> dict[str, Any] | None:
         try:
             return self._store.read(job.stage, job.config, _CPU)
         except ValueError as error:
-            self._journal.emit("warning", text=f"{error}; it is computed anew")
+            self._journal.warn(f"{error}; it is computed anew")
             return None
 
     def startable(self) -> Iterator[_Work]:
@@ -171,18 +174,18 @@ class _Desk:
             self._store.publish(job.stage, job.config)
         except StudyError as error:
             text = f"shared stage {job.name} is not kept for other studies: {error}"
-            self._journal.emit("warning", text=text)
+            self._journal.warn(text)
 
     def _give_up(self, job: Job, failed: Failed[_Work]) -> None:
         """Let a stage begin again whose node is lost; leave another to the trials."""
         if failed.reason == "node_lost":
             self.waiting.append(job)
             text = f"shared stage {job.name} begins again: {failed.detail}"
-            self._journal.emit("warning", text=text)
+            self._journal.warn(text)
             return
         self._progress.stage(job.name, "")
         text = f"shared stage {job.name} failed, and is left to the trials: {failed.detail}"
-        self._journal.emit("warning", text=text)
+        self._journal.warn(text)
         if failed.reason == "worker_lost":
             cause = f"{LOST}: {failed.detail}"
             self._journal.starts.add(job.name, job.config.backbone.name, cause, [])

@@ -7,8 +7,8 @@ from distill_tune.arms import ARMS, METHOD, Arm
 from distill_tune.distill.trial_config import TrialTemplate
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.progress import Progress
 from distill_tune.search.run import Session
+from distill_tune.search.run_options import RunOptions
 from distill_tune.space import SearchSpace, apply
 from distill_tune.study import Study
 from distill_tune.trials import best
@@ -51,7 +51,11 @@ def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:
 
 
 def tune_arms(
-    study: Study, directory: StudyDirectory, images: ImageData, names: tuple[str, ...], **run: Any
+    study: Study,
+    directory: StudyDirectory,
+    images: ImageData,
+    names: tuple[str, ...],
+    options: RunOptions,
 ) -> Tuned:
     """Search every arm, or go on with it, in ``arms/<arm>/`` of the study.
 
@@ -60,23 +64,22 @@ def tune_arms(
         directory: Its directory.
         images: Its data.
         names: Of the arms.
-        **run: ``console`` to show it on; ``address``, ``command`` and ``is_sharing`` as for a
-            :class:`Session`.
+        options: How to run.
 
     Raises:
         KeyboardInterrupt: A search was interrupted; the same command goes on with it.
     """
-    console, tuned = run.pop("console"), {}
+    tuned = {}
     for name in names:
         own = arm_study(study, ARMS[name])
         if not ARMS[name].dimensions(study.space.dimensions):
-            console.print(f"search of {ARMS[name].title}: {UNCONCERNED}", soft_wrap=True)
+            options.views.say(f"search of {ARMS[name].title}: {UNCONCERNED}")
         if own is None:
             continue
         place = StudyDirectory(directory.path(f"arms/{name}"))
-        with Progress(console, own) as progress:
-            progress.say(f"search of {ARMS[name].title}: {own.search.num_trials} trials")
-            state = Session(own, place, images, progress, **run).run()
+        with options.views.search(own) as view:
+            view.say(f"search of {ARMS[name].title}: {own.search.num_trials} trials")
+            state = Session(own, place, images, view, options).run()
         if state.sessions[-1].status != "finished":
             raise KeyboardInterrupt
         winners = {backbone: best(state, backbone) for backbone in state.backbones}

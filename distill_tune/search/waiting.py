@@ -47,7 +47,7 @@ class WaitingCallback(tune.Callback):
         self._since = now if self._since is None else self._since
         if now - self._since >= _PATIENCE_S and not self._is_said:
             self._is_said = True
-            self._journal.emit("warning", text=self._text(num_running, num_waiting))
+            self._journal.warn(self._text(num_running, num_waiting))
 
     def _text(self, num_running: int, num_waiting: int) -> str:
         free = ray.available_resources()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from distill_tune.interfaces import plain
 from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images
 from distill_tune.records import StudyDirectory
-from distill_tune.search.commands import open_to_confirm
+from distill_tune.search.confirm_commands import open_to_confirm
 from distill_tune.search.opened import WarmStartWish, Wish, open_new, open_stored
 from distill_tune.search.opening import load_images, read_study, with_absolute_root
 from distill_tune.study import Study

@@ -24,7 +24,7 @@ class Joined:
         patch.setattr(node_guard, "_ASK_AGAIN_S", again_s)
         self.folder = folder
         journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
-        self.guard = NodeGuard(journal, Slots({"CPU": 1}, 1))
+        self.guard = NodeGuard(Slots({"CPU": 1}, 1), journal.directory, journal.warn)
 
     def is_usable(self) -> bool:
         return bool(self.guard.usable(alive_nodes()))

@@ -9,11 +9,13 @@ from rich.console import Console
 
 from distill_tune.config import parse, read_yaml_text
 from distill_tune.interfaces import ImageData
+from distill_tune.outcome_view import outcome_view
 from distill_tune.records import StudyDirectory
-from distill_tune.search.outcome import outcome_json, outcome_view
-from distill_tune.search.progress import Progress
+from distill_tune.search.outcome import outcome_json
 from distill_tune.search.run import Session
+from distill_tune.search.run_options import RunOptions
 from distill_tune.study import Study
+from distill_tune.views import ConsoleViews
 from tests.refusals import GOOD
 
 WARNING = "1 test file is in train too, such as test/[red]/a.png (there train/[/x]/b.png)"
@@ -37,7 +39,9 @@ def console() -> tuple[Console, io.StringIO]:
 def opened(study: Study, directory: StudyDirectory, images: ImageData) -> str:
     """Open the study's log as a search does; return what it prints."""
     terminal, file = console()
-    Session(study, directory, images, Progress(terminal, study), None, "search")._open()
+    views = ConsoleViews(terminal)
+    options = RunOptions(command="search", views=views)
+    Session(study, directory, images, views.search(study), options)._open()
     return file.getvalue()
 
 

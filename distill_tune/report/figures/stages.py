@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.formatting import duration
 from distill_tune.report.drawing import Bar, bars
 from distill_tune.report.source import Source, is_of_search, spent_s
-from distill_tune.terminal import duration
 
 TITLE = "Where the time went"
 

@@ -1,0 +1,33 @@
+"""Durations and names of params as people read them."""
+
+import math
+from collections.abc import Iterable
+
+from distill_tune.tables import flat
+from distill_tune.trials import TrialRecord
+
+
+def short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:
+    """Return each param's dotted path to its shortest ending that no other param shares."""
+    paths = list(dict.fromkeys(path for trial in trials for path in flat(trial.params)))
+    return {path: _ending(path, paths) for path in paths}
+
+
+def _ending(path: str, paths: list[str]) -> str:
+    parts = path.split(".")
+    for count in range(1, len(parts)):
+        ending = ".".join(parts[-count:])
+        if sum(f".{other}".endswith(f".{ending}") for other in paths) == 1:
+            return ending
+    return path
+
+
+def duration(seconds: float) -> str:
+    """Return ``42s``, ``3m 05s`` or ``2h 07m``; a damaged log may hold what is no time."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"

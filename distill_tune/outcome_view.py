@@ -1,0 +1,61 @@
+"""The last words of a search on a terminal: trials, winners, files, next commands."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from distill_tune.interfaces import plain
+from distill_tune.records import StudyDirectory
+from distill_tune.search.opening import resume_command
+from distill_tune.search.outcome import best_file, num_skipped, written_paths
+from distill_tune.study import Study
+from distill_tune.terminal import final_summary
+from distill_tune.trials import best
+from distill_tune.warm_start import warm_start_outcomes
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def outcome_view(
+    study: Study, directory: StudyDirectory, status: str
+) -> "Iterator[RenderableType]":
+    """Yield the last words of a search: trials, winners, what was written, what to do next.
+
+    Lines that are text are to be copied, and must not be wrapped.
+    """
+    state = directory.state()
+    if state.trials:
+        yield final_summary(state)
+    for outcome in warm_start_outcomes(plain(study), state):
+        yield f"\n{escape(outcome.sentence)}"
+    paths = written_paths(study, directory, state)
+    width = max(map(len, paths))
+    yield "\nwritten"
+    yield from (f"  {name:<{width}}  {escape(_shown(path))}" for name, path in paths.items())
+    num_left_out = num_skipped(directory)
+    if num_left_out:
+        yield f"  {num_left_out} unreadable files were left out; events.jsonl lists them"
+    yield from (f"  warning: {escape(text)}" for text in state.warnings)
+    yield "\nnext"
+    yield f"  tensorboard --logdir {escape(shlex.quote(_shown(directory.path('tensorboard'))))}"
+    for backbone in study.backbones:
+        if best(state, backbone.name) is not None:
+            config = shlex.quote(_shown(directory.path(best_file(backbone.name))))
+            yield f"  distill-tune train --config {escape(config)} --out model-{backbone.name}"
+    over = sum(trial.ended_at is not None for trial in state.trials.values())
+    total = study.search.num_trials
+    if status == "finished":
+        yield f"\nThe study is finished: {over} of {total} trials."
+    else:
+        yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
+        yield f"  {escape(resume_command(directory))}"
+
+
+def _shown(path: str) -> str:
+    """Return a path as short as it can be copied: relative where it lies below this folder."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -1,0 +1,49 @@
+"""A confirmation from what a user asked for, as the command line and Python share it."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distill_tune.confirmation import Confirmation
+from distill_tune.records import StudyDirectory
+from distill_tune.search.confirm import confirm_study
+from distill_tune.search.confirm_plan import planned
+from distill_tune.search.opened import Opened
+from distill_tune.search.opening import (
+    load_images,
+    located,
+    require_only_moved,
+    require_utf8,
+    stored_study,
+    with_absolute_root,
+)
+from distill_tune.search.run_options import RunOptions
+
+
+def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[str] = ()) -> Opened:
+    """Return a study that is there, with the confirmation that is asked for.
+
+    Args:
+        root: Its directory.
+        asked: As for :func:`planned`.
+        assignments: ``path=value`` changes, as for a resumed search.
+
+    Raises:
+        InputError: There is no such arm, or nothing to compare with.
+        StudyError: There is no study, or more is changed of it than where its images lie.
+    """
+    directory = StudyDirectory(root)
+    require_utf8(directory)
+    stored, document = stored_study(directory, assignments=assignments)
+    moved = with_absolute_root(stored)
+    if assignments:
+        require_only_moved(directory, moved)
+    study = moved.model_copy(update={"confirm": planned(moved, asked)})
+    images = load_images(study, document, f"distill-tune confirm {shlex.quote(root)}", directory)
+    return Opened(study, directory, images, document)
+
+
+def confirm_opened(opened: Opened, options: RunOptions) -> Confirmation:
+    """Train what a confirmation still lacks; see :func:`confirm_study`."""
+    with located(opened.document):
+        return confirm_study(opened.study, opened.directory, opened.images, options)

@@ -1,0 +1,33 @@
+"""A console as the place where a search and a confirmation show their progress."""
+
+from typing import TYPE_CHECKING
+
+from distill_tune.search.confirm_progress import ConfirmProgress
+from distill_tune.search.progress import Progress
+from distill_tune.study import Study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class ConsoleViews:
+    """Live views on a terminal, a line per event on anything else.
+
+    Args:
+        console: Where people read.
+    """
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def search(self, study: Study) -> Progress:
+        """Return a view of a search of this study."""
+        return Progress(self._console, study)
+
+    def confirmation(self) -> ConfirmProgress:
+        """Return a view of a confirmation."""
+        return ConfirmProgress(self._console)
