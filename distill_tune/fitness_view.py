@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from distill_tune.distill.fitness import FIT_AGREEMENT, UNFIT_AGREEMENT
+from distill_tune.interfaces import FIT_AGREEMENT, UNFIT_AGREEMENT
 from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint
 
 if TYPE_CHECKING:

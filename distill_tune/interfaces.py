@@ -33,6 +33,12 @@ INFEASIBLE: frozenset[FailureReason] = frozenset(
 COLLAPSE_RATIO = 0.25
 """A generator whose images are less diverse than this share of real hard ones has collapsed."""
 
+FIT_AGREEMENT = 0.9
+"""A generator is fit when at least this share of its images agrees with their labels."""
+
+UNFIT_AGREEMENT = 0.6
+"""A generator below this share is unfit, and named in a warning."""
+
 
 class Config(BaseModel):
     """What every configuration is: frozen, strict, no unknown keys, each field documented."""

@@ -16,9 +16,8 @@ from distill_tune.distill.augmentation import classifier_augmentation, to_float
 from distill_tune.distill.data import DeviceData
 from distill_tune.distill.diversity import effective_rank, within_class_distance
 from distill_tune.distill.evaluation import evaluating, image_batches
-from distill_tune.distill.fitness import FIT_AGREEMENT
 from distill_tune.distill.streams import seed_global, stream, uniform
-from distill_tune.interfaces import Metrics
+from distill_tune.interfaces import FIT_AGREEMENT, Metrics
 
 CHECK_STEPS = 50
 """Generator steps between two measurements of a warm-up without a given length."""

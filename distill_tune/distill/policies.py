@@ -6,7 +6,6 @@ from torch import Tensor
 
 from distill_tune.distill.diversity import within_class_distance
 from distill_tune.distill.fidelity import Fidelity, agreement
-from distill_tune.distill.fitness import UNFIT_AGREEMENT
 from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitors import (
@@ -20,7 +19,7 @@ from distill_tune.distill.monitors import (
 from distill_tune.distill.state import Gan, TrialState, copy_weights
 from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
 from distill_tune.errors import DivergedError
-from distill_tune.interfaces import Metrics
+from distill_tune.interfaces import UNFIT_AGREEMENT, Metrics
 
 
 def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metrics:

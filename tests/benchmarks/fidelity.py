@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 
 from distill_tune.distill.fidelity import CHECK_STEPS, Fidelity, FidelityTest, train_judge
-from distill_tune.distill.fitness import FIT_AGREEMENT
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import FIT_AGREEMENT
 from tests.benchmarks.results import Result
 
 SEEDS = (0, 1, 2)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.distill.fitness import FIT_AGREEMENT, UNFIT_AGREEMENT
 from distill_tune.fitness_view import fidelity_words, fitness, known, last, stage_words
+from distill_tune.interfaces import FIT_AGREEMENT, UNFIT_AGREEMENT
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.pictures import Picture, warmup_pictures
