@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill_tune.confirmation import Confirmation
 from distill_tune.errors import NoTrialSucceededError, RayError
-from distill_tune.keywords import (
+from distill_tune.records import StudyDirectory
+from distill_tune.results import StudyResult, TrainedModel, load_study
+from distill_tune.study.keywords import (
     FileName,
     assignment_options,
     require_count,
     space_argument,
 )
-from distill_tune.records import StudyDirectory
-from distill_tune.results import StudyResult, TrainedModel, load_study
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.search.opened import Opened
     from distill_tune.search.run_options import RunOptions
+    from distill_tune.study.opened import Opened
 
 
 def search(  # noqa: PLR0913 - the options of the command
@@ -80,7 +80,7 @@ def search(  # noqa: PLR0913 - the options of the command
     options = _options(
         "search", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
-    from distill_tune.search.opened import WarmStartWish, Wish, open_new
+    from distill_tune.study.opened import WarmStartWish, Wish, open_new
 
     fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
     changes = assignment_options(assignments)
@@ -111,7 +111,7 @@ def resume(  # noqa: PLR0913 - the options of the command
     options = _options(
         "resume", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
-    from distill_tune.search.opened import open_stored
+    from distill_tune.study.opened import open_stored
 
     fields = {"num_trials": num_trials, "time_budget_s": time_budget_s}
     opened = open_stored(os.fspath(study), fields, assignment_options(assignments))
@@ -229,8 +229,8 @@ def train(  # noqa: PLR0913 - the options of the command
 
 def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
     from distill_tune.search.commands import search_study
-    from distill_tune.search.opening import resume_command
     from distill_tune.search.outcome import require_success
+    from distill_tune.study.opening import resume_command
 
     state = search_study(opened, options)
     root, status = opened.directory.root, state.sessions[-1].status

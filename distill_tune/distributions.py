@@ -10,7 +10,7 @@ from optuna.distributions import (
 )
 from optuna.trial import create_trial
 
-from distill_tune.space import Choice, Dimension, Range
+from distill_tune.study.space import Choice, Dimension, Range
 
 Raw = bool | int | float | str | None
 """A value as Optuna proposes it, before ``decode`` of its dimension."""

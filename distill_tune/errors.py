@@ -84,7 +84,7 @@ class InputError(DistillTuneError):
         got: The value itself (shown by ``repr``), or a ready text in :class:`Text`.
         expected: What would have been right, in words.
         choices: Names among which a near one is suggested.
-        location: ``file:line:column`` when known; added by :mod:`distill_tune.config`.
+        location: ``file:line:column`` when known; added by :mod:`distill_tune.study.validation`.
     """
 
     def __init__(

@@ -9,12 +9,12 @@ from rich.markup import escape
 
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opening import resume_command
 from distill_tune.search.outcome import best_file, num_skipped, written_paths
-from distill_tune.study import Study
+from distill_tune.study.opening import resume_command
+from distill_tune.study.study import Study
+from distill_tune.study.warm_start import warm_start_outcomes
 from distill_tune.terminal import final_summary
 from distill_tune.trials import best
-from distill_tune.warm_start import warm_start_outcomes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

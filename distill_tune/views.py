@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from distill_tune.search.confirm_progress import ConfirmProgress
 from distill_tune.search.progress import Progress
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 
 if TYPE_CHECKING:
     from rich.console import Console

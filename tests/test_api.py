@@ -14,10 +14,10 @@ import pytest
 
 import distill_tune
 from distill_tune import confirm, load_study, resume, search, train
-from distill_tune.document import Document
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots
+from distill_tune.study.yaml.document import Document
 
 ROOT = Path(distill_tune.__file__).parents[1]
 SPACE: dict[str, Any] = {
@@ -174,7 +174,7 @@ def test_a_mistake_is_an_exception_in_words_of_python(
 
 
 def test_search_is_a_room_and_a_function_whatever_was_imported_before() -> None:
-    from distill_tune.search.opening import read_study
+    from distill_tune.study.opening import read_study
 
     assert callable(distill_tune.search)
     assert list(inspect.signature(search).parameters)[:2] == ["space", "storage"]

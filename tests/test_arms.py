@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from distill_tune.arms import ARMS, COLLAPSED, METHOD, Arm
-from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
-from distill_tune.config import parse, read_yaml_text, to_yaml
-from distill_tune.dimensions import Choice
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
 from distill_tune.search.run_options import RunOptions
 from distill_tune.search.tune_arms import arm_study, tune_arms
-from distill_tune.space import SearchSpace
-from distill_tune.study import Study
+from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
+from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
+from distill_tune.study.dimensions import Choice
+from distill_tune.study.space import SearchSpace
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from distill_tune.views import ConsoleViews
 
 CONFIG = TrialConfig.model_validate(

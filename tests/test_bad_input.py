@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.config import Place, parse, read_yaml_text, set_path, to_yaml
 from distill_tune.errors import InputError, InputErrors, StudyError
 from distill_tune.interfaces import plain
-from distill_tune.space import parse_dimension
-from distill_tune.study import Study
+from distill_tune.study.space import parse_dimension
+from distill_tune.study.study import Study
+from distill_tune.study.validation import Place, parse, read_yaml_text, set_path, to_yaml
 
 from .refusals import GOOD
 
@@ -168,7 +168,7 @@ def valid(*_: object) -> None:
 def test_the_command_answers_with_a_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assignments: list[str], name: str | None
 ) -> None:
-    monkeypatch.setattr("distill_tune.search.opened.load_images", valid)
+    monkeypatch.setattr("distill_tune.study.opened.load_images", valid)
     space = tmp_path / "s.yaml"
     space.write_text(GOOD, encoding="utf-8")
     options = [f"--set={assignment}" for assignment in assignments]

@@ -13,8 +13,8 @@ from PIL import Image
 from distill_tune.datasets import DATASETS
 from distill_tune.distill.trial_config import JointTraining
 from distill_tune.gans import Sngan
-from distill_tune.study import Study
-from distill_tune.study_parts import Search
+from distill_tune.study.sections import Search
+from distill_tune.study.study import Study
 
 from .refusals import GOOD, keys, refused, search, write
 

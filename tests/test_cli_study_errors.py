@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 import distill_tune
-from distill_tune.config import to_yaml
 from distill_tune.distill.trial_config import JointTraining
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opening import read_study, stored_study
-from distill_tune.study import Study
+from distill_tune.study.opening import read_study, stored_study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import to_yaml
 
 from .refusals import GOOD, keys, refused, search
 
@@ -67,7 +67,7 @@ def test_a_study_of_another_version_is_not_resumed_unless_the_user_says_so(
     made_study()
     StudyDirectory("runs/bad").append({"event": "data", "digest": "0" * 16, "skipped": []})
     Path("runs/bad/lock").touch()
-    monkeypatch.setattr("distill_tune.search.opening.__version__", "99.0")
+    monkeypatch.setattr("distill_tune.study.opening.__version__", "99.0")
     assert refused("resume", "runs/bad").splitlines() == [
         "runs/bad: the study was begun otherwise:",
         f"  version: {distill_tune.__version__} -> 99.0 (--allow-changed lets this pass)",

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from distill_tune.config import (
+from distill_tune.errors import DistillTuneError, InputError, InputErrors
+from distill_tune.interfaces import Config
+from distill_tune.study.validation import (
     Document,
     locate_error,
     parse,
@@ -17,8 +19,6 @@ from distill_tune.config import (
     read_yaml,
     to_yaml,
 )
-from distill_tune.errors import DistillTuneError, InputError, InputErrors
-from distill_tune.interfaces import Config
 
 
 class Digits(Config):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from distill_tune.cli import app
 from distill_tune.confirm_log import READING, RUN, STARTED
 from distill_tune.search.confirm_plan import planned
-from distill_tune.study_parts import Confirm
+from distill_tune.study.sections import Confirm
 
 from .commands import STUDY, Event, Run, inside, of_kind, read_events, write_space
 
@@ -270,7 +270,7 @@ def test_options_change_what_the_study_says(searched_study: Any) -> None:
 
 @pytest.fixture
 def searched_study() -> Any:
-    from distill_tune.config import parse, read_yaml_text
-    from distill_tune.study import Study
+    from distill_tune.study.study import Study
+    from distill_tune.study.validation import parse, read_yaml_text
 
     return parse(Study, read_yaml_text(SMALL, "tiny.yaml"))

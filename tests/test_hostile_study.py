@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.config import parse, read_yaml, read_yaml_text, to_yaml
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import plain
-from distill_tune.reading import MAX_BYTES
 from distill_tune.records import StudyDirectory
-from distill_tune.study import Study
-from distill_tune.yaml_text import MAX_VALUES
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml, read_yaml_text, to_yaml
+from distill_tune.study.yaml.files import MAX_BYTES
+from distill_tune.study.yaml.text import MAX_VALUES
 
 from .refusals import GOOD, refused, search, write
 
@@ -21,7 +21,7 @@ TAGS = [
     "!!python/object/apply:pathlib.Path.touch [{path: ran}]",
     "!!python/object/apply:os.system ['touch ran']",
     "!!python/object/new:subprocess.Popen [[touch, ran]]",
-    "!!python/object:distill_tune.study.Study {}",
+    "!!python/object:distill_tune.study.study.Study {}",
     "!!python/name:os.system",
     "!!python/module:os",
     "!!binary cmFu",

@@ -112,7 +112,7 @@ class Import(NamedTuple):
 
     Attributes:
         module: Who imports, such as ``search.run``.
-        name: What, such as ``ray.tune`` or ``distill_tune.study``.
+        name: What, such as ``ray.tune`` or ``distill_tune.study.study``.
         is_inner: Whether it stands inside a function.
         is_typing: Whether only type checkers see it.
     """

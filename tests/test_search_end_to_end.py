@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.config import parse, read_yaml
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.model import load_classifier
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml
 
 from .commands import STUDY, Event, Run, epochs_reported, of_kind, read_events, run, scalars
 

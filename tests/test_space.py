@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tune.config import parse, read_value, read_yaml, to_yaml
 from distill_tune.errors import DistillTuneError, InputError, InputErrors
 from distill_tune.interfaces import Config, plain
-from distill_tune.space import (
+from distill_tune.study.space import (
     Choice,
     Dimension,
     LogRandInt,
@@ -26,6 +25,7 @@ from distill_tune.space import (
     apply,
     parse_dimension,
 )
+from distill_tune.study.validation import parse, read_value, read_yaml, to_yaml
 
 
 class Study(Config):

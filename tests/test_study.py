@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from distill_tune.arms import ARMS
-from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
-from distill_tune.study import Study, differences
+from distill_tune.study.arms import ARMS
+from distill_tune.study.study import Study, differences
+from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
 TEXT = """\
 study: small

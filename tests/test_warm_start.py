@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from distill_tune.arms import ARMS
-from distill_tune.config import to_yaml
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opened import WarmStartWish, warm_started
-from distill_tune.search.opening import check_same, read_study, stored_study
 from distill_tune.search.tune_arms import arm_study
 from distill_tune.search.tuning import make_sampler
-from distill_tune.space import Choice, Dimension, LogUniform, RandInt, SearchSpace, Uniform
-from distill_tune.study import Study
-from distill_tune.warm_start import WarmStart, warm_start, warm_start_outcomes
+from distill_tune.study.arms import ARMS
+from distill_tune.study.opened import WarmStartWish, warm_started
+from distill_tune.study.opening import check_same, read_study, stored_study
+from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, SearchSpace, Uniform
+from distill_tune.study.study import Study
+from distill_tune.study.validation import to_yaml
+from distill_tune.study.warm_start import WarmStart, warm_start, warm_start_outcomes
 
 from .refusals import GOOD, search, write
 

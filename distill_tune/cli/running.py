@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from distill_tune.confirmation import Confirmation
     from distill_tune.records import StudyDirectory
-    from distill_tune.search.opened import Opened
     from distill_tune.search.run_options import RunOptions
+    from distill_tune.study.opened import Opened
     from distill_tune.trials import StudyState
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -57,7 +57,7 @@ def prepare(address: str | None) -> None:
 def run_search(opened: "Opened", options: Running) -> None:
     """Search, and confirm if the study asks for it; print what came of it."""
     from distill_tune.search.commands import search_study
-    from distill_tune.search.opening import resume_command
+    from distill_tune.study.opening import resume_command
 
     output = console(as_json=options.as_json)
     try:
@@ -76,7 +76,7 @@ def run_dry(opened: "Opened", options: Running, began: float) -> None:
     """Print what a search would take; it is not begun."""
     from distill_tune.search.dry_run import dry_run
     from distill_tune.search.dry_run_view import dry_run_json, dry_run_view
-    from distill_tune.search.opening import located
+    from distill_tune.study.opening import located
 
     output = console(as_json=options.as_json)
     run_options = options.on(output)

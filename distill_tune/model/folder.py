@@ -12,13 +12,13 @@ from torch import nn
 
 from distill_tune import __version__
 from distill_tune.backbones import Backbone, Classifier
-from distill_tune.config import locate_error, parse, read_yaml, to_yaml
 from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
 from distill_tune.storage import storage_at
+from distill_tune.study.validation import locate_error, parse, read_yaml, to_yaml
 
 WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"
 GENERATOR = "generator.safetensors"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from distill_tune.space import Choice, Dimension
+from distill_tune.study.space import Choice, Dimension
 
 _ZERO_ROOM = 0.1
 _MARGIN = 0.04

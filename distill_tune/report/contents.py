@@ -11,7 +11,7 @@ from distill_tune.report.pictures import Picture, pictures
 from distill_tune.report.source import Source
 from distill_tune.report.surroundings import Command, commands, surroundings
 from distill_tune.status import plain_json, status_json
-from distill_tune.warm_start import warm_start_outcomes
+from distill_tune.study.warm_start import warm_start_outcomes
 
 
 class Figure(NamedTuple):

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from distill_tune.arms import Arm
 from distill_tune.checkpoint_writer import on_host
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
@@ -16,6 +15,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.portraits import Picture, portraits
 from distill_tune.search.sight import wait_for_study
+from distill_tune.study.arms import Arm
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
 from distill_tune.training.runner import Runner, RunSpec

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tune.arms import ARMS
 from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.cluster.task_pool import Ended, Failed, Said, TaskPool
 from distill_tune.confirm_log import EVIDENCE, RUN
@@ -20,6 +19,7 @@ from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.run_options import ConfirmationView
 from distill_tune.search.sealed_test import SealedTest, read_test
+from distill_tune.study.arms import ARMS
 
 
 @dataclass(eq=False)

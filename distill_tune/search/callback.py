@@ -20,7 +20,7 @@ from distill_tune.search.models import keep_best_models
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.start_failures import LOST
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.training.memory import memory_detail
 from distill_tune.trials import OBJECTIVE
 

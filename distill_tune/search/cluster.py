@@ -14,7 +14,7 @@ from distill_tune.packing import RESOLUTION, share
 from distill_tune.search.daemon_watch import daemons_of_ray, watched
 from distill_tune.search.environment import prepare
 from distill_tune.search.ray_start import require_listener, start_or_join
-from distill_tune.study_parts import Resources
+from distill_tune.study.sections import Resources
 
 # A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a
 # trace of it, as Ray's own option of tasks does.

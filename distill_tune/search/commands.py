@@ -1,13 +1,13 @@
 """Search and confirm, as the command line and Python share them."""
 
 from distill_tune.errors import NoTrialSucceededError, RayError
-from distill_tune.search.opened import Opened
-from distill_tune.search.opening import (
+from distill_tune.search.run import Session
+from distill_tune.search.run_options import RunOptions
+from distill_tune.study.opened import Opened
+from distill_tune.study.opening import (
     located,
     resume_command,
 )
-from distill_tune.search.run import Session
-from distill_tune.search.run_options import RunOptions
 from distill_tune.trials import StudyState
 
 

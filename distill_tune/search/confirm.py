@@ -31,8 +31,8 @@ from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.run_options import RunOptions
 from distill_tune.search.tune_arms import tune_arms
-from distill_tune.study import Study
-from distill_tune.study_parts import Confirm
+from distill_tune.study.sections import Confirm
+from distill_tune.study.study import Study
 from distill_tune.tracking import TensorBoard
 from distill_tune.trials import StudyState, TrialRecord, top
 

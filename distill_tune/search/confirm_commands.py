@@ -8,8 +8,9 @@ from distill_tune.confirmation import Confirmation
 from distill_tune.records import StudyDirectory
 from distill_tune.search.confirm import confirm_study
 from distill_tune.search.confirm_plan import planned
-from distill_tune.search.opened import Opened
-from distill_tune.search.opening import (
+from distill_tune.search.run_options import RunOptions
+from distill_tune.study.opened import Opened
+from distill_tune.study.opening import (
     load_images,
     located,
     require_only_moved,
@@ -17,7 +18,6 @@ from distill_tune.search.opening import (
     stored_study,
     with_absolute_root,
 )
-from distill_tune.search.run_options import RunOptions
 
 
 def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[str] = ()) -> Opened:

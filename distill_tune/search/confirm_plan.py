@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tune.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Parameter
@@ -14,9 +13,10 @@ from distill_tune.interfaces import plain
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.tune_arms import Tuned
-from distill_tune.space import apply
-from distill_tune.study import Study
-from distill_tune.study_parts import Confirm, rival_error
+from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
+from distill_tune.study.sections import Confirm, rival_error
+from distill_tune.study.space import apply
+from distill_tune.study.study import Study
 from distill_tune.training.stages import Job, Place, stage_key, stage_name
 from distill_tune.trials import TrialRecord
 

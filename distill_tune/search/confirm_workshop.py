@@ -17,7 +17,7 @@ from distill_tune.search.placement import StudyImages
 from distill_tune.search.run_options import ConfirmationView, RunOptions
 from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.training.stages import Place
 
 if TYPE_CHECKING:

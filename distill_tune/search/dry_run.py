@@ -14,7 +14,7 @@ from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.run_options import RunOptions
 from distill_tune.search.scheduler import RungEvent
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
 

@@ -13,7 +13,7 @@ from distill_tune.packing import GpuUse, packing_words
 from distill_tune.result_table import result_table
 from distill_tune.search.cluster import in_words
 from distill_tune.search.dry_run import DryRun
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -11,7 +11,7 @@ import torch
 
 from distill_tune.distill.trial import Report
 from distill_tune.packing import GpuUse
-from distill_tune.study_parts import Resources
+from distill_tune.study.sections import Resources
 
 _EVERY_S = 0.25
 _PATIENCE_S = 5.0

@@ -3,7 +3,6 @@
 import shlex
 from typing import Any
 
-from distill_tune.config import to_yaml
 from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
 from distill_tune.records import (
@@ -15,10 +14,11 @@ from distill_tune.records import (
     StudyDirectory,
 )
 from distill_tune.search.models import model_folder
-from distill_tune.search.opening import resume_command
-from distill_tune.study import Study
+from distill_tune.study.opening import resume_command
+from distill_tune.study.study import Study
+from distill_tune.study.validation import to_yaml
+from distill_tune.study.warm_start import warm_start_outcomes
 from distill_tune.trials import StudyState, TrialRecord, best
-from distill_tune.warm_start import warm_start_outcomes
 
 
 def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> None:

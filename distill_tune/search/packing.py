@@ -11,7 +11,7 @@ from ray.tune.stopper import NoopStopper
 from distill_tune.packing import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
 from distill_tune.search.cluster import Slots, packed
 from distill_tune.search.journal import Journal
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.trials import Event
 
 

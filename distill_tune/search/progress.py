@@ -14,7 +14,7 @@ from distill_tune.event_lines import Terms, event_line, standing
 from distill_tune.fold import fold
 from distill_tune.formatting import duration
 from distill_tune.packing import PACKING
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.terminal import latest_trials, trials_table
 from distill_tune.trials import INTERRUPTED, Event, StudyState
 

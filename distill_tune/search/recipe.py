@@ -1,11 +1,11 @@
 """A trial of a study as a recipe, to be trained again."""
 
-from distill_tune.config import Document
 from distill_tune.errors import InputError, Parameter, StudyError, Text
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opening import stored_study
-from distill_tune.study import Study
+from distill_tune.study.opening import stored_study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import Document
 from distill_tune.training import Recipe
 from distill_tune.trials import StudyState, TrialRecord, best
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.cluster.ray_errors import in_a_line
-from distill_tune.config import to_yaml
 from distill_tune.datasets.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
@@ -20,11 +19,12 @@ from distill_tune.search.introduction import introduction
 from distill_tune.search.journal import Journal
 from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
-from distill_tune.search.opening import check_same, resume_command
 from distill_tune.search.outcome import write_best
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.run_options import RunOptions, SearchView
-from distill_tune.study import Study
+from distill_tune.study.opening import check_same, resume_command
+from distill_tune.study.study import Study
+from distill_tune.study.validation import to_yaml
 from distill_tune.training.stages import shared_jobs
 from distill_tune.trials import StudyState
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.trials import Event, StudyState
 
 if TYPE_CHECKING:

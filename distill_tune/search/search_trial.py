@@ -11,11 +11,11 @@ from distill_tune.distill.trial import Report
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records import StudyDirectory
-from distill_tune.rungs import rung_epochs
 from distill_tune.search.journal import is_logged
 from distill_tune.search.models import MODELS
 from distill_tune.search.proposals import trial_name
-from distill_tune.study import Study
+from distill_tune.study.rungs import rung_epochs
+from distill_tune.study.study import Study
 from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.trial_board import TrialBoard
 from distill_tune.trials import OBJECTIVE

@@ -11,7 +11,7 @@ from distill_tune.search.gpu_use import GpuMeter
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.search_trial import Search, SearchTrial
 from distill_tune.search.sight import sees_study, wait_for_study
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
 from distill_tune.trials import OBJECTIVE

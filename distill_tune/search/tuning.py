@@ -10,7 +10,6 @@ from functools import partial
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
-from distill_tune.config import get_path
 from distill_tune.distributions import Raw
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.callback import StudyCallback
@@ -25,7 +24,8 @@ from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, AshaPerBackbone
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.search.waiting import WaitingCallback
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import get_path
 from distill_tune.trials import OBJECTIVE
 
 

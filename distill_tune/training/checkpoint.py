@@ -17,7 +17,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import plain
-from distill_tune.study import differences
+from distill_tune.study.study import differences
 from distill_tune.training.runner import RunSpec
 
 NAME = "training"

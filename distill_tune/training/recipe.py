@@ -5,8 +5,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.config import Document, read_yaml
 from distill_tune.errors import InputError, Message, Parameter, Text
+from distill_tune.study.validation import Document, read_yaml
 
 
 class Recipe(NamedTuple):

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from distill_tune.config import Document, locate_error, parse
 from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.datasets.value_range import range_line
 from distill_tune.distill.evaluation import evaluate
@@ -18,6 +17,7 @@ from distill_tune.errors import DivergedError, InputError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
 from distill_tune.model.out import refuse_unusable
+from distill_tune.study.validation import Document, locate_error, parse
 from distill_tune.training.checkpoint import (
     BEGINNING,
     NAME,

@@ -16,11 +16,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 import distill_tune
-from distill_tune.config import get_path
-from distill_tune.dimensions import Choice, Dimension
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import plain
-from distill_tune.study import Study
+from distill_tune.study.dimensions import Choice, Dimension
+from distill_tune.study.study import Study
+from distill_tune.study.validation import get_path
 
 SharedStage = Literal["classifier", "warmup", "triplet"]
 STAGES: tuple[SharedStage, ...] = ("classifier", "warmup", "triplet")

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_tune.config import parse, read_yaml
 from distill_tune.distill.batches import Batch
 from distill_tune.distill.classifier import real_batches
 from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
@@ -19,7 +18,8 @@ from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.losses import discriminator_hinge, generator_hinge, triplet_loss
 from distill_tune.distill.monitors import Reference
 from distill_tune.distill.trial import Trial
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "resnet.yaml"
 RATIO = 0.5

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.config import parse, read_yaml
 from distill_tune.records import StudyDirectory
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml
 from tests.benchmarks.results import Result, paired, spread
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ import typer
 
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-from distill_tune.study import Study
+from distill_tune.study.study import Study
 from tests.benchmarks.recorded_table import (
     SEEDS,
     Params,

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from distill_tune.config import get_path, parse, read_yaml
 from distill_tune.interfaces import plain
-from distill_tune.space import Dimension, Range
-from distill_tune.study import Study
+from distill_tune.study.space import Dimension, Range
+from distill_tune.study.study import Study
+from distill_tune.study.validation import get_path, parse, read_yaml
 
 SEEN_SEED, CONFIRMING_SEEDS = 0, (1, 2)
 SEEDS = (SEEN_SEED, *CONFIRMING_SEEDS)

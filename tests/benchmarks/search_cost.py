@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from distill_tune.config import to_yaml
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opening import read_study
+from distill_tune.study.opening import read_study
+from distill_tune.study.validation import to_yaml
 from tests.benchmarks.processes import timed
 from tests.benchmarks.results import Result, spread
 

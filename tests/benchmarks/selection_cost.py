@@ -4,12 +4,12 @@ import time
 
 import torch
 
-from distill_tune.config import parse, read_yaml
 from distill_tune.distill.hardness import label
 from distill_tune.distill.joint import JointStage, enter
 from distill_tune.distill.monitors import Reference
 from distill_tune.distill.trial import Trial
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml
 from distill_tune.training.stages import SharedStage
 from tests.benchmarks.joint_parts import REPEATS, SPACE, wait
 from tests.benchmarks.results import Result, spread

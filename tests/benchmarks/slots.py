@@ -21,7 +21,6 @@ import ray
 from rich.console import Console
 
 import distill_tune
-from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.interfaces import plain
 from distill_tune.records import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import slots
@@ -29,7 +28,8 @@ from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal
 from distill_tune.search.progress import Progress
 from distill_tune.search.tuning import tune_trials
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from tests.benchmarks.results import Result, spread
 from tests.benchmarks.stand_in import (
     NUM_CORES,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from distill_tune.space import Uniform
+from distill_tune.study.space import Uniform
 from tests.benchmarks.influence import dimensions, searches, turned
 from tests.benchmarks.influence_analysis import Influence, curves, fit, influence, variances
 from tests.benchmarks.record_table import missing

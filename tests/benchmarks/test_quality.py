@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill_tune.space import Choice, LogUniform, Uniform
+from distill_tune.study.space import Choice, LogUniform, Uniform
 from tests.benchmarks.quality import arms, search_all, worth_finding
 from tests.benchmarks.quality_replay import NUM_SLOTS, Arm, Played, Replay, incumbents
 from tests.benchmarks.record_table import append, missing

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from distill_tune.arms import ARMS
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.space import apply
+from distill_tune.study.arms import ARMS
+from distill_tune.study.space import apply
 
 from .tiny import CPU, config
 

@@ -16,12 +16,12 @@ from distill_tune import errors
 from distill_tune.errors import DistillTuneError, InputError, RayError, StudyError
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import cluster
-from distill_tune.search.opening import require_utf8
 from distill_tune.search.user_environment import (
     LONGEST_TEMPORARY,
     provide_user,
     short_temporary_folder,
 )
+from distill_tune.study.opening import require_utf8
 
 from .studies import SPACE, started
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill_tune.config import parse, read_yaml, read_yaml_text
 from distill_tune.datasets import Dataset
 from distill_tune.datasets.labelled import read_files
 from distill_tune.errors import InputError, InputErrors
 from distill_tune.interfaces import Config
 from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images, form_of
+from distill_tune.study.validation import parse, read_yaml, read_yaml_text
 from tests.commands import ONE_AT_A_TIME, inside
 from tests.model.made import description, write_model
 

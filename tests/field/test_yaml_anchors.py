@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from distill_tune.config import read_yaml, read_yaml_text, to_yaml
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
-from distill_tune.keywords import assignment_options
 from distill_tune.records import STUDY_FILE, StudyDirectory
-from distill_tune.search.opening import read_study, stored_study
+from distill_tune.study.keywords import assignment_options
+from distill_tune.study.opening import read_study, stored_study
+from distill_tune.study.validation import read_yaml, read_yaml_text, to_yaml
 
 STUDY = """\
 x-schedule: &schedule {epochs: 3, lr: 0.01}

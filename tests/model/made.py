@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from distill_tune.backbones import Backbone
-from distill_tune.config import to_yaml
+from distill_tune.study.validation import to_yaml
 
 BACKBONE = {"name": "squeezenet1_1", "stem": "imagenet", "input_size": 32, "pretrained": False}
 

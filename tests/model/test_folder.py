@@ -13,9 +13,9 @@ import yaml
 from safetensors.torch import save_file
 
 from distill_tune.backbones import Backbone
-from distill_tune.config import to_yaml
 from distill_tune.errors import DistillTuneError
 from distill_tune.model import load_classifier, load_generator, load_model
+from distill_tune.study.validation import to_yaml
 
 MODEL: dict[str, Any] = {
     "distill_tune": "0.0.1",

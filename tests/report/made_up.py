@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.interfaces import plain
 from distill_tune.records import StudyDirectory
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
 EPOCHS, RUNGS = 9, (3,)
 STUDY = """\

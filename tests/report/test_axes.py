@@ -5,7 +5,7 @@ import math
 import pytest
 
 from distill_tune.report.axes import Axis, axis_covering, axis_of, number
-from distill_tune.space import Choice, LogUniform, RandInt, Uniform
+from distill_tune.study.space import Choice, LogUniform, RandInt, Uniform
 
 LOG = axis_of("lr", LogUniform(1e-6, 1e-4))
 OR_ZERO = axis_of("lr", LogUniform(1e-6, 1e-4, or_zero=0.1))

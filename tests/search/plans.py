@@ -4,7 +4,7 @@ from typing import Any
 
 from distill_tune.search.proposals import SamplerPlan
 from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.space import Choice, Dimension, LogUniform, RandInt, Uniform
+from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, Uniform
 from distill_tune.trials import OBJECTIVE
 
 SPACE: dict[str, Dimension] = {

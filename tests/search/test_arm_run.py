@@ -7,11 +7,11 @@ from unittest.mock import patch
 
 import pytest
 
-from distill_tune.arms import ARMS
 from distill_tune.backbones import Backbone
 from distill_tune.distill.fidelity import Fidelity
 from distill_tune.interfaces import ImageData
 from distill_tune.search.arm_run import ArmRun, Ground, _Running
+from distill_tune.study.arms import ARMS
 from tests.distill import tiny
 
 

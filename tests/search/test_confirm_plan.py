@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from distill_tune.arms import METHOD
-from distill_tune.config import parse, read_yaml_text
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
@@ -19,8 +17,10 @@ from distill_tune.search.confirm import _overlap, _require_same_images
 from distill_tune.search.confirm_plan import Plan, evidence_seeds, planned, shared_by
 from distill_tune.search.placement import PlacedImages, StudyImages
 from distill_tune.search.sealed_test import chance
-from distill_tune.study import Study
-from distill_tune.study_parts import Confirm
+from distill_tune.study.arms import METHOD
+from distill_tune.study.sections import Confirm
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.stages import Place
 from distill_tune.trials import TrialRecord
 from tests.commands import STUDY

@@ -13,7 +13,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Stage
 from distill_tune.search import gpu_use
 from distill_tune.search.gpu_use import GpuMeter, memory_in_use, utilisation_reader
-from distill_tune.study_parts import Resources
+from distill_tune.study.sections import Resources
 from distill_tune.training.devices import device_of
 
 STAGES: list[Stage] = ["classifier", "triplet", "joint", "joint"]

@@ -10,7 +10,6 @@ import pytest
 import ray
 from rich.console import Console
 
-from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.packing import GpuUse, share
@@ -19,8 +18,9 @@ from distill_tune.search.cluster import Slots, packed, slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.progress import Progress
-from distill_tune.study import Study
-from distill_tune.study_parts import Resources
+from distill_tune.study.sections import Resources
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal import status_info, status_json, status_table
 from distill_tune.training.memory import memory_detail
 from tests.commands import STUDY

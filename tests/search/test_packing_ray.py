@@ -12,7 +12,6 @@ import ray
 from ray.util import placement_group, remove_placement_group
 
 import distill_tune
-from distill_tune.config import parse, read_yaml_text
 from distill_tune.packing import share
 from distill_tune.records import StudyDirectory
 from distill_tune.search.cluster import slots
@@ -20,7 +19,8 @@ from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingStopper
 from distill_tune.search.tuning import settle, tune_trials
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
 
 from .fake_gpu import FakeGpuTrial, MeetingTrial

@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from distill_tune.distributions import distribution, encode
 from distill_tune.errors import InputError
 from distill_tune.search.proposals import raw_point
-from distill_tune.space import Choice, Dimension, LogUniform, RandInt, Range, Uniform
+from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, Range, Uniform
 
 from .plans import SPACE, plan
 

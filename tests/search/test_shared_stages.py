@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.config import parse, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from distill_tune.seal import seal
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.shared_stages import StageResult, adopt_stages, compute_stage
 from distill_tune.training.stage_store import StageStore, common_root
 from distill_tune.training.stages import STAGES, Job, Place, SharedStage, shared_jobs

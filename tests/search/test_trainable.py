@@ -11,17 +11,17 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distill_tune.checkpoints import write_checkpoint
-from distill_tune.config import parse, read_yaml, read_yaml_text
 from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
 from distill_tune.records import STUDY_FILE, StudyDirectory
-from distill_tune.rungs import rung_epochs
 from distill_tune.search import sight
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial
-from distill_tune.study import Study
+from distill_tune.study.rungs import rung_epochs
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml, read_yaml_text
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore

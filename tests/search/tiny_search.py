@@ -33,7 +33,7 @@ from distill_tune.interfaces import INFEASIBLE
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, AshaPerBackbone, RungEvent
-from distill_tune.space import Uniform
+from distill_tune.study.space import Uniform
 from distill_tune.trials import OBJECTIVE
 
 BACKBONES = ("resnet50", "alexnet")

@@ -8,10 +8,10 @@ import torch
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.config import parse, read_yaml
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DistillTuneError, DivergedError, InputError
 from distill_tune.model import load_classifier
+from distill_tune.study.validation import parse, read_yaml
 from distill_tune.training import read_recipe, train_model
 
 from .tiny import CONFIG, FILES, SHORT, Trained, recipe, write_config

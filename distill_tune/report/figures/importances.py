@@ -15,7 +15,7 @@ from distill_tune.trials import TrialRecord
 if TYPE_CHECKING:
     import optuna
 
-    from distill_tune.dimensions import Dimension
+    from distill_tune.study.dimensions import Dimension
 
 TITLE = "What mattered"
 

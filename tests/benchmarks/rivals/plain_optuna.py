@@ -11,9 +11,9 @@ from typing import Any
 
 import optuna
 
-from distill_tune.dimensions import Range
 from distill_tune.interfaces import ImageData
-from distill_tune.study import Study
+from distill_tune.study.dimensions import Range
+from distill_tune.study.study import Study
 from tests.benchmarks.rivals.procedure import read, run_trial
 from tests.benchmarks.rivals.report import default_params, described
 

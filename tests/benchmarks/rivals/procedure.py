@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from distill_tune.backbones.classifier import Classifier
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
-from distill_tune.search.opening import load_images, read_study
-from distill_tune.study import Study
+from distill_tune.study.opening import load_images, read_study
+from distill_tune.study.study import Study
 from tests.benchmarks.rivals.classifier import (
     HardSamples,
     build_classifier,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_tune.config import get_path
 from distill_tune.interfaces import plain
-from distill_tune.study import Study
+from distill_tune.study.study import Study
+from distill_tune.study.validation import get_path
 
 
 def default_params(study: Study) -> dict[str, Any]:

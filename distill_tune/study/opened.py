@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.config import Document
 from distill_tune.errors import InputError, Message, Parameter, StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.records import StudyDirectory
-from distill_tune.search.opening import (
+from distill_tune.storage import joined
+from distill_tune.study.opening import (
     Options,
     check_same,
     load_images,
@@ -18,9 +18,9 @@ from distill_tune.search.opening import (
     stored_study,
     with_absolute_root,
 )
-from distill_tune.storage import joined
-from distill_tune.study import Study
-from distill_tune.warm_start import WARM_START_TRIALS, warm_start
+from distill_tune.study.study import Study
+from distill_tune.study.validation import Document
+from distill_tune.study.warm_start import WARM_START_TRIALS, warm_start
 
 
 class Opened(NamedTuple):

@@ -1,6 +1,6 @@
 """No GAN: the hard real images once more, where the method has synthetic ones."""
 
-from distill_tune.arms.arm import GAN_FIELDS, Arm
+from distill_tune.study.arms.arm import GAN_FIELDS, Arm
 
 HARD_OVERSAMPLING = Arm(
     name="hard_oversampling",

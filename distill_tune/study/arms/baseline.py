@@ -1,6 +1,6 @@
 """The poster's baseline: the classifier as stage 1 leaves it."""
 
-from distill_tune.arms.arm import Arm
+from distill_tune.study.arms.arm import Arm
 
 BASELINE = Arm(
     name="baseline",

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Final
 
-from distill_tune.document import A_MAPPING, ANCHORS, Document
 from distill_tune.errors import InputError, Text, closest
-from distill_tune.yaml_text import describe, load, mark_text
+from distill_tune.study.yaml.document import A_MAPPING, ANCHORS, Document
+from distill_tune.study.yaml.text import describe, load, mark_text
 
 MAX_BYTES: Final = 1 << 18
 """How large a file may be; a study takes two thousand bytes."""

@@ -1,6 +1,6 @@
 """The poster's GAN augmentation: as many synthetic images, from a GAN without the triplet loss."""
 
-from distill_tune.arms.arm import Arm
+from distill_tune.study.arms.arm import Arm
 
 GAN_AUGMENTATION = Arm(
     name="gan_augmentation",

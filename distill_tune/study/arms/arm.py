@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from distill_tune.dimensions import Dimension
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import plain
-from distill_tune.space import apply
+from distill_tune.study.dimensions import Dimension
+from distill_tune.study.space import apply
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill_tune.config import to_yaml
 from distill_tune.errors import InputError, Text, show
-from distill_tune.yaml_text import load
+from distill_tune.study.validation import to_yaml
+from distill_tune.study.yaml.text import load
 
 FileName = str | os.PathLike[str]
 

@@ -5,10 +5,10 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from distill_tune.arms import ARMS, METHOD
-from distill_tune.dimensions import Scalar
 from distill_tune.errors import InputError, closest
 from distill_tune.interfaces import Config
+from distill_tune.study.arms import ARMS, METHOD
+from distill_tune.study.dimensions import Scalar
 
 
 class Search(Config):

@@ -7,14 +7,14 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from distill_tune.backbones import Backbone
-from distill_tune.config import parse, read_yaml_text, to_yaml
 from distill_tune.datasets import Dataset
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
 from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
-from distill_tune.rungs import default_min_epochs
-from distill_tune.space import SearchSpace, apply
-from distill_tune.study_parts import Confirm, Resources, Search
+from distill_tune.study.rungs import default_min_epochs
+from distill_tune.study.sections import Confirm, Resources, Search
+from distill_tune.study.space import SearchSpace, apply
+from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
 _SEARCHABLE = ("classifier", "gan", "joint")
 _UNSEARCHABLE = {

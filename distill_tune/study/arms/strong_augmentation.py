@@ -1,6 +1,6 @@
 """No GAN but strong augmentation: small affine changes and label smoothing."""
 
-from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
 
 STRONG = {"classifier.augmentation": "affine", "classifier.label_smoothing": 0.1}
 

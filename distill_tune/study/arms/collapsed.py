@@ -1,6 +1,6 @@
 """No rival but a demonstration: the method with a generator that is made to collapse."""
 
-from distill_tune.arms.arm import Arm
+from distill_tune.study.arms.arm import Arm
 
 COLLAPSED = Arm(
     name="collapsed",

@@ -1,7 +1,7 @@
 """The method with strong augmentation of real and synthetic images on top."""
 
-from distill_tune.arms.arm import Arm
-from distill_tune.arms.strong_augmentation import STRONG
+from distill_tune.study.arms.arm import Arm
+from distill_tune.study.arms.strong_augmentation import STRONG
 
 STRONG_DISTILLATION = Arm(
     name="strong_distillation",

@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from distill_tune.errors import InputError, Message, Parameter, Text
-from distill_tune.yaml_text import MAX_LEVELS, Place, describe, dotted, mark_text, read_value
+from distill_tune.study.yaml.text import MAX_LEVELS, Place, describe, dotted, mark_text, read_value
 
 ANCHORS: Final = "x-"
 """How keys of the top level begin that hold anchors for the others and mean nothing themselves."""

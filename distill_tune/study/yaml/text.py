@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from distill_tune.errors import InputError, Text, show
-from distill_tune.yaml_merge import MERGE, Merging
+from distill_tune.study.yaml.merge import MERGE, Merging
 
 Place = tuple[str | int, ...]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
-from distill_tune.config import scalar_text
-from distill_tune.dimensions import Dimension, Scalar
 from distill_tune.errors import InputError, Parameter, Text, one_line
 from distill_tune.records import StudyDirectory
+from distill_tune.study.dimensions import Dimension, Scalar
+from distill_tune.study.validation import scalar_text
 from distill_tune.tables import flat
 from distill_tune.trials import StudyState, TrialRecord, top
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, Literal
 
-from distill_tune.config import describe, scalar_text
 from distill_tune.errors import InputError, Text
+from distill_tune.study.validation import describe, scalar_text
 
 RangeKind = Literal["uniform", "loguniform", "randint", "lograndint"]
 Scalar = str | int | float | bool | None

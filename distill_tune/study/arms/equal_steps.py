@@ -1,6 +1,6 @@
 """The baseline that trains as long as the method: as many steps, on real images alone."""
 
-from distill_tune.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
 
 EQUAL_STEPS = Arm(
     name="equal_steps",

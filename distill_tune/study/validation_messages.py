@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from distill_tune.document import A_MAPPING, ANCHORS, Document
 from distill_tune.errors import InputError, Text, closest, show
-from distill_tune.yaml_text import Place, describe, dotted, read_scalar, scalar_text
+from distill_tune.study.yaml.document import A_MAPPING, ANCHORS, Document
+from distill_tune.study.yaml.text import Place, describe, dotted, read_scalar, scalar_text
 
 # pydantic's names of errors, and what would have been right; the error's context fills the braces.
 _EXPECTED: Final[Mapping[str, str]] = MappingProxyType(

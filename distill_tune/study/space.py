@@ -9,8 +9,8 @@ from typing import Any, Final
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from distill_tune.config import describe, read_value, set_path
-from distill_tune.dimensions import (
+from distill_tune.errors import DistillTuneError, InputError, InputErrors, Text
+from distill_tune.study.dimensions import (
     FIXED,
     Choice,
     Dimension,
@@ -20,7 +20,7 @@ from distill_tune.dimensions import (
     Range,
     Uniform,
 )
-from distill_tune.errors import DistillTuneError, InputError, InputErrors, Text
+from distill_tune.study.validation import describe, read_value, set_path
 
 __all__ = [
     "Choice",

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from distill_tune.document import Document, find_all, get_path, locate_error, set_path
 from distill_tune.errors import InputError, InputErrors, Text
-from distill_tune.reading import read_json, read_yaml, read_yaml_text
-from distill_tune.wording import discriminator, translated
-from distill_tune.yaml_text import (
+from distill_tune.study.validation_messages import discriminator, translated
+from distill_tune.study.yaml.document import Document, find_all, get_path, locate_error, set_path
+from distill_tune.study.yaml.files import read_json, read_yaml, read_yaml_text
+from distill_tune.study.yaml.text import (
     MAX_LEVELS,
     Place,
     describe,
