@@ -21,9 +21,9 @@ from fsspec.implementations.local import LocalFileSystem
 from torch.serialization import get_crc32_options, set_crc32_options
 
 from distill_tune.errors import StudyError
-from distill_tune.object_store import filesystem_at
-from distill_tune.records import StudyDirectory
-from distill_tune.storage import storage_at
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.files.object_store import filesystem_at
+from distill_tune.records.files.storage import storage_at
 
 CHECKPOINT = "trial.pt"
 _SEAL = "trial.json"

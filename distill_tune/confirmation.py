@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from distill_tune.arm_evidence import ArmEvidence, arm_evidence, chance_level, with_effects
-from distill_tune.confirm_log import (
+from distill_tune.evidence import Compared, mean_and_spread, verdict
+from distill_tune.records.confirm_log import (
     CHOSEN,
     EVIDENCE,
     READING,
@@ -13,9 +14,8 @@ from distill_tune.confirm_log import (
     asked_for,
     run_records,
 )
-from distill_tune.evidence import Compared, mean_and_spread, verdict
+from distill_tune.records.trials import Event
 from distill_tune.remarks import remarks
-from distill_tune.trials import Event
 
 
 class BackboneEvidence(NamedTuple):

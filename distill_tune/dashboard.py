@@ -17,13 +17,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distill_tune.distributions import distribution, lies_in
 from distill_tune.errors import InputError, Parameter, Text
-from distill_tune.fold import fold
-from distill_tune.records import JOURNAL_FILE, StudyDirectory
-from distill_tune.storage import storage_at
+from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
+from distill_tune.records.files.storage import storage_at
+from distill_tune.records.replay import fold
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
 from distill_tune.study.dimensions import Choice, Dimension, Range
 from distill_tune.study.space import sound_dimensions
-from distill_tune.tables import flat
-from distill_tune.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
 
 _STATES = MappingProxyType(
     {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

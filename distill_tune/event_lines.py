@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from distill_tune.fitness_view import stage_words
-from distill_tune.fold import stage_record
-from distill_tune.formatting import duration
-from distill_tune.packing import PACKING, gpu_uses, packing_words
-from distill_tune.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
+from distill_tune.records.fitness_text import stage_words
+from distill_tune.records.formatting import duration
+from distill_tune.records.gpu_sharing import PACKING, gpu_uses, packing_words
+from distill_tune.records.replay import stage_record
+from distill_tune.records.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
 
 
 class Terms(NamedTuple):

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tune.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
-from distill_tune.fitness_view import fitness
 from distill_tune.interfaces import UNFIT_AGREEMENT
-from distill_tune.trials import Event
+from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
+from distill_tune.records.fitness_text import fitness
+from distill_tune.records.trials import Event
 
 if TYPE_CHECKING:
     from distill_tune.arm_evidence import ArmEvidence

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from distill_tune.confirmation import Confirmation, confirmation
 from distill_tune.errors import DistillTuneError
-from distill_tune.fold import fold
-from distill_tune.records import StudyDirectory
-from distill_tune.status import StudyStatus, study_status
-from distill_tune.tables import Table, epoch_rows, trial_rows
-from distill_tune.trials import StudyState, TrialRecord, best
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.replay import fold
+from distill_tune.records.status import StudyStatus, study_status
+from distill_tune.records.tables import Table, epoch_rows, trial_rows
+from distill_tune.records.trials import StudyState, TrialRecord, best
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from distill_tune.fitness_view import is_unfit, stage_words
-from distill_tune.formatting import duration, short_names
-from distill_tune.packing import packing_words
+from distill_tune.records.fitness_text import is_unfit, stage_words
+from distill_tune.records.formatting import duration, short_names
+from distill_tune.records.gpu_sharing import packing_words
+from distill_tune.records.status import StageInfo, StatusInfo, status_info, status_json
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
 from distill_tune.result_table import result_table
-from distill_tune.status import StageInfo, StatusInfo, status_info, status_json
-from distill_tune.tables import flat
-from distill_tune.trials import StudyState, TrialRecord, best, by_value
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -14,7 +14,7 @@ from torch.utils.tensorboard.summary import custom_scalars, image, scalar
 
 from distill_tune.image_grid import image_grid
 from distill_tune.interfaces import Metrics, Stage
-from distill_tune.mirror import Mirror
+from distill_tune.records.files.mirror import Mirror
 from distill_tune.tensorboard_file import TensorBoardFile
 
 if TYPE_CHECKING:

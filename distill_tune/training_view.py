@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from distill_tune.fitness_view import metrics_words
-from distill_tune.formatting import duration
+from distill_tune.records.fitness_text import metrics_words
+from distill_tune.records.formatting import duration
 
 if TYPE_CHECKING:
     from types import TracebackType

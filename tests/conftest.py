@@ -12,7 +12,7 @@ import distill_tune
 from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
-from distill_tune.local_files import LocalFiles
+from distill_tune.records.files.local_files import LocalFiles
 
 # A busy machine is no defect: an example may take its time.
 settings.register_profile("quick", deadline=None, max_examples=25)

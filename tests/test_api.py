@@ -15,7 +15,7 @@ import pytest
 import distill_tune
 from distill_tune import confirm, load_study, resume, search, train
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.cluster import Slots
 from distill_tune.study.yaml.document import Document
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.run_options import RunOptions
 from distill_tune.search.tune_arms import arm_study, tune_arms
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm

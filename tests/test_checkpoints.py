@@ -19,7 +19,7 @@ from distill_tune.checkpoints import (
     store_checkpoint,
     write_checkpoint,
 )
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 
 CPU = torch.device("cpu")
 CONTENT = {"weights": torch.arange(4.0), "epoch": 3, "objective": 0.25}

@@ -7,7 +7,7 @@ import pytest
 import distill_tune
 from distill_tune.distill.trial_config import JointTraining
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.opening import read_study, stored_study
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml

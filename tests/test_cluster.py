@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.confirm_log import RUN
+from distill_tune.records.confirm_log import RUN
 
 from .certificates import tls_variables
 from .cluster_hosts import DASHBOARD_PORT, NETWORK, PORT, TOKEN, Host, Hosts, obstacle

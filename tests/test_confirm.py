@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.confirm_log import READING, RUN, STARTED
+from distill_tune.records.confirm_log import READING, RUN, STARTED
 from distill_tune.search.confirm_plan import planned
 from distill_tune.study.sections import Confirm
 

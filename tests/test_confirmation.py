@@ -10,7 +10,12 @@ import pytest
 from rich.console import Console
 
 from distill_tune.arm_evidence import ArmEvidence
-from distill_tune.confirm_log import (
+from distill_tune.confirmation import BackboneEvidence, Confirmation, confirmation
+from distill_tune.confirmation_tables import arms_rows, as_json, markdown
+from distill_tune.confirmation_view import confirmation_view
+from distill_tune.evidence import holm
+from distill_tune.interfaces import INFEASIBLE
+from distill_tune.records.confirm_log import (
     CHOSEN,
     ENDED,
     READING,
@@ -20,12 +25,7 @@ from distill_tune.confirm_log import (
     run_records,
     runs_csv,
 )
-from distill_tune.confirmation import BackboneEvidence, Confirmation, confirmation
-from distill_tune.confirmation_tables import arms_rows, as_json, markdown
-from distill_tune.confirmation_view import confirmation_view
-from distill_tune.evidence import holm
-from distill_tune.interfaces import INFEASIBLE
-from distill_tune.trials import Event
+from distill_tune.records.trials import Event
 
 Accuracies = Mapping[str, Sequence[float | None]]
 

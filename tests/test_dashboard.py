@@ -22,7 +22,7 @@ from distill_tune.cli import app
 from distill_tune.cli.running import _write_journal, console
 from distill_tune.dashboard import journal, write_journal
 from distill_tune.errors import InputError
-from distill_tune.records import JOURNAL_FILE, StudyDirectory
+from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
 
 from .commands import PATIENCE_S, Event
 from .refusals import refused

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.event_log import COPY_FILE, LOG_FILE
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.event_log import COPY_FILE, LOG_FILE
 
 
 @pytest.fixture

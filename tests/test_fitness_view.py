@@ -5,7 +5,8 @@ import math
 import pytest
 
 from distill_tune.distill.trial import Report
-from distill_tune.fitness_view import (
+from distill_tune.interfaces import Stage
+from distill_tune.records.fitness_text import (
     FitnessWatch,
     fitness,
     fitness_sentence,
@@ -16,8 +17,7 @@ from distill_tune.fitness_view import (
     stage_words,
     unfit_warning,
 )
-from distill_tune.interfaces import Stage
-from distill_tune.trials import FidelityPoint, StageRecord
+from distill_tune.records.trials import FidelityPoint, StageRecord
 
 
 def stage(*agreements: float, name: str = "warmup", max_steps: int | None = None) -> StageRecord:

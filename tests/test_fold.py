@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tune.fold import Fold, fold
-from distill_tune.trials import Event, StudyState, TrialRecord
+from distill_tune.records.replay import Fold, fold
+from distill_tune.records.trials import Event, StudyState, TrialRecord
 
 KINDS = ("session_started", "session_ended", "stage", "warning", "trial_started", "epoch")
 NUMBERS = st.integers(-1, 4) | st.floats() | st.sampled_from(["nan", "inf", "2", "two", None])

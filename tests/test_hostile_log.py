@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from distill_tune.records import StudyDirectory
-from distill_tune.seal import seal_line
+from distill_tune.records.checksums import seal_line
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.terminal import final_summary, status_info, status_json, status_table
 
 from .refusals import GOOD, refused

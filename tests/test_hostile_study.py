@@ -9,7 +9,7 @@ import pytest
 
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text, to_yaml
 from distill_tune.study.yaml.files import MAX_BYTES

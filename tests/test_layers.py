@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 import distill_tune
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 
 PACKAGE = Path(distill_tune.__file__).parent
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tune.errors import InputError, StudyError
-from distill_tune.local_files import whole_lines
-from distill_tune.records import StudyDirectory
-from distill_tune.trials import Event
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.files.local_files import whole_lines
+from distill_tune.records.trials import Event
 
 
 def started(trial: int, backbone: str = "resnet50", **params: Any) -> Event:
@@ -153,7 +153,7 @@ def test_a_changed_byte_costs_its_own_line_and_is_told(data: st.DataObject) -> N
 
 WRITER = """
 import sys
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 directory = StudyDirectory(sys.argv[1])
 count = len(directory.events())
 print("ready", flush=True)

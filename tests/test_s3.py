@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.records import StudyDirectory
-from distill_tune.trials import StudyState
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import StudyState
 
 from .commands import ONE_AT_A_TIME, Run, inside, of_kind, write_space
 from .s3 import CREDENTIALS, NOWHERE, Gate, gate

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.trials import WARMUP_GRID
+from distill_tune.records.trials import WARMUP_GRID
 
 from .commands import ONE_AT_A_TIME, Run, inside, of_kind, read_events, rows, scalars, write_space
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill_tune.errors import StudyError
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 
 
 def test_two_searches_cannot_hold_one_study(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_two_searches_cannot_hold_one_study(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys, time
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 with StudyDirectory(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from distill_tune.errors import StudyError
-from distill_tune.records import StudyDirectory
-from distill_tune.status import StageInfo
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.status import StageInfo
 from distill_tune.terminal import (
     duration,
     final_summary,
@@ -243,5 +243,5 @@ def test_reading_a_study_needs_neither_torch_nor_ray() -> None:
     code = "import distill_tune.terminal, sys; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     loaded = set(result.stdout.decode().split())
-    assert "distill_tune.trials" in loaded
+    assert "distill_tune.records.trials" in loaded
     assert not loaded & {"torch", "ray", "optuna", "pydantic", "rich", "fsspec", "numpy"}

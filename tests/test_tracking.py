@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from distill_tune.image_grid import image_grid
-from distill_tune.storage import storage_at
+from distill_tune.records.files.storage import storage_at
 from distill_tune.tensorboard_file import TensorBoardFile
 from distill_tune.tracking import TensorBoard
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from distill_tune.fold import fold
-from distill_tune.tables import epochs_csv, trials_csv
-from distill_tune.trials import Event, StudyState, best
+from distill_tune.records.replay import fold
+from distill_tune.records.tables import epochs_csv, trials_csv
+from distill_tune.records.trials import Event, StudyState, best
 
 
 def started(trial: int, backbone: str = "resnet50", **params: Any) -> Event:

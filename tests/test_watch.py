@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from distill_tune import watch as watching
 from distill_tune.cli import app
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.terminal import status_info
 from distill_tune.watch import watch
 

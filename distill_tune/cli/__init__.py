@@ -141,7 +141,7 @@ def status(
 ) -> None:
     """Say how a study stands; reads plain files only."""
     with reporting():
-        from distill_tune.records import StudyDirectory
+        from distill_tune.records.directory import StudyDirectory
         from distill_tune.terminal import status_info, status_json, status_table
         from distill_tune.watch import watch as keep_showing
 

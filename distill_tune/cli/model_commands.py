@@ -94,7 +94,7 @@ def _recipe(
         from distill_tune.training import read_recipe
 
         return read_recipe(config)
-    from distill_tune.records import StudyDirectory
+    from distill_tune.records.directory import StudyDirectory
     from distill_tune.search.recipe import trial_recipe
 
     return trial_recipe(StudyDirectory(str(study)), trial=trial, backbone=backbone)

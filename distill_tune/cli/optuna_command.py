@@ -21,7 +21,7 @@ def optuna(
     """Write a study for Optuna's dashboard: running, interrupted or finished."""
     with reporting():
         from distill_tune.dashboard import open_command, write_journal
-        from distill_tune.records import StudyDirectory
+        from distill_tune.records.directory import StudyDirectory
 
         path = write_journal(StudyDirectory(study_dir), out)
         command = open_command(path)

@@ -20,7 +20,7 @@ def report(
 ) -> None:
     """Write what a study found as one page, report.html: running, interrupted or finished."""
     with reporting():
-        from distill_tune.records import StudyDirectory
+        from distill_tune.records.directory import StudyDirectory
         from distill_tune.report import write_report
 
         written = write_report(StudyDirectory(study_dir), out)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from distill_tune.confirmation import Confirmation
-    from distill_tune.records import StudyDirectory
+    from distill_tune.records.directory import StudyDirectory
+    from distill_tune.records.trials import StudyState
     from distill_tune.search.run_options import RunOptions
     from distill_tune.study.opened import Opened
-    from distill_tune.trials import StudyState
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 

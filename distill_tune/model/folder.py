@@ -17,7 +17,7 @@ from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
-from distill_tune.storage import storage_at
+from distill_tune.records.files.storage import storage_at
 from distill_tune.study.validation import locate_error, parse, read_yaml, to_yaml
 
 WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"

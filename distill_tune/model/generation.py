@@ -19,7 +19,7 @@ from distill_tune.errors import InputError, Parameter
 from distill_tune.model.folder import Model, load_generator
 from distill_tune.plots import contact_sheet
 from distill_tune.plots.figure import png
-from distill_tune.storage import storage_at
+from distill_tune.records.files.storage import storage_at
 
 CANDIDATES = 8
 """Images drawn for each that is kept as hard."""

@@ -4,9 +4,9 @@ import json
 from typing import NamedTuple
 
 from distill_tune.errors import InputError, Message, Parameter, StudyError
-from distill_tune.records import PAGE_FILE, TRIALS_FILE, StudyDirectory
-from distill_tune.storage import storage_at
-from distill_tune.tables import trials_csv
+from distill_tune.records.directory import PAGE_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.records.files.storage import storage_at
+from distill_tune.records.tables import trials_csv
 
 JSON_FILE = "report.json"
 FILES = (PAGE_FILE, JSON_FILE, TRIALS_FILE)

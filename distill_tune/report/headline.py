@@ -5,10 +5,10 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.confirmation import BackboneEvidence
 from distill_tune.evidence import Effect, gain
-from distill_tune.fitness_view import Fitness, fitness, fitness_sentence, last
+from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import AGREEMENT, TrialRecord
 from distill_tune.report.source import Source, is_of
-from distill_tune.tables import flat
-from distill_tune.trials import AGREEMENT, TrialRecord
 
 _STAGES = ("warmup", "triplet")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from distill_tune.errors import DistillTuneError
-from distill_tune.mirror import Mirror
-from distill_tune.records import FIGURES_FOLDER, StudyDirectory, stage_picture
+from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory, stage_picture
+from distill_tune.records.files.mirror import Mirror
+from distill_tune.records.files.storage import storage_at
+from distill_tune.records.status import StageInfo
+from distill_tune.records.trials import WARMUP_GRID, TrialRecord
 from distill_tune.report.source import Source, is_of_search
-from distill_tune.status import StageInfo
-from distill_tune.storage import storage_at
-from distill_tune.trials import WARMUP_GRID, TrialRecord
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_BYTES = 2 << 20

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from distill_tune.confirmation import Confirmation, confirmation
-from distill_tune.fold import fold
-from distill_tune.formatting import short_names
-from distill_tune.packing import GpuUse, fitting, share
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.formatting import short_names
+from distill_tune.records.gpu_sharing import GpuUse, fitting, share
+from distill_tune.records.replay import fold
+from distill_tune.records.status import StageInfo, StatusInfo, status_info
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import Event, StudyState, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering, axis_of
 from distill_tune.report.terms import Terms, terms
-from distill_tune.status import StageInfo, StatusInfo, status_info
-from distill_tune.tables import flat
-from distill_tune.trials import Event, StudyState, TrialRecord
 
 
 class Source(NamedTuple):

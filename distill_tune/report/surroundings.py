@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from distill_tune.errors import show
-from distill_tune.records import STUDY_FILE
+from distill_tune.records.directory import STUDY_FILE
 from distill_tune.report.source import Source
 
 

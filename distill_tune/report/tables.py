@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from distill_tune.confirmation import Confirmation
 from distill_tune.confirmation_tables import arms_rows, backbones_rows
-from distill_tune.formatting import duration
+from distill_tune.records.formatting import duration
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import real
 from distill_tune.report.source import Source
-from distill_tune.tables import flat
-from distill_tune.trials import TrialRecord
 
 
 class Cell(NamedTuple):

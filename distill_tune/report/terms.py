@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from distill_tune.errors import DistillTuneError
-from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
+from distill_tune.records.trials import OBJECTIVE, Event
 from distill_tune.study.dimensions import Dimension
 from distill_tune.study.rungs import default_min_epochs, rung_epochs
 from distill_tune.study.space import sound_dimensions
 from distill_tune.study.validation import read_yaml_text
-from distill_tune.trials import OBJECTIVE, Event
 
 
 class Terms(NamedTuple):

@@ -7,10 +7,10 @@ from typing import Any
 
 from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.cluster.task_pool import Ended, Failed, Said, TaskPool
-from distill_tune.confirm_log import EVIDENCE, RUN
 from distill_tune.distill.trial import Report
-from distill_tune.fitness_view import briefly
 from distill_tune.interfaces import Metrics
+from distill_tune.records.confirm_log import EVIDENCE, RUN
+from distill_tune.records.fitness_text import briefly
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
 from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal

@@ -13,7 +13,8 @@ from ray.tune.experiment import Trial as RayTrial
 from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.cluster.memory_kills import actor_id, is_memory_kill, victims
 from distill_tune.cluster.worker_logs import last_words
-from distill_tune.fitness_view import briefly
+from distill_tune.records.fitness_text import briefly
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.failures import explain, last_error
 from distill_tune.search.journal import Journal
 from distill_tune.search.models import keep_best_models
@@ -22,7 +23,6 @@ from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.start_failures import LOST
 from distill_tune.study.study import Study
 from distill_tune.training.memory import memory_detail
-from distill_tune.trials import OBJECTIVE
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from distill_tune.cluster.ray_errors import in_a_line
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
-from distill_tune.packing import RESOLUTION, share
+from distill_tune.records.gpu_sharing import RESOLUTION, share
 from distill_tune.search.daemon_watch import daemons_of_ray, watched
 from distill_tune.search.environment import prepare
 from distill_tune.search.ray_start import require_listener, start_or_join

@@ -1,6 +1,7 @@
 """Search and confirm, as the command line and Python share them."""
 
 from distill_tune.errors import NoTrialSucceededError, RayError
+from distill_tune.records.trials import StudyState
 from distill_tune.search.run import Session
 from distill_tune.search.run_options import RunOptions
 from distill_tune.study.opened import Opened
@@ -8,7 +9,6 @@ from distill_tune.study.opening import (
     located,
     resume_command,
 )
-from distill_tune.trials import StudyState
 
 
 def search_study(opened: Opened, options: RunOptions) -> StudyState:

@@ -7,7 +7,13 @@ from typing import Any
 
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
-from distill_tune.confirm_log import (
+from distill_tune.confirmation import Confirmation, confirmation
+from distill_tune.confirmation_tables import as_json, markdown
+from distill_tune.datasets import Dataset
+from distill_tune.errors import StudyError
+from distill_tune.evidence import mean_and_spread
+from distill_tune.interfaces import ImageData, plain
+from distill_tune.records.confirm_log import (
     CHOSEN,
     ENDED,
     SELECTION,
@@ -16,13 +22,8 @@ from distill_tune.confirm_log import (
     run_records,
     runs_csv,
 )
-from distill_tune.confirmation import Confirmation, confirmation
-from distill_tune.confirmation_tables import as_json, markdown
-from distill_tune.datasets import Dataset
-from distill_tune.errors import StudyError
-from distill_tune.evidence import mean_and_spread
-from distill_tune.interfaces import ImageData, plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import StudyState, TrialRecord, top
 from distill_tune.search.confirm_plan import Plan, evidence_seeds
 from distill_tune.search.confirm_workshop import Workshop
 from distill_tune.search.journal import Journal
@@ -34,7 +35,6 @@ from distill_tune.search.tune_arms import tune_arms
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
 from distill_tune.tracking import TensorBoard
-from distill_tune.trials import StudyState, TrialRecord, top
 
 CONFIRMATION_FILE = "confirm/confirmation.json"
 TABLES_FILE = "confirm/confirmation.md"

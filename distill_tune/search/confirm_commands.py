@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_tune.confirmation import Confirmation
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.confirm import confirm_study
 from distill_tune.search.confirm_plan import planned
 from distill_tune.search.run_options import RunOptions

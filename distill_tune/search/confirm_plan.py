@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tune.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Parameter
 from distill_tune.interfaces import plain
+from distill_tune.records.confirm_log import EVIDENCE, FIGURES, SELECTION
+from distill_tune.records.trials import TrialRecord
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.placement import StudyImages
 from distill_tune.search.tune_arms import Tuned
@@ -18,7 +19,6 @@ from distill_tune.study.sections import Confirm, rival_error
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
 from distill_tune.training.stages import Job, Place, stage_key, stage_name
-from distill_tune.trials import TrialRecord
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
 

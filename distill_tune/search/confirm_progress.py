@@ -10,8 +10,8 @@ from rich.text import Text
 
 from distill_tune.distill.trial import Report
 from distill_tune.event_lines import stage_line
-from distill_tune.formatting import duration
-from distill_tune.trials import Event
+from distill_tune.records.formatting import duration
+from distill_tune.records.trials import Event
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from distill_tune.confirm_log import EVIDENCE, run_records
+from distill_tune.records.confirm_log import EVIDENCE, run_records
 from distill_tune.search.arm_run import ArmRun, Ground
 from distill_tune.search.arm_tasks import ArmDesk
 from distill_tune.search.cluster import Slots, cluster, slots

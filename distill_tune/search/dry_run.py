@@ -10,7 +10,7 @@ from distill_tune.distill.rehearsal import Parts
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp, Work
 from distill_tune.interfaces import ImageData
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.run_options import RunOptions
 from distill_tune.search.scheduler import RungEvent

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune
 
-from distill_tune.trials import INTERRUPTED, TrialRecord
+from distill_tune.records.trials import INTERRUPTED, TrialRecord
 
 _EPOCHS, _REST_S = 2.0, 10.0
 _RAYS_PATIENCE = "_actor_force_cleanup_timeout"

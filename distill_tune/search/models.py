@@ -3,9 +3,9 @@
 from contextlib import suppress
 
 from distill_tune.checkpoints import folders
-from distill_tune.object_store import filesystem_at
-from distill_tune.records import StudyDirectory
-from distill_tune.trials import StudyState, top
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.files.object_store import filesystem_at
+from distill_tune.records.trials import StudyState, top
 
 MODELS = "models"
 

@@ -11,7 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distill_tune.cluster.ray_errors import cause_of, in_a_line
 from distill_tune.errors import InputError, Parameter, Text
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.cluster import alive_nodes, fitting
 
 PATIENCE_S = 180.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import Slots, fitting, task_options
 from distill_tune.search.node_checks import PATIENCE_S, answer, ask, on_node
 

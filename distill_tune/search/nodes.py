@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.cluster import Slots, alive_nodes, fitting
 from distill_tune.search.node_guard import NodeGuard
 

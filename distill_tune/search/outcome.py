@@ -5,7 +5,7 @@ from typing import Any
 
 from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
-from distill_tune.records import (
+from distill_tune.records.directory import (
     EPOCHS_FILE,
     JOURNAL_FILE,
     PAGE_FILE,
@@ -13,12 +13,12 @@ from distill_tune.records import (
     TRIALS_FILE,
     StudyDirectory,
 )
+from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.search.models import model_folder
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.study.warm_start import warm_start_outcomes
-from distill_tune.trials import StudyState, TrialRecord, best
 
 
 def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> None:

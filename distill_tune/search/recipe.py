@@ -2,12 +2,12 @@
 
 from distill_tune.errors import InputError, Parameter, StudyError, Text
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import stored_study
 from distill_tune.study.study import Study
 from distill_tune.study.validation import Document
 from distill_tune.training import Recipe
-from distill_tune.trials import StudyState, TrialRecord, best
 
 
 def trial_recipe(

@@ -17,10 +17,10 @@ from distill_tune.errors import RehearsalError
 from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files, write_model
+from distill_tune.records.files.storage import storage_at
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.gpu_use import memory_in_use
 from distill_tune.search.placement import PlacedImages
-from distill_tune.storage import storage_at
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
 from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard

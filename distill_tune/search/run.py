@@ -13,7 +13,8 @@ from distill_tune.cluster.ray_errors import in_a_line
 from distill_tune.datasets.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
+from distill_tune.records.trials import StudyState
 from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.introduction import introduction
 from distill_tune.search.journal import Journal
@@ -26,7 +27,6 @@ from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.training.stages import shared_jobs
-from distill_tune.trials import StudyState
 
 
 @dataclass

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from distill_tune.records.trials import Event, StudyState
 from distill_tune.study.study import Study
-from distill_tune.trials import Event, StudyState
 
 if TYPE_CHECKING:
     from distill_tune.distill.trial import Report

@@ -8,10 +8,10 @@ from ray.tune.search import Searcher
 
 from distill_tune.distributions import Raw
 from distill_tune.errors import StudyError
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.scheduler import MODE
 from distill_tune.search.tpe import OptunaSampler
-from distill_tune.trials import OBJECTIVE
 
 
 class SamplerPerBackbone(Searcher):

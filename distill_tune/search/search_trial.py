@@ -10,7 +10,8 @@ from distill_tune.distill.data import DeviceData
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.journal import is_logged
 from distill_tune.search.models import MODELS
 from distill_tune.search.proposals import trial_name
@@ -18,7 +19,6 @@ from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.trial_board import TrialBoard
-from distill_tune.trials import OBJECTIVE
 
 Watch = Callable[[Iterator[Report]], Iterator[Report]]
 

@@ -9,7 +9,7 @@ import torch
 from distill_tune.cluster.task_pool import Ended, Event, Failed, Said, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
-from distill_tune.fitness_view import briefly, is_unfit, last, metrics_words, unfit_warning
+from distill_tune.records.fitness_text import briefly, is_unfit, last, metrics_words, unfit_warning
 from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.journal import Journal
 from distill_tune.search.nodes import NodeWatch

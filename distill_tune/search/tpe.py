@@ -12,9 +12,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from distill_tune.distributions import Raw
 from distill_tune.interfaces import INFEASIBLE, TrialStatus
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.scheduler import MODE
-from distill_tune.trials import OBJECTIVE
 
 _STATUS: dict[TrialState, TrialStatus] = {
     TrialState.COMPLETE: "complete",

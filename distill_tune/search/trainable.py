@@ -7,6 +7,7 @@ from ray import tune
 
 from distill_tune.distill.data import DeviceData
 from distill_tune.errors import DivergedError
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.gpu_use import GpuMeter
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.search_trial import Search, SearchTrial
@@ -14,7 +15,6 @@ from distill_tune.search.sight import sees_study, wait_for_study
 from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
-from distill_tune.trials import OBJECTIVE
 
 
 class DistillTrial(tune.Trainable):

@@ -5,13 +5,13 @@ from typing import Any
 
 from distill_tune.distill.trial_config import TrialTemplate
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import best
 from distill_tune.search.run import Session
 from distill_tune.search.run_options import RunOptions
 from distill_tune.study.arms import ARMS, METHOD, Arm
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.study import Study
-from distill_tune.trials import best
 
 Tuned = dict[str, dict[str, dict[str, Any]]]
 """Arm -> backbone -> params."""

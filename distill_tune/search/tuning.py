@@ -12,6 +12,7 @@ from ray.tune.search import ConcurrencyLimiter
 
 from distill_tune.distributions import Raw
 from distill_tune.interfaces import ImageData, plain
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.cluster import Slots
 from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s
@@ -26,7 +27,6 @@ from distill_tune.search.trainable import DistillTrial
 from distill_tune.search.waiting import WaitingCallback
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
-from distill_tune.trials import OBJECTIVE
 
 
 def make_scheduler(study: Study) -> AshaPerBackbone:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from distill_tune.errors import InputError, Message, Parameter, StudyError
 from distill_tune.interfaces import ImageData
-from distill_tune.records import StudyDirectory
-from distill_tune.storage import joined
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.files.storage import joined
 from distill_tune.study.opening import (
     Options,
     check_same,

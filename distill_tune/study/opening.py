@@ -12,9 +12,10 @@ from distill_tune import __version__
 from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.distill.probe import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
-from distill_tune.event_log import LOG_FILE
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.records import STUDY_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.records.event_log import LOG_FILE
+from distill_tune.records.trials import Event
 from distill_tune.study.study import ALLOWABLE_CHANGES, Study, differences
 from distill_tune.study.validation import (
     Document,
@@ -24,7 +25,6 @@ from distill_tune.study.validation import (
     read_yaml_text,
     to_yaml,
 )
-from distill_tune.trials import Event
 
 Options = Mapping[str, str | float | None]
 """Parameters that change a field of the study, and their values; None leaves it as it is."""

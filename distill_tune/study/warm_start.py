@@ -6,11 +6,11 @@ from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from distill_tune.errors import InputError, Parameter, Text, one_line
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import StudyState, TrialRecord, top
 from distill_tune.study.dimensions import Dimension, Scalar
 from distill_tune.study.validation import scalar_text
-from distill_tune.tables import flat
-from distill_tune.trials import StudyState, TrialRecord, top
 
 WARM_START_TRIALS = 3
 """Of how many configurations each backbone begins, unless it is said otherwise."""

@@ -19,9 +19,9 @@ from distill_tune.distill.data import DeviceData
 from distill_tune.distill.policies import is_unfit
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.fitness_view import FitnessWatch
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.model import model_files, write_model
+from distill_tune.records.fitness_text import FitnessWatch
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import Adopted, adopt_stages
 from distill_tune.training.stage_store import StageStore

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from distill_tune.distill.trial import Report
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import AGREEMENT, OBJECTIVE, WARMUP_GRID
 from distill_tune.tracking import TensorBoard
-from distill_tune.trials import AGREEMENT, OBJECTIVE, WARMUP_GRID
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml
 from tests.benchmarks.results import Result, paired, spread

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
 
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.proposals import SamplerPlan, raw_point
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import AshaPerBackbone
-from distill_tune.trials import OBJECTIVE
 from tests.benchmarks.recorded_table import RecordedTable
 
 NUM_SLOTS = 2
@@ -105,7 +105,7 @@ class Replay:
     def incumbent(self, cost: float) -> Played | None:
         """Return the trial that a search ended after ``cost`` epochs would call its winner.
 
-        As :func:`distill_tune.trials.best`: complete ones come first, then the higher value, then
+        As :func:`distill_tune.records.trials.best`: complete ones come first, then the higher value, then
         the lower number.
         """
         rivals = [(trial, sum(at <= cost for at in trial.costs)) for trial in self.trials]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import distill_tune
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.environment import prepare
 from tests.benchmarks.results import Result, spread
 

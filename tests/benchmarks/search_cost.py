@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.opening import read_study
 from distill_tune.study.validation import to_yaml
 from tests.benchmarks.processes import timed

@@ -22,7 +22,7 @@ from rich.console import Console
 
 import distill_tune
 from distill_tune.interfaces import plain
-from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.search.cluster import slots
 from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from tests.benchmarks.empty_search import NUM_REPORTS
 from tests.benchmarks.scale import HUNDRED, WARM_UP, Search, measure
 

@@ -14,7 +14,7 @@ import ray
 import distill_tune
 from distill_tune import errors
 from distill_tune.errors import DistillTuneError, InputError, RayError, StudyError
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.cluster import cluster
 from distill_tune.search.user_environment import (
     LONGEST_TEMPORARY,

@@ -14,7 +14,7 @@ from rich.console import Console
 import distill_tune
 from distill_tune.api import _console
 from distill_tune.cli.running import console as console_of_commands
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.terminal import console_on
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 

@@ -4,7 +4,7 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.report import write_report
 
 VOID = {"meta", "link", "img", "line", "circle", "rect", "path", "br"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.contents import contents
 from distill_tune.report.figures import (
     OF_A_BACKBONE,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.contents import contents, contents_json
 from distill_tune.report.figures import generator
 from distill_tune.report.headline import Headline

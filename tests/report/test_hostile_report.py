@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tune.records import StudyDirectory
-from distill_tune.seal import seal_line
+from distill_tune.records.checksums import seal_line
+from distill_tune.records.directory import StudyDirectory
 from tests.test_hostile_log import EVENTS
 
 from .made_up import make_study

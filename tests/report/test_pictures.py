@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.pictures import pictures
 from distill_tune.report.source import source
 from distill_tune.tracking import TensorBoard

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from distill_tune.cli import app
 from distill_tune.cli.running import write_page
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.report import FILES
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from tests.test_confirmation import CLEAR, log

@@ -14,8 +14,8 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.scheduler import MODE
-from distill_tune.trials import OBJECTIVE
 
 from .scripted import Script, ScriptedTrial, pickled_error
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.trials import OBJECTIVE
+from distill_tune.records.trials import OBJECTIVE
 
 
 class Script(NamedTuple):

@@ -11,7 +11,8 @@ import torch
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import TrialRecord
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.confirm import _overlap, _require_same_images
 from distill_tune.search.confirm_plan import Plan, evidence_seeds, planned, shared_by
@@ -22,7 +23,6 @@ from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.stages import Place
-from distill_tune.trials import TrialRecord
 from tests.commands import STUDY
 
 BACKBONES = ("squeezenet1_1", "shufflenet_v2_x0_5")

@@ -7,15 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from distill_tune.event_log import LOG_FILE
-from distill_tune.fold import Fold
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.event_log import LOG_FILE
+from distill_tune.records.replay import Fold
+from distill_tune.records.trials import Event
 from distill_tune.search.callback import StudyCallback
 from distill_tune.search.journal import Journal
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.trials import Event
 
 from .test_callback import ROW, TEXT, RawValues, ray_trial
 

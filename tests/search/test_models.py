@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from distill_tune.model import write_model
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import Event
 from distill_tune.search.models import keep_best_models, model_folder
-from distill_tune.trials import Event
 
 TRIALS = [
     ("alexnet", "complete", 0.5),

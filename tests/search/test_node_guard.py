@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.search import node_guard
 from distill_tune.search.cluster import Slots, alive_nodes
 from distill_tune.search.journal import Journal

@@ -12,8 +12,8 @@ import ray
 from ray.util import placement_group, remove_placement_group
 
 import distill_tune
-from distill_tune.packing import share
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.gpu_sharing import share
 from distill_tune.search.cluster import slots
 from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal

@@ -9,7 +9,7 @@ from distill_tune.cli import app
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DistillTuneError
 from distill_tune.interfaces import plain
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.recipe import trial_recipe
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text

@@ -9,7 +9,7 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search import nodes
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal

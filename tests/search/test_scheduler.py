@@ -11,8 +11,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from distill_tune.errors import InputError
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.scheduler import AshaPerBackbone, RungEvent, Verdict
-from distill_tune.trials import OBJECTIVE
 
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
 Log = list[RungEvent]

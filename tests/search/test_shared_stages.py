@@ -11,7 +11,7 @@ import torch
 
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-from distill_tune.seal import seal
+from distill_tune.records.checksums import seal
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.shared_stages import StageResult, adopt_stages, compute_stage

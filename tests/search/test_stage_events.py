@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from distill_tune.distill.trial import Report
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.journal import Journal
 from distill_tune.search.stage_tasks import _Desk
 from distill_tune.study.study import Study

@@ -15,7 +15,7 @@ from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
-from distill_tune.records import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.search import sight
 from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial

@@ -8,7 +8,7 @@ import pytest
 import ray
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search import waiting
 from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from distill_tune.interfaces import ImageData
 from distill_tune.outcome_view import outcome_view
-from distill_tune.records import StudyDirectory
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.outcome import outcome_json
 from distill_tune.search.run import Session
 from distill_tune.search.run_options import RunOptions

@@ -30,11 +30,11 @@ import ray
 from ray import tune
 
 from distill_tune.interfaces import INFEASIBLE
+from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.proposals import PastTrial, SamplerPlan
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.search.scheduler import MODE, AshaPerBackbone, RungEvent
 from distill_tune.study.space import Uniform
-from distill_tune.trials import OBJECTIVE
 
 BACKBONES = ("resnet50", "alexnet")
 NUM_TRIALS, MAX_EPOCHS = 12, 6

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.source import Source, is_of, spent_s
-from distill_tune.trials import TrialRecord
 
 TITLE = "Best so far"
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from distill_tune.interfaces import INFEASIBLE
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import percent
 from distill_tune.report.source import Source
-from distill_tune.tables import flat
-from distill_tune.trials import TrialRecord
 
 TITLE = "What failed"
 

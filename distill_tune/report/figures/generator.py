@@ -6,14 +6,20 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.fitness_view import fidelity_words, fitness, known, last, stage_words
 from distill_tune.interfaces import FIT_AGREEMENT, UNFIT_AGREEMENT
+from distill_tune.records.fitness_text import fidelity_words, fitness, known, last, stage_words
+from distill_tune.records.status import StageInfo
+from distill_tune.records.trials import (
+    AGREEMENT,
+    DIVERSITY,
+    STAGE_STEPS,
+    FidelityPoint,
+    TrialRecord,
+)
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.pictures import Picture, warmup_pictures
 from distill_tune.report.source import Source, is_of_search
-from distill_tune.status import StageInfo
-from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint, TrialRecord
 
 TITLE = "Is the generator fit?"
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import TrialRecord
 from distill_tune.report.drawing import Bar, bars
 from distill_tune.report.source import Source
-from distill_tune.tables import flat
-from distill_tune.trials import TrialRecord
 
 if TYPE_CHECKING:
     import optuna

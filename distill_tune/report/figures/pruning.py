@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.ranks import LEAST, Agreement, agreement, agreement_words
 from distill_tune.report.source import Source
-from distill_tune.trials import OBJECTIVE, TrialRecord
 
 TITLE = "Is pruning safe here?"
 

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.tables import flat
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.source import Source
-from distill_tune.tables import flat
 
 TITLE = "Each param alone"
 

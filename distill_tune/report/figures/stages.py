@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.formatting import duration
+from distill_tune.records.formatting import duration
 from distill_tune.report.drawing import Bar, bars
 from distill_tune.report.source import Source, is_of_search, spent_s
 

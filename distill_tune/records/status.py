@@ -5,11 +5,18 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from distill_tune.fitness_view import fitness, last
-from distill_tune.fold import fold
-from distill_tune.packing import GpuUse, fitting, gpu_uses
-from distill_tune.records import StudyDirectory
-from distill_tune.trials import Event, FidelityPoint, StageRecord, StudyState, TrialRecord, best
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.fitness_text import fitness, last
+from distill_tune.records.gpu_sharing import GpuUse, fitting, gpu_uses
+from distill_tune.records.replay import fold
+from distill_tune.records.trials import (
+    Event,
+    FidelityPoint,
+    StageRecord,
+    StudyState,
+    TrialRecord,
+    best,
+)
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from distill_tune.tables import flat
-from distill_tune.trials import TrialRecord
+from distill_tune.records.tables import flat
+from distill_tune.records.trials import TrialRecord
 
 
 def short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from distill_tune.storage import storage_at
+from distill_tune.records.files.storage import storage_at
 
 
 class Mirror:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from distill_tune.interfaces import FIT_AGREEMENT, UNFIT_AGREEMENT
-from distill_tune.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint
+from distill_tune.records.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint
 
 if TYPE_CHECKING:
     from distill_tune.distill.trial import Report

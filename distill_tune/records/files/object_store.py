@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from distill_tune.errors import InputError, StudyError, is_disk_full
-from distill_tune.local_files import explained, whole_lines
+from distill_tune.records.files.local_files import explained, whole_lines
 
 # Ray resolves these with pyarrow; resolved otherwise, we could write to another place than Ray.
 _PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})

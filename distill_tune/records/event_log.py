@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.local_files import whole_lines
-from distill_tune.seal import seal_line, unseal_line
-from distill_tune.storage import Storage
-from distill_tune.trials import Event
+from distill_tune.records.checksums import seal_line, unseal_line
+from distill_tune.records.files.local_files import whole_lines
+from distill_tune.records.files.storage import Storage
+from distill_tune.records.trials import Event
 
 LOG_FILE, COPY_FILE = "events.jsonl", "events.copy.jsonl"
 

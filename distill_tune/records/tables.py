@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from distill_tune.trials import SECONDS, StudyState, TrialRecord
+from distill_tune.records.trials import SECONDS, StudyState, TrialRecord
 
 _TRIAL_COLUMNS = ("number", "name", "backbone", "state", "reason", "value", "epochs")
 _EPOCH_COLUMNS = ("number", "name", "epoch")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from distill_tune.trials import Event
+from distill_tune.records.trials import Event
 
 PACKING = "packing"
 """The kind of event that holds what a trial takes."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from distill_tune.trials import (
+from distill_tune.records.trials import (
     Event,
     FidelityPoint,
     SessionRecord,

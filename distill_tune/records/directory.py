@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from distill_tune.errors import StudyError, closest
-from distill_tune.event_log import EventLog
-from distill_tune.fold import fold
-from distill_tune.storage import storage_at
-from distill_tune.tables import epochs_csv, trials_csv
-from distill_tune.trials import Event, StudyState
+from distill_tune.records.event_log import EventLog
+from distill_tune.records.files.storage import storage_at
+from distill_tune.records.replay import fold
+from distill_tune.records.tables import epochs_csv, trials_csv
+from distill_tune.records.trials import Event, StudyState
 
 STUDY_FILE = "study.yaml"
 TRIALS_FILE = "trials.csv"
@@ -120,15 +120,15 @@ class StudyDirectory:
         return []
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add one event to the log; see :meth:`distill_tune.event_log.EventLog.append`."""
+        """Add one event to the log; see :meth:`distill_tune.records.event_log.EventLog.append`."""
         self._log.append(event)
 
     def events(self) -> list[Event]:
-        """Return the log, oldest first; see :meth:`distill_tune.event_log.EventLog.events`."""
+        """Return the log, oldest first; see :meth:`distill_tune.records.event_log.EventLog.events`."""
         return self._log.events()
 
     def mend_log(self) -> str:
-        """See :meth:`distill_tune.event_log.EventLog.mend`."""
+        """See :meth:`distill_tune.records.event_log.EventLog.mend`."""
         return self._log.mend()
 
     def has_log(self) -> bool:

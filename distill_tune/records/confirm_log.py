@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import NamedTuple
 
 from distill_tune.interfaces import INFEASIBLE
-from distill_tune.trials import Event
+from distill_tune.records.trials import Event
 
 STARTED, ENDED = "confirm_started", "confirm_ended"
 CHOSEN, READING, RUN = "confirm_chosen", "test_read", "confirm_run"

@@ -3,8 +3,8 @@
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from distill_tune.local_files import LocalFiles
-from distill_tune.object_store import ObjectStore
+from distill_tune.records.files.local_files import LocalFiles
+from distill_tune.records.files.object_store import ObjectStore
 
 
 class Storage(Protocol):
