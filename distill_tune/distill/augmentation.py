@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_tune.distill.streams import integers, uniform
+from distill_tune.distill.compute.random_streams import integers, uniform
 
 Move = Callable[[Tensor, float, torch.Generator], Tensor]
 """Takes images, the largest shift as a share of the side and a generator: :func:`shift` or

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_tune.backbones.classifier import Classifier
-from distill_tune.distill.batches import Batch, ExtraBatch, augmented_batch, smoothed
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.evaluation import ensure_training, running_statistics_kept
-from distill_tune.distill.execution import Execution
-from distill_tune.distill.streams import seed_global, stream
+from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.compute.batches import Batch, ExtraBatch, augmented_batch, smoothed
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.compute.random_streams import seed_global, stream
+from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept
 from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
 from distill_tune.errors import DivergedError
 
@@ -92,7 +92,7 @@ def train_step(
     """Take one optimiser step and return the loss, a scalar on the device.
 
     ``L_F = CE(real) + weight * CE_smoothed(extra)``. Dropout draws from torch's
-    global random state: key it before (:func:`distill_tune.distill.streams.seed_global`).
+    global random state: key it before (:func:`distill_tune.distill.compute.random_streams.seed_global`).
 
     Args:
         classifier: In training mode afterwards.

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from distill_tune.distill.averaging import stage_decay
-from distill_tune.distill.fidelity import (
+from distill_tune.distill.compute.averaging import stage_decay
+from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
+from distill_tune.distill.monitoring.fidelity import (
     CHECK_STEPS,
     FidelityTest,
     agreement,
@@ -14,7 +15,6 @@ from distill_tune.distill.fidelity import (
     metrics_of,
     train_judge,
 )
-from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.state import Gan
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from distill_tune.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.compute.random_streams import integers
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (
     margin_and_unit,
@@ -12,7 +13,6 @@ from distill_tune.distill.losses import (
     triplet_loss,
 )
 from distill_tune.distill.pairing import pair
-from distill_tune.distill.streams import integers
 from distill_tune.distill.trial_config import JointTraining
 
 

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from distill_tune.distill.augmentation import GanAugmentation, to_float
 from distill_tune.distill.classifier import set_lr
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.diversity import class_spreads
-from distill_tune.distill.evaluation import ensure_training
-from distill_tune.distill.execution import Execution
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.compute.random_streams import Purpose, integers, normal, stream, uniform
 from distill_tune.distill.gan_terms import in_pairs, other_labels, sameness, weighted_hinge
 from distill_tune.distill.losses import (
     discriminator_hinge,
@@ -20,8 +19,9 @@ from distill_tune.distill.losses import (
     lecam_penalty,
     mismatch_hinge,
 )
+from distill_tune.distill.monitoring.diversity import class_spreads
+from distill_tune.distill.monitoring.evaluation import ensure_training
 from distill_tune.distill.state import Gan, TrialState
-from distill_tune.distill.streams import Purpose, integers, normal, stream, uniform
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics

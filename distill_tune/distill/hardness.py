@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_tune.backbones.classifier import Classifier
 from distill_tune.distill.augmentation import classifier_augmentation, to_float
-from distill_tune.distill.data import ClassPools, DeviceData
-from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.compute.device_data import ClassPools, DeviceData
+from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.losses import normalise
-from distill_tune.distill.streams import stream
+from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
 
 _DRAWS = 4

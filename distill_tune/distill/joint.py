@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from distill_tune.distill.averaging import stage_decay
-from distill_tune.distill.batches import Batch, ExtraBatch
 from distill_tune.distill.classifier import (
     make_optimizer,
     mean_loss,
@@ -18,15 +16,17 @@ from distill_tune.distill.classifier import (
     set_lr,
     train_step,
 )
-from distill_tune.distill.evaluation import evaluate, validate
-from distill_tune.distill.execution import Execution
+from distill_tune.distill.compute.averaging import stage_decay
+from distill_tune.distill.compute.batches import Batch, ExtraBatch
+from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.hardness import HardSets, label, turnover
-from distill_tune.distill.monitors import Reference
-from distill_tune.distill.policies import ratio_factor, refuse_unfit, watch_gan
+from distill_tune.distill.monitoring.evaluation import evaluate, validate
+from distill_tune.distill.monitoring.monitors import Reference
+from distill_tune.distill.monitoring.policies import ratio_factor, refuse_unfit, watch_gan
 from distill_tune.distill.state import Best, TrialState
-from distill_tune.distill.streams import seed_global
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.interfaces import Metrics
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from distill_tune.distill.execution import require_compiler
+from distill_tune.distill.compute.execution import require_compiler
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from distill_tune.backbones.classifier import Classifier
-from distill_tune.distill.averaging import MovingAverage
+from distill_tune.distill.backbones.classifier import Classifier
 from distill_tune.distill.classifier import make_optimizer
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.fidelity import Fidelity, Judge, build_judge
+from distill_tune.distill.compute.averaging import MovingAverage
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.hardness import HardSets, assemble
-from distill_tune.distill.streams import seed_global
+from distill_tune.distill.monitoring.fidelity import Fidelity, Judge, build_judge
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Stage
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.classifier import real_batches, scheduled_lr, set_lr, train_epoch
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.evaluation import validate
-from distill_tune.distill.execution import Execution
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.gan_stage import GanStage
 from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint import JointStage, enter
-from distill_tune.distill.monitors import Reference
-from distill_tune.distill.policies import refuse_unfit
+from distill_tune.distill.monitoring.evaluation import validate
+from distill_tune.distill.monitoring.monitors import Reference
+from distill_tune.distill.monitoring.policies import refuse_unfit
 from distill_tune.distill.state import Best, StateDict, TrialState
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics, Stage

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from distill_tune.backbones import Backbone
 from distill_tune.datasets import Dataset
+from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.gans import AnyGan, Sngan
 from distill_tune.distill.losses import FeatureNorm, MarginUnit
-from distill_tune.gans import AnyGan, Sngan
 from distill_tune.interfaces import Config
 
 Preset = Literal["safe", "poster_literal"]

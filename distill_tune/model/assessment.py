@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distill_tune.distill.evaluation import features_and_logits, scores
+from distill_tune.distill.monitoring.evaluation import features_and_logits, scores
 from distill_tune.interfaces import Split
 from distill_tune.model.folder import Model
 

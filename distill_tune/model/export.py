@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from distill_tune.backbones import Classifier
 from distill_tune.distill.augmentation import to_float
+from distill_tune.distill.backbones import Classifier
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.model.folder import MODEL, Model
 from distill_tune.model.out import refuse_unwritable

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from distill_tune import __version__
-from distill_tune.backbones import Backbone, Classifier
+from distill_tune.distill.backbones import Backbone, Classifier
 from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig

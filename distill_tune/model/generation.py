@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from distill_tune.datasets.image_files import to_png
 from distill_tune.distill.augmentation import to_uint8
-from distill_tune.distill.evaluation import features_and_logits
-from distill_tune.distill.streams import normal, stream
+from distill_tune.distill.compute.random_streams import normal, stream
+from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.errors import InputError, Parameter
 from distill_tune.model.folder import Model, load_generator
 from distill_tune.plots import contact_sheet

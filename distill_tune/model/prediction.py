@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from distill_tune.datasets.labelled import read_files
 from distill_tune.datasets.printable import printable
-from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.model.assessed import form_of
 from distill_tune.model.folder import Model
 

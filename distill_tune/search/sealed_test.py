@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_tune.datasets import Dataset, unsealed
-from distill_tune.distill.evaluation import evaluate
+from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from distill_tune.distill.data import DeviceData
+from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics

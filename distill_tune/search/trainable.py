@@ -5,7 +5,7 @@ from typing import Any
 
 from ray import tune
 
-from distill_tune.distill.data import DeviceData
+from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.gpu_use import GpuMeter

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from distill_tune.backbones import Backbone
 from distill_tune.datasets import Dataset
+from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
 from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain

@@ -9,7 +9,7 @@ import torch
 
 from distill_tune.datasets.moved import told_how_to_go_on
 from distill_tune.datasets.value_range import range_line
-from distill_tune.distill.evaluation import evaluate
+from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from distill_tune.backbones import Backbone
-from distill_tune.backbones.pointwise import (
+from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones.pointwise import (
     CentredConv2d,
     PointwiseConv2d,
     use_matrix_products,

@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from distill_tune.distill.fidelity import CHECK_STEPS, Fidelity, FidelityTest, train_judge
+from distill_tune.distill.monitoring.fidelity import (
+    CHECK_STEPS,
+    Fidelity,
+    FidelityTest,
+    train_judge,
+)
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import FIT_AGREEMENT

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from distill_tune.distill.fidelity import Fidelity
+from distill_tune.distill.monitoring.fidelity import Fidelity
 from tests.benchmarks.fidelity import Reached, _seconds, until_fit
 from tests.benchmarks.results import as_object
 

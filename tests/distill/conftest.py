@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distill_tune.backbones import Backbone
+from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.joint import enter
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData

@@ -15,7 +15,7 @@ from distill_tune.distill.augmentation import (
     to_uint8,
     without_blanks,
 )
-from distill_tune.distill.streams import stream
+from distill_tune.distill.compute.random_streams import stream
 from distill_tune.interfaces import ImageData
 
 

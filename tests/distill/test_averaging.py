@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from distill_tune.distill.averaging import MovingAverage
+from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.state import copy_weights
 
 from .tiny import differences

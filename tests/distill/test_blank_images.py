@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_uint8
-from distill_tune.distill.batches import augmented_batch
-from distill_tune.distill.data import DeviceData
+from distill_tune.distill.compute.batches import augmented_batch
+from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.trial_config import ClassifierTraining
 from distill_tune.interfaces import ImageData
 

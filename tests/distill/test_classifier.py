@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.batches import Batch, ExtraBatch
 from distill_tune.distill.classifier import (
     make_optimizer,
     num_steps,
@@ -17,8 +16,9 @@ from distill_tune.distill.classifier import (
     train_epoch,
     train_step,
 )
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.evaluation import evaluate, running_statistics_kept
+from distill_tune.distill.compute.batches import Batch, ExtraBatch
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.monitoring.evaluation import evaluate, running_statistics_kept
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import GanAugmentation, classifier_augmentation, to_float
-from distill_tune.distill.averaging import stage_decay
-from distill_tune.distill.batches import ExtraBatch
 from distill_tune.distill.classifier import (
     num_steps,
     real_batches,
@@ -18,10 +16,18 @@ from distill_tune.distill.classifier import (
     train_epoch,
     train_step,
 )
-from distill_tune.distill.evaluation import validate
+from distill_tune.distill.compute.averaging import stage_decay
+from distill_tune.distill.compute.batches import ExtraBatch
+from distill_tune.distill.compute.random_streams import (
+    integers,
+    normal,
+    seed_global,
+    stream,
+    uniform,
+)
 from distill_tune.distill.losses import discriminator_hinge, generator_hinge
+from distill_tune.distill.monitoring.evaluation import validate
 from distill_tune.distill.state import copy_weights
-from distill_tune.distill.streams import integers, normal, seed_global, stream, uniform
 from distill_tune.distill.trial import Trial
 
 from .conftest import Begin

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_tune.distill import evaluation
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.evaluation import (
+from distill_tune.distill.monitoring import evaluation
+from distill_tune.distill.monitoring.evaluation import (
     evaluate,
     evaluating,
     features_and_logits,

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from distill_tune.distill import gan_stage
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.fidelity import (
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.joint import JointStage
+from distill_tune.distill.monitoring.fidelity import (
     Fidelity,
     FidelityTest,
     Judge,
@@ -20,7 +21,6 @@ from distill_tune.distill.fidelity import (
     is_settled,
     train_judge,
 )
-from distill_tune.distill.joint import JointStage
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Stage

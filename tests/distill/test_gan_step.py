@@ -5,13 +5,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.gan_training import GanTrainer, Latent
+from distill_tune.distill.gans import Sngan
 from distill_tune.distill.losses import triplet_loss
 from distill_tune.distill.pairing import pair
 from distill_tune.distill.state import copy_weights
-from distill_tune.distill.streams import stream
 from distill_tune.distill.trial import Trial
-from distill_tune.gans import Sngan
 from distill_tune.interfaces import ImageData
 
 from .conftest import Begin

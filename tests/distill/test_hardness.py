@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from distill_tune.distill import hardness
-from distill_tune.distill.data import ClassPools, DeviceData
+from distill_tune.distill.compute.device_data import ClassPools, DeviceData
+from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.hardness import HardSets, label, median_distance, turnover
 from distill_tune.distill.pairing import pair
-from distill_tune.distill.streams import stream
 from distill_tune.interfaces import Split
 
 from .conftest import Begin

@@ -2,8 +2,8 @@
 
 import torch
 
-from distill_tune.distill.evaluation import features_and_logits
 from distill_tune.distill.hardness import assemble, label, score
+from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.state import copy_weights
 
 from .conftest import Begin

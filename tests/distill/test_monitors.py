@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.diversity import effective_rank, vendi_score, within_class_distance
 from distill_tune.distill.gan_training import Latent
-from distill_tune.distill.monitors import (
+from distill_tune.distill.monitoring.diversity import (
+    effective_rank,
+    vendi_score,
+    within_class_distance,
+)
+from distill_tune.distill.monitoring.monitors import (
     Reference,
     discriminator_gap,
     gradient_norms,

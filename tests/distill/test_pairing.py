@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from distill_tune.distill.data import ClassPools
+from distill_tune.distill.compute.device_data import ClassPools
+from distill_tune.distill.compute.random_streams import stream, uniform
 from distill_tune.distill.hardness import HardSets, label
 from distill_tune.distill.pairing import assign, pair
-from distill_tune.distill.streams import stream, uniform
 
 from .conftest import Begin
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from distill_tune.distill.evaluation import features_and_logits
+from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.portrait import portray
 
 from .conftest import Begin

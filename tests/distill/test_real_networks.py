@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.distill.evaluation import evaluating
+from distill_tune.distill.monitoring.evaluation import evaluating
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData

@@ -2,7 +2,14 @@
 
 import torch
 
-from distill_tune.distill.streams import integers, key, normal, seed_global, stream, uniform
+from distill_tune.distill.compute.random_streams import (
+    integers,
+    key,
+    normal,
+    seed_global,
+    stream,
+    uniform,
+)
 
 
 def test_a_stream_is_the_same_whenever_it_is_asked_for() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from distill_tune.backbones import Backbone, Classifier
+from distill_tune.distill.backbones import Backbone, Classifier
 from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
-from distill_tune.backbones import Backbone
+from distill_tune.distill.backbones import Backbone
 from distill_tune.study.validation import to_yaml
 
 BACKBONE = {"name": "squeezenet1_1", "stem": "imagenet", "input_size": 32, "pretrained": False}

@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from distill_tune.backbones import Backbone
+from distill_tune.distill.backbones import Backbone
 from distill_tune.errors import DistillTuneError
 from distill_tune.model import load_classifier, load_generator, load_model
 from distill_tune.study.validation import to_yaml

@@ -10,8 +10,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distill_tune.backbones import Backbone
 from distill_tune.checkpoints import newest_first, read_checkpoint, write_checkpoint
+from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError, StudyError
 from distill_tune.interfaces import ImageData

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.augmentation import classifier_augmentation, to_float
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.diversity import effective_rank, within_class_distance
-from distill_tune.distill.evaluation import evaluating, image_batches
-from distill_tune.distill.streams import seed_global, stream, uniform
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.random_streams import seed_global, stream, uniform
+from distill_tune.distill.monitoring.diversity import effective_rank, within_class_distance
+from distill_tune.distill.monitoring.evaluation import evaluating, image_batches
 from distill_tune.interfaces import FIT_AGREEMENT, Metrics
 
 CHECK_STEPS = 50

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from distill_tune.distill.data import ClassPools
+from distill_tune.distill.compute.device_data import ClassPools
 
 _MOST_OF_CLASS = 100
 

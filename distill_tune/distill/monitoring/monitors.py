@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.diversity import effective_rank, vendi_score, within_class_distance
-from distill_tune.distill.evaluation import evaluating, features_and_logits
+from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.gan_training import GanTrainer, Latent
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import generator_hinge
+from distill_tune.distill.monitoring.diversity import (
+    effective_rank,
+    vendi_score,
+    within_class_distance,
+)
+from distill_tune.distill.monitoring.evaluation import evaluating, features_and_logits
 from distill_tune.interfaces import COLLAPSE_RATIO, Metrics, Split
 
 WARNING_RATIO = 0.5

@@ -4,11 +4,11 @@ from typing import TypeGuard
 
 from torch import Tensor
 
-from distill_tune.distill.diversity import within_class_distance
-from distill_tune.distill.fidelity import Fidelity, agreement
 from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import HardSets
-from distill_tune.distill.monitors import (
+from distill_tune.distill.monitoring.diversity import within_class_distance
+from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
+from distill_tune.distill.monitoring.monitors import (
     Reference,
     discriminator_gap,
     gradient_norms,
@@ -131,7 +131,7 @@ def refuse_overfit(gap: float, limit: float | None, joint_epoch: int) -> None:
     """End a trial whose discriminator tells training from validation images.
 
     Args:
-        gap: See :func:`distill_tune.distill.monitors.discriminator_gap`.
+        gap: See :func:`distill_tune.distill.monitoring.monitors.discriminator_gap`.
         limit: Largest one that passes; None: every one.
         joint_epoch: Epochs behind it, for the message.
 

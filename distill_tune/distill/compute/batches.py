@@ -14,8 +14,8 @@ from distill_tune.distill.augmentation import (
     to_uint8,
     without_blanks,
 )
-from distill_tune.distill.data import DeviceData
-from distill_tune.distill.streams import Purpose, seed_global, stream
+from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.random_streams import Purpose, seed_global, stream
 from distill_tune.distill.trial_config import ClassifierTraining
 
 Batch = tuple[Tensor, Tensor]

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from distill_tune.gans.sngan import Sngan
+from distill_tune.distill.gans.sngan import Sngan
 
 GANS = {"sngan": Sngan}
 """Kind -> its configuration class."""

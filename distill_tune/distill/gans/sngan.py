@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from distill_tune.gans.blocks import (
+from distill_tune.distill.gans.blocks import (
     ConditionalBatchNorm,
     DiscriminatorBlock,
     GeneratorBlock,
@@ -21,7 +21,7 @@ from distill_tune.gans.blocks import (
     light_discriminator_body,
     spectrally_normalised,
 )
-from distill_tune.gans.training import GanTraining
+from distill_tune.distill.gans.training import GanTraining
 
 
 class Sngan(GanTraining):

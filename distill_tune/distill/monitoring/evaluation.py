@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from distill_tune.backbones.classifier import Classifier
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.data import DeviceData
+from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.interfaces import Metrics, Split
 
 _BATCH = 250

@@ -1,0 +1,1 @@
+"""What the steps of a trial compute with: devices, precision, random numbers, batches."""

@@ -1,0 +1,1 @@
+"""Numbers about a trial: accuracy, fitness and diversity of its generator, policies."""
