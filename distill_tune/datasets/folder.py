@@ -10,25 +10,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from distill_tune.datasets.class_files import class_files, files_of, filled
-from distill_tune.datasets.duplicates import shared_files
-from distill_tune.datasets.file_values import (
-    Depth,
-    completed,
-    depth_warnings,
-    depths_of,
-    file_ranges,
-    require_scale,
-)
-from distill_tune.datasets.image_files import decode_all
-from distill_tune.datasets.part_folders import PartFolder, Tree
-from distill_tune.datasets.part_names import Part
-from distill_tune.datasets.paths import Root, absolute, not_found
-from distill_tune.datasets.pool import Pool, absent_classes, unknown_names
-from distill_tune.datasets.printable import printable
-from distill_tune.datasets.source import ImageSource
-from distill_tune.datasets.tree import given_tree
-from distill_tune.datasets.tree_warnings import (
+from distill_tune.datasets.folder_tree.class_files import class_files, files_of, filled
+from distill_tune.datasets.folder_tree.part_folders import PartFolder, Tree
+from distill_tune.datasets.folder_tree.part_names import Part
+from distill_tune.datasets.folder_tree.paths import Root, absolute, not_found
+from distill_tune.datasets.folder_tree.tree import given_tree
+from distill_tune.datasets.folder_tree.walking import sub_folders
+from distill_tune.datasets.folder_tree.warnings import (
     class_warnings,
     left_out_warnings,
     names_of,
@@ -36,9 +24,21 @@ from distill_tune.datasets.tree_warnings import (
     told_place,
     unused_warnings,
 )
-from distill_tune.datasets.value_range import PER_FILE, given_ranges
-from distill_tune.datasets.value_range_field import ValueRange
-from distill_tune.datasets.walking import sub_folders
+from distill_tune.datasets.images.duplicates import shared_files
+from distill_tune.datasets.images.file_values import (
+    Depth,
+    completed,
+    depth_warnings,
+    depths_of,
+    file_ranges,
+    require_scale,
+)
+from distill_tune.datasets.images.image_files import decode_all
+from distill_tune.datasets.images.printable import printable
+from distill_tune.datasets.images.value_range import PER_FILE, given_ranges
+from distill_tune.datasets.images.value_range_field import ValueRange
+from distill_tune.datasets.pool import Pool, absent_classes, unknown_names
+from distill_tune.datasets.source import ImageSource
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from distill_tune.datasets.paths import absolute
+from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.errors import InputError, Message, Parameter
 
 _LONGEST_TAIL = 4

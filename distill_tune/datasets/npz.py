@@ -8,7 +8,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_tune.datasets.arrays import channels_first, fit, to_bytes
+from distill_tune.datasets.folder_tree.part_names import Part
+from distill_tune.datasets.folder_tree.paths import Root, absolute, not_found
+from distill_tune.datasets.images.arrays import channels_first, fit, to_bytes
+from distill_tune.datasets.images.value_range import (
+    PER_FILE,
+    Extremes,
+    Kind,
+    array_levels,
+    found_ranges,
+    given_ranges,
+    kind_of,
+)
+from distill_tune.datasets.images.value_range_field import ValueRange
 from distill_tune.datasets.npz_headers import (
     READ_ERRORS,
     array_extremes,
@@ -22,20 +34,8 @@ from distill_tune.datasets.npz_labels import (
     usable_names,
     without_a_label,
 )
-from distill_tune.datasets.part_names import Part
-from distill_tune.datasets.paths import Root, absolute, not_found
 from distill_tune.datasets.pool import Bytes, Labels, Pool, absent_classes, unknown_names
 from distill_tune.datasets.source import ImageSource
-from distill_tune.datasets.value_range import (
-    PER_FILE,
-    Extremes,
-    Kind,
-    array_levels,
-    found_ranges,
-    given_ranges,
-    kind_of,
-)
-from distill_tune.datasets.value_range_field import ValueRange
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 

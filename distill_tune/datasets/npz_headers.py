@@ -10,8 +10,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from distill_tune.datasets.arrays import channels_first
-from distill_tune.datasets.value_range import Extremes, extremes_of, kind_of
+from distill_tune.datasets.images.arrays import channels_first
+from distill_tune.datasets.images.value_range import Extremes, extremes_of, kind_of
 from distill_tune.errors import InputError, Text
 
 READ_ERRORS = (

@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.datasets.folder import Folder
+from distill_tune.datasets.folder_tree.part_names import Part
+from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.datasets.labelled import Form, labelled_images, relabelled
 from distill_tune.datasets.moved import told_how_to_go_on
-from distill_tune.datasets.part_names import Part
-from distill_tune.datasets.paths import absolute
 from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from distill_tune.datasets.image_files import to_png
+from distill_tune.datasets.images.image_files import to_png
 from distill_tune.distill.augmentation import to_uint8
 from distill_tune.distill.compute.random_streams import normal, stream
 from distill_tune.distill.monitoring.evaluation import features_and_logits

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill_tune.datasets.images.printable import printable
 from distill_tune.datasets.labelled import read_files
-from distill_tune.datasets.printable import printable
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.model.assessed import form_of
 from distill_tune.model.folder import Model

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
-from distill_tune.datasets.value_range import range_line
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.rehearsal import Parts
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp, Work

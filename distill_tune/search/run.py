@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
 from distill_tune.cluster.ray_errors import in_a_line
-from distill_tune.datasets.value_range import range_line
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory

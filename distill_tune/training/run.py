@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.datasets.moved import told_how_to_go_on
-from distill_tune.datasets.value_range import range_line
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report

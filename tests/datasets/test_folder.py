@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from distill_tune.datasets import ImageSource
-from distill_tune.datasets.image_files import MAX_PIXELS, decode, decode_all
+from distill_tune.datasets.images.image_files import MAX_PIXELS, decode, decode_all
 from distill_tune.errors import InputError
 
 Make = Callable[..., ImageSource]

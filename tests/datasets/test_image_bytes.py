@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from distill_tune.datasets import ImageSource
-from distill_tune.datasets.image_files import MAX_PIXELS, decode_all, image_paths
-from distill_tune.datasets.walking import files_below
+from distill_tune.datasets.folder_tree.walking import files_below
+from distill_tune.datasets.images.image_files import MAX_PIXELS, decode_all, image_paths
 from distill_tune.errors import InputError
 
 Make = Callable[..., ImageSource]

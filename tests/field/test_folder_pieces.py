@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from distill_tune.datasets.tree import read_tree
+from distill_tune.datasets.folder_tree.tree import read_tree
 from distill_tune.errors import InputError
 from tests.field.trees import names, pictures, source
 

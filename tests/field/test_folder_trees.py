@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.datasets.part_names import role
-from distill_tune.datasets.tree import read_tree
+from distill_tune.datasets.folder_tree.part_names import role
+from distill_tune.datasets.folder_tree.tree import read_tree
 from distill_tune.errors import InputError
 from tests.field.trees import names, pictures
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits, load_sample_images
 
-from distill_tune.datasets.near_duplicates import near_copies
+from distill_tune.datasets.images.near_duplicates import near_copies
 from distill_tune.datasets.pool import Bytes, Pool
 from tests.field.trees import source
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from distill_tune.datasets.image_files import decode_all
+from distill_tune.datasets.images.image_files import decode_all
 from tests.field.trees import source
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distill_tune.datasets import unsealed
-from distill_tune.datasets.value_range import range_line
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import InputError
 
 from .images import CLASSES, LABELS, Array, folder, mean, noise, npz, source, write_files

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill_tune.datasets.value_range import range_line
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import InputError
 
 from .images import (

@@ -8,24 +8,30 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from distill_tune.datasets.class_folders import left_out
-from distill_tune.datasets.image_files import has_images, holds_images
-from distill_tune.datasets.part_folders import (
+from distill_tune.datasets.folder_tree.class_folders import left_out
+from distill_tune.datasets.folder_tree.part_folders import (
     PartFolder,
     Tree,
     holds_class_folders,
     holds_only_folders,
     part_folder,
 )
-from distill_tune.datasets.part_names import EXACT, Part, Role, is_named_for_descriptions, role
-from distill_tune.datasets.printable import printable
-from distill_tune.datasets.same_folders import MOST_ALONE, stepped
-from distill_tune.datasets.tree_refusals import (
+from distill_tune.datasets.folder_tree.part_names import (
+    EXACT,
+    Part,
+    Role,
+    is_named_for_descriptions,
+    role,
+)
+from distill_tune.datasets.folder_tree.refusals import (
     refuse_flat_parts,
     refuse_no_classes,
     refuse_parts_below,
 )
-from distill_tune.datasets.walking import sub_folders
+from distill_tune.datasets.folder_tree.same_folders import MOST_ALONE, stepped
+from distill_tune.datasets.folder_tree.walking import sub_folders
+from distill_tune.datasets.images.image_files import has_images, holds_images
+from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text, closest
 
 

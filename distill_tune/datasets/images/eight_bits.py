@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from distill_tune.datasets.value_range import BYTES, levels, misfit
+from distill_tune.datasets.images.value_range import BYTES, levels, misfit
 from distill_tune.interfaces import ValueRanges
 
 

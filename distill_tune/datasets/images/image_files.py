@@ -13,14 +13,14 @@ from threading import Lock
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from distill_tune.datasets.arrays import fit_image
-from distill_tune.datasets.eight_bits import flat
-from distill_tune.datasets.orientation import upright
-from distill_tune.datasets.part_names import is_of_a_system
-from distill_tune.datasets.png_chunks import without_notes
+from distill_tune.datasets.folder_tree.part_names import is_of_a_system
+from distill_tune.datasets.folder_tree.walking import files_below, files_in
+from distill_tune.datasets.images.arrays import fit_image
+from distill_tune.datasets.images.eight_bits import flat
+from distill_tune.datasets.images.orientation import upright
+from distill_tune.datasets.images.png_chunks import without_notes
+from distill_tune.datasets.images.value_range import PER_FILE
 from distill_tune.datasets.pool import Bytes
-from distill_tune.datasets.value_range import PER_FILE
-from distill_tune.datasets.walking import files_below, files_in
 from distill_tune.interfaces import ValueRanges
 
 # Formats whose files are no pixels that Pillow itself could decode (PostScript starts a program).

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from distill_tune.datasets.image_files import has_images, holds_images
-from distill_tune.datasets.part_names import is_named_for_images, role
-from distill_tune.datasets.printable import printable
-from distill_tune.datasets.walking import sub_folders
+from distill_tune.datasets.folder_tree.part_names import is_named_for_images, role
+from distill_tune.datasets.folder_tree.walking import sub_folders
+from distill_tune.datasets.images.image_files import has_images, holds_images
+from distill_tune.datasets.images.printable import printable
 
 MOST_ALONE: Final = 4
 """How deep a folder may stand alone in another: ``archive/seg_train/seg_train/<class>``."""

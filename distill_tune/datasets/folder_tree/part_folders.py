@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distill_tune.datasets.class_folders import left_out
-from distill_tune.datasets.image_files import has_images
-from distill_tune.datasets.part_names import Part, is_named_for_images, role
-from distill_tune.datasets.printable import printable
-from distill_tune.datasets.same_folders import MOST_ALONE
-from distill_tune.datasets.walking import sub_folders
+from distill_tune.datasets.folder_tree.class_folders import left_out
+from distill_tune.datasets.folder_tree.part_names import Part, is_named_for_images, role
+from distill_tune.datasets.folder_tree.same_folders import MOST_ALONE
+from distill_tune.datasets.folder_tree.walking import sub_folders
+from distill_tune.datasets.images.image_files import has_images
+from distill_tune.datasets.images.printable import printable
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Final, Literal, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
-from distill_tune.datasets.eight_bits import is_deep
-from distill_tune.datasets.image_files import num_workers, opened
-from distill_tune.datasets.png_chunks import SIGNATURE
-from distill_tune.datasets.value_range import (
+from distill_tune.datasets.images.eight_bits import is_deep
+from distill_tune.datasets.images.image_files import num_workers, opened
+from distill_tune.datasets.images.png_chunks import SIGNATURE
+from distill_tune.datasets.images.value_range import (
     KINDS,
     PER_FILE,
     WHITES,

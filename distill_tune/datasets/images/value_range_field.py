@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from distill_tune.datasets.value_range import BYTES, Range
+from distill_tune.datasets.images.value_range import BYTES, Range
 
 
 def _check_range(value: object) -> object:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from distill_tune.datasets.part_names import (
+from distill_tune.datasets.folder_tree.part_names import (
     is_named_for_thumbnails,
     is_of_a_system,
     may_be_of_a_system,
 )
-from distill_tune.datasets.printable import printable
+from distill_tune.datasets.images.printable import printable
 
 _SMALL = re.compile(r"[-_. ]*(thumb(nail)?s?|small|tn)[-_. ]*")
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from distill_tune.datasets.part_names import Part
+from distill_tune.datasets.folder_tree.part_names import Part
 
 _NOUNS: Final[dict[Part, str]] = {"train": "train", "val": "validation", "test": "test"}
 

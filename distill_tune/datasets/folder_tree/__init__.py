@@ -1,0 +1,1 @@
+"""A folder of images: which folders are parts, which are classes."""
