@@ -207,7 +207,7 @@ def train(  # noqa: PLR0913 - the options of the command
         DivergedError: The training cannot go on.
     """
     with _threads(threads):
-        from distill_tune.search.user_environment import provide_user
+        from distill_tune.cluster.user_environment import provide_user
         from distill_tune.training import read_recipe, train_model
         from distill_tune.training_view import TrainingView
 
@@ -269,7 +269,7 @@ def _options(
     allow_changed: bool = False,
 ) -> "RunOptions":
     """Set Ray's environment, before anything imports it, and return how to run."""
-    from distill_tune.search.environment import prepare
+    from distill_tune.cluster.environment import prepare
 
     prepare(address)
     from distill_tune.search.run_options import RunOptions

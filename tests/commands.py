@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import distill_tune
 from distill_tune.cli import app
-from distill_tune.search.environment import _ALWAYS, _ON_THIS_MACHINE
+from distill_tune.cluster.environment import _ALWAYS, _ON_THIS_MACHINE
 
 PATIENCE_S = 300.0
 """Other work may share the machine: nothing here waits for less before it gives up."""

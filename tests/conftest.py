@@ -91,7 +91,7 @@ def our_ray() -> Iterator[None]:
     """
     import ray
 
-    from distill_tune.search import cluster
+    from distill_tune.cluster import resources as cluster
 
     def join(address: str | None) -> None:
         if address is not None:

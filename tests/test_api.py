@@ -14,9 +14,9 @@ import pytest
 
 import distill_tune
 from distill_tune import confirm, load_study, resume, search, train
+from distill_tune.cluster.resources import Slots
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.cluster import Slots
 from distill_tune.study.yaml.document import Document
 
 ROOT = Path(distill_tune.__file__).parents[1]

@@ -51,7 +51,7 @@ def train(  # noqa: PLR0913 - the options of the command line
     Interrupted or killed, it goes on by the same command.
     """
     with reporting():
-        from distill_tune.search.user_environment import provide_user
+        from distill_tune.cluster.user_environment import provide_user
 
         provide_user()
         recipe = _recipe(config, study, trial, backbone).changed(assignments or [], seed)

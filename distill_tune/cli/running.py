@@ -49,7 +49,7 @@ class Running(NamedTuple):
 
 def prepare(address: str | None) -> None:
     """Set Ray's environment, before anything imports it."""
-    from distill_tune.search.environment import prepare as set_environment
+    from distill_tune.cluster.environment import prepare as set_environment
 
     set_environment(address)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, Type
 
 import ray
 
-from distill_tune.cluster.memory_kills import is_memory_kill
-from distill_tune.cluster.ray_errors import cause_of, in_a_line
-from distill_tune.cluster.worker_logs import last_words
+from distill_tune.cluster.failures.memory_kills import is_memory_kill
+from distill_tune.cluster.failures.ray_errors import cause_of, in_a_line
+from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.errors import DiskFullError, is_disk_full
 
 if TYPE_CHECKING:

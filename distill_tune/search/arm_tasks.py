@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_tune.checkpoints import delete_checkpoints
+from distill_tune.cluster.nodes import NodeWatch
+from distill_tune.cluster.resources import task_options
+from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.cluster.task_pool import Ended, Failed, Said, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
 from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
-from distill_tune.search.cluster import task_options
 from distill_tune.search.journal import Journal
-from distill_tune.search.nodes import NodeWatch
-from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.run_options import ConfirmationView
 from distill_tune.search.sealed_test import SealedTest, read_test

@@ -7,6 +7,7 @@ from typing import Any
 
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
+from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.confirmation import Confirmation, confirmation
 from distill_tune.confirmation_tables import as_json, markdown
 from distill_tune.datasets import Dataset
@@ -27,7 +28,6 @@ from distill_tune.records.trials import StudyState, TrialRecord, top
 from distill_tune.search.confirm_plan import Plan, evidence_seeds
 from distill_tune.search.confirm_workshop import Workshop
 from distill_tune.search.journal import Journal
-from distill_tune.search.placement import StudyImages
 from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.run_options import RunOptions

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
+from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.rehearsal import Parts
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp, Work
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.run_options import RunOptions
 from distill_tune.search.scheduler import RungEvent
 from distill_tune.study.study import Study

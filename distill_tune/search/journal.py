@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from distill_tune.cluster.failures.start_failures import StartFailures
 from distill_tune.distributions import Raw
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.directory import StudyDirectory
@@ -12,7 +13,6 @@ from distill_tune.records.replay import Fold
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
 from distill_tune.search.proposals import PastTrial
 from distill_tune.search.scheduler import RungEvent
-from distill_tune.search.start_failures import StartFailures
 from distill_tune.tracking import TensorBoard
 
 Listener = Callable[[Event, StudyState], None]

@@ -5,9 +5,9 @@ from typing import Any
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
-from distill_tune.search.cluster import Slots
+from distill_tune.cluster.nodes import NodeWatch
+from distill_tune.cluster.resources import Slots
 from distill_tune.search.journal import Journal
-from distill_tune.search.nodes import NodeWatch
 
 
 class RoomCallback(tune.Callback):

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 from distill_tune import __version__
 from distill_tune.checkpoints import delete_leftovers
-from distill_tune.cluster.ray_errors import in_a_line
+from distill_tune.cluster.failures.ray_errors import in_a_line
+from distill_tune.cluster.machine import environment
+from distill_tune.cluster.resources import Slots, cluster, slots
+from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import StudyState
-from distill_tune.search.cluster import Slots, cluster, slots
 from distill_tune.search.introduction import introduction
 from distill_tune.search.journal import Journal
-from distill_tune.search.machine import environment
 from distill_tune.search.models import keep_best_models
 from distill_tune.search.outcome import write_best
-from distill_tune.search.placement import StudyImages
 from distill_tune.search.run_options import RunOptions, SearchView
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
@@ -77,7 +77,7 @@ class Session:
             return self._session(self._open(), trial_slots)
 
     def _check_nodes(self, trial_slots: Slots) -> None:
-        from distill_tune.search.node_checks import check_nodes
+        from distill_tune.cluster.node_checks import check_nodes
 
         check_nodes(self.directory, trial_slots.bundle)
 

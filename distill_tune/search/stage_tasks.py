@@ -6,16 +6,16 @@ from typing import Any, Protocol
 
 import torch
 
+from distill_tune.cluster.failures.start_failures import LOST
+from distill_tune.cluster.nodes import NodeWatch
+from distill_tune.cluster.resources import Slots, task_options
+from distill_tune.cluster.shared_images import PlacedImages, StudyImages
+from distill_tune.cluster.study_visibility import wait_for_study
 from distill_tune.cluster.task_pool import Ended, Event, Failed, Said, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
 from distill_tune.records.fitness_text import briefly, is_unfit, last, metrics_words, unfit_warning
-from distill_tune.search.cluster import Slots, task_options
 from distill_tune.search.journal import Journal
-from distill_tune.search.nodes import NodeWatch
-from distill_tune.search.placement import PlacedImages, StudyImages
-from distill_tune.search.sight import wait_for_study
-from distill_tune.search.start_failures import LOST
 from distill_tune.training.devices import device_of
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore

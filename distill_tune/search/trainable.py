@@ -5,13 +5,13 @@ from typing import Any
 
 from ray import tune
 
+from distill_tune.cluster.gpu_use import GpuMeter
+from distill_tune.cluster.shared_images import PlacedImages
+from distill_tune.cluster.study_visibility import sees_study, wait_for_study
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.gpu_use import GpuMeter
-from distill_tune.search.placement import PlacedImages
 from distill_tune.search.search_trial import Search, SearchTrial
-from distill_tune.search.sight import sees_study, wait_for_study
 from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures

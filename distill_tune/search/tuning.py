@@ -10,15 +10,15 @@ from functools import partial
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
+from distill_tune.cluster.resources import Slots
+from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distributions import Raw
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.callback import StudyCallback
-from distill_tune.search.cluster import Slots
 from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
-from distill_tune.search.placement import PlacedImages
 from distill_tune.search.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.search.room import RoomCallback
 from distill_tune.search.sampler import SamplerPerBackbone

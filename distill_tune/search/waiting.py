@@ -8,7 +8,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.search.cluster import in_words
+from distill_tune.cluster.resources import in_words
 from distill_tune.search.journal import Journal
 from distill_tune.search.room import RoomCallback
 

@@ -13,10 +13,10 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
+from distill_tune.cluster.resources import cluster, slots
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.cluster import cluster, slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.progress import Progress
 from distill_tune.search.tuning import tune_trials

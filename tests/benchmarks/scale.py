@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import distill_tune
+from distill_tune.cluster.environment import prepare
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.environment import prepare
 from tests.benchmarks.results import Result, spread
 
 SIZES = (100, 300, 1000)

@@ -21,10 +21,10 @@ import ray
 from rich.console import Console
 
 import distill_tune
+from distill_tune.cluster.environment import prepare
+from distill_tune.cluster.resources import slots
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search.cluster import slots
-from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal
 from distill_tune.search.progress import Progress
 from distill_tune.search.tuning import tune_trials

@@ -13,14 +13,14 @@ import ray
 
 import distill_tune
 from distill_tune import errors
-from distill_tune.errors import DistillTuneError, InputError, RayError, StudyError
-from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.cluster import cluster
-from distill_tune.search.user_environment import (
+from distill_tune.cluster.resources import cluster
+from distill_tune.cluster.user_environment import (
     LONGEST_TEMPORARY,
     provide_user,
     short_temporary_folder,
 )
+from distill_tune.errors import DistillTuneError, InputError, RayError, StudyError
+from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.opening import require_utf8
 
 from .studies import SPACE, started
@@ -101,7 +101,7 @@ def test_without_any_place_for_a_short_name_the_variable_is_named(
 ) -> None:
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 90)))
-    places = "distill_tune.search.user_environment._SHORT_PLACES"
+    places = "distill_tune.cluster.user_environment._SHORT_PLACES"
     monkeypatch.setattr(places, (str(tmp_path / "gone"),))
     with pytest.raises(InputError, match=rf"^TMPDIR: got '.*at most {LONGEST_TEMPORARY} bytes"):
         short_temporary_folder()

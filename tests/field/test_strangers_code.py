@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.search.ray_start import _Folders, _folders, _job
+from distill_tune.cluster.ray_session import _Folders, _folders, _job
 
 from .studies import ROOT, SPACE, done, environment
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.search import gpu_use, trainable
+from distill_tune.cluster import gpu_use
+from distill_tune.search import trainable
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.trainable import DistillTrial
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from distill_tune.cluster.shared_images import PlacedImages, StudyImages
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
@@ -16,7 +17,6 @@ from distill_tune.records.trials import TrialRecord
 from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.confirm import _overlap, _require_same_images
 from distill_tune.search.confirm_plan import Plan, evidence_seeds, planned, shared_by
-from distill_tune.search.placement import PlacedImages, StudyImages
 from distill_tune.search.sealed_test import chance
 from distill_tune.study.arms import METHOD
 from distill_tune.study.sections import Confirm
@@ -137,7 +137,7 @@ def placed() -> Iterator[list[PlacedImages]]:
         there.append(images)
         return images
 
-    with patch("distill_tune.search.placement.ray.put", put):
+    with patch("distill_tune.cluster.shared_images.ray.put", put):
         yield there
 
 

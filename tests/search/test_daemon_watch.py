@@ -10,8 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from distill_tune.errors import RayError
-from distill_tune.search.daemon_watch import (
+from distill_tune.cluster.failures.daemon_watch import (
     Daemon,
     DaemonLostError,
     _end_of,
@@ -20,6 +19,7 @@ from distill_tune.search.daemon_watch import (
     _Reached,
     watched,
 )
+from distill_tune.errors import RayError
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.cluster import gpu_use
+from distill_tune.cluster.gpu_use import GpuMeter, memory_in_use, utilisation_reader
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Stage
-from distill_tune.search import gpu_use
-from distill_tune.search.gpu_use import GpuMeter, memory_in_use, utilisation_reader
 from distill_tune.study.sections import Resources
 from distill_tune.training.devices import device_of
 

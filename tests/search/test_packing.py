@@ -10,11 +10,11 @@ import pytest
 import ray
 from rich.console import Console
 
+from distill_tune.cluster.resources import Slots, packed, slots
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_sharing import GpuUse, share
-from distill_tune.search.cluster import Slots, packed, slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
 from distill_tune.search.progress import Progress

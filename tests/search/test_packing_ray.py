@@ -12,10 +12,10 @@ import ray
 from ray.util import placement_group, remove_placement_group
 
 import distill_tune
+from distill_tune.cluster.environment import prepare
+from distill_tune.cluster.resources import slots
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_sharing import share
-from distill_tune.search.cluster import slots
-from distill_tune.search.environment import prepare
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingStopper
 from distill_tune.search.tuning import settle, tune_trials

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.interfaces import ImageData
-from distill_tune.search.placement import PlacedImages
 
 
 def same(one: ImageData, other: ImageData) -> bool:

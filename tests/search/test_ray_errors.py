@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distill_tune.cluster.ray_errors import cause_of, in_a_line
+from distill_tune.cluster.failures.ray_errors import cause_of, in_a_line
 
 KILLED = "Task was killed due to the node running low on memory.\n\nTo adjust, set a variable.\n"
 

@@ -9,9 +9,9 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from distill_tune.cluster import nodes
+from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search import nodes
-from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.room import RoomCallback
 from distill_tune.search.scheduler import AshaPerBackbone

@@ -11,14 +11,14 @@ import pytest
 import ray
 
 import distill_tune
-from distill_tune.search.cluster import cluster
+from distill_tune.cluster.resources import cluster
 from tests.commands import write_package
 
 pytestmark = pytest.mark.slow
 JOINS = """
 import sys
 import ray
-from distill_tune.search.cluster import cluster
+from distill_tune.cluster.resources import cluster
 
 @ray.remote
 def look():

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from distill_tune.cluster import worker_logs
-from distill_tune.cluster.worker_logs import last_words
+from distill_tune.cluster.failures import worker_logs
+from distill_tune.cluster.failures.start_failures import LOST, StartFailures
+from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.errors import NoTrialSucceededError
-from distill_tune.search.start_failures import LOST, StartFailures
 
 CAUSE = "error: ImportError: no module 'x' (pid 17, actor 0a1b2c3d4e5f)"
 OTHER = "error: ImportError: no module 'x' (pid 4711, actor ffffffffffff)"

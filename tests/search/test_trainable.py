@@ -11,13 +11,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distill_tune.checkpoints import write_checkpoint
+from distill_tune.cluster import study_visibility as sight
+from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search import sight
-from distill_tune.search.placement import PlacedImages
 from distill_tune.search.trainable import DistillTrial
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study

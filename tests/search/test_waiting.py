@@ -8,9 +8,9 @@ import pytest
 import ray
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.search import waiting
-from distill_tune.search.cluster import Slots
 from distill_tune.search.journal import Journal
 from distill_tune.search.room import RoomCallback
 from distill_tune.search.waiting import WaitingCallback

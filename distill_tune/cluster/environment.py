@@ -2,8 +2,8 @@
 
 import os
 
+from distill_tune.cluster.user_environment import provide_user
 from distill_tune.errors import InputError, Parameter
-from distill_tune.search.user_environment import provide_user
 
 _CLIENT = "ray://"
 _ALWAYS = {

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distill_tune.cluster.ray_errors import in_a_line
+from distill_tune.cluster.environment import prepare
+from distill_tune.cluster.failures.daemon_watch import daemons_of_ray, watched
+from distill_tune.cluster.failures.ray_errors import in_a_line
+from distill_tune.cluster.ray_session import require_listener, start_or_join
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
 from distill_tune.records.gpu_sharing import RESOLUTION, share
-from distill_tune.search.daemon_watch import daemons_of_ray, watched
-from distill_tune.search.environment import prepare
-from distill_tune.search.ray_start import require_listener, start_or_join
 from distill_tune.study.sections import Resources
 
 # A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a

@@ -2,9 +2,9 @@
 
 import time
 
+from distill_tune.cluster.resources import own_address
 from distill_tune.errors import StudyError
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search.cluster import own_address
 
 _PATIENCE_S, _LOOK_EVERY_S = 60.0, 1.0
 

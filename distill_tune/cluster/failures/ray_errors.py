@@ -1,6 +1,6 @@
 """What a task's error of Ray's is about, in a line."""
 
-from distill_tune.cluster.memory_kills import is_memory_kill
+from distill_tune.cluster.failures.memory_kills import is_memory_kill
 
 
 def cause_of(error: BaseException) -> BaseException:

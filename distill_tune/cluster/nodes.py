@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
+from distill_tune.cluster.node_guard import NodeGuard
+from distill_tune.cluster.resources import Slots, alive_nodes, fitting
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.cluster import Slots, alive_nodes, fitting
-from distill_tune.search.node_guard import NodeGuard
 
 _LOOK_EVERY_S = 5.0
 

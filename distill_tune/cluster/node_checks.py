@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from distill_tune.cluster.ray_errors import cause_of, in_a_line
+from distill_tune.cluster.failures.ray_errors import cause_of, in_a_line
+from distill_tune.cluster.resources import alive_nodes, fitting
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.cluster import alive_nodes, fitting
 
 PATIENCE_S = 180.0
 """What a node may take to import torch from a file system that others read from, too."""

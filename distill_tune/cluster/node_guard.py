@@ -8,9 +8,9 @@ from typing import Any
 
 import ray
 
+from distill_tune.cluster.node_checks import PATIENCE_S, answer, ask, on_node
+from distill_tune.cluster.resources import Slots, fitting, task_options
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search.cluster import Slots, fitting, task_options
-from distill_tune.search.node_checks import PATIENCE_S, answer, ask, on_node
 
 _ASK_AGAIN_S = 60.0
 

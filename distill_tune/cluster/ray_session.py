@@ -16,8 +16,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from distill_tune.cluster.user_environment import short_temporary_folder
 from distill_tune.errors import InputError, Parameter, RayError
-from distill_tune.search.user_environment import short_temporary_folder
 
 _PATIENCE_S = 5.0
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -43,7 +43,7 @@ def start_or_join(address: str | None) -> None:
     """Start Ray on this machine, or join a cluster.
 
     Args:
-        address: As for :func:`distill_tune.search.cluster.cluster`.
+        address: As for :func:`distill_tune.cluster.resources.cluster`.
 
     Raises:
         InputError: There is no cluster at that address, or no folder for Ray's files.

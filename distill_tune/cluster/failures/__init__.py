@@ -1,0 +1,1 @@
+"""What went wrong on a cluster, in a word and a line."""
