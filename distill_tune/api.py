@@ -213,7 +213,7 @@ def train(  # noqa: PLR0913 - the options of the command
 
         provide_user()
         if Path(config).is_dir() or "://" in os.fspath(config):
-            from distill_tune.search.recipe import trial_recipe
+            from distill_tune.training.trial_recipe import trial_recipe
 
             name = None if trial is None else str(trial)
             directory = StudyDirectory(os.fspath(config))

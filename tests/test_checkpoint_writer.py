@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune import checkpoint_writer
-from distill_tune.checkpoint_writer import CheckpointWriter, num_bytes, on_host
-from distill_tune.checkpoints import newest_first, read_checkpoint
+from distill_tune.training import checkpoint_writer
+from distill_tune.training.checkpoint_writer import CheckpointWriter, num_bytes, on_host
+from distill_tune.training.checkpoints import newest_first, read_checkpoint
 
 NAME = "alexnet-0001"
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.checkpoints import (
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.training.checkpoints import (
     delete_checkpoints,
     delete_leftovers,
     local_copies,
@@ -19,7 +20,6 @@ from distill_tune.checkpoints import (
     store_checkpoint,
     write_checkpoint,
 )
-from distill_tune.records.directory import StudyDirectory
 
 CPU = torch.device("cpu")
 CONTENT = {"weights": torch.arange(4.0), "epoch": 3, "objective": 0.25}

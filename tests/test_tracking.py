@@ -9,10 +9,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from distill_tune.image_grid import image_grid
 from distill_tune.records.files.storage import storage_at
-from distill_tune.tensorboard_file import TensorBoardFile
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.tensorboard.event_file import TensorBoardFile
+from distill_tune.training.tensorboard.image_grid import image_grid
+from distill_tune.training.tensorboard.writer import TensorBoard
 
 PARAMS = {"joint.margin": 0.3, "joint.refresh": 2, "gan.kind": "sngan", "gan.flip": True}
 

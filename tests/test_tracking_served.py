@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.tensorboard.writer import TensorBoard
 
 PATIENCE_S = 60
 RUNS = {f"resnet50-{number:04d}" for number in range(3)}

@@ -95,7 +95,7 @@ def _recipe(
 
         return read_recipe(config)
     from distill_tune.records.directory import StudyDirectory
-    from distill_tune.search.recipe import trial_recipe
+    from distill_tune.training.trial_recipe import trial_recipe
 
     return trial_recipe(StudyDirectory(str(study)), trial=trial, backbone=backbone)
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from distill_tune.checkpoint_writer import on_host
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.study_visibility import wait_for_study
 from distill_tune.distill.state import copy_weights
@@ -16,10 +15,11 @@ from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.search.portraits import Picture, portraits
 from distill_tune.study.arms import Arm
+from distill_tune.training.checkpoint_writer import on_host
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
 from distill_tune.training.runner import Runner, RunSpec
-from distill_tune.training.trial_board import TrialBoard
+from distill_tune.training.tensorboard.trial_board import TrialBoard
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import task_options
 from distill_tune.cluster.shared_images import StudyImages
@@ -20,6 +19,7 @@ from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.run_options import ConfirmationView
 from distill_tune.search.sealed_test import SealedTest, read_test
 from distill_tune.study.arms import ARMS
+from distill_tune.training.checkpoints import delete_checkpoints
 
 
 @dataclass(eq=False)

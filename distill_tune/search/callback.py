@@ -10,7 +10,6 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.checkpoints import delete_checkpoints
 from distill_tune.cluster.failures.memory_kills import actor_id, is_memory_kill, victims
 from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.failures.trial_errors import explain, last_error
@@ -18,10 +17,11 @@ from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.search.journal import Journal
-from distill_tune.search.models import keep_best_models
 from distill_tune.search.proposals import trial_name
 from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.study.study import Study
+from distill_tune.training.checkpoints import delete_checkpoints
+from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.memory import memory_detail
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_tune import __version__
-from distill_tune.checkpoints import delete_leftovers
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.confirmation import Confirmation, confirmation
 from distill_tune.confirmation_tables import as_json, markdown
@@ -34,7 +33,8 @@ from distill_tune.search.run_options import RunOptions
 from distill_tune.search.tune_arms import tune_arms
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.checkpoints import delete_leftovers
+from distill_tune.training.tensorboard.writer import TensorBoard
 
 CONFIRMATION_FILE = "confirm/confirmation.json"
 TABLES_FILE = "confirm/confirmation.md"

@@ -13,7 +13,7 @@ from distill_tune.records.replay import Fold
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
 from distill_tune.search.proposals import PastTrial
 from distill_tune.search.scheduler import RungEvent
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.tensorboard.writer import TensorBoard
 
 Listener = Callable[[Event, StudyState], None]
 

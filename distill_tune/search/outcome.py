@@ -14,11 +14,11 @@ from distill_tune.records.directory import (
     StudyDirectory,
 )
 from distill_tune.records.trials import StudyState, TrialRecord, best
-from distill_tune.search.models import model_folder
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.study.warm_start import warm_start_outcomes
+from distill_tune.training.kept_models import model_folder
 
 
 def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> None:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import ray
 
-from distill_tune.checkpoint_writer import num_bytes
 from distill_tune.cluster.gpu_use import memory_in_use
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages
@@ -21,9 +20,10 @@ from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files, write_model
 from distill_tune.records.files.storage import storage_at
+from distill_tune.training.checkpoint_writer import num_bytes
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
-from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
+from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialBoard
 
 _MOST_AT_ONCE = 64
 

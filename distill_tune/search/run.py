@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from distill_tune import __version__
-from distill_tune.checkpoints import delete_leftovers
 from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.machine import environment
 from distill_tune.cluster.resources import Slots, cluster, slots
@@ -20,12 +19,13 @@ from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import StudyState
 from distill_tune.search.introduction import introduction
 from distill_tune.search.journal import Journal
-from distill_tune.search.models import keep_best_models
 from distill_tune.search.outcome import write_best
 from distill_tune.search.run_options import RunOptions, SearchView
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
+from distill_tune.training.checkpoints import delete_leftovers
+from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
 
 

@@ -13,8 +13,6 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from distill_tune import __version__
-from distill_tune.checkpoint_writer import CheckpointWriter
-from distill_tune.checkpoints import local_copies, read_checkpoint
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.monitoring.policies import is_unfit
 from distill_tune.distill.trial import Report, Trial
@@ -22,11 +20,13 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.model import model_files, write_model
 from distill_tune.records.fitness_text import FitnessWatch
+from distill_tune.training.checkpoint_writer import CheckpointWriter
+from distill_tune.training.checkpoints import local_copies, read_checkpoint
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import Adopted, adopt_stages
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import Place
-from distill_tune.training.trial_board import GRID_PER_CLASS, TrialBoard
+from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialBoard
 
 Notes = TypeVar("Notes")
 """What a caller keeps in a checkpoint beside the trial's state."""

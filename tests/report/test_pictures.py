@@ -10,7 +10,7 @@ import torch
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.pictures import pictures
 from distill_tune.report.source import source
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.tensorboard.writer import TensorBoard
 
 from .made_up import make_study
 from .page_reader import report

@@ -7,7 +7,7 @@ import pytest
 from distill_tune.model import write_model
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import Event
-from distill_tune.search.models import keep_best_models, model_folder
+from distill_tune.training.kept_models import keep_best_models, model_folder
 
 TRIALS = [
     ("alexnet", "complete", 0.5),

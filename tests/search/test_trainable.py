@@ -10,7 +10,6 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distill_tune.checkpoints import write_checkpoint
 from distill_tune.cluster import study_visibility as sight
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.trial import Trial
@@ -22,6 +21,7 @@ from distill_tune.search.trainable import DistillTrial
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
+from distill_tune.training.checkpoints import write_checkpoint
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore

@@ -8,12 +8,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from distill_tune.checkpoints import newest_first, read_checkpoint, store_checkpoint
 from distill_tune.cli import app
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError
 from distill_tune.interfaces import Metrics
-from distill_tune.training import checkpoint, run, train_model
+from distill_tune.training import train as run
+from distill_tune.training import train_model
+from distill_tune.training import training_folder as checkpoint
+from distill_tune.training.checkpoints import newest_first, read_checkpoint, store_checkpoint
 from distill_tune.training_view import TrainingView
 from tests.commands import Run
 
@@ -136,7 +138,7 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
     def fill(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("distill_tune.checkpoint_writer.store_checkpoint", fill)
+    monkeypatch.setattr("distill_tune.training.checkpoint_writer.store_checkpoint", fill)
     with pytest.raises(DiskFullError, match=r"model: No space left on device\nMake room, then go"):
         Trained(recipe(tmp_path), tmp_path / "model")
 

@@ -164,7 +164,7 @@ def test_a_training_without_memory_says_so_and_can_go_on(
     def fail(*_: object) -> float:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
 
-    monkeypatch.setattr("distill_tune.training.run.evaluate", fail)
+    monkeypatch.setattr("distill_tune.training.train.evaluate", fail)
     with pytest.raises(DivergedError, match=r"^out_of_memory: squeezenet1_1 with batches of "):
         Trained(recipe(tmp_path), tmp_path / "model")
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["unfinished_training"]

@@ -10,17 +10,17 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distill_tune.checkpoints import newest_first, read_checkpoint, write_checkpoint
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError, StudyError
 from distill_tune.interfaces import ImageData
+from distill_tune.training.checkpoints import newest_first, read_checkpoint, write_checkpoint
 from distill_tune.training.memory import named_failures
 from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import STAGES, Job, Place
-from distill_tune.training.trial_board import TrialBoard
+from distill_tune.training.tensorboard.trial_board import TrialBoard
 from tests.distill import tiny
 
 NAME = "tiny-0000"

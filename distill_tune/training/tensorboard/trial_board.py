@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tune.distill.trial import Report
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import AGREEMENT, OBJECTIVE, WARMUP_GRID
-from distill_tune.tracking import TensorBoard
+from distill_tune.training.tensorboard.writer import TensorBoard
 
 if TYPE_CHECKING:
     from torch import Tensor

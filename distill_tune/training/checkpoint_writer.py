@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_tune.checkpoints import delete_checkpoints, store_checkpoint
+from distill_tune.training.checkpoints import delete_checkpoints, store_checkpoint
 
 _BYTES_PER_S = 1e9
 """What is assumed of memory and disk before the first checkpoint is written."""

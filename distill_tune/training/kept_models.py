@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
-from distill_tune.checkpoints import folders
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.files.object_store import filesystem_at
 from distill_tune.records.trials import StudyState, top
+from distill_tune.training.checkpoints import folders
 
 MODELS = "models"
 

@@ -12,10 +12,10 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import custom_scalars, image, scalar
 
-from distill_tune.image_grid import image_grid
 from distill_tune.interfaces import Metrics, Stage
 from distill_tune.records.files.mirror import Mirror
-from distill_tune.tensorboard_file import TensorBoardFile
+from distill_tune.training.tensorboard.event_file import TensorBoardFile
+from distill_tune.training.tensorboard.image_grid import image_grid
 
 if TYPE_CHECKING:
     from torch import Tensor

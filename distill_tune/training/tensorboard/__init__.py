@@ -1,0 +1,1 @@
+"""The TensorBoard run of a trial."""
