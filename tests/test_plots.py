@@ -5,8 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from distill_tune.plots import PLOTS, collapse, features, matches
-from distill_tune.plots.figure import HARD, SYNTHETIC, pixels, png
+from distill_tune.model.figures import PLOTS, collapse, features, matches
+from distill_tune.model.figures.figure import HARD, SYNTHETIC, pixels, png
 
 HEALTHY = {
     "val/accuracy": [0.5, 0.6, 0.7],

@@ -16,9 +16,9 @@ from distill_tune.distill.augmentation import to_uint8
 from distill_tune.distill.compute.random_streams import normal, stream
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.errors import InputError, Parameter
+from distill_tune.model.figures import contact_sheet
+from distill_tune.model.figures.figure import png
 from distill_tune.model.folder import Model, load_generator
-from distill_tune.plots import contact_sheet
-from distill_tune.plots.figure import png
 from distill_tune.records.files.storage import storage_at
 
 CANDIDATES = 8

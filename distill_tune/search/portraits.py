@@ -8,8 +8,8 @@ import torch
 from distill_tune.distill.augmentation import to_uint8
 from distill_tune.distill.portrait import Portrait, portray
 from distill_tune.distill.trial import Trial
-from distill_tune.plots import collapse, features, matches
-from distill_tune.plots.figure import pixels, png
+from distill_tune.model.figures import collapse, features, matches
+from distill_tune.model.figures.figure import pixels, png
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, RunRecord
 from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory
 

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from distill_tune.cli import app
 from distill_tune.model import Model
+from distill_tune.model.figures import contact_sheet
+from distill_tune.model.figures.figure import HARD, pixels
 from distill_tune.model.generation import CANDIDATES, Made, Wish, generate, sheet, stray_words
-from distill_tune.plots import contact_sheet
-from distill_tune.plots.figure import HARD, pixels
 from distill_tune.study.validation import to_yaml
 from tests.test_plots import has_color
 from tests.training.tiny import Trained

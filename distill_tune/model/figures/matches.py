@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from distill_tune.plots.figure import blank
+from distill_tune.model.figures.figure import blank
 
 
 class Matches(NamedTuple):

@@ -6,7 +6,7 @@ it. A drawing only draws.
 
 from types import ModuleType
 
-from distill_tune.plots import collapse, contact_sheet, features, matches
+from distill_tune.model.figures import collapse, contact_sheet, features, matches
 
 PLOTS: dict[str, ModuleType] = {
     "collapse": collapse,

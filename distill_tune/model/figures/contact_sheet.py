@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from distill_tune.plots.figure import HARD, blank
+from distill_tune.model.figures.figure import HARD, blank
 
 _SIDE = 0.9
 """Of an image, in inches; all below are shares of it."""

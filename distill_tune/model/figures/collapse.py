@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from distill_tune.interfaces import COLLAPSE_RATIO
-from distill_tune.plots.figure import HARD, OTHER, SYNTHETIC, blank
+from distill_tune.model.figures.figure import HARD, OTHER, SYNTHETIC, blank
 
 
 class Course(NamedTuple):

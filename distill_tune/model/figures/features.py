@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from distill_tune.plots.figure import EASY, HARD, SYNTHETIC, blank
+from distill_tune.model.figures.figure import EASY, HARD, SYNTHETIC, blank
 
 _STYLES = {"easy": (EASY, "o", 10), "hard": (HARD, "^", 16), "synthetic": (SYNTHETIC, "x", 12)}
 
