@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from distill_tune.confirmation import Confirmation
+from distill_tune.confirmation.summary import Confirmation
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.results import StudyResult, TrainedModel, load_study
@@ -165,7 +165,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
     require_count("top", top)
     require_count("seeds", seeds)
     options = _options("confirm", address, progress, share_stages=share_stages)
-    from distill_tune.search.confirm_commands import open_to_confirm
+    from distill_tune.confirmation.commands import open_to_confirm
 
     names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
     asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
@@ -245,8 +245,8 @@ def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
 
 
 def _confirm(opened: "Opened", options: "RunOptions", *, go_on: str) -> Confirmation:
+    from distill_tune.confirmation.commands import confirm_opened
     from distill_tune.search.commands import with_way_on
-    from distill_tune.search.confirm_commands import confirm_opened
 
     try:
         return confirm_opened(opened, options)

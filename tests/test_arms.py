@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from distill_tune.confirmation.tuned_arms import arm_study, tune_arms
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.search.run_options import RunOptions
-from distill_tune.search.tune_arms import arm_study, tune_arms
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
 from distill_tune.study.dimensions import Choice

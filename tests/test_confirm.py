@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
+from distill_tune.confirmation.plan import planned
 from distill_tune.records.confirm_log import READING, RUN, STARTED
-from distill_tune.search.confirm_plan import planned
 from distill_tune.study.sections import Confirm
 
 from .commands import STUDY, Event, Run, inside, of_kind, read_events, write_space

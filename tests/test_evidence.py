@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from distill_tune.evidence import Compared, Gain, effect, gain, holm, paired_gain, verdict
+from distill_tune.confirmation.statistics import (
+    Compared,
+    Gain,
+    effect,
+    gain,
+    holm,
+    paired_gain,
+    verdict,
+)
 
 
 def test_the_interval_is_students_and_worked_by_hand() -> None:

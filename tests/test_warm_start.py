@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from distill_tune.confirmation.tuned_arms import arm_study
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.tune_arms import arm_study
 from distill_tune.search.tuning import make_sampler
 from distill_tune.study.arms import ARMS
 from distill_tune.study.opened import WarmStartWish, warm_started

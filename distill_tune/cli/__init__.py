@@ -204,7 +204,7 @@ def confirm(  # noqa: PLR0913 - the options of the command line
     """Say whether the gain is real: the best configuration against its rivals, on fresh seeds."""
     with reporting():
         prepare(address)
-        from distill_tune.search.confirm_commands import open_to_confirm
+        from distill_tune.confirmation.commands import open_to_confirm
 
         asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}
         asked |= {"tune_arms": tune_arms or None}

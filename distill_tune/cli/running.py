@@ -15,7 +15,7 @@ from distill_tune.errors import DistillTuneError, NoTrialSucceededError, RayErro
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.confirmation import Confirmation
+    from distill_tune.confirmation.summary import Confirmation
     from distill_tune.records.directory import StudyDirectory
     from distill_tune.records.trials import StudyState
     from distill_tune.search.run_options import RunOptions
@@ -107,11 +107,11 @@ def _confirmed(
     go_on: str,
     is_again: bool = False,
 ) -> dict[str, Any]:
-    from distill_tune.confirmation_tables import as_json
+    from distill_tune.confirmation.commands import confirm_opened
+    from distill_tune.confirmation.session import FILES
+    from distill_tune.confirmation.tables import as_json
     from distill_tune.confirmation_view import confirmation_view
     from distill_tune.search.commands import with_way_on
-    from distill_tune.search.confirm import FILES
-    from distill_tune.search.confirm_commands import confirm_opened
 
     try:
         found: Confirmation = confirm_opened(opened, options.on(output, is_again=is_again))

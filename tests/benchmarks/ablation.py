@@ -18,9 +18,9 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 
+from distill_tune.confirmation.statistics import gain
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.evidence import gain
 from distill_tune.interfaces import ImageData
 from distill_tune.study.space import apply
 from distill_tune.training.stages import PREDECESSORS, Place, SharedStage, stage_key

@@ -9,12 +9,12 @@ from PIL import Image
 
 import distill_tune
 from distill_tune import resume
+from distill_tune.confirmation.commands import open_to_confirm
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import plain
 from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.confirm_commands import open_to_confirm
 from distill_tune.study.opened import WarmStartWish, Wish, open_new, open_stored
 from distill_tune.study.opening import load_images, read_study, with_absolute_root
 from distill_tune.study.study import Study

@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 import pytest
 
+from distill_tune.confirmation.run import ArmRun, Ground, _Running
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.monitoring.fidelity import Fidelity
 from distill_tune.interfaces import ImageData
-from distill_tune.search.arm_run import ArmRun, Ground, _Running
 from distill_tune.study.arms import ARMS
 from tests.distill import tiny
 

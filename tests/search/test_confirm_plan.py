@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from distill_tune.cluster.shared_images import PlacedImages, StudyImages
+from distill_tune.confirmation.plan import Plan, evidence_seeds, planned, shared_by
+from distill_tune.confirmation.run import ArmRun
+from distill_tune.confirmation.sealed_test import chance
+from distill_tune.confirmation.session import _overlap, _require_same_images
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import TrialRecord
-from distill_tune.search.arm_run import ArmRun
-from distill_tune.search.confirm import _overlap, _require_same_images
-from distill_tune.search.confirm_plan import Plan, evidence_seeds, planned, shared_by
-from distill_tune.search.sealed_test import chance
 from distill_tune.study.arms import METHOD
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study

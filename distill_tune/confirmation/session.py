@@ -7,11 +7,15 @@ from typing import Any
 
 from distill_tune import __version__
 from distill_tune.cluster.shared_images import StudyImages
-from distill_tune.confirmation import Confirmation, confirmation
-from distill_tune.confirmation_tables import as_json, markdown
+from distill_tune.confirmation.plan import Plan, evidence_seeds
+from distill_tune.confirmation.portraits import collapse_picture, store_picture
+from distill_tune.confirmation.statistics import mean_and_spread
+from distill_tune.confirmation.summary import Confirmation, confirmation
+from distill_tune.confirmation.tables import as_json, markdown
+from distill_tune.confirmation.tuned_arms import tune_arms
+from distill_tune.confirmation.workshop import Workshop
 from distill_tune.datasets import Dataset
 from distill_tune.errors import StudyError
-from distill_tune.evidence import mean_and_spread
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.confirm_log import (
     CHOSEN,
@@ -24,13 +28,9 @@ from distill_tune.records.confirm_log import (
 )
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState, TrialRecord, top
-from distill_tune.search.confirm_plan import Plan, evidence_seeds
-from distill_tune.search.confirm_workshop import Workshop
 from distill_tune.search.journal import Journal
-from distill_tune.search.portraits import collapse_picture, store_picture
 from distill_tune.search.run import terminate_as_interrupt
 from distill_tune.search.run_options import RunOptions
-from distill_tune.search.tune_arms import tune_arms
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
 from distill_tune.training.checkpoints import delete_leftovers

@@ -9,15 +9,15 @@ from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import task_options
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.cluster.task_pool import Ended, Failed, Said, TaskPool
+from distill_tune.confirmation.portraits import Picture, store_picture
+from distill_tune.confirmation.run import ArmRun, Ground, Outcome, train_arm
+from distill_tune.confirmation.sealed_test import SealedTest, read_test
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
-from distill_tune.search.arm_run import ArmRun, Ground, Outcome, train_arm
 from distill_tune.search.journal import Journal
-from distill_tune.search.portraits import Picture, store_picture
 from distill_tune.search.run_options import ConfirmationView
-from distill_tune.search.sealed_test import SealedTest, read_test
 from distill_tune.study.arms import ARMS
 from distill_tune.training.checkpoints import delete_checkpoints
 

@@ -3,8 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from distill_tune.arm_evidence import ArmEvidence, arm_evidence, chance_level, with_effects
-from distill_tune.evidence import Compared, mean_and_spread, verdict
+from distill_tune.confirmation.arm_evidence import (
+    ArmEvidence,
+    arm_evidence,
+    chance_level,
+    with_effects,
+)
+from distill_tune.confirmation.remarks import remarks
+from distill_tune.confirmation.statistics import Compared, mean_and_spread, verdict
 from distill_tune.records.confirm_log import (
     CHOSEN,
     EVIDENCE,
@@ -15,7 +21,6 @@ from distill_tune.records.confirm_log import (
     run_records,
 )
 from distill_tune.records.trials import Event
-from distill_tune.remarks import remarks
 
 
 class BackboneEvidence(NamedTuple):

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from distill_tune.cluster.shared_images import PlacedImages
+from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING
-from distill_tune.search.arm_run import ArmRun
 from distill_tune.search.journal import Journal
 from distill_tune.training.devices import device_of
 

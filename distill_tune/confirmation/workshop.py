@@ -9,13 +9,13 @@ from distill_tune.cluster.node_checks import check_nodes
 from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.cluster.shared_images import StudyImages
+from distill_tune.confirmation.plan import shared_by
+from distill_tune.confirmation.run import ArmRun, Ground
+from distill_tune.confirmation.run_tasks import ArmDesk
+from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.records.confirm_log import EVIDENCE, run_records
-from distill_tune.search.arm_run import ArmRun, Ground
-from distill_tune.search.arm_tasks import ArmDesk
-from distill_tune.search.confirm_plan import shared_by
 from distill_tune.search.journal import Journal
 from distill_tune.search.run_options import ConfirmationView, RunOptions
-from distill_tune.search.sealed_test import SealedTest
 from distill_tune.search.stage_tasks import run_stages
 from distill_tune.study.study import Study
 from distill_tune.training.stages import Place

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_tune.confirmation import Confirmation
+from distill_tune.confirmation.plan import planned
+from distill_tune.confirmation.session import confirm_study
+from distill_tune.confirmation.summary import Confirmation
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.confirm import confirm_study
-from distill_tune.search.confirm_plan import planned
 from distill_tune.search.run_options import RunOptions
 from distill_tune.study.opened import Opened
 from distill_tune.study.opening import (

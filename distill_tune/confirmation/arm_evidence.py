@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from distill_tune.evidence import Effect, Gain, effect, holm, mean_and_spread, paired_gain
+from distill_tune.confirmation.statistics import (
+    Effect,
+    Gain,
+    effect,
+    holm,
+    mean_and_spread,
+    paired_gain,
+)
 from distill_tune.records.confirm_log import RunRecord
 
 

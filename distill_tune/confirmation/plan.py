@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_tune.cluster.shared_images import StudyImages
+from distill_tune.confirmation.run import ArmRun
+from distill_tune.confirmation.tuned_arms import Tuned
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Parameter
 from distill_tune.interfaces import plain
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.records.trials import TrialRecord
-from distill_tune.search.arm_run import ArmRun
-from distill_tune.search.tune_arms import Tuned
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.sections import Confirm, rival_error
 from distill_tune.study.space import apply

@@ -8,12 +8,12 @@ import torch
 
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.study_visibility import wait_for_study
+from distill_tune.confirmation.portraits import Picture, portraits
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, plain
-from distill_tune.search.portraits import Picture, portraits
 from distill_tune.study.arms import Arm
 from distill_tune.training.checkpoint_writer import on_host
 from distill_tune.training.devices import device_of

@@ -1,0 +1,1 @@
+"""Whether a gain is real: arms with fresh seeds, the sealed test split, statistics."""
