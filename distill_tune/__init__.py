@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distill_tune.api import confirm, resume, search, train
-    from distill_tune.results import StudyResult, TrainedModel, Winner, load_study
+    from distill_tune.report.study_result import StudyResult, TrainedModel, Winner, load_study
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from distill_tune.confirmation.summary import Confirmation
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.results import StudyResult, TrainedModel, load_study
+from distill_tune.report.study_result import StudyResult, TrainedModel, load_study
 from distill_tune.study.keywords import (
     FileName,
     assignment_options,
