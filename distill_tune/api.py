@@ -208,8 +208,8 @@ def train(  # noqa: PLR0913 - the options of the command
     """
     with _threads(threads):
         from distill_tune.cluster.user_environment import provide_user
+        from distill_tune.terminal.training_view import TrainingView
         from distill_tune.training import read_recipe, train_model
-        from distill_tune.training_view import TrainingView
 
         provide_user()
         if Path(config).is_dir() or "://" in os.fspath(config):
@@ -273,7 +273,7 @@ def _options(
 
     prepare(address)
     from distill_tune.search.run_options import RunOptions
-    from distill_tune.views import ConsoleViews
+    from distill_tune.terminal.views import ConsoleViews
 
     return RunOptions(
         command=f"distill_tune.{verb}()",
@@ -286,7 +286,7 @@ def _options(
 
 def _console(*, progress: bool) -> "Console":
     """Return where progress goes: a live view in a terminal, in a notebook a line per event."""
-    from distill_tune.terminal import console_on
+    from distill_tune.terminal.study_tables import console_on
 
     return console_on(quiet=not progress)
 

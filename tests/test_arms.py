@@ -17,7 +17,7 @@ from distill_tune.study.dimensions import Choice
 from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
-from distill_tune.views import ConsoleViews
+from distill_tune.terminal.views import ConsoleViews
 
 CONFIG = TrialConfig.model_validate(
     {

@@ -13,7 +13,6 @@ from distill_tune.confirmation.arm_evidence import ArmEvidence
 from distill_tune.confirmation.statistics import holm
 from distill_tune.confirmation.summary import BackboneEvidence, Confirmation, confirmation
 from distill_tune.confirmation.tables import arms_rows, as_json, markdown
-from distill_tune.confirmation_view import confirmation_view
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.confirm_log import (
     CHOSEN,
@@ -26,6 +25,7 @@ from distill_tune.records.confirm_log import (
     runs_csv,
 )
 from distill_tune.records.trials import Event
+from distill_tune.terminal.confirmation_view import confirmation_view
 
 Accuracies = Mapping[str, Sequence[float | None]]
 

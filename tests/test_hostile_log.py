@@ -13,7 +13,7 @@ from rich.console import Console
 
 from distill_tune.records.checksums import seal_line
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.terminal import final_summary, status_info, status_json, status_table
+from distill_tune.terminal.study_tables import final_summary, status_info, status_json, status_table
 
 from .refusals import GOOD, refused
 

@@ -230,7 +230,7 @@ def test_the_rooms_that_read_a_study_do_not_name_torch() -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        "import distill_tune.terminal",
+        "import distill_tune.terminal.study_tables",
         "import distill_tune.api",
         "from distill_tune import confirm, load_study, search, train; load_study('{study}').best",
         "from distill_tune.cli import app; app(['--help'], standalone_mode=False)",

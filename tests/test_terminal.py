@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from distill_tune.errors import StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.status import StageInfo
-from distill_tune.terminal import (
+from distill_tune.terminal.study_tables import (
     duration,
     final_summary,
     status_info,
@@ -240,7 +240,7 @@ def test_a_duration_is_short(seconds: float, text: str) -> None:
 
 
 def test_reading_a_study_needs_neither_torch_nor_ray() -> None:
-    code = "import distill_tune.terminal, sys; print(*sys.modules)"
+    code = "import distill_tune.terminal.study_tables, sys; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     loaded = set(result.stdout.decode().split())
     assert "distill_tune.records.trials" in loaded

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Metrics, Stage
-from distill_tune.training_view import Pace, TrainingView
+from distill_tune.terminal.training_view import Pace, TrainingView
 
 
 def report(stage: Stage, step: int, total: int, seconds: float, **metrics: float) -> Report:

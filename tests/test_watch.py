@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from distill_tune import watch as watching
 from distill_tune.cli import app
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.terminal import status_info
-from distill_tune.watch import watch
+from distill_tune.terminal.study_tables import status_info
+from distill_tune.terminal.study_tables import watch as watching
+from distill_tune.terminal.watch import watch
 
 TERMS = {
     "search": {"metric": "val/accuracy", "num_trials": 2},

@@ -142,8 +142,8 @@ def status(
     """Say how a study stands; reads plain files only."""
     with reporting():
         from distill_tune.records.directory import StudyDirectory
-        from distill_tune.terminal import status_info, status_json, status_table
-        from distill_tune.watch import watch as keep_showing
+        from distill_tune.terminal.study_tables import status_info, status_json, status_table
+        from distill_tune.terminal.watch import watch as keep_showing
 
         directory = StudyDirectory(study_dir)
         directory.require()

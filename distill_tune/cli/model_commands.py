@@ -58,8 +58,8 @@ def train(  # noqa: PLR0913 - the options of the command line
         import torch
 
         from distill_tune.model.device import chosen_device
+        from distill_tune.terminal.training_view import TrainingView
         from distill_tune.training import train_model
-        from distill_tune.training_view import TrainingView
 
         if threads or recipe.threads:
             torch.set_num_threads(threads or recipe.threads or 1)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_tune.model.assessment import Assessment, confusions
-from distill_tune.result_table import result_table
+from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

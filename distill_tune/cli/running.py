@@ -35,7 +35,7 @@ class Running(NamedTuple):
     def on(self, output: "Console", *, is_again: bool = False) -> "RunOptions":
         """Return the same for whoever computes, with a console for its progress."""
         from distill_tune.search.run_options import RunOptions
-        from distill_tune.views import ConsoleViews
+        from distill_tune.terminal.views import ConsoleViews
 
         return RunOptions(
             command=shlex.join(sys.argv),
@@ -75,8 +75,8 @@ def run_search(opened: "Opened", options: Running) -> None:
 def run_dry(opened: "Opened", options: Running, began: float) -> None:
     """Print what a search would take; it is not begun."""
     from distill_tune.search.dry_run import dry_run
-    from distill_tune.search.dry_run_view import dry_run_json, dry_run_view
     from distill_tune.study.opening import located
+    from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
 
     output = console(as_json=options.as_json)
     run_options = options.on(output)
@@ -110,8 +110,8 @@ def _confirmed(
     from distill_tune.confirmation.commands import confirm_opened
     from distill_tune.confirmation.session import FILES
     from distill_tune.confirmation.tables import as_json
-    from distill_tune.confirmation_view import confirmation_view
     from distill_tune.search.commands import with_way_on
+    from distill_tune.terminal.confirmation_view import confirmation_view
 
     try:
         found: Confirmation = confirm_opened(opened, options.on(output, is_again=is_again))
@@ -131,8 +131,8 @@ def _confirmed(
 def _finish(
     opened: "Opened", state: "StudyState", output: "Console", *, as_json: bool
 ) -> dict[str, Any]:
-    from distill_tune.outcome_view import outcome_view
     from distill_tune.search.outcome import outcome_json, require_success
+    from distill_tune.terminal.outcome_view import outcome_view
 
     status = state.sessions[-1].status
     write_page(opened.directory, output)
@@ -188,7 +188,7 @@ def _as_a_warning(what: str, output: "Console") -> Iterator[None]:
 
 def console(*, as_json: bool) -> "Console":
     """Return where people read: stdout, or stderr when stdout is for a program."""
-    from distill_tune.terminal import console_on
+    from distill_tune.terminal.study_tables import console_on
 
     return console_on(stderr=as_json)
 

@@ -15,7 +15,7 @@ import distill_tune
 from distill_tune.api import _console
 from distill_tune.cli.running import console as console_of_commands
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.terminal import console_on
+from distill_tune.terminal.study_tables import console_on
 
 
 class Notebook(io.StringIO):

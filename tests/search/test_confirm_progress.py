@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from distill_tune.distill.trial import Report
-from distill_tune.search.confirm_progress import ConfirmProgress
+from distill_tune.terminal.confirmation_progress import ConfirmProgress
 
 from .test_progress import LINE, STAGE
 

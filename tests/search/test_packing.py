@@ -17,11 +17,11 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_sharing import GpuUse, share
 from distill_tune.search.journal import Journal
 from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
-from distill_tune.search.progress import Progress
 from distill_tune.study.sections import Resources
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.terminal import status_info, status_json, status_table
+from distill_tune.terminal.search_view import Progress
+from distill_tune.terminal.study_tables import status_info, status_json, status_table
 from distill_tune.training.memory import memory_detail
 from tests.commands import STUDY
 

@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from distill_tune.event_lines import Terms, event_line
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import Event
-from distill_tune.search.progress import Progress
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
+from distill_tune.terminal.event_lines import Terms, event_line
+from distill_tune.terminal.search_view import Progress
 from tests.commands import STUDY
 
 NUM_TRIALS = 30

@@ -12,11 +12,11 @@ from distill_tune.cli import app
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError
 from distill_tune.interfaces import Metrics
+from distill_tune.terminal.training_view import TrainingView
 from distill_tune.training import train as run
 from distill_tune.training import train_model
 from distill_tune.training import training_folder as checkpoint
 from distill_tune.training.checkpoints import newest_first, read_checkpoint, store_checkpoint
-from distill_tune.training_view import TrainingView
 from tests.commands import Run
 
 from .tiny import FILES, SHORT, Trained, recipe, write_config

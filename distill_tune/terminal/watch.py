@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from distill_tune.event_lines import Terms, event_line, standing, terms_of
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.fitness_text import least_fit, stage_words
 from distill_tune.records.replay import Fold, fold
 from distill_tune.records.status import StatusInfo, status_info
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
-from distill_tune.terminal import latest_trials, status_table, trials_table
+from distill_tune.terminal.event_lines import Terms, event_line, standing, terms_of
+from distill_tune.terminal.study_tables import latest_trials, status_table, trials_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -11,9 +11,9 @@ from distill_tune.estimate import Measured
 from distill_tune.interfaces import plain
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_sharing import GpuUse, packing_words
-from distill_tune.result_table import result_table
 from distill_tune.search.dry_run import DryRun
 from distill_tune.study.study import Study
+from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

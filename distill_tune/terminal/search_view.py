@@ -10,13 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from distill_tune.event_lines import Terms, event_line, standing
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_sharing import PACKING
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState
 from distill_tune.study.study import Study
-from distill_tune.terminal import latest_trials, trials_table
+from distill_tune.terminal.event_lines import Terms, event_line, standing
+from distill_tune.terminal.study_tables import latest_trials, trials_table
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from distill_tune.distill.trial import Report
-from distill_tune.event_lines import stage_line
 from distill_tune.records.formatting import duration
 from distill_tune.records.trials import Event
+from distill_tune.terminal.event_lines import stage_line
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from distill_tune.search.confirm_progress import ConfirmProgress
-from distill_tune.search.progress import Progress
 from distill_tune.study.study import Study
+from distill_tune.terminal.confirmation_progress import ConfirmProgress
+from distill_tune.terminal.search_view import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console

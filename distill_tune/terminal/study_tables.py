@@ -9,7 +9,7 @@ from distill_tune.records.gpu_sharing import packing_words
 from distill_tune.records.status import StageInfo, StatusInfo, status_info, status_json
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
-from distill_tune.result_table import result_table
+from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

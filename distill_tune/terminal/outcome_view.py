@@ -14,7 +14,7 @@ from distill_tune.search.outcome import best_file, num_skipped, written_paths
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.warm_start import warm_start_outcomes
-from distill_tune.terminal import final_summary
+from distill_tune.terminal.study_tables import final_summary
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

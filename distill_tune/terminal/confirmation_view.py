@@ -11,7 +11,7 @@ from distill_tune.confirmation.tables import (
     backbones_rows,
     value_line,
 )
-from distill_tune.result_table import result_table
+from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
