@@ -43,7 +43,7 @@ if not TYPE_CHECKING:
 
 
 class _CallableSearch(ModuleType):
-    """The room ``distill_tune.search``, which is called as the function of its name.
+    """The room ``distill_tune.tuning``, which is called as the function of its name.
 
     Python puts a sub-package into its package under its name, whatever stood there: the function
     would be gone as soon as anything had imported the room.

@@ -24,8 +24,8 @@ from distill_tune.study.keywords import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.search.run_options import RunOptions
     from distill_tune.study.opened import Opened
+    from distill_tune.tuning.run_options import RunOptions
 
 
 def search(  # noqa: PLR0913 - the options of the command
@@ -228,9 +228,9 @@ def train(  # noqa: PLR0913 - the options of the command
 
 
 def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
-    from distill_tune.search.commands import search_study
-    from distill_tune.search.outcome import require_success
     from distill_tune.study.opening import resume_command
+    from distill_tune.tuning.commands import search_study
+    from distill_tune.tuning.outcome import require_success
 
     state = search_study(opened, options)
     root, status = opened.directory.root, state.sessions[-1].status
@@ -246,7 +246,7 @@ def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
 
 def _confirm(opened: "Opened", options: "RunOptions", *, go_on: str) -> Confirmation:
     from distill_tune.confirmation.commands import confirm_opened
-    from distill_tune.search.commands import with_way_on
+    from distill_tune.tuning.commands import with_way_on
 
     try:
         return confirm_opened(opened, options)
@@ -272,8 +272,8 @@ def _options(
     from distill_tune.cluster.environment import prepare
 
     prepare(address)
-    from distill_tune.search.run_options import RunOptions
     from distill_tune.terminal.views import ConsoleViews
+    from distill_tune.tuning.run_options import RunOptions
 
     return RunOptions(
         command=f"distill_tune.{verb}()",

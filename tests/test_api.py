@@ -176,7 +176,7 @@ def test_a_mistake_is_an_exception_in_words_of_python(
 def test_search_is_a_room_and_a_function_whatever_was_imported_before() -> None:
     from distill_tune.study.opening import read_study
 
-    assert callable(distill_tune.search)
+    assert callable(distill_tune.tuning)
     assert list(inspect.signature(search).parameters)[:2] == ["space", "storage"]
     studied, document = read_study(SPACE, ["search.seed=3"], {})
     assert (studied.search.seed, type(document)) == (3, Document)
@@ -198,11 +198,11 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distill_tune.search.run.cluster", lambda _: nullcontext())
-    monkeypatch.setattr("distill_tune.search.run.slots", lambda _: Slots({"CPU": 1}, 1))
+    monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda _: nullcontext())
+    monkeypatch.setattr("distill_tune.tuning.session.slots", lambda _: Slots({"CPU": 1}, 1))
     # Asked for its node, Ray would start itself, and stay.
-    monkeypatch.setattr("distill_tune.search.run.Session._check_nodes", lambda *_: None)
-    monkeypatch.setattr("distill_tune.search.stage_tasks.run_stages", interrupt)
+    monkeypatch.setattr("distill_tune.tuning.session.Session._check_nodes", lambda *_: None)
+    monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         search(SPACE, progress=False)
     assert str(caught.value) == (
@@ -217,7 +217,7 @@ def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.Monkey
 def test_an_interrupt_before_the_study_is_there_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("distill_tune.search.run.cluster", interrupt)
+    monkeypatch.setattr("distill_tune.tuning.session.cluster", interrupt)
     with pytest.raises(KeyboardInterrupt, match="interrupted before anything was written"):
         search(SPACE, progress=False)
     assert not Path("runs/tiny").exists()

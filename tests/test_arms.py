@@ -10,7 +10,6 @@ from distill_tune.confirmation.tuned_arms import arm_study, tune_arms
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.run_options import RunOptions
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
 from distill_tune.study.dimensions import Choice
@@ -18,6 +17,7 @@ from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from distill_tune.terminal.views import ConsoleViews
+from distill_tune.tuning.run_options import RunOptions
 
 CONFIG = TrialConfig.model_validate(
     {

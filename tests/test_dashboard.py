@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from distill_tune.cli import app
 from distill_tune.cli.running import _write_journal, console
-from distill_tune.dashboard import journal, write_journal
 from distill_tune.errors import InputError
 from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
+from distill_tune.tuning.sampling.optuna_journal import journal, write_journal
 
 from .commands import PATIENCE_S, Event
 from .refusals import refused

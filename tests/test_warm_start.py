@@ -8,7 +8,6 @@ import pytest
 from distill_tune.confirmation.tuned_arms import arm_study
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.tuning import make_sampler
 from distill_tune.study.arms import ARMS
 from distill_tune.study.opened import WarmStartWish, warm_started
 from distill_tune.study.opening import check_same, read_study, stored_study
@@ -16,6 +15,7 @@ from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, Sea
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.study.warm_start import WarmStart, warm_start, warm_start_outcomes
+from distill_tune.tuning.tuner import make_sampler
 
 from .refusals import GOOD, search, write
 

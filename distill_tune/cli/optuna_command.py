@@ -20,8 +20,8 @@ def optuna(
 ) -> None:
     """Write a study for Optuna's dashboard: running, interrupted or finished."""
     with reporting():
-        from distill_tune.dashboard import open_command, write_journal
         from distill_tune.records.directory import StudyDirectory
+        from distill_tune.tuning.sampling.optuna_journal import open_command, write_journal
 
         path = write_journal(StudyDirectory(study_dir), out)
         command = open_command(path)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from distill_tune.confirmation.summary import Confirmation
     from distill_tune.records.directory import StudyDirectory
     from distill_tune.records.trials import StudyState
-    from distill_tune.search.run_options import RunOptions
     from distill_tune.study.opened import Opened
+    from distill_tune.tuning.run_options import RunOptions
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -34,8 +34,8 @@ class Running(NamedTuple):
 
     def on(self, output: "Console", *, is_again: bool = False) -> "RunOptions":
         """Return the same for whoever computes, with a console for its progress."""
-        from distill_tune.search.run_options import RunOptions
         from distill_tune.terminal.views import ConsoleViews
+        from distill_tune.tuning.run_options import RunOptions
 
         return RunOptions(
             command=shlex.join(sys.argv),
@@ -56,8 +56,8 @@ def prepare(address: str | None) -> None:
 
 def run_search(opened: "Opened", options: Running) -> None:
     """Search, and confirm if the study asks for it; print what came of it."""
-    from distill_tune.search.commands import search_study
     from distill_tune.study.opening import resume_command
+    from distill_tune.tuning.commands import search_study
 
     output = console(as_json=options.as_json)
     try:
@@ -74,9 +74,9 @@ def run_search(opened: "Opened", options: Running) -> None:
 
 def run_dry(opened: "Opened", options: Running, began: float) -> None:
     """Print what a search would take; it is not begun."""
-    from distill_tune.search.dry_run import dry_run
     from distill_tune.study.opening import located
     from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
+    from distill_tune.tuning.dry_run.plan import dry_run
 
     output = console(as_json=options.as_json)
     run_options = options.on(output)
@@ -110,8 +110,8 @@ def _confirmed(
     from distill_tune.confirmation.commands import confirm_opened
     from distill_tune.confirmation.session import FILES
     from distill_tune.confirmation.tables import as_json
-    from distill_tune.search.commands import with_way_on
     from distill_tune.terminal.confirmation_view import confirmation_view
+    from distill_tune.tuning.commands import with_way_on
 
     try:
         found: Confirmation = confirm_opened(opened, options.on(output, is_again=is_again))
@@ -131,8 +131,8 @@ def _confirmed(
 def _finish(
     opened: "Opened", state: "StudyState", output: "Console", *, as_json: bool
 ) -> dict[str, Any]:
-    from distill_tune.search.outcome import outcome_json, require_success
     from distill_tune.terminal.outcome_view import outcome_view
+    from distill_tune.tuning.outcome import outcome_json, require_success
 
     status = state.sessions[-1].status
     write_page(opened.directory, output)
@@ -169,7 +169,7 @@ def write_page(directory: "StudyDirectory", output: "Console") -> list[str]:
 
 def _write_journal(directory: "StudyDirectory", output: "Console") -> None:
     """Write the study for Optuna's dashboard; that it cannot be written ends nothing."""
-    from distill_tune.dashboard import write_journal
+    from distill_tune.tuning.sampling.optuna_journal import write_journal
 
     if directory.is_local:
         with _as_a_warning("the journal for optuna-dashboard", output):

@@ -18,7 +18,7 @@ PATIENCE_S = 180.0
 """What a node may take to import torch from a file system that others read from, too."""
 _SEEN = ".seen-by-all-"
 """What the names of files begin with that are there for a moment only."""
-_IMPORTED = ("distill_tune.search.trainable", "torchvision.models")
+_IMPORTED = ("distill_tune.tuning.trainable", "torchvision.models")
 """What a trial imports; the second not before it builds its backbone."""
 
 

@@ -8,7 +8,6 @@ from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.session import confirm_study
 from distill_tune.confirmation.summary import Confirmation
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.run_options import RunOptions
 from distill_tune.study.opened import Opened
 from distill_tune.study.opening import (
     load_images,
@@ -18,6 +17,7 @@ from distill_tune.study.opening import (
     stored_study,
     with_absolute_root,
 )
+from distill_tune.tuning.run_options import RunOptions
 
 
 def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[str] = ()) -> Opened:

@@ -16,10 +16,10 @@ from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
-from distill_tune.search.journal import Journal
-from distill_tune.search.run_options import ConfirmationView
 from distill_tune.study.arms import ARMS
 from distill_tune.training.checkpoints import delete_checkpoints
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import ConfirmationView
 
 
 @dataclass(eq=False)

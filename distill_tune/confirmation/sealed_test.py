@@ -14,8 +14,8 @@ from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING
-from distill_tune.search.journal import Journal
 from distill_tune.training.devices import device_of
+from distill_tune.tuning.journal import Journal
 
 
 class SealedTest:

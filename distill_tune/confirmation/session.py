@@ -28,13 +28,13 @@ from distill_tune.records.confirm_log import (
 )
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState, TrialRecord, top
-from distill_tune.search.journal import Journal
-from distill_tune.search.run import terminate_as_interrupt
-from distill_tune.search.run_options import RunOptions
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
 from distill_tune.training.checkpoints import delete_leftovers
 from distill_tune.training.tensorboard.writer import TensorBoard
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import RunOptions
+from distill_tune.tuning.session import terminate_as_interrupt
 
 CONFIRMATION_FILE = "confirm/confirmation.json"
 TABLES_FILE = "confirm/confirmation.md"

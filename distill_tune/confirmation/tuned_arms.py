@@ -7,11 +7,11 @@ from distill_tune.distill.trial_config import TrialTemplate
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
-from distill_tune.search.run import Session
-from distill_tune.search.run_options import RunOptions
 from distill_tune.study.arms import ARMS, METHOD, Arm
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.study import Study
+from distill_tune.tuning.run_options import RunOptions
+from distill_tune.tuning.session import Session
 
 Tuned = dict[str, dict[str, dict[str, Any]]]
 """Arm -> backbone -> params."""

@@ -14,11 +14,11 @@ from distill_tune.confirmation.run import ArmRun, Ground
 from distill_tune.confirmation.run_tasks import ArmDesk
 from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.records.confirm_log import EVIDENCE, run_records
-from distill_tune.search.journal import Journal
-from distill_tune.search.run_options import ConfirmationView, RunOptions
-from distill_tune.search.stage_tasks import run_stages
 from distill_tune.study.study import Study
 from distill_tune.training.stages import Place
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import ConfirmationView, RunOptions
+from distill_tune.tuning.shared_stage_tasks import run_stages
 
 if TYPE_CHECKING:
     from types import TracebackType

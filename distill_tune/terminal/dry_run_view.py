@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from distill_tune.cluster.resources import in_words
-from distill_tune.distill.rehearsal import Parts
-from distill_tune.estimate import Measured
 from distill_tune.interfaces import plain
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_sharing import GpuUse, packing_words
-from distill_tune.search.dry_run import DryRun
 from distill_tune.study.study import Study
 from distill_tune.terminal.result_table import result_table
+from distill_tune.tuning.dry_run.estimate import Measured
+from distill_tune.tuning.dry_run.plan import DryRun
+from distill_tune.tuning.dry_run.rehearsal import Parts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

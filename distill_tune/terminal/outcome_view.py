@@ -10,11 +10,11 @@ from rich.markup import escape
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
-from distill_tune.search.outcome import best_file, num_skipped, written_paths
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.warm_start import warm_start_outcomes
 from distill_tune.terminal.study_tables import final_summary
+from distill_tune.tuning.outcome import best_file, num_skipped, written_paths
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

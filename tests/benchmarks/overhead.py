@@ -134,7 +134,7 @@ def joint_seconds() -> list[float]:
 
 def _first(study: Study) -> dict[str, Any]:
     """Return what the search proposes first: the study's own values, its dimensions permitting."""
-    from distill_tune.search.tuning import make_sampler
+    from distill_tune.tuning.tuner import make_sampler
 
     proposed = make_sampler(study).suggest("first")
     if not isinstance(proposed, dict):

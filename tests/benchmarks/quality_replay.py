@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.proposals import SamplerPlan, raw_point
-from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import AshaPerBackbone
+from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
+from distill_tune.tuning.scheduler import AshaPerBackbone
 from tests.benchmarks.recorded_table import RecordedTable
 
 NUM_SLOTS = 2

@@ -25,11 +25,11 @@ from distill_tune.cluster.environment import prepare
 from distill_tune.cluster.resources import slots
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search.journal import Journal
-from distill_tune.search.tuning import tune_trials
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from distill_tune.terminal.search_view import Progress
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.tuner import tune_trials
 from tests.benchmarks.results import Result, spread
 from tests.benchmarks.stand_in import (
     NUM_CORES,

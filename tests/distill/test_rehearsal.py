@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from distill_tune.distill.rehearsal import Parts, Rehearsal, stage_times
 from distill_tune.interfaces import ImageData
+from distill_tune.tuning.dry_run.rehearsal import Parts, Rehearsal, stage_times
 
 from .tiny import CPU, config, trial
 

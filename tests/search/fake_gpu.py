@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from distill_tune.cluster import gpu_use
-from distill_tune.search import trainable
-from distill_tune.search.proposals import trial_name
-from distill_tune.search.trainable import DistillTrial
+from distill_tune.tuning import trainable
+from distill_tune.tuning.sampling.proposals import trial_name
+from distill_tune.tuning.trainable import DistillTrial
 
 
 class FakeGpuTrial(DistillTrial):

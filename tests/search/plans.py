@@ -3,9 +3,9 @@
 from typing import Any
 
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.proposals import SamplerPlan
-from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, Uniform
+from distill_tune.tuning.sampling.proposals import SamplerPlan
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 
 SPACE: dict[str, Dimension] = {
     "joint.margin": Uniform(0.05, 0.9),

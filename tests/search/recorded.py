@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.scheduler import MODE
+from distill_tune.tuning.scheduler import MODE
 
 from .scripted import Script, ScriptedTrial, pickled_error
 

@@ -14,11 +14,11 @@ from distill_tune.errors import DiskFullError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.fitness_text import unfit_warning
 from distill_tune.records.trials import TrialRecord
-from distill_tune.search.callback import StudyCallback
-from distill_tune.search.journal import Journal
-from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
+from distill_tune.tuning.callbacks.trial_events import StudyCallback
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from tests.commands import STUDY
 
 TEXT = STUDY.replace("squeezenet1_1", "alexnet").replace("joint: {epochs: 4", "joint: {epochs: 3")

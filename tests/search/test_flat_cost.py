@@ -11,11 +11,11 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import Event
-from distill_tune.search.callback import StudyCallback
-from distill_tune.search.journal import Journal
-from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
+from distill_tune.tuning.callbacks.trial_events import StudyCallback
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 
 from .test_callback import ROW, TEXT, RawValues, ray_trial
 
@@ -56,7 +56,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the callback's clock, to be set."""
     moment = [0.0]
     clock = SimpleNamespace(monotonic=lambda: moment[0])
-    monkeypatch.setattr("distill_tune.search.callback.time", clock)
+    monkeypatch.setattr("distill_tune.tuning.callbacks.trial_events.time", clock)
     return moment
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distill_tune.estimate import (
+from distill_tune.tuning.dry_run.estimate import (
     Estimate,
     Judge,
     Measured,
@@ -12,8 +12,8 @@ from distill_tune.estimate import (
     StartUp,
     Work,
 )
-from distill_tune.search.forecast import estimate, play, shared_span
-from distill_tune.search.scheduler import AshaPerBackbone, RungEvent
+from distill_tune.tuning.dry_run.forecast import estimate, play, shared_span
+from distill_tune.tuning.scheduler import AshaPerBackbone, RungEvent
 
 START = StartUp(driver=5.0, worker=3.0, tune=2.0, turn=0.5)
 

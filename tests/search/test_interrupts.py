@@ -12,9 +12,9 @@ from ray.tune.execution.tune_controller import TuneController
 
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import INTERRUPTED, Event
-from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s, wait_for_epochs
-from distill_tune.search.run import terminate_as_interrupt
-from distill_tune.search.scheduler import AshaPerBackbone
+from distill_tune.tuning.interrupts import InterruptCallback, longest_epoch_s, wait_for_epochs
+from distill_tune.tuning.scheduler import AshaPerBackbone
+from distill_tune.tuning.session import terminate_as_interrupt
 
 from .test_scheduler import result, trial
 

@@ -11,7 +11,7 @@ from distill_tune.cluster import node_guard
 from distill_tune.cluster.node_guard import NodeGuard
 from distill_tune.cluster.resources import Slots, alive_nodes
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search.journal import Journal
+from distill_tune.tuning.journal import Journal
 from tests.commands import PATIENCE_S, of_kind, read_events
 
 pytestmark = pytest.mark.usefixtures("our_ray")

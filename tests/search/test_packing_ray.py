@@ -16,11 +16,11 @@ from distill_tune.cluster.environment import prepare
 from distill_tune.cluster.resources import slots
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_sharing import share
-from distill_tune.search.journal import Journal
-from distill_tune.search.packing import PackingStopper
-from distill_tune.search.tuning import settle, tune_trials
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
+from distill_tune.tuning.callbacks.gpu_sharing import PackingStopper
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.tuner import settle, tune_trials
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
 
 from .fake_gpu import FakeGpuTrial, MeetingTrial

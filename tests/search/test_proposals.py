@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from distill_tune.distributions import distribution, encode
 from distill_tune.errors import InputError
-from distill_tune.search.proposals import raw_point
 from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, Range, Uniform
+from distill_tune.tuning.sampling.distributions import distribution, encode
+from distill_tune.tuning.sampling.proposals import raw_point
 
 from .plans import SPACE, plan
 

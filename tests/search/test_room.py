@@ -12,9 +12,9 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from distill_tune.cluster import nodes
 from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.journal import Journal
-from distill_tune.search.room import RoomCallback
-from distill_tune.search.scheduler import AshaPerBackbone
+from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.scheduler import AshaPerBackbone
 
 
 class Cluster:

@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from distill_tune.errors import StudyError
-from distill_tune.search.proposals import PastTrial, raw_point
-from distill_tune.search.sampler import SamplerPerBackbone
+from distill_tune.tuning.sampling.proposals import PastTrial, raw_point
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 
 from .plans import MAX_EPOCHS, SPACE, plan, result, run
 

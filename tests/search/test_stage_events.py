@@ -8,13 +8,13 @@ import pytest
 
 from distill_tune.distill.trial import Report
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.journal import Journal
-from distill_tune.search.stage_tasks import _Desk
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.shared_stages import StageResult
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import Job, Place, SharedStage
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.shared_stage_tasks import _Desk
 from tests.commands import STUDY, of_kind, read_events
 
 PNG = b"\x89PNG\r\n\x1a\n picture"

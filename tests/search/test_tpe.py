@@ -8,10 +8,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from distill_tune.search import tpe
-from distill_tune.search.proposals import PastTrial
-from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.tpe import OptunaSampler
+from distill_tune.tuning.sampling import tpe
+from distill_tune.tuning.sampling.proposals import PastTrial
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
+from distill_tune.tuning.sampling.tpe import OptunaSampler
 
 from .plans import MAX_EPOCHS, plan, result, run
 

@@ -17,7 +17,6 @@ from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.search.trainable import DistillTrial
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
@@ -26,6 +25,7 @@ from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import STAGES, Job, Place
+from distill_tune.tuning.trainable import DistillTrial
 from tests.commands import ONE_AT_A_TIME
 
 CONFIG = {"backbone": "shufflenet_v2_x0_5", "number": 0, "params": {"joint.margin": 0.5}}

@@ -10,10 +10,10 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search import waiting
-from distill_tune.search.journal import Journal
-from distill_tune.search.room import RoomCallback
-from distill_tune.search.waiting import WaitingCallback
+from distill_tune.tuning.callbacks import waiting
+from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.callbacks.waiting import WaitingCallback
+from distill_tune.tuning.journal import Journal
 from tests.commands import of_kind, read_events
 
 TEXT = (

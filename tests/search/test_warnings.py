@@ -9,13 +9,13 @@ from rich.console import Console
 
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.outcome import outcome_json
-from distill_tune.search.run import Session
-from distill_tune.search.run_options import RunOptions
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.outcome_view import outcome_view
 from distill_tune.terminal.views import ConsoleViews
+from distill_tune.tuning.outcome import outcome_json
+from distill_tune.tuning.run_options import RunOptions
+from distill_tune.tuning.session import Session
 from tests.refusals import GOOD
 
 WARNING = "1 test file is in train too, such as test/[red]/a.png (there train/[/x]/b.png)"

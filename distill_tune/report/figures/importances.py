@@ -95,7 +95,7 @@ def _study(complete: list[TrialRecord], dimensions: "dict[str, Dimension]") -> "
     """Return the trials as Optuna has them; those that do not fit the space are left out."""
     import optuna
 
-    from distill_tune.distributions import distribution, encode
+    from distill_tune.tuning.sampling.distributions import distribution, encode
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = {path: distribution(dimension) for path, dimension in dimensions.items()}

@@ -9,8 +9,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.interrupts import wait_for_epochs
 from distill_tune.study.rungs import rung_epochs
+from distill_tune.tuning.interrupts import wait_for_epochs
 
 """The reported metric that trials are compared by: higher is better (mode ``max``)."""
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from distill_tune.distributions import Raw, distribution, encode, lies_in
 from distill_tune.errors import InputError
 from distill_tune.interfaces import TrialStatus
 from distill_tune.study.space import Dimension
+from distill_tune.tuning.sampling.distributions import Raw, distribution, encode, lies_in
 
 
 def raw_point(dimensions: Mapping[str, Dimension], values: Mapping[str, Any]) -> dict[str, Raw]:

@@ -12,13 +12,13 @@ from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.journal import is_logged
-from distill_tune.search.proposals import trial_name
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.training.kept_models import MODELS
 from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.tensorboard.trial_board import TrialBoard
+from distill_tune.tuning.journal import is_logged
+from distill_tune.tuning.sampling.proposals import trial_name
 
 Watch = Callable[[Iterator[Report]], Iterator[Report]]
 

@@ -7,7 +7,7 @@ from ray.tune.search import ConcurrencyLimiter
 
 from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import Slots
-from distill_tune.search.journal import Journal
+from distill_tune.tuning.journal import Journal
 
 
 class RoomCallback(tune.Callback):

@@ -11,8 +11,8 @@ from ray.tune.stopper import NoopStopper
 from distill_tune.cluster.resources import Slots, packed
 from distill_tune.records.gpu_sharing import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
 from distill_tune.records.trials import Event
-from distill_tune.search.journal import Journal
 from distill_tune.study.study import Study
+from distill_tune.tuning.journal import Journal
 
 
 def present_slots(study: Study, whole: Slots, events: Iterable[Event]) -> Slots:

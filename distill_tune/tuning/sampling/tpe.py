@@ -10,11 +10,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from distill_tune.distributions import Raw
 from distill_tune.interfaces import INFEASIBLE, TrialStatus
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.proposals import PastTrial, SamplerPlan
-from distill_tune.search.scheduler import MODE
+from distill_tune.tuning.sampling.distributions import Raw
+from distill_tune.tuning.sampling.proposals import PastTrial, SamplerPlan
+from distill_tune.tuning.scheduler import MODE
 
 _STATUS: dict[TrialState, TrialStatus] = {
     TrialState.COMPLETE: "complete",

@@ -11,10 +11,10 @@ from distill_tune.cluster.study_visibility import sees_study, wait_for_study
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.search_trial import Search, SearchTrial
 from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
+from distill_tune.tuning.search_trial import Search, SearchTrial
 
 
 class DistillTrial(tune.Trainable):

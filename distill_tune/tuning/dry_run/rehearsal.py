@@ -16,8 +16,8 @@ from distill_tune.distill.monitoring.fidelity import train_judge
 from distill_tune.distill.monitoring.monitors import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
-from distill_tune.estimate import StageTimes
 from distill_tune.interfaces import ImageData
+from distill_tune.tuning.dry_run.estimate import StageTimes
 
 _PATIENCE_S, _LONG_S = 1.0, 4.0
 _LEAST, _MOST = 3, 9

@@ -16,13 +16,13 @@ from distill_tune.cluster.failures.trial_errors import explain, last_error
 from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.journal import Journal
-from distill_tune.search.proposals import trial_name
-from distill_tune.search.sampler import SamplerPerBackbone
 from distill_tune.study.study import Study
 from distill_tune.training.checkpoints import delete_checkpoints
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.memory import memory_detail
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.sampling.proposals import trial_name
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0

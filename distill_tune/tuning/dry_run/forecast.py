@@ -7,7 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from distill_tune.estimate import Disk, Estimate, Judge, Measured, Rung, StartUp, Work
+from distill_tune.tuning.dry_run.estimate import (
+    Disk,
+    Estimate,
+    Judge,
+    Measured,
+    Rung,
+    StartUp,
+    Work,
+)
 
 _DRAWS, _JUDGEMENTS = 60, 3_000
 _EPOCH_BYTES = 4_000

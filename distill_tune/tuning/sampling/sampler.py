@@ -6,12 +6,12 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from distill_tune.distributions import Raw
 from distill_tune.errors import StudyError
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.proposals import PastTrial, SamplerPlan
-from distill_tune.search.scheduler import MODE
-from distill_tune.search.tpe import OptunaSampler
+from distill_tune.tuning.sampling.distributions import Raw
+from distill_tune.tuning.sampling.proposals import PastTrial, SamplerPlan
+from distill_tune.tuning.sampling.tpe import OptunaSampler
+from distill_tune.tuning.scheduler import MODE
 
 
 class SamplerPerBackbone(Searcher):

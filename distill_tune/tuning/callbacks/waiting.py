@@ -9,8 +9,8 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.cluster.resources import in_words
-from distill_tune.search.journal import Journal
-from distill_tune.search.room import RoomCallback
+from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.journal import Journal
 
 _PATIENCE_S = 120.0
 

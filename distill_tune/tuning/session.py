@@ -17,16 +17,16 @@ from distill_tune.errors import DiskFullError, RayError, StorageError, StudyErro
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import StudyState
-from distill_tune.search.introduction import introduction
-from distill_tune.search.journal import Journal
-from distill_tune.search.outcome import write_best
-from distill_tune.search.run_options import RunOptions, SearchView
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.training.checkpoints import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
+from distill_tune.tuning.introduction import introduction
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.outcome import write_best
+from distill_tune.tuning.run_options import RunOptions, SearchView
 
 
 @dataclass
@@ -186,8 +186,8 @@ class Session:
     def _search(self, journal: Journal, trial_slots: Slots) -> None:
         from ray.tune.error import TuneError
 
-        from distill_tune.search.stage_tasks import run_stages
-        from distill_tune.search.tuning import settle, tune_trials
+        from distill_tune.tuning.shared_stage_tasks import run_stages
+        from distill_tune.tuning.tuner import settle, tune_trials
 
         settle(self.study, journal)
         if self._num_open(journal.state) <= 0:

@@ -12,11 +12,9 @@ from distill_tune.cluster.gpu_use import memory_in_use
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.task_pool import Failed, FixedNodes, Said, TaskPool
-from distill_tune.distill.rehearsal import Parts, Rehearsal, stage_times
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
-from distill_tune.estimate import Measured, Sizes, StageTimes
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files, write_model
 from distill_tune.records.files.storage import storage_at
@@ -24,6 +22,8 @@ from distill_tune.training.checkpoint_writer import num_bytes
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
 from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialBoard
+from distill_tune.tuning.dry_run.estimate import Measured, Sizes, StageTimes
+from distill_tune.tuning.dry_run.rehearsal import Parts, Rehearsal, stage_times
 
 _MOST_AT_ONCE = 64
 

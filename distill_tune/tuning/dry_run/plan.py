@@ -7,16 +7,23 @@ from typing import Any, NamedTuple
 
 from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.datasets.images.value_range import range_line
-from distill_tune.distill.rehearsal import Parts
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.estimate import Estimate, Judge, Measured, SharedWork, StartUp, Work
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.search.run_options import RunOptions
-from distill_tune.search.scheduler import RungEvent
 from distill_tune.study.study import Study
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
+from distill_tune.tuning.dry_run.estimate import (
+    Estimate,
+    Judge,
+    Measured,
+    SharedWork,
+    StartUp,
+    Work,
+)
+from distill_tune.tuning.dry_run.rehearsal import Parts
+from distill_tune.tuning.run_options import RunOptions
+from distill_tune.tuning.scheduler import RungEvent
 
 NUM_PROPOSALS = 3
 """How many configurations are shown."""
@@ -92,8 +99,8 @@ def dry_run(
     for text in images.warnings:
         say(f"warning: {text}")
     with cluster(options.address):
-        from distill_tune.search.forecast import estimate
-        from distill_tune.search.rehearsals import mean_of, num_at_once, rehearse
+        from distill_tune.tuning.dry_run.forecast import estimate
+        from distill_tune.tuning.dry_run.rehearsals import mean_of, num_at_once, rehearse
 
         found_slots = slots(study.resources)
         driver_s = time.perf_counter() - began
@@ -121,7 +128,7 @@ def dry_run(
 
 def proposals(study: Study, count: int) -> list[Proposal]:
     """Return what a search of the study proposes first, while no trial is over."""
-    from distill_tune.search.tuning import make_sampler
+    from distill_tune.tuning.tuner import make_sampler
 
     sampler = make_sampler(study)
     drawn = [
@@ -146,14 +153,14 @@ def _configs(study: Study, backbone: str, at_once: int) -> Iterator[TrialConfig]
 
 
 def _judge(study: Study) -> Judge:
-    from distill_tune.search.tuning import make_scheduler
+    from distill_tune.tuning.tuner import make_scheduler
 
     scheduler = make_scheduler(study)
     return lambda *report: scheduler.judge(RungEvent(report[0], report[1], report[2], report[3]))
 
 
 def _work(study: Study, store: StageStore, found: Slots, *, is_sharing: bool) -> Work:
-    from distill_tune.search.tuning import make_scheduler
+    from distill_tune.tuning.tuner import make_scheduler
 
     jobs = shared_jobs(study) if is_sharing else []
     has_gan = study.trial.joint.has_gan

@@ -12,21 +12,21 @@ from ray.tune.search import ConcurrencyLimiter
 
 from distill_tune.cluster.resources import Slots
 from distill_tune.cluster.shared_images import PlacedImages
-from distill_tune.distributions import Raw
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.search.callback import StudyCallback
-from distill_tune.search.interrupts import InterruptCallback, longest_epoch_s
-from distill_tune.search.journal import Journal
-from distill_tune.search.packing import PackingCallback, PackingStopper, present_slots
-from distill_tune.search.proposals import SamplerPlan, raw_point, trial_name
-from distill_tune.search.room import RoomCallback
-from distill_tune.search.sampler import SamplerPerBackbone
-from distill_tune.search.scheduler import MODE, AshaPerBackbone
-from distill_tune.search.trainable import DistillTrial
-from distill_tune.search.waiting import WaitingCallback
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
+from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, PackingStopper, present_slots
+from distill_tune.tuning.callbacks.trial_events import StudyCallback
+from distill_tune.tuning.callbacks.waiting import WaitingCallback
+from distill_tune.tuning.interrupts import InterruptCallback, longest_epoch_s
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.sampling.distributions import Raw
+from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
+from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
+from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
+from distill_tune.tuning.trainable import DistillTrial
 
 
 def make_scheduler(study: Study) -> AshaPerBackbone:

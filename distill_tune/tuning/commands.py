@@ -2,13 +2,13 @@
 
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.trials import StudyState
-from distill_tune.search.run import Session
-from distill_tune.search.run_options import RunOptions
 from distill_tune.study.opened import Opened
 from distill_tune.study.opening import (
     located,
     resume_command,
 )
+from distill_tune.tuning.run_options import RunOptions
+from distill_tune.tuning.session import Session
 
 
 def search_study(opened: Opened, options: RunOptions) -> StudyState:

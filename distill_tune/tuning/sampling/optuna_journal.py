@@ -15,7 +15,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from distill_tune.distributions import distribution, lies_in
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
 from distill_tune.records.files.storage import storage_at
@@ -24,6 +23,7 @@ from distill_tune.records.tables import flat
 from distill_tune.records.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
 from distill_tune.study.dimensions import Choice, Dimension, Range
 from distill_tune.study.space import sound_dimensions
+from distill_tune.tuning.sampling.distributions import distribution, lies_in
 
 _STATES = MappingProxyType(
     {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

@@ -15,11 +15,11 @@ from distill_tune.cluster.task_pool import Ended, Event, Failed, Said, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
 from distill_tune.records.fitness_text import briefly, is_unfit, last, metrics_words, unfit_warning
-from distill_tune.search.journal import Journal
 from distill_tune.training.devices import device_of
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
 from distill_tune.training.stages import PREDECESSORS, Job, Place
+from distill_tune.tuning.journal import Journal
 
 _CPU = torch.device("cpu")
 

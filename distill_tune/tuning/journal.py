@@ -5,15 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from distill_tune.cluster.failures.start_failures import StartFailures
-from distill_tune.distributions import Raw
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_sharing import PACKING
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
-from distill_tune.search.proposals import PastTrial
-from distill_tune.search.scheduler import RungEvent
 from distill_tune.training.tensorboard.writer import TensorBoard
+from distill_tune.tuning.sampling.distributions import Raw
+from distill_tune.tuning.sampling.proposals import PastTrial
+from distill_tune.tuning.scheduler import RungEvent
 
 Listener = Callable[[Event, StudyState], None]
 

@@ -1,0 +1,1 @@
+"""What Ray tells the driver while trials run."""

@@ -1,0 +1,1 @@
+"""What a search will take, measured on a few steps."""
