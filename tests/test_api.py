@@ -173,10 +173,9 @@ def test_a_mistake_is_an_exception_in_words_of_python(
     assert sorted(Path().rglob("*")) == before
 
 
-def test_search_is_a_room_and_a_function_whatever_was_imported_before() -> None:
+def test_search_takes_a_mapping_and_leaves_it_as_it_is() -> None:
     from distill_tune.study.opening import read_study
 
-    assert callable(distill_tune.tuning)
     assert list(inspect.signature(search).parameters)[:2] == ["space", "storage"]
     studied, document = read_study(SPACE, ["search.seed=3"], {})
     assert (studied.search.seed, type(document)) == (3, Document)
