@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from distill_tune.confirmation.statistics import (
+from distill_tune.confirmation.evidence.statistics import (
     Compared,
     Gain,
     effect,

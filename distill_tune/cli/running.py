@@ -15,7 +15,7 @@ from distill_tune.errors import DistillTuneError, NoTrialSucceededError, RayErro
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.confirmation.summary import Confirmation
+    from distill_tune.confirmation.evidence.summary import Confirmation
     from distill_tune.records.directory import StudyDirectory
     from distill_tune.records.trials import StudyState
     from distill_tune.study.opened import Opened
@@ -108,8 +108,8 @@ def _confirmed(
     is_again: bool = False,
 ) -> dict[str, Any]:
     from distill_tune.confirmation.commands import confirm_opened
+    from distill_tune.confirmation.evidence.tables import as_json
     from distill_tune.confirmation.session import FILES
-    from distill_tune.confirmation.tables import as_json
     from distill_tune.terminal.confirmation_view import confirmation_view
     from distill_tune.tuning.commands import with_way_on
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from distill_tune.confirmation.tables import as_json
+from distill_tune.confirmation.evidence.tables import as_json
 from distill_tune.records.status import plain_json, status_json
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.headline import Headline, headlines

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from distill_tune.confirmation.tables import value_line
+from distill_tune.confirmation.evidence.tables import value_line
 from distill_tune.records.formatting import duration
 from distill_tune.report.contents import Contents
 from distill_tune.report.tables import confirmation_tables, trials_table

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from distill_tune.confirmation.summary import Confirmation, confirmation
+from distill_tune.confirmation.evidence.summary import Confirmation, confirmation
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import short_names
 from distill_tune.records.gpu_sharing import GpuUse, fitting, share

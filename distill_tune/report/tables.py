@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from distill_tune.confirmation.summary import Confirmation
-from distill_tune.confirmation.tables import arms_rows, backbones_rows
+from distill_tune.confirmation.evidence.summary import Confirmation
+from distill_tune.confirmation.evidence.tables import arms_rows, backbones_rows
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord

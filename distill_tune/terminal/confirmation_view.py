@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from distill_tune.confirmation.summary import Confirmation
-from distill_tune.confirmation.tables import (
+from distill_tune.confirmation.evidence.summary import Confirmation
+from distill_tune.confirmation.evidence.tables import (
     PROBABILITY,
     Rows,
     arms_rows,

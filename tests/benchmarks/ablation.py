@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 
-from distill_tune.confirmation.statistics import gain
+from distill_tune.confirmation.evidence.statistics import gain
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distill_tune.report.ranks import Agreement, agreement, agreement_words
+from distill_tune.confirmation.evidence.ranks import Agreement, agreement, agreement_words
 
 
 @pytest.mark.parametrize("count", [5, 12, 60])

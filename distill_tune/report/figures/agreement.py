@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from distill_tune.confirmation.evidence.ranks import LEAST, Agreement, agreement_words
+from distill_tune.confirmation.evidence.ranks import agreement as compare
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.ranks import LEAST, Agreement, agreement_words
-from distill_tune.report.ranks import agreement as compare
 from distill_tune.report.source import Source
 
 TITLE = "Do backbones agree?"

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.confirmation.evidence.ranks import LEAST, Agreement, agreement, agreement_words
 from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.ranks import LEAST, Agreement, agreement, agreement_words
 from distill_tune.report.source import Source
 
 TITLE = "Is pruning safe here?"

@@ -9,8 +9,8 @@ from distill_tune.records.fitness_text import fitness
 from distill_tune.records.trials import Event
 
 if TYPE_CHECKING:
-    from distill_tune.confirmation.arm_evidence import ArmEvidence
-    from distill_tune.confirmation.summary import BackboneEvidence, Confirmation
+    from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
+    from distill_tune.confirmation.evidence.summary import BackboneEvidence, Confirmation
 
 
 _MUCH = 0.2

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from distill_tune.confirmation.arm_evidence import (
+from distill_tune.confirmation.evidence.arm_evidence import (
     ArmEvidence,
     arm_evidence,
     chance_level,
     with_effects,
 )
-from distill_tune.confirmation.remarks import remarks
-from distill_tune.confirmation.statistics import Compared, mean_and_spread, verdict
+from distill_tune.confirmation.evidence.remarks import remarks
+from distill_tune.confirmation.evidence.statistics import Compared, mean_and_spread, verdict
 from distill_tune.records.confirm_log import (
     CHOSEN,
     EVIDENCE,

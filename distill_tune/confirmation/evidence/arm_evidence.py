@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from distill_tune.confirmation.statistics import (
+from distill_tune.confirmation.evidence.statistics import (
     Effect,
     Gain,
     effect,
