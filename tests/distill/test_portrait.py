@@ -2,8 +2,8 @@
 
 import torch
 
-from distill_tune.confirmation.trained_portrait import portray
 from distill_tune.distill.monitoring.evaluation import features_and_logits
+from distill_tune.distill.monitoring.portrait import portray
 
 from .conftest import Begin
 from .tiny import packed
