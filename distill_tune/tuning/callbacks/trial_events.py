@@ -12,7 +12,6 @@ from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.cluster.failures.memory_kills import actor_id, is_memory_kill, victims
 from distill_tune.cluster.failures.start_failures import LOST
-from distill_tune.cluster.failures.trial_errors import explain, last_error
 from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.trials import OBJECTIVE
@@ -23,6 +22,7 @@ from distill_tune.training.memory import memory_detail
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.proposals import trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
+from distill_tune.tuning.trial_errors import explain, last_error
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0
