@@ -209,7 +209,8 @@ def train(  # noqa: PLR0913 - the options of the command
     with _threads(threads):
         from distill_tune.cluster.user_environment import provide_user
         from distill_tune.terminal.training_view import TrainingView
-        from distill_tune.training import read_recipe, train_model
+        from distill_tune.training.recipe import read_recipe
+        from distill_tune.training.train import train_model
 
         provide_user()
         if Path(config).is_dir() or "://" in os.fspath(config):

@@ -13,7 +13,7 @@ from distill_tune.cli.running import INTERRUPTED, console, fail, reporting
 from distill_tune.errors import InputError, Text
 
 if TYPE_CHECKING:
-    from distill_tune.training import Recipe
+    from distill_tune.training.recipe import Recipe
 
 ModelDir = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model's folder, as train or a search leaves it.")
@@ -59,7 +59,7 @@ def train(  # noqa: PLR0913 - the options of the command line
 
         from distill_tune.model.device import chosen_device
         from distill_tune.terminal.training_view import TrainingView
-        from distill_tune.training import train_model
+        from distill_tune.training.train import train_model
 
         if threads or recipe.threads:
             torch.set_num_threads(threads or recipe.threads or 1)
@@ -91,7 +91,7 @@ def _recipe(
         for option, value in (("--trial", trial), ("--backbone", backbone)):
             if value is not None:
                 raise InputError(option, got=value, expected="it beside --study, not --config")
-        from distill_tune.training import read_recipe
+        from distill_tune.training.recipe import read_recipe
 
         return read_recipe(config)
     from distill_tune.records.directory import StudyDirectory

@@ -106,6 +106,14 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in every if node["Alive"]]
 
 
+def free_resources() -> dict[str, float]:
+    """Return what is free now on all nodes together, as Ray names resources."""
+    import ray
+
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return free
+
+
 def own_address() -> str:
     """Return the address of the node that this process runs on."""
     import ray

@@ -40,6 +40,16 @@ class PlacedImages(NamedTuple):
         return ImageData(**{**vars(self.described), **splits})
 
 
+def placed(images: ImageData) -> Any:
+    """Return where Ray keeps images, as :class:`PlacedImages`."""
+    return ray.put(PlacedImages.of(images))
+
+
+def placed_split(split: Split) -> Any:
+    """Return where Ray keeps a split: ``images`` and ``labels``, as arrays."""
+    return ray.put((split.images.numpy(), split.labels.numpy()))
+
+
 def _arrays(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     # One with gaps would be copied into the pickle.
     return np.ascontiguousarray(split.images), np.ascontiguousarray(split.labels)
@@ -97,7 +107,7 @@ class StudyImages:
         if data.subset_seed not in self._placed:
             while len(self._placed) >= _KEPT:
                 del self._placed[next(iter(self._placed))]
-            self._placed[data.subset_seed] = ray.put(PlacedImages.of(self.of(data)))
+            self._placed[data.subset_seed] = placed(self.of(data))
         return self._placed[data.subset_seed]
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import ray
 import torch
 from torch import Tensor
 
-from distill_tune.cluster.shared_images import PlacedImages
+from distill_tune.cluster.shared_images import PlacedImages, placed_split
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.distill.monitoring.evaluation import evaluate
@@ -50,7 +49,7 @@ class SealedTest:
             with unsealed():
                 split = self._data.load_test()
             self.chance = chance(split.labels)
-            self._placed = ray.put((split.images.numpy(), split.labels.numpy()))
+            self._placed = placed_split(split)
         return self._placed
 
 

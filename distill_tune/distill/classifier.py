@@ -92,7 +92,8 @@ def train_step(
     """Take one optimiser step and return the loss, a scalar on the device.
 
     ``L_F = CE(real) + weight * CE_smoothed(extra)``. Dropout draws from torch's
-    global random state: key it before (:func:`distill_tune.distill.compute.random_streams.seed_global`).
+    global random state: key it before
+    (:func:`distill_tune.distill.compute.random_streams.seed_global`).
 
     Args:
         classifier: In training mode afterwards.

@@ -124,7 +124,7 @@ class StudyDirectory:
         self._log.append(event)
 
     def events(self) -> list[Event]:
-        """Return the log, oldest first; see :meth:`distill_tune.records.event_log.EventLog.events`."""
+        """Return the log, oldest first; see :class:`~distill_tune.records.event_log.EventLog`."""
         return self._log.events()
 
     def mend_log(self) -> str:
@@ -181,7 +181,7 @@ class StudyDirectory:
         if not self.is_local:
             yield
             return
-        from filelock import FileLock, Timeout
+        from distill_tune.records.files.locks import FileLock, Timeout
 
         self._storage.make()
         lock = FileLock(self.path(LOCK_FILE))
@@ -200,7 +200,7 @@ class StudyDirectory:
             return None
         if not self._storage.exists(LOCK_FILE):
             return False
-        from filelock import FileLock, Timeout
+        from distill_tune.records.files.locks import FileLock, Timeout
 
         try:
             with FileLock(self.path(LOCK_FILE)).acquire(timeout=0):

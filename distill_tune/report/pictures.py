@@ -3,7 +3,6 @@
 import base64
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from distill_tune.errors import DistillTuneError
@@ -13,10 +12,10 @@ from distill_tune.records.files.storage import storage_at
 from distill_tune.records.status import StageInfo
 from distill_tune.records.trials import WARMUP_GRID, TrialRecord
 from distill_tune.report.source import Source, is_of_search
+from distill_tune.training.tensorboard.reading import last_image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_BYTES = 2 << 20
-_MAX_LOG_BYTES = 64 << 20
 _MOST_WARMUPS = 4
 _TITLES = {
     "features": "Feature space (t-SNE)",
@@ -126,7 +125,7 @@ def _logged(source: Source, trial: TrialRecord, grid: _Grid) -> Picture | None:
     place = f"tensorboard/{trial.name}"
     try:
         mirror = Mirror(source.directory.path(place))
-        step, png = _last_image(mirror.folder, grid.tag)
+        step, png = last_image(mirror.folder, grid.tag)
         mirror.close()
     except (DistillTuneError, OSError):
         return None
@@ -138,29 +137,6 @@ def _is_plain(name: str) -> bool:
     return (
         bool(name.strip(".")) and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
     )
-
-
-def _last_image(folder: Path, tag: str) -> tuple[int, bytes]:
-    """Return step and content of the newest image of that name; nothing where there is none."""
-    found = (0, b"")
-    paths = [path for path in sorted(folder.glob("*tfevents*")) if path.is_file()]
-    for path in paths:
-        if path.stat().st_size <= _MAX_LOG_BYTES:
-            found = max([found, *_images(path, tag)], key=lambda image: image[0])
-    return found
-
-
-def _images(path: Path, tag: str) -> Iterator[tuple[int, bytes]]:
-    from google.protobuf.message import DecodeError
-    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-
-    try:
-        for event in LegacyEventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                if value.tag == tag and value.WhichOneof("value") == "image":
-                    yield int(event.step), bytes(value.image.encoded_image_string)
-    except DecodeError:
-        return
 
 
 def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[Picture]:

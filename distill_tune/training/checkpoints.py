@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
-from fsspec.implementations.local import LocalFileSystem
 from torch.serialization import get_crc32_options, set_crc32_options
 
 from distill_tune.errors import StudyError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.files.object_store import filesystem_at
+from distill_tune.records.files.object_store import filesystem_at, is_local
 from distill_tune.records.files.storage import storage_at
 
 CHECKPOINT = "trial.pt"
@@ -89,7 +88,7 @@ def store_checkpoint(root: str, trial: str, epoch: int, content: dict[str, Any])
     """
     filesystem, path = filesystem_at(root)
     target = f"{_FOLDER}/{trial}/checkpoint_{epoch:06d}"
-    if _is_local(filesystem):
+    if is_local(filesystem):
         _store_on_disk(Path(path, target), content)
     else:
         with tempfile.TemporaryDirectory() as scratch:
@@ -172,7 +171,7 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
     """
     filesystem, _ = filesystem_at(root)
     for number, folder in enumerate(newest_first(root, trial)):
-        if _is_local(filesystem):
+        if is_local(filesystem):
             yield Path(folder)
             continue
         copy = scratch / str(number)
@@ -208,10 +207,6 @@ def _delete(filesystem: Any, folder: str) -> None:
     # Its trial may be writing there: what it leaves goes with the session's end.
     with suppress(OSError):
         filesystem.rm(folder, recursive=True)
-
-
-def _is_local(filesystem: Any) -> bool:
-    return isinstance(filesystem, LocalFileSystem)
 
 
 def _seal(path: Path) -> dict[str, int]:

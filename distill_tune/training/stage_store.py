@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import StudyError
 from distill_tune.records.checksums import seal, unseal
 from distill_tune.records.directory import STAGES_FOLDER, stage_picture
+from distill_tune.records.files.locks import FileLock, Timeout
 from distill_tune.records.files.storage import storage_at
 from distill_tune.training.stages import (
     Place,

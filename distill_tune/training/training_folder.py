@@ -10,13 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from distill_tune import __version__
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import plain
+from distill_tune.records.files.locks import FileLock, Timeout
 from distill_tune.study.study import differences
 from distill_tune.training.runner import RunSpec
 

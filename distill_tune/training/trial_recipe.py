@@ -7,7 +7,7 @@ from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import stored_study
 from distill_tune.study.study import Study
 from distill_tune.study.validation import Document
-from distill_tune.training import Recipe
+from distill_tune.training.recipe import Recipe
 
 
 def trial_recipe(

@@ -105,8 +105,8 @@ class Replay:
     def incumbent(self, cost: float) -> Played | None:
         """Return the trial that a search ended after ``cost`` epochs would call its winner.
 
-        As :func:`distill_tune.records.trials.best`: complete ones come first, then the higher value, then
-        the lower number.
+        As :func:`distill_tune.records.trials.best`: complete ones come first, then the higher
+        value, then the lower number.
         """
         rivals = [(trial, sum(at <= cost for at in trial.costs)) for trial in self.trials]
         ranked = [

@@ -19,7 +19,8 @@ from distill_tune.study.opened import WarmStartWish, Wish, open_new, open_stored
 from distill_tune.study.opening import load_images, read_study, with_absolute_root
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
-from distill_tune.training import read_recipe, train_model
+from distill_tune.training.recipe import read_recipe
+from distill_tune.training.train import train_model
 from tests.model.made import description, write_model
 from tests.refusals import GOOD, refused
 

@@ -12,7 +12,7 @@ from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
-from distill_tune.training import Recipe
+from distill_tune.training.recipe import Recipe
 from distill_tune.training.trial_recipe import trial_recipe
 from tests.commands import STUDY
 from tests.training.tiny import SHORT

@@ -14,9 +14,9 @@ from distill_tune.errors import DiskFullError, StudyError
 from distill_tune.interfaces import Metrics
 from distill_tune.terminal.training_view import TrainingView
 from distill_tune.training import train as run
-from distill_tune.training import train_model
 from distill_tune.training import training_folder as checkpoint
 from distill_tune.training.checkpoints import newest_first, read_checkpoint, store_checkpoint
+from distill_tune.training.train import train_model
 from tests.commands import Run
 
 from .tiny import FILES, SHORT, Trained, recipe, write_config

@@ -12,7 +12,8 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DistillTuneError, DivergedError, InputError
 from distill_tune.model import load_classifier
 from distill_tune.study.validation import parse, read_yaml
-from distill_tune.training import read_recipe, train_model
+from distill_tune.training.recipe import read_recipe
+from distill_tune.training.train import train_model
 
 from .tiny import CONFIG, FILES, SHORT, Trained, recipe, write_config
 

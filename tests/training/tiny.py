@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.distill.trial import Report
-from distill_tune.training import Recipe, read_recipe, train_model
+from distill_tune.training.recipe import Recipe, read_recipe
+from distill_tune.training.train import train_model
 from tests.commands import TRIAL
 
 CONFIG = f"""\

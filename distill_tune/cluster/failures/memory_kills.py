@@ -24,3 +24,10 @@ def actor_id(trial: Any) -> str:
     """Return Ray's id of the actor that a Ray trial runs in now; empty when it has none."""
     actor = trial.temporary_state.ray_actor
     return "" if actor is None else str(actor._actor_id.hex())  # noqa: SLF001 - said nowhere else
+
+
+def is_out_of_memory_error(error: BaseException | None) -> bool:
+    """Tell whether an exception is the one that Ray raises for a worker killed for memory."""
+    from ray.exceptions import OutOfMemoryError
+
+    return isinstance(error, OutOfMemoryError)

@@ -141,3 +141,10 @@ def filesystem_at(root: str) -> tuple[Any, str]:
             "study directory", got=root, expected=f"a path or a reachable URI ({error})"
         ) from error
     return files, folder.rstrip("/")
+
+
+def is_local(filesystem: Any) -> bool:
+    """Tell whether a filesystem of :func:`filesystem_at` is this machine's."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(filesystem, LocalFileSystem)

@@ -7,10 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
-from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.cluster.failures.memory_kills import actor_id, is_memory_kill, victims
+from distill_tune.cluster.failures.memory_kills import (
+    actor_id,
+    is_memory_kill,
+    is_out_of_memory_error,
+    victims,
+)
+from distill_tune.cluster.failures.ray_errors import explain, last_error
 from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.records.fitness_text import briefly
@@ -22,7 +27,6 @@ from distill_tune.training.memory import memory_detail
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.proposals import trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
-from distill_tune.tuning.trial_errors import explain, last_error
 
 # The tables are for people: written so seldom that it takes next to no time, however long they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0
@@ -151,7 +155,7 @@ class StudyCallback(tune.Callback):
             if trial.config["number"] not in self._running:
                 # It failed as it was built: Ray never called it started.
                 self._start(trial)
-            error = last_error(trial)
+            error = last_error(trial.error_file, trial.pickled_error_file)
             number = trial.config["number"]
             if is_memory_kill(error):
                 self._end_for_memory(number, str(error))
@@ -173,7 +177,7 @@ class StudyCallback(tune.Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         with self._fatal_kept():
-            error = last_error(trial)
+            error = last_error(trial.error_file, trial.pickled_error_file)
             number = trial.config["number"]
             if is_memory_kill(error):
                 if number not in self._running:
@@ -204,7 +208,7 @@ class StudyCallback(tune.Callback):
         """
         if self.goes_on:
             return True
-        if not isinstance(error.__cause__, OutOfMemoryError):
+        if not is_out_of_memory_error(error.__cause__):
             return False
         said = str(error.__cause__)
         numbers = [self._actors[actor] for actor in victims(said) if actor in self._actors]

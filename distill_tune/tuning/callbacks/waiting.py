@@ -4,11 +4,10 @@ import time
 from collections import Counter
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.cluster.resources import in_words
+from distill_tune.cluster.resources import free_resources, in_words
 from distill_tune.tuning.callbacks.capacity import RoomCallback
 from distill_tune.tuning.journal import Journal
 
@@ -50,7 +49,7 @@ class WaitingCallback(tune.Callback):
             self._journal.warn(self._text(num_running, num_waiting))
 
     def _text(self, num_running: int, num_waiting: int) -> str:
-        free = ray.available_resources()  # type: ignore[no-untyped-call]
+        free = free_resources()
         there = in_words({kind: free.get(kind, 0) for kind in self._room.bundle})
         return (
             f"for {_PATIENCE_S:.0f} s only {num_running} of {self._room.count} trials run at a "

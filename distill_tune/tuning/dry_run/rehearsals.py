@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import ray
-
 from distill_tune.cluster.gpu_use import memory_in_use
 from distill_tune.cluster.resources import Slots, task_options
-from distill_tune.cluster.shared_images import PlacedImages
+from distill_tune.cluster.shared_images import PlacedImages, placed
 from distill_tune.cluster.task_pool import Failed, FixedNodes, Said, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
@@ -58,14 +56,14 @@ def rehearse(
     Raises:
         RehearsalError: One of them cannot run.
     """
-    placed = ray.put(PlacedImages.of(images))
+    shared = placed(images)
     todo, bundle = list(configs), slots.bundle
     found: dict[int, Finding] = {}
     begun = 0
     with TaskPool[int](FixedNodes(slots.count), task_options(bundle)) as pool:
         while len(found) < len(todo):
             while begun < len(todo) and pool.has_room:
-                pool.start(begun, _rehearse, todo[begun], placed, bundle, time.time())
+                pool.start(begun, _rehearse, todo[begun], shared, bundle, time.time())
                 begun += 1
             for event in pool.listen():
                 config = todo[event.work]
