@@ -80,13 +80,13 @@ def search(  # noqa: PLR0913 - the options of the command
     options = _options(
         "search", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
-    from distill_tune.study.opened import WarmStartWish, Wish, open_new
+    from distill_tune.study.opened import StudyRequest, WarmStartRequest, open_new
 
     fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
     changes = assignment_options(assignments)
     source = None if warm_start is None else os.fspath(warm_start)
-    warmth = WarmStartWish(source, warm_start_trials)
-    wish = Wish(space_argument(space), os.fspath(storage), changes, fields, warmth)
+    warmth = WarmStartRequest(source, warm_start_trials)
+    wish = StudyRequest(space_argument(space), os.fspath(storage), changes, fields, warmth)
     opened = open_new(wish, resume=resume, allow_changed=allow_changed)
     return _search(opened, options)
 

@@ -9,7 +9,7 @@ from distill_tune.confirmation.tuned_arms import arm_study
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.arms import ARMS
-from distill_tune.study.opened import WarmStartWish, warm_started
+from distill_tune.study.opened import WarmStartRequest, warm_started
 from distill_tune.study.opening import check_same, read_study, stored_study
 from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, SearchSpace, Uniform
 from distill_tune.study.study import Study
@@ -109,7 +109,7 @@ def new_study(count: int | None = 2, **more: str) -> Study:
     for old, new in more.items():
         text = text.replace(old, new)
     Path("bad.yaml").write_text(text, encoding="utf-8")
-    return warm_started(read_study(Path("bad.yaml"), [], {})[0], WarmStartWish("old", count))[0]
+    return warm_started(read_study(Path("bad.yaml"), [], {})[0], WarmStartRequest("old", count))[0]
 
 
 def proposals(study: Study) -> list[Any]:

@@ -17,7 +17,7 @@ from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
     BROKEN_PIPE,
-    Running,
+    CommandOptions,
     console,
     prepare,
     reporting,
@@ -95,13 +95,13 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.study.opened import WarmStartWish, Wish, open_new
+        from distill_tune.study.opened import StudyRequest, WarmStartRequest, open_new
 
         changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
-        warmth = WarmStartWish(warm_start, warm_start_trials)
-        wish = Wish(space, storage, assignments or [], changes, warmth)
+        warmth = WarmStartRequest(warm_start, warm_start_trials)
+        wish = StudyRequest(space, storage, assignments or [], changes, warmth)
         found = open_new(wish, resume=resume, allow_changed=allow_changed)
-        options = Running(address, not no_shared_stages, as_json, allow_changed)
+        options = CommandOptions(address, not no_shared_stages, as_json, allow_changed)
         if dry_run:
             run_dry(found, options, began)
         else:
@@ -127,7 +127,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
 
         changes = {"num_trials": num_trials, "time_budget_s": time_budget}
         found = open_stored(study_dir, changes, assignments or [])
-        run_search(found, Running(address, not no_shared_stages, as_json, allow_changed))
+        run_search(found, CommandOptions(address, not no_shared_stages, as_json, allow_changed))
 
 
 @app.command(epilog=examples("status"))
@@ -209,7 +209,7 @@ def confirm(  # noqa: PLR0913 - the options of the command line
         asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}
         asked |= {"tune_arms": tune_arms or None}
         found = open_to_confirm(study_dir, asked, assignments or [])
-        options = Running(address, not no_shared_stages, as_json)
+        options = CommandOptions(address, not no_shared_stages, as_json)
         run_confirmation(found, options, is_again=read_test_again)
 
 

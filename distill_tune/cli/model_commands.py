@@ -201,14 +201,19 @@ def generate(  # noqa: PLR0913 - the options of the command line
         from distill_tune.cli.model_view import generation_table
         from distill_tune.model import load_model
         from distill_tune.model.device import chosen_device
-        from distill_tune.model.generation import Wish, generation_json, stray_words, write_images
+        from distill_tune.model.generation import (
+            GenerationRequest,
+            generation_json,
+            stray_words,
+            write_images,
+        )
         from distill_tune.model.generation import generate as generate_images
         from distill_tune.model.out import refuse_unusable
 
         refuse_unusable(out)
         output = console(as_json=as_json)
         model = load_model(model_dir, chosen_device(device))
-        made = list(generate_images(model, Wish(classes or [], num, hard, seed)))
+        made = list(generate_images(model, GenerationRequest(classes or [], num, hard, seed)))
         paths = write_images(model, made, out)
         output.print(generation_table(model, made))
         if stray := stray_words(model, made):

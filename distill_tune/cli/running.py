@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
-class Running(NamedTuple):
+class CommandOptions(NamedTuple):
     """The options that commands which compute have in common."""
 
     address: str | None
@@ -54,7 +54,7 @@ def prepare(address: str | None) -> None:
     set_environment(address)
 
 
-def run_search(opened: "Opened", options: Running) -> None:
+def run_search(opened: "Opened", options: CommandOptions) -> None:
     """Search, and confirm if the study asks for it; print what came of it."""
     from distill_tune.study.opening import resume_command
     from distill_tune.tuning.commands import search_study
@@ -72,7 +72,7 @@ def run_search(opened: "Opened", options: Running) -> None:
         typer.echo(json.dumps(found))
 
 
-def run_dry(opened: "Opened", options: Running, began: float) -> None:
+def run_dry(opened: "Opened", options: CommandOptions, began: float) -> None:
     """Print what a search would take; it is not begun."""
     from distill_tune.study.opening import located
     from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
@@ -90,7 +90,7 @@ def run_dry(opened: "Opened", options: Running, began: float) -> None:
         typer.echo(json.dumps(dry_run_json(found)))
 
 
-def run_confirmation(opened: "Opened", options: Running, *, is_again: bool) -> None:
+def run_confirmation(opened: "Opened", options: CommandOptions, *, is_again: bool) -> None:
     """Confirm, and print what came of it."""
     command = shlex.join(["distill-tune", *sys.argv[1:]])
     output = console(as_json=options.as_json)
@@ -102,7 +102,7 @@ def run_confirmation(opened: "Opened", options: Running, *, is_again: bool) -> N
 def _confirmed(
     opened: "Opened",
     output: "Console",
-    options: Running,
+    options: CommandOptions,
     *,
     go_on: str,
     is_again: bool = False,

@@ -57,7 +57,7 @@ class FixedNodes:
 
 
 @dataclass(frozen=True)
-class Said(Generic[W]):
+class Reported(Generic[W]):
     """What a task said.
 
     Attributes:
@@ -94,10 +94,10 @@ class Failed(Generic[W]):
     error: BaseException | None = None
 
 
-Event = Said[W] | Ended[W] | Failed[W]
+Event = Reported[W] | Ended[W] | Failed[W]
 
 
-class _Place(NamedTuple):
+class _TaskNode(NamedTuple):
     """Where a task runs: Ray's id of the node, and its address."""
 
     node: str
@@ -110,7 +110,7 @@ class _Task(Generic[W]):
 
     work: W
     is_fetched: Callable[[], bool]
-    place: _Place | None = None
+    place: _TaskNode | None = None
 
 
 class TaskPool(Generic[W]):
@@ -224,13 +224,13 @@ class TaskPool(Generic[W]):
             if task.place is None:
                 task.place = value
             else:
-                yield Said(task.work, value)
+                yield Reported(task.work, value)
 
 
 def _placed(function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
     """Yield where this task runs, then what its work says."""
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    yield _Place(ray.get_runtime_context().get_node_id(), address)
+    yield _TaskNode(ray.get_runtime_context().get_node_id(), address)
     # Not `yield from`: Ray sends to the generator, which not every iterator takes.
     for said in function(*arguments):  # noqa: UP028
         yield said

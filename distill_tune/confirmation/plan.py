@@ -18,7 +18,7 @@ from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.sections import Confirm, rival_error
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
-from distill_tune.training.stages import Job, Place, stage_key, stage_name
+from distill_tune.training.stages import ComputePlace, Job, stage_key, stage_name
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
 
@@ -155,7 +155,7 @@ class Plan:
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def shared_by(runs: Iterable[ArmRun], images: StudyImages, place: Place) -> list[Job]:
+def shared_by(runs: Iterable[ArmRun], images: StudyImages, place: ComputePlace) -> list[Job]:
     """Return the stages that at least two runs begin with: those of one seed, in several arms.
 
     Args:

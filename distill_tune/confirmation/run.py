@@ -19,7 +19,7 @@ from distill_tune.training.checkpoint_writer import on_host
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
 from distill_tune.training.runner import Runner, RunSpec
-from distill_tune.training.tensorboard.trial_board import TrialBoard
+from distill_tune.training.tensorboard.trial_board import TrialSummaries
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
 
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
     agreement: float | None = None
 
 
-class Ground(NamedTuple):
+class RunSettings(NamedTuple):
     """What all runs of a study have in common.
 
     Attributes:
@@ -93,7 +93,7 @@ class Ground(NamedTuple):
     is_sharing: bool
 
 
-def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any]:
+def train_arm(run: ArmRun, placed: PlacedImages, ground: RunSettings) -> Iterator[Any]:
     """Train an arm, from its newest sound checkpoint if there is one.
 
     Yields:
@@ -104,7 +104,7 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: Ground) -> Iterator[Any
     device, running = device_of(ground.bundle), None
     try:
         with named_failures(run.config, gpu_share=ground.bundle.get("GPU", 1)):
-            running = _Running(run, placed.images(), ground, device)
+            running = ArmTrial(run, placed.images(), ground, device)
             yield from running.events()
     except DivergedError as error:
         if running is None:
@@ -141,11 +141,11 @@ class _Notes(NamedTuple):
         return cls(saved["value"], saved["seconds"], saved["curves"], int(number))
 
 
-class _Running:
+class ArmTrial:
     """A run under way."""
 
     def __init__(
-        self, run: ArmRun, images: ImageData, ground: Ground, device: torch.device
+        self, run: ArmRun, images: ImageData, ground: RunSettings, device: torch.device
     ) -> None:
         self._run, self._ground, self._classes = run, ground, images.classes
         spec = RunSpec(
@@ -159,7 +159,7 @@ class _Running:
             is_stage_one_only=run.arm.is_stage_one_only,
             identity={"config": plain(run.config)},
         )
-        self._board = TrialBoard(ground.root, run.name)
+        self._board = TrialSummaries(ground.root, run.name)
         self._runner = Runner(spec, _Notes.read, self._board)
         notes = self._runner.restored or _Notes(None, {}, {}, 0)
         self._value, self._curves, self._number = notes.value, notes.curves, notes.number

@@ -8,9 +8,9 @@ from typing import Any
 from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import task_options
 from distill_tune.cluster.shared_images import StudyImages
-from distill_tune.cluster.task_pool import Ended, Failed, Said, TaskPool
+from distill_tune.cluster.task_pool import Ended, Failed, Reported, TaskPool
 from distill_tune.confirmation.portraits import Picture, store_picture
-from distill_tune.confirmation.run import ArmRun, Ground, Outcome, train_arm
+from distill_tune.confirmation.run import ArmRun, Outcome, RunSettings, train_arm
 from distill_tune.confirmation.sealed_test import SealedTest, read_test
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Metrics
@@ -23,7 +23,7 @@ from distill_tune.tuning.run_options import ConfirmationView
 
 
 @dataclass(eq=False)
-class _Work:
+class _RunWork:
     """A run under way.
 
     Attributes:
@@ -40,7 +40,7 @@ class _Work:
     test: Metrics | None = None
 
 
-class ArmDesk:
+class RunPool:
     """Who computes what in a confirmation.
 
     Args:
@@ -56,7 +56,7 @@ class ArmDesk:
         self,
         journal: Journal,
         images: StudyImages,
-        ground: Ground,
+        ground: RunSettings,
         test: SealedTest,
         nodes: Callable[[], NodeWatch],
         *,
@@ -75,27 +75,27 @@ class ArmDesk:
         self._backbones = {run.backbone for run in self._waiting}
         # What is begun again goes on from a checkpoint: it says less than Ray would expect of a
         # retry of its own.
-        with TaskPool[_Work](self._nodes(), task_options(self._ground.bundle)) as pool:
+        with TaskPool[_RunWork](self._nodes(), task_options(self._ground.bundle)) as pool:
             while self._waiting or pool.works:
                 while self._waiting and pool.has_room:
                     self._train(pool, self._waiting.pop(0))
                 for event in pool.listen():
-                    if isinstance(event, Said):
+                    if isinstance(event, Reported):
                         self._heard(event.work, event.value, view)
                     elif isinstance(event, Ended):
                         self._go_on(pool, event.work, view)
                     else:
                         self._begin_again(event, view)
 
-    def _train(self, pool: TaskPool[_Work], run: ArmRun) -> None:
+    def _train(self, pool: TaskPool[_RunWork], run: ArmRun) -> None:
         placed = self._images.place(run.config.data)
-        work = _Work(run, placed)
+        work = _RunWork(run, placed)
         # Weights stay where they are, and go from there to who reads the test split.
         pool.start(
             work, train_arm, run, placed, self._ground, is_fetched=lambda: work.outcome is None
         )
 
-    def _heard(self, work: _Work, said: Any, view: ConfirmationView) -> None:
+    def _heard(self, work: _RunWork, said: Any, view: ConfirmationView) -> None:
         if work.outcome is not None and work.weights is None:
             work.weights = said
         elif isinstance(said, str):
@@ -110,7 +110,7 @@ class ArmDesk:
         else:
             work.test = said
 
-    def _go_on(self, pool: TaskPool[_Work], work: _Work, view: ConfirmationView) -> None:
+    def _go_on(self, pool: TaskPool[_RunWork], work: _RunWork, view: ConfirmationView) -> None:
         """Let a trained model be read on the test split; record what has nothing before it."""
         if work.run.phase != EVIDENCE or work.weights is None or work.test is not None:
             self._record(work, view)
@@ -119,7 +119,7 @@ class ArmDesk:
         bundle = self._ground.bundle
         pool.start(work, read_test, work.run.config, work.weights, work.placed, test, bundle)
 
-    def _begin_again(self, failed: Failed[_Work], view: ConfirmationView) -> None:
+    def _begin_again(self, failed: Failed[_RunWork], view: ConfirmationView) -> None:
         """Let a run that was lost wait for its turn, or record that it was lost too often."""
         run, detail = failed.work.run, failed.detail
         word = "worker_lost" if failed.reason == "node_lost" else failed.reason
@@ -129,9 +129,9 @@ class ArmDesk:
             self._journal.warn(f"{run.name} is begun again: {detail}")
             self._waiting.append(run)
             return
-        self._record(_Work(run, outcome=Outcome("failed", word, detail, None, {}, {})), view)
+        self._record(_RunWork(run, outcome=Outcome("failed", word, detail, None, {}, {})), view)
 
-    def _record(self, work: _Work, view: ConfirmationView) -> None:
+    def _record(self, work: _RunWork, view: ConfirmationView) -> None:
         run, outcome, test = work.run, work.outcome, work.test or {}
         if outcome is None:
             raise RuntimeError(f"{run.name} ended without saying what became of it")

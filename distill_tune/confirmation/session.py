@@ -13,7 +13,7 @@ from distill_tune.confirmation.evidence.tables import as_json, markdown
 from distill_tune.confirmation.plan import Plan, evidence_seeds
 from distill_tune.confirmation.portraits import collapse_picture, store_picture
 from distill_tune.confirmation.tuned_arms import tune_arms
-from distill_tune.confirmation.workshop import Workshop
+from distill_tune.confirmation.workshop import RunExecutor
 from distill_tune.datasets import Dataset
 from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData, plain
@@ -69,10 +69,10 @@ def confirm_study(
     with options.views.confirmation() as view, directory.lock(), terminate_as_interrupt():
         journal = Journal(directory, lambda event, _: view.listen(event))
         reading = next_reading(directory.events(), is_again=options.is_again)
-        workshop = Workshop(study, drawn, journal, view, options, reading)
+        workshop = RunExecutor(study, drawn, journal, view, options, reading)
         overlap = _overlap(study, plan, drawn)
         whole = Plan(study, plan, images.digest, overlap is not None, tuned)
-        return _Session(whole, workshop, overlap).run(candidates)
+        return _ConfirmationSession(whole, workshop, overlap).run(candidates)
 
 
 def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
@@ -120,7 +120,7 @@ def _candidates(
 
 
 @dataclass
-class _Session:
+class _ConfirmationSession:
     """One run of a confirmation.
 
     Attributes:
@@ -130,7 +130,7 @@ class _Session:
     """
 
     plan: Plan
-    workshop: Workshop
+    workshop: RunExecutor
     overlap: float | None
 
     @property

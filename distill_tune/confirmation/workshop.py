@@ -10,12 +10,12 @@ from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.confirmation.plan import shared_by
-from distill_tune.confirmation.run import ArmRun, Ground
-from distill_tune.confirmation.run_tasks import ArmDesk
+from distill_tune.confirmation.run import ArmRun, RunSettings
+from distill_tune.confirmation.run_tasks import RunPool
 from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.records.confirm_log import EVIDENCE, run_records
 from distill_tune.study.study import Study
-from distill_tune.training.stages import Place
+from distill_tune.training.stages import ComputePlace
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import ConfirmationView, RunOptions
 from distill_tune.tuning.shared_stage_tasks import run_stages
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Workshop:
+class RunExecutor:
     """Computes what is not recorded yet; Ray is started when there is something to compute.
 
     A context manager, which leaves Ray again.
@@ -47,7 +47,7 @@ class Workshop:
     reading: int
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _slots: Slots | None = field(default=None, init=False)
-    _desk: ArmDesk | None = field(default=None, init=False)
+    _desk: RunPool | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class Workshop:
         # What is repeated begins from nothing: else it would not be a repetition.
         is_sharing = self.options.is_sharing and self.reading == 1
         if is_sharing:
-            jobs = shared_by(todo, self.images, Place.of(present.bundle))
+            jobs = shared_by(todo, self.images, ComputePlace.of(present.bundle))
             run_stages(jobs, self.images, self.journal, self.view, present)
         if self._desk is None:
             self._desk = self._new_desk(present, is_sharing=is_sharing)
@@ -97,16 +97,16 @@ class Workshop:
             check_nodes(self.journal.directory, self._slots.bundle)
         return self._slots
 
-    def _new_desk(self, present: Slots, *, is_sharing: bool) -> ArmDesk:
+    def _new_desk(self, present: Slots, *, is_sharing: bool) -> RunPool:
         search = self.study.search
-        ground = Ground(
+        ground = RunSettings(
             root=self.journal.directory.path(),
             metric=search.metric,
             checkpoint_share=search.checkpoint_share,
             bundle=dict(present.bundle),
             is_sharing=is_sharing,
         )
-        return ArmDesk(
+        return RunPool(
             self.journal,
             self.images,
             ground,

@@ -15,7 +15,7 @@ from distill_tune.distill.monitoring.fidelity import (
     metrics_of,
     train_judge,
 )
-from distill_tune.distill.state import Gan
+from distill_tune.distill.state import GanState
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics
 
@@ -32,7 +32,7 @@ class GanStage:
     trainer: GanTrainer
 
     @property
-    def _gan(self) -> Gan:
+    def _gan(self) -> GanState:
         return self.trainer.state.gan
 
     @property

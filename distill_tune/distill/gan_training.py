@@ -21,7 +21,7 @@ from distill_tune.distill.losses import (
 )
 from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.monitoring.evaluation import ensure_training
-from distill_tune.distill.state import Gan, TrialState
+from distill_tune.distill.state import GanState, TrialState
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
@@ -156,7 +156,7 @@ class GanTrainer:
         gan.discriminator_optimizer.step()
         return loss.detach()
 
-    def _lecam(self, gan: Gan, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def _lecam(self, gan: GanState, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         means = torch.stack([real_logits.mean(), fake_logits.mean()]).detach()
         gan.logit_averages.lerp_(means, 1.0 if gan.step == 0 else 1 - _LECAM_DECAY)
         if self.config.gan.lecam == 0 or gan.step < self.config.gan.lecam_start:

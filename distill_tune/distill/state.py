@@ -22,7 +22,7 @@ StateDict = dict[str, Any]
 
 
 @dataclass
-class Gan:
+class GanState:
     """The generator, its moving average, the discriminator and what trains them.
 
     Attributes:
@@ -136,7 +136,7 @@ class TrialState:
     optimizer: torch.optim.Optimizer
     reference: Classifier
     snapshot: Classifier
-    gan: Gan
+    gan: GanState
     stage: Stage = "classifier"
     epoch: int = 0
     joint_epoch: int = 0
@@ -219,7 +219,7 @@ def _build_classifier(config: TrialConfig, data: ImageData) -> Classifier:
     )
 
 
-def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Gan:
+def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> GanState:
     shape = {
         "num_classes": data.num_classes,
         "channels": data.channels,
@@ -232,7 +232,7 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
     )
     ema = AveragedModel(generator, use_buffers=True)
     ema.requires_grad_(requires_grad=False).eval()
-    return Gan(
+    return GanState(
         generator,
         ema,
         MovingAverage(ema, generator, config.gan.ema_decay),

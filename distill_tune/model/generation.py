@@ -28,7 +28,7 @@ _CHUNK = 256
 _COLUMNS, _MAX_ROWS = 8, 48
 
 
-class Wish(NamedTuple):
+class GenerationRequest(NamedTuple):
     """What is to be made.
 
     Attributes:
@@ -65,7 +65,7 @@ class Made(NamedTuple):
     share_wrong: float
 
 
-def generate(model: Model, wish: Wish) -> Iterator[Made]:
+def generate(model: Model, wish: GenerationRequest) -> Iterator[Made]:
     """Yield the images of each class.
 
     Raises:
@@ -86,7 +86,9 @@ def _label(model: Model, name: str) -> int:
 
 
 @torch.no_grad()
-def _made(model: Model, generator: nn.Module, latent_dim: int, label: int, wish: Wish) -> Made:
+def _made(
+    model: Model, generator: nn.Module, latent_dim: int, label: int, wish: GenerationRequest
+) -> Made:
     device = next(generator.parameters()).device
     total = wish.num * (CANDIDATES if wish.is_hard else 1)
     kept: tuple[Tensor, ...] = ()

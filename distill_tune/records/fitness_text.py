@@ -21,7 +21,7 @@ _ADVICE = {
 }
 
 
-class GanStage(Protocol):
+class TrainedGanStage(Protocol):
     """A stage in which a generator was trained, as records hold it."""
 
     @property
@@ -41,7 +41,7 @@ class GanStage(Protocol):
         """Measurements, oldest first."""
 
 
-_Stage = TypeVar("_Stage", bound=GanStage)
+_Stage = TypeVar("_Stage", bound=TrainedGanStage)
 
 
 def known(curve: Iterable[FidelityPoint]) -> tuple[FidelityPoint, ...]:
@@ -77,7 +77,7 @@ def least_fit(stages: Iterable[_Stage]) -> _Stage | None:
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def stage_words(stage: GanStage) -> str:
+def stage_words(stage: TrainedGanStage) -> str:
     """Return ``750 steps (auto), agreement 0.96, diversity 0.81``; empty without a generator."""
     end = last(stage.curve)
     if end is None:

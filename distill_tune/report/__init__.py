@@ -12,7 +12,7 @@ JSON_FILE = "report.json"
 FILES = (PAGE_FILE, JSON_FILE, TRIALS_FILE)
 
 
-class Written(NamedTuple):
+class WrittenReport(NamedTuple):
     """What was written.
 
     Attributes:
@@ -26,7 +26,7 @@ class Written(NamedTuple):
     trials: str
 
 
-def write_report(directory: StudyDirectory, out: str | None = None) -> Written:
+def write_report(directory: StudyDirectory, out: str | None = None) -> WrittenReport:
     """Write a study's report as it stands, finished or not.
 
     Args:
@@ -59,4 +59,4 @@ def write_report(directory: StudyDirectory, out: str | None = None) -> Written:
         raise StudyError(Message(given, "give another by ", Parameter("out")))
     for name, text in files.items():
         storage.write(name, text.encode("utf-8", "replace"))
-    return Written(*(storage.path(name) for name in FILES))
+    return WrittenReport(*(storage.path(name) for name in FILES))

@@ -8,7 +8,7 @@ from distill_tune.confirmation.evidence.tables import as_json
 from distill_tune.records.status import plain_json, status_json
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.headline import Headline, headlines
-from distill_tune.report.pictures import Picture, pictures
+from distill_tune.report.pictures import ReportPicture, pictures
 from distill_tune.report.source import Source
 from distill_tune.report.surroundings import Command, commands, surroundings
 from distill_tune.study.warm_start import warm_start_outcomes
@@ -31,7 +31,7 @@ class Figure(NamedTuple):
     words: str
     info: Any
     file: ModuleType
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[ReportPicture, ...] = ()
 
 
 class Contents(NamedTuple):
@@ -47,7 +47,7 @@ class Contents(NamedTuple):
     headlines: tuple[Headline, ...]
     figures: dict[str, tuple[Figure, ...]]
     overall: tuple[Figure, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ReportPicture, ...]
     surroundings: dict[str, str]
     commands: tuple[Command, ...]
     warm_start: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ def _figures(index: Mapping[str, ModuleType], *arguments: object) -> tuple[Figur
     )
 
 
-def _beside(file: ModuleType, *arguments: object) -> tuple[Picture, ...]:
+def _beside(file: ModuleType, *arguments: object) -> tuple[ReportPicture, ...]:
     return tuple(file.pictures(*arguments)) if hasattr(file, "pictures") else ()
 
 
@@ -112,5 +112,5 @@ def _figure_json(figure: Figure) -> dict[str, Any]:
     return whole | ({"pictures": shown} if shown else {})
 
 
-def _picture_json(one: Picture) -> dict[str, str]:
+def _picture_json(one: ReportPicture) -> dict[str, str]:
     return {"title": one.title, "words": one.words, "source": one.source}

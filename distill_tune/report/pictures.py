@@ -44,7 +44,7 @@ _WARMED = _Grid(
 )
 
 
-class Picture(NamedTuple):
+class ReportPicture(NamedTuple):
     """A picture of the page.
 
     Attributes:
@@ -71,7 +71,7 @@ class Picture(NamedTuple):
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
-def pictures(source: Source) -> tuple[Picture, ...]:
+def pictures(source: Source) -> tuple[ReportPicture, ...]:
     """Return a study's pictures; what is damaged or too large is left out."""
     found = []
     for backbone in source.state.backbones:
@@ -81,7 +81,7 @@ def pictures(source: Source) -> tuple[Picture, ...]:
     return tuple(found)
 
 
-def warmup_pictures(source: Source) -> tuple[Picture, ...]:
+def warmup_pictures(source: Source) -> tuple[ReportPicture, ...]:
     """Return what generators drew when their warm-up ended: of shared ones, and of the winners."""
     found = [
         _of_stage(source.directory, stage)
@@ -97,7 +97,7 @@ def warmup_pictures(source: Source) -> tuple[Picture, ...]:
     return tuple(one for one in found if one is not None)[:_MOST_WARMUPS]
 
 
-def _of_stage(directory: StudyDirectory, stage: StageInfo) -> Picture | None:
+def _of_stage(directory: StudyDirectory, stage: StageInfo) -> ReportPicture | None:
     if not _is_plain(stage.key):
         return None
     name = stage_picture("warmup", stage.key)
@@ -111,13 +111,13 @@ def _of_stage(directory: StudyDirectory, stage: StageInfo) -> Picture | None:
     return _picture("", f"After {stage.name}", text, name, png)
 
 
-def _grid(source: Source, backbone: str) -> Picture | None:
+def _grid(source: Source, backbone: str) -> ReportPicture | None:
     """Return the last grid of synthetic images of a backbone's winner."""
     winner = source.best(backbone)
     return None if winner is None else _logged(source, winner, _SYNTHETIC)
 
 
-def _logged(source: Source, trial: TrialRecord, grid: _Grid) -> Picture | None:
+def _logged(source: Source, trial: TrialRecord, grid: _Grid) -> ReportPicture | None:
     """Return the last picture of a kind in a trial's TensorBoard run."""
     # A stranger's log could name a place outside of the study.
     if not _is_plain(trial.name):
@@ -139,7 +139,7 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[Picture]:
+def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[ReportPicture]:
     folder = storage_at(directory.path(FIGURES_FOLDER))
     try:
         names = folder.names()
@@ -165,8 +165,8 @@ def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[Pictu
             yield found
 
 
-def _picture(backbone: str, title: str, words: str, place: str, png: bytes) -> Picture | None:
+def _picture(backbone: str, title: str, words: str, place: str, png: bytes) -> ReportPicture | None:
     if not png.startswith(_PNG) or not 24 <= len(png) <= _MAX_BYTES:
         return None
     width, height = struct.unpack(">II", png[16:24])
-    return Picture(backbone, title, words, place, width, height, png)
+    return ReportPicture(backbone, title, words, place, width, height, png)

@@ -14,7 +14,7 @@ from distill_tune.records.status import StageInfo, StatusInfo, status_info
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import Event, StudyState, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering, axis_of
-from distill_tune.report.terms import Terms, terms
+from distill_tune.report.terms import StudyPlan, study_plan
 
 
 class Source(NamedTuple):
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     directory: StudyDirectory
     status: StatusInfo
     state: StudyState
-    terms: Terms
+    terms: StudyPlan
     axes: Mapping[str, Axis]
     confirmation: Confirmation | None
     warnings: tuple[str, ...]
@@ -80,7 +80,7 @@ def source(directory: StudyDirectory) -> Source:
     events = directory.events()
     status, state = status_info(directory, events), fold(events)
     found, complaints = _confirmation(events)
-    study = terms(directory, events)
+    study = study_plan(directory, events)
     return Source(
         directory,
         status,
@@ -100,7 +100,7 @@ def _confirmation(events: list[Event]) -> tuple[Confirmation | None, tuple[str, 
         return None, (f"the confirmation's records make no sense and were skipped ({error!r})",)
 
 
-def _axes(study: Terms, state: StudyState) -> dict[str, Axis]:
+def _axes(study: StudyPlan, state: StudyState) -> dict[str, Axis]:
     """Return an axis for every param: its dimension's, or one that covers what was tried."""
     trials = list(state.trials.values())
     names = short_names(trials)

@@ -28,7 +28,7 @@ class Cell(NamedTuple):
     tip: str = ""
 
 
-class Table(NamedTuple):
+class PageTable(NamedTuple):
     """A table.
 
     Attributes:
@@ -43,14 +43,14 @@ class Table(NamedTuple):
     is_sortable: bool = False
 
 
-def trials_table(source: Source) -> Table:
+def trials_table(source: Source) -> PageTable:
     """Return all trials, by number."""
     several = len(source.state.backbones) > 1
     names = [axis.title for axis in source.axes.values()]
     head = ("#", *(["backbone"] if several else []), "state", "value", "epochs", *names, "time")
     trials = source.state.trials.values()
     rows = tuple(tuple(_trial_row(source, trial, several=several)) for trial in trials)
-    return Table(f"{len(rows)} trials", head, rows, is_sortable=True)
+    return PageTable(f"{len(rows)} trials", head, rows, is_sortable=True)
 
 
 def _trial_row(source: Source, trial: TrialRecord, *, several: bool) -> Iterator[Cell]:
@@ -83,7 +83,7 @@ def _number(value: float | None, text: str) -> Cell:
     return Cell(text, "" if value is None else repr(value), "number")
 
 
-def confirmation_tables(found: Confirmation) -> tuple[Table, ...]:
+def confirmation_tables(found: Confirmation) -> tuple[PageTable, ...]:
     """Return the poster's two tables: every backbone, and every arm of each."""
     name = found.metric.replace("_", " ")
     first = _table(f"Test {name} in %, mean ± standard deviation over seeds", backbones_rows(found))
@@ -98,10 +98,10 @@ def confirmation_tables(found: Confirmation) -> tuple[Table, ...]:
     return (first, *arms)
 
 
-def _table(title: str, rows: Iterable[list[str]]) -> Table:
+def _table(title: str, rows: Iterable[list[str]]) -> PageTable:
     head, *body = rows
     cells = tuple(
         tuple(Cell(text, text, "number" if column else "") for column, text in enumerate(row))
         for row in body
     )
-    return Table(title, tuple(head), cells)
+    return PageTable(title, tuple(head), cells)

@@ -12,7 +12,7 @@ from distill_tune.study.space import sound_dimensions
 from distill_tune.study.validation import read_yaml_text
 
 
-class Terms(NamedTuple):
+class StudyPlan(NamedTuple):
     """What was to be searched, how, and on which images.
 
     Attributes:
@@ -71,7 +71,7 @@ class Terms(NamedTuple):
         return sound_dimensions(self.at("space"))
 
 
-def terms(directory: StudyDirectory, events: Iterable[Event]) -> Terms:
+def study_plan(directory: StudyDirectory, events: Iterable[Event]) -> StudyPlan:
     """Return what the newest session's record says; the file for people where that has nothing."""
     session: Mapping[str, Any] = {}
     data: Mapping[str, Any] = {}
@@ -83,7 +83,7 @@ def terms(directory: StudyDirectory, events: Iterable[Event]) -> Terms:
         study = _stored(directory)
     version = session.get("version")
     environment = session.get("environment")
-    return Terms(
+    return StudyPlan(
         study,
         version if isinstance(version, str) else None,
         environment if isinstance(environment, Mapping) else {},

@@ -41,7 +41,7 @@ class Opened(NamedTuple):
     remark: str = ""
 
 
-class WarmStartWish(NamedTuple):
+class WarmStartRequest(NamedTuple):
     """What is to be tried first.
 
     Attributes:
@@ -53,7 +53,7 @@ class WarmStartWish(NamedTuple):
     num_trials: int | None = None
 
 
-class Wish(NamedTuple):
+class StudyRequest(NamedTuple):
     """What a user says of a study that may be new.
 
     Attributes:
@@ -68,10 +68,10 @@ class Wish(NamedTuple):
     storage: str
     assignments: list[str]
     options: Options
-    warm_start: WarmStartWish = WarmStartWish()
+    warm_start: WarmStartRequest = WarmStartRequest()
 
 
-def open_new(wish: Wish, *, resume: bool, allow_changed: bool) -> Opened:
+def open_new(wish: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened:
     """Return a study that may be there already, if it may be gone on with.
 
     Raises:
@@ -109,7 +109,7 @@ def open_stored(
     return Opened(study, directory, images, document)
 
 
-def warm_started(study: Study, wish: WarmStartWish) -> tuple[Study, str]:
+def warm_started(study: Study, wish: WarmStartRequest) -> tuple[Study, str]:
     """Return the study with its first points, and what to say of them."""
     if wish.source is None:
         if wish.num_trials is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class ConfirmProgress:
+class ConsoleConfirmationView:
     """Shows a confirmation on a console; a context manager.
 
     Args:

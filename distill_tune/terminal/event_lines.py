@@ -10,7 +10,7 @@ from distill_tune.records.replay import stage_record
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
 
 
-class Terms(NamedTuple):
+class StudyGoals(NamedTuple):
     """What a study set out to do.
 
     Attributes:
@@ -24,7 +24,7 @@ class Terms(NamedTuple):
     max_epochs: int
 
 
-def terms_of(events: list[Event]) -> Terms | None:
+def goals_of(events: list[Event]) -> StudyGoals | None:
     """Return the terms of the newest session; None where no sound line tells them."""
     for event in reversed(events):
         study = event.get("study")
@@ -32,13 +32,13 @@ def terms_of(events: list[Event]) -> Terms | None:
             continue
         try:
             search, epochs = study["search"], study["trial"]["joint"]["epochs"]
-            return Terms(str(search["metric"]), int(search["num_trials"]), int(epochs))
+            return StudyGoals(str(search["metric"]), int(search["num_trials"]), int(epochs))
         except (KeyError, TypeError, ValueError):
             continue
     return None
 
 
-def event_line(event: Event, state: StudyState, terms: Terms) -> str:
+def event_line(event: Event, state: StudyState, terms: StudyGoals) -> str:
     """Return an event in words; empty for one that nobody waits for.
 
     Args:
@@ -67,7 +67,7 @@ def stage_line(event: Event) -> str:
     return f"shared stage {stage.name}: {', '.join(filter(None, [stage_words(stage), found]))}"
 
 
-def _trial_line(event: Event, trial: TrialRecord, terms: Terms) -> str:
+def _trial_line(event: Event, trial: TrialRecord, terms: StudyGoals) -> str:
     if event["event"] == "trial_started":
         return f"{trial.name}: started  {_params(trial)}"
     if event["event"] == "epoch":
@@ -87,7 +87,7 @@ def _params(trial: TrialRecord) -> str:
     )
 
 
-def standing(state: StudyState, terms: Terms) -> list[str]:
+def standing(state: StudyState, terms: StudyGoals) -> list[str]:
     """Return how many trials are over, and the best of each backbone."""
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     winners = (best(state, backbone) for backbone in state.backbones)

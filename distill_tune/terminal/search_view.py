@@ -15,7 +15,7 @@ from distill_tune.records.gpu_sharing import PACKING
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState
 from distill_tune.study.study import Study
-from distill_tune.terminal.event_lines import Terms, event_line, standing
+from distill_tune.terminal.event_lines import StudyGoals, event_line, standing
 from distill_tune.terminal.study_tables import latest_trials, trials_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _OTHER_ROWS, _LEAST_ROWS = 8, 3
 _STAYING = {"stage", "warning", PACKING, INTERRUPTED}
 
 
-class Progress:
+class ConsoleSearchView:
     """Shows a search on a console; a context manager.
 
     Args:
@@ -37,7 +37,7 @@ class Progress:
 
     def __init__(self, console: Console, study: Study) -> None:
         self._console, self._study = console, study
-        self._terms = Terms(study.search.metric, study.search.num_trials, study.max_epochs)
+        self._terms = StudyGoals(study.search.metric, study.search.num_trials, study.max_epochs)
         self._state = fold([])
         self._started = time.time()
         self._stages: dict[str, str] = {}

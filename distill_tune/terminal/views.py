@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from distill_tune.study.study import Study
-from distill_tune.terminal.confirmation_progress import ConfirmProgress
-from distill_tune.terminal.search_view import Progress
+from distill_tune.terminal.confirmation_progress import ConsoleConfirmationView
+from distill_tune.terminal.search_view import ConsoleSearchView
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,10 +24,10 @@ class ConsoleViews:
         """Print a line that stays."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def search(self, study: Study) -> Progress:
+    def search(self, study: Study) -> ConsoleSearchView:
         """Return a view of a search of this study."""
-        return Progress(self._console, study)
+        return ConsoleSearchView(self._console, study)
 
-    def confirmation(self) -> ConfirmProgress:
+    def confirmation(self) -> ConsoleConfirmationView:
         """Return a view of a confirmation."""
-        return ConfirmProgress(self._console)
+        return ConsoleConfirmationView(self._console)

@@ -9,14 +9,14 @@ from distill_tune.records.fitness_text import least_fit, stage_words
 from distill_tune.records.replay import Fold, fold
 from distill_tune.records.status import StatusInfo, status_info
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
-from distill_tune.terminal.event_lines import Terms, event_line, standing, terms_of
+from distill_tune.terminal.event_lines import StudyGoals, event_line, goals_of, standing
 from distill_tune.terminal.study_tables import latest_trials, status_table, trials_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 EVERY_S = 2.0
-_UNKNOWN = Terms(OBJECTIVE, 0, 0)
+_UNKNOWN = StudyGoals(OBJECTIVE, 0, 0)
 # Of the view: trials, the rows above them and the cursor's, warnings.
 _LEAST_ROWS, _HEAD_ROWS, _WARNINGS = 3, 6, 2
 
@@ -42,7 +42,7 @@ def watch(
     events = directory.events()
     info = status_info(directory, events)
     if not console.is_terminal:
-        lines = _Lines(directory, console)
+        lines = _ChangeLines(directory, console)
         lines.begin(info)
         while info.state == "running":
             pause(EVERY_S)
@@ -78,7 +78,7 @@ def _view(info: StatusInfo, state: StudyState, console: "Console") -> "Renderabl
     return Group(status, *rows, "")
 
 
-class _Lines:
+class _ChangeLines:
     """Prints what is new in a study's log since the last look."""
 
     def __init__(self, directory: StudyDirectory, console: "Console") -> None:
@@ -108,7 +108,7 @@ class _Lines:
     def _new_events(self) -> list[Event]:
         events = self._directory.events()
         new, self._seen = events[self._seen :], len(events)
-        self._terms = terms_of(new) or self._terms
+        self._terms = goals_of(new) or self._terms
         return new
 
     def _summary(self, info: StatusInfo) -> str:

@@ -25,8 +25,8 @@ from distill_tune.training.checkpoints import local_copies, read_checkpoint
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import Adopted, adopt_stages
 from distill_tune.training.stage_store import StageStore
-from distill_tune.training.stages import Place
-from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialBoard
+from distill_tune.training.stages import ComputePlace
+from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialSummaries
 
 Notes = TypeVar("Notes")
 """What a caller keeps in a checkpoint beside the trial's state."""
@@ -87,7 +87,7 @@ class Runner(Generic[Notes]):
         self,
         spec: RunSpec,
         read: Callable[[dict[str, Any]], Notes],
-        board: TrialBoard | None = None,
+        board: TrialSummaries | None = None,
         data: DeviceData | None = None,
     ) -> None:
         self._spec, self._read, self._board = spec, read, board
@@ -139,7 +139,7 @@ class Runner(Generic[Notes]):
         spec = self._spec
         if self.restored is not None or not spec.is_sharing:
             return Adopted([], [], [])
-        store = StageStore(spec.root, spec.images.digest, Place.here(spec.device))
+        store = StageStore(spec.root, spec.images.digest, ComputePlace.here(spec.device))
         adopted = adopt_stages(self.trial, store)
         self._warnings += adopted.warnings
         return adopted

@@ -22,7 +22,7 @@ from distill_tune.records.directory import STAGES_FOLDER, stage_picture
 from distill_tune.records.files.locks import FileLock, Timeout
 from distill_tune.records.files.storage import storage_at
 from distill_tune.training.stages import (
-    Place,
+    ComputePlace,
     SharedStage,
     stage_key,
 )
@@ -42,7 +42,9 @@ class StageStore:
         root: As given.
     """
 
-    def __init__(self, root: str, digest: str | Mapping[int | None, str], place: Place) -> None:
+    def __init__(
+        self, root: str, digest: str | Mapping[int | None, str], place: ComputePlace
+    ) -> None:
         self.root, self.place, self._digest = root, place, digest
         self._study, self._common = storage_at(root), storage_at(common_root(root))
 

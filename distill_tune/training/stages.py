@@ -51,7 +51,7 @@ _TRIPLET_FIELDS = frozenset(
 _CODE = ("backbones", "distill", "gans")
 
 
-class Place(NamedTuple):
+class ComputePlace(NamedTuple):
     """Where a stage is computed, as far as its numbers depend on it.
 
     Attributes:
@@ -63,14 +63,14 @@ class Place(NamedTuple):
     num_threads: int
 
     @classmethod
-    def of(cls, bundle: Mapping[str, float]) -> "Place":
+    def of(cls, bundle: Mapping[str, float]) -> "ComputePlace":
         """Return where work with these resources computes."""
         if bundle.get("GPU", 0) > 0:
             return cls("cuda", 0)
         return cls("cpu", max(1, int(bundle.get("CPU", 1))))
 
     @classmethod
-    def here(cls, device: torch.device) -> "Place":
+    def here(cls, device: torch.device) -> "ComputePlace":
         """Return where this process computes."""
         return cls(device.type, 0 if device.type == "cuda" else torch.get_num_threads())
 
@@ -100,7 +100,7 @@ def enters(stage: SharedStage, path: str) -> bool:
     return path.startswith(f"{_ROOMS[stage]}.") if stage in _ROOMS else False
 
 
-def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Place) -> str:
+def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: ComputePlace) -> str:
     """Return 16 hex digits over all that a stage's product depends on.
 
     Args:

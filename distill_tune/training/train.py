@@ -25,7 +25,7 @@ from distill_tune.training.stopping import stopping_at_a_report
 from distill_tune.training.training_folder import (
     BEGINNING,
     NAME,
-    Progress,
+    TrainingProgress,
     clear,
     notes,
     opened,
@@ -102,12 +102,12 @@ def train_model(
     return result
 
 
-def _warn(runner: Runner[Progress], say: Say) -> None:
+def _warn(runner: Runner[TrainingProgress], say: Say) -> None:
     for text in runner.take_warnings():
         say(f"warning: {text}")
 
 
-def _write(runner: Runner[Progress], out: Path, recipe: Recipe) -> dict[str, Any]:
+def _write(runner: Runner[TrainingProgress], out: Path, recipe: Recipe) -> dict[str, Any]:
     """Write the model of a trial that is done; return what is told of it."""
     numbers = evaluate(runner.trial.state.classifier, runner.trial.data.val)
     metrics = {f"val/{name}": value for name, value in numbers.items()}
@@ -116,7 +116,7 @@ def _write(runner: Runner[Progress], out: Path, recipe: Recipe) -> dict[str, Any
     return {"validation_accuracy": metrics["val/accuracy"], "metrics": metrics, "paths": paths}
 
 
-def _checkpointed(runner: Runner[Progress], config: TrialConfig) -> Iterator[Report]:
+def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iterator[Report]:
     """Train to the end; write checkpoints as often as their share of the time allows."""
     before = runner.restored.number if runner.restored else 0
     try:

@@ -62,7 +62,7 @@ def clear(out: Path) -> None:
         out.rmdir()
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """How far a training is, as its checkpoints say.
 
     Attributes:
@@ -86,7 +86,7 @@ def notes(report: Report, number: int, config: TrialConfig) -> dict[str, Any]:
     return {"config": plain(config), "version": __version__, "at": at, "number": number}
 
 
-def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> Progress:
+def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgress:
     """Return how far the training of a checkpoint is.
 
     Raises:
@@ -101,7 +101,7 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> Progress:
             "Undo these changes, or choose another folder.",
         ]
         raise StudyError("\n".join(lines))
-    return Progress(str(saved["at"]), int(saved["number"]))
+    return TrainingProgress(str(saved["at"]), int(saved["number"]))
 
 
 def _differences(saved: dict[str, Any], spec: RunSpec) -> list[str]:

@@ -16,14 +16,14 @@ from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.training.kept_models import MODELS
 from distill_tune.training.runner import Runner, RunSpec
-from distill_tune.training.tensorboard.trial_board import TrialBoard
+from distill_tune.training.tensorboard.trial_board import TrialSummaries
 from distill_tune.tuning.journal import is_logged
 from distill_tune.tuning.sampling.proposals import trial_name
 
 Watch = Callable[[Iterator[Report]], Iterator[Report]]
 
 
-class Search(NamedTuple):
+class SearchContext(NamedTuple):
     """What all trials of a search have in common.
 
     Attributes:
@@ -54,7 +54,7 @@ class SearchTrial:
 
     def __init__(
         self,
-        search: Search,
+        search: SearchContext,
         proposal: dict[str, Any],
         device: torch.device,
         data: DeviceData | None = None,
@@ -73,7 +73,7 @@ class SearchTrial:
             is_sharing=search.is_sharing,
             identity={"proposal": proposal},
         )
-        board = TrialBoard(search.root, self._name, {"backbone": backbone, **params})
+        board = TrialSummaries(search.root, self._name, {"backbone": backbone, **params})
         self._runner = Runner(spec, _notes, board, data if data and data.device == device else None)
         self.data, self._reports = self._runner.trial.data, self._runner.reports()
         self._best, told = self._runner.restored or (float("-inf"), {})

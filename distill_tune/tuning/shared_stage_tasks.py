@@ -11,21 +11,21 @@ from distill_tune.cluster.nodes import NodeWatch
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages, StudyImages
 from distill_tune.cluster.study_visibility import wait_for_study
-from distill_tune.cluster.task_pool import Ended, Event, Failed, Said, TaskPool
+from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
 from distill_tune.records.fitness_text import briefly, is_unfit, last, metrics_words, unfit_warning
 from distill_tune.training.devices import device_of
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
-from distill_tune.training.stages import PREDECESSORS, Job, Place
+from distill_tune.training.stages import PREDECESSORS, ComputePlace, Job
 from distill_tune.tuning.journal import Journal
 
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
+class _StageWork:
     """What is being computed, and the right to it."""
 
     job: Job
@@ -53,8 +53,8 @@ def run_stages(
     trials, which then say themselves why they fail; one whose node is lost begins again elsewhere.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
-    store = StageStore(journal.directory.path(), digests, Place.of(slots.bundle))
-    desk = _Desk(store, journal, progress)
+    store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
+    desk = _StageQueue(store, journal, progress)
     # Looked at here: a worker that only finds it ready would take seconds to start.
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
@@ -63,7 +63,7 @@ def run_stages(
         NodeWatch(slots, None, journal.directory, journal.warn),
         task_options(slots.bundle),
     )
-    with TaskPool[_Work](nodes, options, max_retries=2) as pool:
+    with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
         try:
             while desk.waiting or desk.computing:
                 for work in desk.startable():
@@ -75,7 +75,7 @@ def run_stages(
             desk.release()
 
 
-class _Desk:
+class _StageQueue:
     """Who computes what.
 
     Attributes:
@@ -86,7 +86,7 @@ class _Desk:
     def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
-        self.computing: list[_Work] = []
+        self.computing: list[_StageWork] = []
 
     def is_ready(self, job: Job) -> bool:
         """Tell whether the study holds a product, or takes it over from another study now."""
@@ -120,7 +120,7 @@ class _Desk:
             self._journal.warn(f"{error}; it is computed anew")
             return None
 
-    def startable(self) -> Iterator[_Work]:
+    def startable(self) -> Iterator[_StageWork]:
         """Yield what can be begun: what it begins with is there, and no other study is at it."""
         for job in list(self.waiting):
             if self._is_too_early(job):
@@ -135,7 +135,7 @@ class _Desk:
                 self._progress.stage(job.name, "")
                 claim.release()
             else:
-                self.computing.append(_Work(job, claim))
+                self.computing.append(_StageWork(job, claim))
                 yield self.computing[-1]
 
     def _is_too_early(self, job: Job) -> bool:
@@ -143,9 +143,9 @@ class _Desk:
         others = [*self.waiting, *(work.job for work in self.computing)]
         return any(self._store.key(other.stage, other.config) in keys for other in others)
 
-    def take(self, event: Event[_Work]) -> None:
+    def take(self, event: Event[_StageWork]) -> None:
         """Take what came of a task."""
-        if isinstance(event, Said):
+        if isinstance(event, Reported):
             self._heard(event.work.job, event.value)
             return
         if isinstance(event, Ended):
@@ -176,7 +176,7 @@ class _Desk:
             text = f"shared stage {job.name} is not kept for other studies: {error}"
             self._journal.warn(text)
 
-    def _give_up(self, job: Job, failed: Failed[_Work]) -> None:
+    def _give_up(self, job: Job, failed: Failed[_StageWork]) -> None:
         """Let a stage begin again whose node is lost; leave another to the trials."""
         if failed.reason == "node_lost":
             self.waiting.append(job)

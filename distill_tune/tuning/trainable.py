@@ -14,7 +14,7 @@ from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
-from distill_tune.tuning.search_trial import Search, SearchTrial
+from distill_tune.tuning.search_trial import SearchContext, SearchTrial
 
 
 class DistillTrial(tune.Trainable):
@@ -44,7 +44,7 @@ class DistillTrial(tune.Trainable):
         """
         if study is None or images is None:
             raise TypeError("study and images are given by tune.with_parameters")
-        self._search = Search(study, images.images(), root, is_sharing)
+        self._search = SearchContext(study, images.images(), root, is_sharing)
         self._meter = GpuMeter()
         self._data: DeviceData | None = None
         self._begin(config)

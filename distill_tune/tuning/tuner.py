@@ -16,7 +16,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
-from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.callbacks.capacity import CapacityCallback
 from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, PackingStopper, present_slots
 from distill_tune.tuning.callbacks.trial_events import StudyCallback
 from distill_tune.tuning.callbacks.waiting import WaitingCallback
@@ -122,7 +122,7 @@ def tune_trials(
         scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
         limiter = ConcurrencyLimiter(sampler, max_concurrent=present.count)
-        room = RoomCallback(present, study.resources.max_concurrent, limiter, journal)
+        room = CapacityCallback(present, study.resources.max_concurrent, limiter, journal)
         waiting = WaitingCallback(journal, room)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(

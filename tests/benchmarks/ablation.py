@@ -23,10 +23,10 @@ from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from distill_tune.study.space import apply
-from distill_tune.training.stages import PREDECESSORS, Place, SharedStage, stage_key
+from distill_tune.training.stages import PREDECESSORS, ComputePlace, SharedStage, stage_key
 from tests.benchmarks.ablation_groups import BASE, GROUPS, REFERENCE
 
-_PLACE = Place("cpu", 1)
+_PLACE = ComputePlace("cpu", 1)
 
 
 class Row(NamedTuple):

@@ -19,7 +19,7 @@ from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
-from distill_tune.terminal.search_view import Progress
+from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.tuner import tune_trials
 
@@ -80,7 +80,7 @@ def search(folder: str, num_trials: int) -> None:
     terms = plain(study)
     directory.write_text(STUDY_FILE, to_yaml(terms))
     console = Console(file=(Path(folder).parent / "progress.txt").open("w"))
-    with directory.lock(), cluster(None), Progress(console, study) as progress:
+    with directory.lock(), cluster(None), ConsoleSearchView(console, study) as progress:
         journal = Journal(directory, progress.listen)
         journal.emit("session_started", command="empty", study=terms)
         bundle = slots(study.resources)

@@ -27,7 +27,7 @@ from distill_tune.interfaces import plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
-from distill_tune.terminal.search_view import Progress
+from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.tuner import tune_trials
 from tests.benchmarks.results import Result, spread
@@ -192,7 +192,7 @@ def search(folder: str, num_trials: int) -> dict[str, list[float]]:
     console = Console(file=(Path(folder).parent / "progress.txt").open("a"))
     # With study and images a process holds torch, and 64 of them more memory than there may be.
     bare = patch("ray.tune.with_parameters", lambda trainable, **_: trainable)
-    with directory.lock(), bare, Progress(console, study) as progress:
+    with directory.lock(), bare, ConsoleSearchView(console, study) as progress:
         journal = _TimedJournal(directory, progress.listen)
         memory = _Memory(journal)
         journal.emit("session_started", command="slots", study=terms)

@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from distill_tune.cluster import task_pool
-from distill_tune.cluster.task_pool import Ended, Event, Failed, FixedNodes, Said, TaskPool
+from distill_tune.cluster.task_pool import Ended, Event, Failed, FixedNodes, Reported, TaskPool
 from distill_tune.errors import DiskFullError
 from tests.commands import PATIENCE_S
 
@@ -60,7 +60,7 @@ class FakeRay:
 
     def _begin(self, function: Callable[..., FakeStream], *arguments: Any) -> FakeStream:
         stream = function(*arguments)
-        stream.items.insert(0, task_pool._Place(*HERE))
+        stream.items.insert(0, task_pool._TaskNode(*HERE))
         self.streams.append(stream)
         return stream
 
@@ -108,7 +108,7 @@ def test_what_tasks_say_comes_in_order_and_their_end_last(fake: FakeRay) -> None
         assert pool.works == ["a", "b"]
         found = heard(pool)
         assert nodes.num_closed == 0
-    assert found == [Said("a", 1), Said("a", 2), Ended("a"), Said("b", 3), Ended("b")]
+    assert found == [Reported("a", 1), Reported("a", 2), Ended("a"), Reported("b", 3), Ended("b")]
     assert fake.options == {"num_cpus": 1, "max_retries": 2, "num_returns": "streaming"}
     assert (nodes.num_closed, fake.cancelled) == (1, [])
 
@@ -121,8 +121,8 @@ def test_what_is_not_fetched_comes_as_a_reference() -> None:
         while pool.works:
             events += pool.listen()
     first, second, _ = events
-    assert first == Said("a", "outcome")
-    assert isinstance(second, Said)
+    assert first == Reported("a", "outcome")
+    assert isinstance(second, Reported)
     assert second.value.value == "weights"
 
 
@@ -141,13 +141,13 @@ def test_a_failure_has_a_name_and_a_line(error: Exception, reason: str, detail: 
         pool.start("a", saying(1, error))
         pool.start("b", saying(2))
         said, failed, *others = heard(pool)
-    assert said == Said("a", 1)
+    assert said == Reported("a", 1)
     assert isinstance(failed, Failed)
     assert (failed.work, failed.reason) == ("a", reason)
     assert failed.detail.endswith(detail)
     assert "\n" not in failed.detail
     # One that fails takes no other with it.
-    assert others == [Said("b", 2), Ended("b")]
+    assert others == [Reported("b", 2), Ended("b")]
 
 
 def test_a_full_disk_ends_all_of_it(fake: FakeRay) -> None:
@@ -167,7 +167,7 @@ def test_work_of_a_node_that_is_gone_is_cancelled_and_lost(fake: FakeRay) -> Non
     with TaskPool[str](nodes, OPTIONS) as pool:
         pool.start("a", saying(1, 2))
         assert list(pool.listen()) == []
-        assert list(pool.listen()) == [Said("a", 1)]
+        assert list(pool.listen()) == [Reported("a", 1)]
         nodes.alive = {"node-2"}
         # Where it runs is not known yet: it may be there.
         pool.start("b", saying(3))
@@ -266,7 +266,7 @@ def test_rays_own_tasks_say_fail_and_pass_on() -> None:
     with TaskPool[str](nodes, OPTIONS) as pool:
         pool.start("numbers", numbers, "raises")
         zero, one, failed = until(pool, 3)
-        assert (zero, one) == (Said("numbers", 0), Said("numbers", 1))
+        assert (zero, one) == (Reported("numbers", 0), Reported("numbers", 1))
         assert isinstance(failed, Failed)
         assert (failed.reason, failed.detail) == ("error", "on purpose")
         assert isinstance(failed.error, ValueError)
@@ -274,10 +274,10 @@ def test_rays_own_tasks_say_fail_and_pass_on() -> None:
         kept: list[Any] = []
         pool.start("parts", parts, is_fetched=lambda: not kept)
         while pool.works:
-            kept += [event.value for event in pool.listen() if isinstance(event, Said)]
+            kept += [event.value for event in pool.listen() if isinstance(event, Reported)]
         assert isinstance(kept[1], ray.ObjectRef)
         pool.start("total", total, kept[1], 4)
-        assert until(pool, 2) == [Said("total", 10), Ended("total")]
+        assert until(pool, 2) == [Reported("total", 10), Ended("total")]
 
         pool.start("gone", numbers, "waits")
         until(pool, 2)

@@ -15,7 +15,7 @@ from distill_tune.interfaces import plain
 from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.study.opened import WarmStartWish, Wish, open_new, open_stored
+from distill_tune.study.opened import StudyRequest, WarmStartRequest, open_new, open_stored
 from distill_tune.study.opening import load_images, read_study, with_absolute_root
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
@@ -90,7 +90,7 @@ def test_a_study_goes_on_with_the_same_images_elsewhere(tmp_path: Path, root: st
     place = [f"data.root={root.format(tmp_path)}"]
     for opened in (open_stored("runs/s", {}, place), open_to_confirm("runs/s", {}, place)):
         assert getattr(opened.study.data, "root", None) == str(tmp_path / "new/cells")
-    wish = Wish(Path("space.yaml"), "runs", [], {}, WarmStartWish())
+    wish = StudyRequest(Path("space.yaml"), "runs", [], {}, WarmStartRequest())
     # Typed anew, a relative root leads elsewhere too: nobody needs to allow that.
     assert open_new(wish, resume=True, allow_changed=False).study.study == "s"
 

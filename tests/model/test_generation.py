@@ -13,7 +13,14 @@ from distill_tune.cli import app
 from distill_tune.model import Model
 from distill_tune.model.figures import contact_sheet
 from distill_tune.model.figures.figure import HARD, pixels
-from distill_tune.model.generation import CANDIDATES, Made, Wish, generate, sheet, stray_words
+from distill_tune.model.generation import (
+    CANDIDATES,
+    GenerationRequest,
+    Made,
+    generate,
+    sheet,
+    stray_words,
+)
 from distill_tune.study.validation import to_yaml
 from tests.test_plots import has_color
 from tests.training.tiny import Trained
@@ -31,8 +38,8 @@ def test_the_hardest_are_those_of_least_probability_among_all_that_were_drawn(
     model: Model,
 ) -> None:
     for label, name in ((3, "3"), (8, "8")):
-        (all_of_them,) = generate(model, Wish([name], 5 * CANDIDATES, False, 1))
-        (hard,) = generate(model, Wish([name], 5, True, 1))
+        (all_of_them,) = generate(model, GenerationRequest([name], 5 * CANDIDATES, False, 1))
+        (hard,) = generate(model, GenerationRequest([name], 5, True, 1))
         order = all_of_them.probabilities.argsort(stable=True)[:5]
         assert torch.equal(hard.probabilities, all_of_them.probabilities[order])
         assert torch.equal(hard.images, all_of_them.images[order])
@@ -43,12 +50,12 @@ def test_the_hardest_are_those_of_least_probability_among_all_that_were_drawn(
 
 
 def test_an_image_depends_on_seed_class_and_place_alone(model: Model) -> None:
-    (three,) = generate(model, Wish(["5"], 3, False, 2))
-    many = list(generate(model, Wish([], 300, False, 2)))
+    (three,) = generate(model, GenerationRequest(["5"], 3, False, 2))
+    many = list(generate(model, GenerationRequest([], 300, False, 2)))
     assert [one.label for one in many] == list(range(10))
     assert torch.equal(many[5].images[:3], three.images)
     assert many[5].images.flatten(1).unique(dim=0).shape[0] > 290
-    (other,) = generate(model, Wish(["5"], 3, False, 3))
+    (other,) = generate(model, GenerationRequest(["5"], 3, False, 3))
     assert not torch.equal(other.images, three.images)
 
 

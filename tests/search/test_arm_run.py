@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from distill_tune.confirmation.run import ArmRun, Ground, _Running
+from distill_tune.confirmation.run import ArmRun, ArmTrial, RunSettings
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.monitoring.fidelity import Fidelity
 from distill_tune.interfaces import ImageData
@@ -21,7 +21,7 @@ def _tiny_backbone() -> Iterator[None]:
         yield
 
 
-def running(root: Path, images: ImageData, arm: str, **changes: Any) -> _Running:
+def running(root: Path, images: ImageData, arm: str, **changes: Any) -> ArmTrial:
     """Return a run that has not begun, or that goes on where an earlier one stopped."""
     run = ArmRun(
         name=f"confirm-{arm}",
@@ -35,8 +35,8 @@ def running(root: Path, images: ImageData, arm: str, **changes: Any) -> _Running
         is_concerned=True,
         is_redrawn=False,
     )
-    ground = Ground(str(root), "val/accuracy", 1.0, {"CPU": 1}, is_sharing=False)
-    return _Running(run, images, ground, tiny.CPU)
+    ground = RunSettings(str(root), "val/accuracy", 1.0, {"CPU": 1}, is_sharing=False)
+    return ArmTrial(run, images, ground, tiny.CPU)
 
 
 def test_the_outcome_holds_the_newest_agreement_though_its_stages_were_not_shared(

@@ -22,14 +22,14 @@ from distill_tune.study.arms import METHOD
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.training.stages import Place
+from distill_tune.training.stages import ComputePlace
 from tests.commands import STUDY
 
 BACKBONES = ("squeezenet1_1", "shufflenet_v2_x0_5")
 ARMS = ("baseline", "equal_steps", "gan_augmentation", METHOD)
 SEEDS = (1000, 1001, 1002)
 TEXT = STUDY.replace("val_per_class: 10", "val_per_class: 10, test_fraction: 0.5")
-ONE_CPU = Place("cpu", 1)
+ONE_CPU = ComputePlace("cpu", 1)
 
 
 def study_of(text: str = TEXT) -> Study:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from distill_tune.distill.trial import Report
-from distill_tune.terminal.confirmation_progress import ConfirmProgress
+from distill_tune.terminal.confirmation_progress import ConsoleConfirmationView
 
 from .test_progress import LINE, STAGE
 
@@ -16,7 +16,7 @@ NAMES = [f"resnet50-0007-gan_augmentation-{seed}" for seed in (1000, 1001)]
 def viewed(width: int) -> list[str]:
     """Return the lines of the live view while one of five runs is over and two compute."""
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
-    progress = ConfirmProgress(console)
+    progress = ConsoleConfirmationView(console)
     progress.expect(5)
     for name in NAMES:
         progress.report(name, Report("joint", 3, 40, {}, 1.0))
@@ -42,14 +42,14 @@ def test_each_run_has_a_line_and_leaves_the_bar_its_room(width: int) -> None:
 
 def test_a_shared_stage_is_told_as_a_search_tells_it() -> None:
     console = Console(width=80, file=io.StringIO())
-    ConfirmProgress(console).listen(STAGE)
+    ConsoleConfirmationView(console).listen(STAGE)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == f"{LINE}\n"
 
 
 def test_without_a_terminal_a_run_that_is_over_is_a_line() -> None:
     console = Console(width=80, file=io.StringIO())
-    with ConfirmProgress(console) as progress:
+    with ConsoleConfirmationView(console) as progress:
         progress.expect(2)
         progress.report(NAMES[0], Report("joint", 3, 40, {}, 1.0))
         progress.finished(NAMES[0], "test 0.8000")

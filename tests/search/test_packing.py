@@ -18,7 +18,7 @@ from distill_tune.records.gpu_sharing import GpuUse, share
 from distill_tune.study.sections import Resources
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.terminal.search_view import Progress
+from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.terminal.study_tables import status_info, status_json, status_table
 from distill_tune.training.memory import memory_detail
 from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, PackingStopper, present_slots
@@ -116,7 +116,7 @@ class Searching:
     def __init__(self, folder: Path, study: Study) -> None:
         self.study, self.terminal = study, io.StringIO()
         (folder / "study.yaml").touch()
-        progress = Progress(Console(file=self.terminal, width=400), study)
+        progress = ConsoleSearchView(Console(file=self.terminal, width=400), study)
         self.journal = Journal(StudyDirectory(str(folder)), progress.listen)
         self.begin()
 

@@ -10,8 +10,8 @@ from distill_tune.records.replay import fold
 from distill_tune.records.trials import Event
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.terminal.event_lines import Terms, event_line
-from distill_tune.terminal.search_view import Progress
+from distill_tune.terminal.event_lines import StudyGoals, event_line
+from distill_tune.terminal.search_view import ConsoleSearchView
 from tests.commands import STUDY
 
 NUM_TRIALS = 30
@@ -39,7 +39,7 @@ def view(num_trials: int, width: int, height: int) -> list[str]:
     """Return the live view's lines."""
     text = STUDY.replace("num_trials: 6", f"num_trials: {NUM_TRIALS}")
     console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True)
-    progress = Progress(console, parse(Study, read_yaml_text(text, "tiny.yaml")))
+    progress = ConsoleSearchView(console, parse(Study, read_yaml_text(text, "tiny.yaml")))
     log = events(num_trials)
     state = fold(log)
     for event in log:
@@ -82,7 +82,7 @@ def test_in_a_notebook_an_event_is_a_line_and_nothing_is_redrawn(
     monkeypatch.setattr("rich.jupyter.display", lambda _, text: shown.append(text))
     console = Console(force_jupyter=True, width=80)
     log = events(3)
-    with Progress(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml"))) as progress:
+    with ConsoleSearchView(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml"))) as progress:
         for event in log:
             progress.listen(event, fold(log))
         progress.stage("warmup", "")
@@ -91,7 +91,9 @@ def test_in_a_notebook_an_event_is_a_line_and_nothing_is_redrawn(
 
 def test_in_a_log_file_a_line_is_never_broken() -> None:
     file = io.StringIO()
-    progress = Progress(Console(width=20, file=file), parse(Study, read_yaml_text(STUDY, "t.yaml")))
+    progress = ConsoleSearchView(
+        Console(width=20, file=file), parse(Study, read_yaml_text(STUDY, "t.yaml"))
+    )
     progress.say("a line that is longer than twenty columns")
     assert file.getvalue() == "a line that is longer than twenty columns\n"
 
@@ -114,7 +116,7 @@ LINE = "shared stage warmup: 750 steps (auto), agreement 0.96, diversity 0.81, i
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_a_stage_says_how_many_steps_it_took_and_what_they_came_to(is_terminal: bool) -> None:
     console = Console(width=80, file=io.StringIO(), force_terminal=is_terminal, color_system=None)
-    progress = Progress(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml")))
+    progress = ConsoleSearchView(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml")))
     progress.listen(STAGE, fold([STAGE]))
     ready = {**STAGE, "cached": True, "steps": 2000, "seconds": 0.0}
     progress.listen(ready, fold([ready]))
@@ -129,12 +131,14 @@ def test_a_stage_says_how_many_steps_it_took_and_what_they_came_to(is_terminal: 
 
 def test_a_stage_of_an_older_log_says_what_it_said() -> None:
     old = {key: STAGE[key] for key in list(STAGE)[:7]}
-    assert event_line(old, fold([old]), Terms("objective", 1, 1)) == "shared stage warmup: in 52s"
+    assert (
+        event_line(old, fold([old]), StudyGoals("objective", 1, 1)) == "shared stage warmup: in 52s"
+    )
 
 
 def test_on_a_terminal_a_line_is_broken_between_words() -> None:
     console = Console(width=20, file=io.StringIO(), force_terminal=True)
-    progress = Progress(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml")))
+    progress = ConsoleSearchView(console, parse(Study, read_yaml_text(STUDY, "tiny.yaml")))
     with console.capture() as capture:
         progress.say("a line that is longer than twenty columns")
     lines = Text.from_ansi(capture.get()).plain.splitlines()

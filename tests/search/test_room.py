@@ -12,7 +12,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from distill_tune.cluster import nodes
 from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.callbacks.capacity import CapacityCallback
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.scheduler import AshaPerBackbone
 
@@ -29,7 +29,7 @@ class Cluster:
         self._limiter = ConcurrencyLimiter(Searcher(), max_concurrent=2)
         asked = Slots({"CPU": 1.0}, 2, frozenset("12345"))
         journal = Journal(StudyDirectory(str(tmp_path)), lambda *_: None)
-        self._callback = RoomCallback(asked, most, self._limiter, journal)
+        self._callback = CapacityCallback(asked, most, self._limiter, journal)
 
     def _nodes(self) -> list[dict[str, Any]]:
         two: dict[str, Any] = {"Alive": True, "Resources": {"CPU": 2.0}}

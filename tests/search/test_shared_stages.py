@@ -16,7 +16,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.shared_stages import StageResult, adopt_stages, compute_stage
 from distill_tune.training.stage_store import StageStore, common_root
-from distill_tune.training.stages import STAGES, Job, Place, SharedStage, shared_jobs
+from distill_tune.training.stages import STAGES, ComputePlace, Job, SharedStage, shared_jobs
 from tests.commands import STUDY
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path, images: ImageData) -> StageStore:
-    return StageStore(str(root), images.digest, Place("cpu", 1))
+    return StageStore(str(root), images.digest, ComputePlace("cpu", 1))
 
 
 def job(study: Study, stage: SharedStage) -> Job:

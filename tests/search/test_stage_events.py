@@ -12,9 +12,9 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.shared_stages import StageResult
 from distill_tune.training.stage_store import StageStore
-from distill_tune.training.stages import Job, Place, SharedStage
+from distill_tune.training.stages import ComputePlace, Job, SharedStage
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.shared_stage_tasks import _Desk
+from distill_tune.tuning.shared_stage_tasks import _StageQueue
 from tests.commands import STUDY, of_kind, read_events
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
@@ -33,12 +33,12 @@ class Driver:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.study = parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
-        self.store = StageStore(str(root), "digest", Place("cpu", 1))
+        self.store = StageStore(str(root), "digest", ComputePlace("cpu", 1))
 
-    def desk(self) -> _Desk:
+    def desk(self) -> _StageQueue:
         """Return the desk of a new session."""
         journal = Journal(StudyDirectory(str(self.root)), lambda *_: None)
-        return _Desk(self.store, journal, Quiet())
+        return _StageQueue(self.store, journal, Quiet())
 
     def job(self, stage: SharedStage, *, is_auto: bool = False) -> Job:
         limit = {"gan.warmup_steps": "auto", "gan.max_warmup_steps": 400} if is_auto else {}

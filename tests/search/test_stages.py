@@ -16,7 +16,7 @@ from distill_tune.training import stages
 from distill_tune.training.stages import (
     PREDECESSORS,
     STAGES,
-    Place,
+    ComputePlace,
     SharedStage,
     enters,
     shared_jobs,
@@ -24,7 +24,7 @@ from distill_tune.training.stages import (
 )
 from tests.commands import STUDY
 
-CPU = Place("cpu", 1)
+CPU = ComputePlace("cpu", 1)
 ROOMS = {ClassifierTraining: "classifier", Sngan: "gan", JointTraining: "joint"}
 
 
@@ -140,8 +140,8 @@ def test_the_keys_depend_on_data_code_and_place(
     keys = [
         stage_key("warmup", config, "digest", CPU),
         stage_key("warmup", config, "other", CPU),
-        stage_key("warmup", config, "digest", Place("cpu", 2)),
-        stage_key("warmup", config, "digest", Place("cuda", 0)),
+        stage_key("warmup", config, "digest", ComputePlace("cpu", 2)),
+        stage_key("warmup", config, "digest", ComputePlace("cuda", 0)),
     ]
     # The digest is one of images: whether they are mirrored stands in the configuration.
     mirrored = config.data.model_copy(update={"flip": not config.data.flip})
@@ -154,14 +154,14 @@ def test_the_keys_depend_on_data_code_and_place(
 @pytest.mark.parametrize(
     ("bundle", "place"),
     [
-        ({"CPU": 1}, Place("cpu", 1)),
-        ({"CPU": 2.5, "GPU": 0}, Place("cpu", 2)),
-        ({"CPU": 0.5}, Place("cpu", 1)),
-        ({"CPU": 4, "GPU": 0.25}, Place("cuda", 0)),
+        ({"CPU": 1}, ComputePlace("cpu", 1)),
+        ({"CPU": 2.5, "GPU": 0}, ComputePlace("cpu", 2)),
+        ({"CPU": 0.5}, ComputePlace("cpu", 1)),
+        ({"CPU": 4, "GPU": 0.25}, ComputePlace("cuda", 0)),
     ],
 )
-def test_threads_matter_on_a_cpu_only(bundle: dict[str, float], place: Place) -> None:
-    assert Place.of(bundle) == place
+def test_threads_matter_on_a_cpu_only(bundle: dict[str, float], place: ComputePlace) -> None:
+    assert ComputePlace.of(bundle) == place
 
 
 BOTH = ["classifier/squeezenet1_1", "classifier/shufflenet_v2_x0_5"]

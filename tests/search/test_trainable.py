@@ -24,7 +24,7 @@ from distill_tune.training.checkpoints import write_checkpoint
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
-from distill_tune.training.stages import STAGES, Job, Place
+from distill_tune.training.stages import STAGES, ComputePlace, Job
 from distill_tune.tuning.trainable import DistillTrial
 from tests.commands import ONE_AT_A_TIME
 
@@ -142,7 +142,7 @@ def test_a_trial_records_how_fit_its_generator_was_whoever_warmed_it_up(
     assert 0 <= second["synthetic/agreement"] <= 1
 
     config = study.trial_config("shufflenet_v2_x0_5", {"joint.margin": 0.5})
-    store = StageStore(str(alone.root), images.digest, Place.here(torch.device("cpu")))
+    store = StageStore(str(alone.root), images.digest, ComputePlace.here(torch.device("cpu")))
     for stage in STAGES:
         list(compute_stage(Job(stage, config, stage), images, store, torch.device("cpu")))
     adopting = alone.begin(number=1).step()

@@ -11,7 +11,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.tuning.callbacks import waiting
-from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.callbacks.capacity import CapacityCallback
 from distill_tune.tuning.callbacks.waiting import WaitingCallback
 from distill_tune.tuning.journal import Journal
 from tests.commands import of_kind, read_events
@@ -33,7 +33,7 @@ class Clock:
         bundle = {"CPU": 2, "GPU": 1.0, "accelerator_type:H100": 0.001}
         journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
         limiter = ConcurrencyLimiter(Searcher(), max_concurrent=3)
-        room = RoomCallback(Slots(bundle, 3), None, limiter, journal)
+        room = CapacityCallback(Slots(bundle, 3), None, limiter, journal)
         self._callback = WaitingCallback(journal, room)
 
     def look(self, after_s: float, running: int, pending: int) -> list[str]:

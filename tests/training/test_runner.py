@@ -19,8 +19,8 @@ from distill_tune.training.memory import named_failures
 from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
-from distill_tune.training.stages import STAGES, Job, Place
-from distill_tune.training.tensorboard.trial_board import TrialBoard
+from distill_tune.training.stages import STAGES, ComputePlace, Job
+from distill_tune.training.tensorboard.trial_board import TrialSummaries
 from tests.distill import tiny
 
 NAME = "tiny-0000"
@@ -47,7 +47,7 @@ def spec(tmp_path: Path, digits: ImageData) -> RunSpec:
     )
 
 
-def runner(spec: RunSpec, board: TrialBoard | None = None) -> Runner[int]:
+def runner(spec: RunSpec, board: TrialSummaries | None = None) -> Runner[int]:
     return Runner(spec, lambda saved: int(saved["number"]), board)
 
 
@@ -72,7 +72,7 @@ def folders(spec: RunSpec) -> list[Path]:
 
 
 def share_stages(spec: RunSpec) -> list[str]:
-    store = StageStore(spec.root, spec.images.digest, Place.here(tiny.CPU))
+    store = StageStore(spec.root, spec.images.digest, ComputePlace.here(tiny.CPU))
     for stage in STAGES:
         list(compute_stage(Job(stage, spec.config, stage), spec.images, store, tiny.CPU))
     return [store.key(stage, spec.config) for stage in STAGES]
@@ -174,7 +174,7 @@ def test_a_restored_trial_adopts_nothing_and_one_without_a_sound_checkpoint_does
     assert runner(sharing).take_adopted() == []
     for folder in folders(spec):
         cut(folder)
-    board = TrialBoard(spec.root, NAME)
+    board = TrialSummaries(spec.root, NAME)
     running = runner(sharing, board)
     assert len(running.take_warnings()) == 3
     assert [report.stage for report in running.adopted.reports].count("warmup") == 4

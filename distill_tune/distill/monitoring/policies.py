@@ -16,7 +16,7 @@ from distill_tune.distill.monitoring.monitors import (
     is_warning,
     measure,
 )
-from distill_tune.distill.state import Gan, TrialState, copy_weights
+from distill_tune.distill.state import GanState, TrialState, copy_weights
 from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import UNFIT_AGREEMENT, Metrics
@@ -97,7 +97,7 @@ def is_unfit(measured: Fidelity | None) -> TypeGuard[Fidelity]:
     return measured is not None and measured.agreement < UNFIT_AGREEMENT
 
 
-def ratio_factor(policy: UnfitPolicy, gan: Gan) -> float:
+def ratio_factor(policy: UnfitPolicy, gan: GanState) -> float:
     """Return the factor of the synthetic ratio: the agreement of an unfit generator, or 1.
 
     Args:

@@ -13,7 +13,7 @@ from distill_tune.report.source import Source, is_of, spent_s
 TITLE = "Best so far"
 
 
-class Step(NamedTuple):
+class EndedTrial(NamedTuple):
     """A trial that is over, in the order in which trials ended.
 
     Attributes:
@@ -42,10 +42,10 @@ class BestSoFar(NamedTuple):
 
     metric: str
     unit: str
-    steps: tuple[Step, ...]
+    steps: tuple[EndedTrial, ...]
 
     @property
-    def found(self) -> Step | None:
+    def found(self) -> EndedTrial | None:
         """The step that brought the best value of all."""
         last = self.steps[-1].best if self.steps else None
         return next((step for step in self.steps if last is not None and step.best == last), None)
@@ -67,7 +67,7 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
         if _counts(trial, is_any_complete=is_any_complete):
             best = max(trial.value or -math.inf, -math.inf if best is None else best)
         hours = amount * seconds / 3600
-        steps.append(Step(trial.number, trial.status, count, hours, trial.value, best))
+        steps.append(EndedTrial(trial.number, trial.status, count, hours, trial.value, best))
     return BestSoFar(source.metric, unit, tuple(steps)) if steps else None
 
 

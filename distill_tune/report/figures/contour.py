@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.figures.slices import Trial
+from distill_tune.report.figures.slices import SlicedTrial
 from distill_tune.report.figures.slices import info as slices_info
 from distill_tune.report.source import Source
 
@@ -29,7 +29,7 @@ class Contour(NamedTuple):
     Attributes:
         across: Axis from left to right.
         up: Axis from below to above.
-        trials: Trial and its two values.
+        trials: SlicedTrial and its two values.
         levels: ``[rows, columns]`` of a grid over the plane, from below: a sixth of the range of
             the smoothed values, 0 the lowest; -1 where no trial is near. Empty without a map.
         low: The lowest smoothed value.
@@ -39,7 +39,7 @@ class Contour(NamedTuple):
 
     across: Axis
     up: Axis
-    trials: tuple[tuple[Trial, object, object], ...]
+    trials: tuple[tuple[SlicedTrial, object, object], ...]
     levels: tuple[tuple[int, ...], ...]
     low: float
     high: float

@@ -18,7 +18,7 @@ from distill_tune.records.trials import (
 )
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.pictures import Picture, warmup_pictures
+from distill_tune.report.pictures import ReportPicture, warmup_pictures
 from distill_tune.report.source import Source, is_of_search
 
 TITLE = "Is the generator fit?"
@@ -139,7 +139,7 @@ def _later(trial: TrialRecord) -> Later | None:
     return Later(trial.backbone, trial.number, min(found), found[-1]) if found else None
 
 
-def pictures(source: Source) -> tuple[Picture, ...]:
+def pictures(source: Source) -> tuple[ReportPicture, ...]:
     """Return what generators drew when their warm-up ended."""
     return warmup_pictures(source)
 

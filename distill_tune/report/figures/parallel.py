@@ -7,7 +7,7 @@ from markupsafe import Markup
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import path as line
 from distill_tune.report.drawing import percent
-from distill_tune.report.figures.slices import Trial
+from distill_tune.report.figures.slices import SlicedTrial
 from distill_tune.report.figures.slices import info as slices_info
 from distill_tune.report.source import Source
 
@@ -27,7 +27,7 @@ class Parallel(NamedTuple):
     """
 
     axes: dict[str, Axis]
-    trials: tuple[Trial, ...]
+    trials: tuple[SlicedTrial, ...]
     num_top: int
 
 
@@ -67,7 +67,9 @@ def _axis(axis: Axis, place: float) -> Markup:
     return mark.format(percent(place), written, title.format(percent(place), anchor, axis.title))
 
 
-def _line(axes: dict[str, Axis], places: dict[str, float], trial: Trial, *, is_top: bool) -> Markup:
+def _line(
+    axes: dict[str, Axis], places: dict[str, float], trial: SlicedTrial, *, is_top: bool
+) -> Markup:
     values = {**trial.params, "": trial.value}
     heights = {path: axis.place(values.get(path)) for path, axis in axes.items()}
     points = [(places[p], 1 - height) for p, height in heights.items() if height is not None]

@@ -12,7 +12,7 @@ from distill_tune.report.source import Source
 TITLE = "Each param alone"
 
 
-class Trial(NamedTuple):
+class SlicedTrial(NamedTuple):
     """A trial with a value.
 
     Attributes:
@@ -36,14 +36,14 @@ class Slices(NamedTuple):
 
     metric: str
     axes: dict[str, Axis]
-    trials: tuple[Trial, ...]
+    trials: tuple[SlicedTrial, ...]
 
 
 def info(source: Source, backbone: str) -> Slices | None:
     """Return the trials of a backbone; None while none has a value, or nothing was searched."""
     winner = source.best(backbone)
     trials = tuple(
-        Trial(
+        SlicedTrial(
             trial.number,
             "best"
             if winner is not None and trial.number == winner.number
@@ -72,7 +72,7 @@ def draw(found: Slices) -> Markup:
     return panels(drawn)
 
 
-def _tip(trial: Trial) -> str:
+def _tip(trial: SlicedTrial) -> str:
     return f"trial {trial.number}: {trial.value:.4g}"
 
 

@@ -17,7 +17,7 @@ GRID_PER_CLASS = 8
 _HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity", AGREEMENT)
 
 
-class TrialBoard:
+class TrialSummaries:
     """One trial's TensorBoard run.
 
     Args:

@@ -66,7 +66,7 @@ class TensorBoard:
 
     def __init__(self, logdir: str) -> None:
         self._mirror = Mirror(logdir)
-        self._written = _Written.read(self._mirror.folder)
+        self._written = _WrittenTags.read(self._mirror.folder)
         self._file = TensorBoardFile(self._mirror.folder)
         self._add(_LAYOUT_TAG, 0, custom_scalars(_LAYOUT))
 
@@ -127,7 +127,7 @@ class TensorBoard:
             self._file.add(summary, step)
 
 
-class _Written:
+class _WrittenTags:
     """What a run holds.
 
     Attributes:
@@ -140,7 +140,7 @@ class _Written:
         self.last: dict[str, tuple[int, float]] = {}
 
     @classmethod
-    def read(cls, logdir: Path) -> "_Written":
+    def read(cls, logdir: Path) -> "_WrittenTags":
         """Read a run's event files; in one that was torn by a kill, up to where it is torn."""
         written = cls()
         for path in sorted(logdir.glob("*tfevents*")):

@@ -10,7 +10,7 @@ from distill_tune.cluster.resources import Slots
 from distill_tune.tuning.journal import Journal
 
 
-class RoomCallback(tune.Callback):
+class CapacityCallback(tune.Callback):
     """Lets more trials run when a node joins, and begins no new ones when one is lost.
 
     Args:

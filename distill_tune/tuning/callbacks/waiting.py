@@ -8,7 +8,7 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.cluster.resources import free_resources, in_words
-from distill_tune.tuning.callbacks.capacity import RoomCallback
+from distill_tune.tuning.callbacks.capacity import CapacityCallback
 from distill_tune.tuning.journal import Journal
 
 _PATIENCE_S = 120.0
@@ -22,7 +22,7 @@ class WaitingCallback(tune.Callback):
         room: What a trial takes, and how many should run at a time now.
     """
 
-    def __init__(self, journal: Journal, room: RoomCallback) -> None:
+    def __init__(self, journal: Journal, room: CapacityCallback) -> None:
         self._journal, self._room = journal, room
         self._since: float | None = None
         self._is_said = False

@@ -12,7 +12,7 @@ from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.training.stage_store import StageStore
-from distill_tune.training.stages import PREDECESSORS, STAGES, Job, Place, shared_jobs
+from distill_tune.training.stages import PREDECESSORS, STAGES, ComputePlace, Job, shared_jobs
 from distill_tune.tuning.dry_run.estimate import (
     Estimate,
     Judge,
@@ -111,7 +111,7 @@ def dry_run(
     measured = {name: one for name, (_, one) in both.items()}
     worker_s = sum(one.worker_s for one in found[:at_once]) / len(found[:at_once])
     start = StartUp(driver_s, worker_s, _TUNE_S, _TURN_S)
-    store = StageStore(directory.path(), images.digest, Place.of(found_slots.bundle))
+    store = StageStore(directory.path(), images.digest, ComputePlace.of(found_slots.bundle))
     work = _work(study, store, found_slots, is_sharing=options.is_sharing)
     return DryRun(
         study=study,

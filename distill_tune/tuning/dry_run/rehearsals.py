@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from distill_tune.cluster.gpu_use import memory_in_use
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages, placed
-from distill_tune.cluster.task_pool import Failed, FixedNodes, Said, TaskPool
+from distill_tune.cluster.task_pool import Failed, FixedNodes, Reported, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
@@ -19,7 +19,7 @@ from distill_tune.records.files.storage import storage_at
 from distill_tune.training.checkpoint_writer import num_bytes
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
-from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialBoard
+from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialSummaries
 from distill_tune.tuning.dry_run.estimate import Measured, Sizes, StageTimes
 from distill_tune.tuning.dry_run.rehearsal import Parts, Rehearsal, stage_times
 
@@ -69,7 +69,7 @@ def rehearse(
                 config = todo[event.work]
                 if isinstance(event, Failed):
                     raise _refusal(config, event, slots) from event.error
-                if isinstance(event, Said):
+                if isinstance(event, Reported):
                     found[event.work] = event.value
                     say(f"measured {config.backbone.name}: {len(found)} of {len(todo)}")
     return [found[number] for number in range(len(todo))]
@@ -130,7 +130,7 @@ def _write_model(rehearsal: Rehearsal, images: ImageData, folder: str) -> tuple[
 def _write_board(rehearsal: Rehearsal, folder: str) -> int:
     """Write what TensorBoard gets of a trial; return its bytes."""
     joint = rehearsal.trial.config.joint
-    board = TrialBoard(folder, "board", {})
+    board = TrialSummaries(folder, "board", {})
     images = rehearsal.trial.sample_images(GRID_PER_CLASS) if joint.has_gan else None
     for epoch in range(1, joint.epochs + 1):
         report = Report("joint", epoch, joint.epochs, dict.fromkeys(_SCALARS, 0.5), 0.0)

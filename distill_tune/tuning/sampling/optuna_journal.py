@@ -75,7 +75,7 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
         is_running: Whether a search is at it; otherwise its unfinished trials are interrupted.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    lines = _Lines()
+    lines = _MemoryBackend()
     storage = JournalStorage(lines)
     state, terms = fold(events), _terms(events)
     for backbone in _backbones(terms, state):
@@ -91,7 +91,7 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
     return lines.content
 
 
-class _Lines(BaseJournalBackend):
+class _MemoryBackend(BaseJournalBackend):
     """A journal in memory, in the format of Optuna's files."""
 
     def __init__(self) -> None:
