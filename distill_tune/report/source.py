@@ -14,7 +14,7 @@ from distill_tune.records.status import StageInfo, StatusInfo, status_info
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import Event, StudyState, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering, axis_of
-from distill_tune.report.terms import StudyPlan, study_plan
+from distill_tune.report.study_plan import StudyPlan, study_plan
 
 
 class Source(NamedTuple):
