@@ -12,8 +12,8 @@ from distill_tune.confirmation.evidence.summary import Confirmation, confirmatio
 from distill_tune.confirmation.evidence.tables import as_json, markdown
 from distill_tune.confirmation.plan import Plan, evidence_seeds
 from distill_tune.confirmation.portraits import collapse_picture, store_picture
+from distill_tune.confirmation.run_executor import RunExecutor
 from distill_tune.confirmation.tuned_arms import tune_arms
-from distill_tune.confirmation.workshop import RunExecutor
 from distill_tune.datasets import Dataset
 from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData, plain

@@ -11,7 +11,7 @@ from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.confirmation.plan import shared_by
 from distill_tune.confirmation.run import ArmRun, RunSettings
-from distill_tune.confirmation.run_tasks import RunPool
+from distill_tune.confirmation.run_pool import RunPool
 from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.records.confirm_log import EVIDENCE, run_records
 from distill_tune.study.study import Study
