@@ -25,7 +25,7 @@ from distill_tune.records.confirm_log import (
     runs_csv,
 )
 from distill_tune.records.trials import Event
-from distill_tune.terminal.confirmation_view import confirmation_view
+from distill_tune.terminal.confirmation_tables import confirmation_view
 
 Accuracies = Mapping[str, Sequence[float | None]]
 

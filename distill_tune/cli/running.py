@@ -110,7 +110,7 @@ def _confirmed(
     from distill_tune.confirmation.commands import confirm_opened
     from distill_tune.confirmation.evidence.tables import as_json
     from distill_tune.confirmation.session import FILES
-    from distill_tune.terminal.confirmation_view import confirmation_view
+    from distill_tune.terminal.confirmation_tables import confirmation_view
     from distill_tune.tuning.commands import with_way_on
 
     try:
