@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from distill_tune.study.study import Study
-from distill_tune.terminal.confirmation_progress import ConsoleConfirmationView
+from distill_tune.terminal.confirmation_view import ConsoleConfirmationView
 from distill_tune.terminal.search_view import ConsoleSearchView
 
 if TYPE_CHECKING:

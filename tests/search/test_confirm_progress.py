@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from distill_tune.distill.trial import Report
-from distill_tune.terminal.confirmation_progress import ConsoleConfirmationView
+from distill_tune.terminal.confirmation_view import ConsoleConfirmationView
 
 from .test_progress import LINE, STAGE
 
