@@ -19,7 +19,7 @@ from distill_tune.training.checkpoint_writer import on_host
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
 from distill_tune.training.runner import Runner, RunSpec
-from distill_tune.training.tensorboard.trial_board import TrialSummaries
+from distill_tune.training.tensorboard.trial_summaries import TrialSummaries
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
 

@@ -26,7 +26,7 @@ from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import Adopted, adopt_stages
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace
-from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialSummaries
+from distill_tune.training.tensorboard.trial_summaries import GRID_PER_CLASS, TrialSummaries
 
 Notes = TypeVar("Notes")
 """What a caller keeps in a checkpoint beside the trial's state."""

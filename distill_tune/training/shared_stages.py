@@ -13,7 +13,7 @@ from distill_tune.records.trials import FidelityPoint
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, SharedStage
 from distill_tune.training.tensorboard.image_grid import grid_png
-from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS
+from distill_tune.training.tensorboard.trial_summaries import GRID_PER_CLASS
 
 
 class StageResult(NamedTuple):

@@ -16,7 +16,7 @@ from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.training.kept_models import MODELS
 from distill_tune.training.runner import Runner, RunSpec
-from distill_tune.training.tensorboard.trial_board import TrialSummaries
+from distill_tune.training.tensorboard.trial_summaries import TrialSummaries
 from distill_tune.tuning.journal import is_logged
 from distill_tune.tuning.sampling.proposals import trial_name
 

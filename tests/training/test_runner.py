@@ -20,7 +20,7 @@ from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import STAGES, ComputePlace, Job
-from distill_tune.training.tensorboard.trial_board import TrialSummaries
+from distill_tune.training.tensorboard.trial_summaries import TrialSummaries
 from tests.distill import tiny
 
 NAME = "tiny-0000"

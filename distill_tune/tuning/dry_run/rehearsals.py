@@ -19,7 +19,7 @@ from distill_tune.records.files.storage import storage_at
 from distill_tune.training.checkpoint_writer import num_bytes
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
-from distill_tune.training.tensorboard.trial_board import GRID_PER_CLASS, TrialSummaries
+from distill_tune.training.tensorboard.trial_summaries import GRID_PER_CLASS, TrialSummaries
 from distill_tune.tuning.dry_run.estimate import Measured, Sizes, StageTimes
 from distill_tune.tuning.dry_run.rehearsal import Parts, Rehearsal, stage_times
 
