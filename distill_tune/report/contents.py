@@ -64,7 +64,7 @@ def contents(source: Source) -> Contents:
         pictures(source),
         surroundings(source),
         commands(source),
-        tuple(one.sentence for one in warm_start_outcomes(source.terms.study, source.state)),
+        tuple(one.sentence for one in warm_start_outcomes(source.plan.study, source.state)),
     )
 
 
@@ -87,7 +87,7 @@ def contents_json(found: Contents) -> dict[str, Any]:
     whole = {
         "made_at": source.made_at,
         **status_json(source.status),
-        "metric": source.terms.metric,
+        "metric": source.plan.metric,
         "headlines": found.headlines,
         "warm_start": found.warm_start,
         "figures": {
@@ -98,7 +98,7 @@ def contents_json(found: Contents) -> dict[str, Any]:
         "confirmation": as_json(source.confirmation) if source.confirmation else None,
         "pictures": [{"backbone": one.backbone} | _picture_json(one) for one in found.pictures],
         "surroundings": found.surroundings,
-        "terms": source.terms.study,
+        "terms": source.plan.study,
         "warnings": source.warnings,
         "commands": found.commands,
     }

@@ -58,7 +58,7 @@ def _counts(found: Contents) -> str:
     for counts in found.source.status.counts.values():
         for outcome, count in counts.items():
             total[outcome] = total.get(outcome, 0) + count
-    asked = found.source.terms.number("search.num_trials")
+    asked = found.source.plan.number("search.num_trials")
     of = f" of {asked:.0f}" if asked is not None else ""
     over = sum(
         count for outcome, count in total.items() if outcome not in {"running", "interrupted"}

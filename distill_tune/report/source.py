@@ -24,7 +24,7 @@ class Source(NamedTuple):
         directory: Where it lies.
         status: Where it stands.
         state: What its log adds up to.
-        terms: What it set out to do.
+        plan: What it set out to do.
         axes: Param by dotted path to the axis that shows it, in the order of the space.
         confirmation: What was found out about its best; None before.
         warnings: Of the search, of reading its log, and of this report.
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     directory: StudyDirectory
     status: StatusInfo
     state: StudyState
-    terms: StudyPlan
+    plan: StudyPlan
     axes: Mapping[str, Axis]
     confirmation: Confirmation | None
     warnings: tuple[str, ...]
@@ -43,7 +43,7 @@ class Source(NamedTuple):
     @property
     def metric(self) -> str:
         """What trials are compared by, in words."""
-        return self.terms.metric.replace("val/", "validation ").replace("_", " ")
+        return self.plan.metric.replace("val/", "validation ").replace("_", " ")
 
     def trials(self, backbone: str) -> list[TrialRecord]:
         """Return a backbone's trials, by number."""
@@ -60,13 +60,13 @@ class Source(NamedTuple):
     @property
     def device(self) -> tuple[str, float]:
         """What hours are counted in, ``GPU`` or ``CPU``, and how many of it one trial takes."""
-        asked = self.terms.at("resources.gpus")
+        asked = self.plan.at("resources.gpus")
         uses: Mapping[str, GpuUse] = self.status.packing
         if isinstance(asked, int | float) and not isinstance(asked, bool) and 0 < asked < 1e6:
             return "GPU", float(asked)
         if uses and asked in {"auto", "fit"}:
             return "GPU", share(min(map(fitting, uses.values()))) if asked == "fit" else 1.0
-        cpus = self.terms.number("resources.cpus")
+        cpus = self.plan.number("resources.cpus")
         return "CPU", cpus if cpus is not None and cpus > 0 else 1.0
 
 

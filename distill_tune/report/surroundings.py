@@ -59,7 +59,7 @@ def surroundings(source: Source) -> dict[str, str]:
 
 
 def _facts(source: Source) -> Iterator[tuple[str, str]]:
-    terms = source.terms
+    terms = source.plan
     yield "images", _data(terms.data)
     yield "digest of the images", _text(terms.data.get("digest"))
     for name, path in (

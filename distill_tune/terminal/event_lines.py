@@ -25,7 +25,7 @@ class StudyGoals(NamedTuple):
 
 
 def goals_of(events: list[Event]) -> StudyGoals | None:
-    """Return the terms of the newest session; None where no sound line tells them."""
+    """Return the goals of the newest session; None where no sound line tells them."""
     for event in reversed(events):
         study = event.get("study")
         if event["event"] != "session_started" or not isinstance(study, Mapping):
@@ -38,13 +38,13 @@ def goals_of(events: list[Event]) -> StudyGoals | None:
     return None
 
 
-def event_line(event: Event, state: StudyState, terms: StudyGoals) -> str:
+def event_line(event: Event, state: StudyState, goals: StudyGoals) -> str:
     """Return an event in words; empty for one that nobody waits for.
 
     Args:
         event: Of the study's log.
         state: What the log adds up to with it.
-        terms: Of the study.
+        goals: Of the study.
     """
     kind = event["event"]
     if kind == "stage":
@@ -56,7 +56,7 @@ def event_line(event: Event, state: StudyState, terms: StudyGoals) -> str:
     if kind == PACKING:
         return "".join(packing_words(*found) for found in gpu_uses([event]).items())
     if kind in {"trial_started", "epoch", "trial_ended"} and event["trial"] in state.trials:
-        return _trial_line(event, state.trials[event["trial"]], terms)
+        return _trial_line(event, state.trials[event["trial"]], goals)
     return ""
 
 
@@ -67,13 +67,13 @@ def stage_line(event: Event) -> str:
     return f"shared stage {stage.name}: {', '.join(filter(None, [stage_words(stage), found]))}"
 
 
-def _trial_line(event: Event, trial: TrialRecord, terms: StudyGoals) -> str:
+def _trial_line(event: Event, trial: TrialRecord, goals: StudyGoals) -> str:
     if event["event"] == "trial_started":
         return f"{trial.name}: started  {_params(trial)}"
     if event["event"] == "epoch":
-        value = event["metrics"].get(terms.metric, float("nan"))
-        epochs = f"epoch {event['epoch']}/{terms.max_epochs}"
-        return f"{trial.name}: {epochs}  {terms.metric} {value:.4f}"
+        value = event["metrics"].get(goals.metric, float("nan"))
+        epochs = f"epoch {event['epoch']}/{goals.max_epochs}"
+        return f"{trial.name}: {epochs}  {goals.metric} {value:.4f}"
     value = "" if trial.value is None else f"  best {trial.value:.4f}"
     reason = f" ({event['reason']})" if event["reason"] else ""
     return f"{trial.name}: {event['status']}{reason}{value}"
@@ -87,11 +87,11 @@ def _params(trial: TrialRecord) -> str:
     )
 
 
-def standing(state: StudyState, terms: StudyGoals) -> list[str]:
+def standing(state: StudyState, goals: StudyGoals) -> list[str]:
     """Return how many trials are over, and the best of each backbone."""
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     winners = (best(state, backbone) for backbone in state.backbones)
-    return [f"{over}/{terms.num_trials} trials"] + [
+    return [f"{over}/{goals.num_trials} trials"] + [
         f"best {winner.name} {winner.value:.4f}"
         for winner in winners
         if winner is not None and winner.value is not None

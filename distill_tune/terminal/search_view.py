@@ -37,7 +37,7 @@ class ConsoleSearchView:
 
     def __init__(self, console: Console, study: Study) -> None:
         self._console, self._study = console, study
-        self._terms = StudyGoals(study.search.metric, study.search.num_trials, study.max_epochs)
+        self._goals = StudyGoals(study.search.metric, study.search.num_trials, study.max_epochs)
         self._state = fold([])
         self._started = time.time()
         self._stages: dict[str, str] = {}
@@ -87,11 +87,11 @@ class ConsoleSearchView:
             self._stages.pop(name, None)
 
     def _line(self, event: Event) -> str:
-        line = event_line(event, self._state, self._terms)
+        line = event_line(event, self._state, self._goals)
         return f"{line}  [{self._summary()}]" if event["event"] == "trial_ended" else line
 
     def _summary(self) -> str:
-        parts = [*standing(self._state, self._terms), duration(time.time() - self._started)]
+        parts = [*standing(self._state, self._goals), duration(time.time() - self._started)]
         left = self.seconds_left()
         return ", ".join([*parts, *([f"about {duration(left)} left"] if left else [])])
 

@@ -84,7 +84,7 @@ class _ChangeLines:
     def __init__(self, directory: StudyDirectory, console: "Console") -> None:
         self._directory, self._console = directory, console
         self._fold = Fold()
-        self._terms = _UNKNOWN
+        self._goals = _UNKNOWN
         self._seen = 0
 
     def begin(self, info: StatusInfo) -> None:
@@ -97,7 +97,7 @@ class _ChangeLines:
         """Say what happened since."""
         for event in self._new_events():
             if self._fold.add(event):
-                self._say(event_line(event, self._state, self._terms))
+                self._say(event_line(event, self._state, self._goals))
         if info.state != "running":
             self._say(self._summary(info))
 
@@ -108,11 +108,11 @@ class _ChangeLines:
     def _new_events(self) -> list[Event]:
         events = self._directory.events()
         new, self._seen = events[self._seen :], len(events)
-        self._terms = goals_of(new) or self._terms
+        self._goals = goals_of(new) or self._goals
         return new
 
     def _summary(self, info: StatusInfo) -> str:
-        return ", ".join([f"{info.study}: {info.state}", *standing(self._state, self._terms)])
+        return ", ".join([f"{info.study}: {info.state}", *standing(self._state, self._goals)])
 
     def _say(self, line: str) -> None:
         if line:

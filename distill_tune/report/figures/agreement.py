@@ -55,8 +55,8 @@ def info(source: Source) -> BackboneAgreement | None:
     backbones = source.state.backbones
     if len(backbones) < 2:
         return None
-    rungs = source.terms.rungs
-    epoch = rungs[0] if rungs else source.terms.max_epochs
+    rungs = source.plan.rungs
+    epoch = rungs[0] if rungs else source.plan.max_epochs
     pairs = tuple(_pair(source, *two, epoch) for two in itertools.combinations(backbones, 2))
     return BackboneAgreement(epoch, source.metric, pairs)
 

@@ -43,7 +43,7 @@ class Curves(NamedTuple):
 
 def info(source: Source, backbone: str) -> Curves | None:
     """Return the curves of a backbone; None before the first epoch."""
-    winner, name = source.best(backbone), source.terms.metric
+    winner, name = source.best(backbone), source.plan.metric
     curves = []
     for trial in source.trials(backbone):
         # The objective is the best of all epochs before; the metric itself shows more.
@@ -52,7 +52,7 @@ def info(source: Source, backbone: str) -> Curves | None:
         is_best = winner is not None and trial.number == winner.number
         if points:
             curves.append(Curve(trial.number, source.outcome(trial), is_best, points))
-    return Curves(source.metric, source.terms.rungs, tuple(curves)) if curves else None
+    return Curves(source.metric, source.plan.rungs, tuple(curves)) if curves else None
 
 
 def draw(found: Curves) -> Markup:

@@ -28,7 +28,7 @@ class Importances(NamedTuple):
 
 def info(source: Source, backbone: str) -> Importances | None:
     """Return what mattered for a backbone; None where nothing was searched."""
-    dimensions = source.terms.dimensions
+    dimensions = source.plan.dimensions
     trials = source.trials(backbone)
     complete = [t for t in trials if t.status == "complete" and t.value is not None]
     if not dimensions or not trials:

@@ -69,13 +69,13 @@ def info(source: Source, backbone: str) -> Pruning | None:
     num_pruned = sum(trial.status == "pruned" for trial in trials)
     if not complete and not num_pruned:
         return None
-    rungs = source.terms.rungs
+    rungs = source.plan.rungs
     rows = tuple(_rows(complete, rungs, _factor(source))) if len(complete) >= LEAST else ()
     return Pruning(len(complete), num_pruned, rows, rungs[0] if rungs else None)
 
 
 def _factor(source: Source) -> float:
-    return max(1.01, source.terms.number("search.reduction_factor") or 3.0)
+    return max(1.01, source.plan.number("search.reduction_factor") or 3.0)
 
 
 def _rows(complete: list[TrialRecord], rungs: tuple[int, ...], factor: float) -> list[Foresight]:
