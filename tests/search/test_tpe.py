@@ -8,12 +8,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from distill_tune.tuning.sampling import tpe
 from distill_tune.tuning.sampling.proposals import PastTrial
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.sampling.tpe import OptunaSampler
 
-from .plans import MAX_EPOCHS, plan, result, run
+from .plans import MAX_EPOCHS, plan, result
 
 
 @pytest.fixture(autouse=True)
@@ -110,12 +109,3 @@ def test_a_recorded_trial_without_a_finite_value_is_taken_over_as_failed() -> No
     sampler.adopt(PastTrial(0, "resnet50", {}, "complete", math.nan, {1: math.nan, 2: 0.5}))
     (trial,) = sampler.study.trials
     assert (trial.state, trial.intermediate_values) == (TrialState.FAIL, {2: 0.5})
-
-
-def test_proposals_are_those_of_optunas_own_tpe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours knows the space and the earlier params; what it makes of them is Optuna's."""
-    ours = run(SamplerPerBackbone(plan()), 0, 24)
-    base = optuna.samplers.TPESampler
-    for name in ("infer_relative_search_space", "_get_internal_repr"):
-        monkeypatch.setattr(tpe._FixedSpaceTPE, name, getattr(base, name))
-    assert run(SamplerPerBackbone(plan()), 0, 24) == ours

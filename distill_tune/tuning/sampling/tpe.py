@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
@@ -46,7 +44,6 @@ class OptunaSampler(OptunaSearch):
         self._plan, self._backbone = plan, backbone
         self._trial_ids: list[str] = []
         self._distributions = plan.distributions()
-        self._rows: dict[int, tuple[float, ...]] = {}
         super().__init__(
             self._distributions or no_dimensions, metric=OBJECTIVE, mode=MODE, sampler=self._tpe()
         )
@@ -141,9 +138,10 @@ class OptunaSampler(OptunaSearch):
         )
 
     def _tpe(self) -> optuna.samplers.TPESampler:
-        seed = self._plan.seed_of(self._backbone, len(self._trial_ids))
-        startup = self._plan.num_startup_trials
-        return _FixedSpaceTPE(self._distributions, self._rows, seed, startup)
+        return optuna.samplers.TPESampler(
+            seed=self._plan.seed_of(self._backbone, len(self._trial_ids)),
+            n_startup_trials=self._plan.num_startup_trials,
+        )
 
     def _frozen(self, trial_id: str) -> FrozenTrial:
         number: int = self._ot_trials[trial_id].number
@@ -165,54 +163,6 @@ class OptunaSampler(OptunaSearch):
         # Of the states that TPE looks at, this one needs no value; the constraint comes first.
         self._ot_trials[trial_id].set_constraint("feasible", 1.0)
         self._tell(trial_id, TrialState.PRUNED)
-
-
-class _FixedSpaceTPE(optuna.samplers.TPESampler):
-    """TPE for trials that all have the same dimensions: the same proposals, sooner.
-
-    Optuna's own looks, before each proposal, for what the dimensions of all earlier trials have
-    in common, and translates all their params anew.
-
-    Args:
-        space: All dimensions.
-        rows: The translated params of trials that are over, by number; filled here.
-        seed: Of this proposal.
-        num_startup_trials: Random ones.
-    """
-
-    def __init__(
-        self,
-        space: Mapping[str, BaseDistribution],
-        rows: dict[int, tuple[float, ...]],
-        seed: int,
-        num_startup_trials: int,
-    ) -> None:
-        super().__init__(seed=seed, n_startup_trials=num_startup_trials)
-        self._space = {name: space[name] for name in sorted(space) if not space[name].single()}
-        self._rows = rows
-
-    def infer_relative_search_space(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> dict[str, BaseDistribution]:
-        return dict(self._space)
-
-    def _get_internal_repr(
-        self,
-        trials: list[FrozenTrial],
-        search_space: dict[str, BaseDistribution],
-        study: optuna.Study,
-    ) -> dict[str, np.ndarray]:
-        if list(search_space) != list(self._space):
-            return super()._get_internal_repr(trials, search_space, study)
-        new = [trial for trial in trials if trial.number not in self._rows]
-        columns = super()._get_internal_repr(new, search_space, study)
-        rows = dict(zip((t.number for t in new), zip(*columns.values(), strict=True), strict=True))
-        self._rows.update((t.number, rows[t.number]) for t in new if t.state.is_finished())
-        table = [rows.get(t.number) or self._rows[t.number] for t in trials]
-        values = np.array(table).reshape(-1, len(search_space))
-        return dict(zip(search_space, np.ascontiguousarray(values.T), strict=True))
 
 
 def _has_failed(result: dict[str, Any]) -> bool:
