@@ -7,10 +7,10 @@ from typing import Any
 
 from ray import tune
 
+from distill_tune.cluster.ray_private import wait_for_actors
 from distill_tune.records.trials import INTERRUPTED, TrialRecord
 
 _EPOCHS, _REST_S = 2.0, 10.0
-_RAYS_PATIENCE = "_actor_force_cleanup_timeout"
 
 
 class InterruptCallback(tune.Callback):
@@ -58,5 +58,4 @@ def wait_for_epochs(controller: object, epoch_s: float) -> None:
         controller: Ray's, of the experiment.
         epoch_s: What the longest epoch takes.
     """
-    if hasattr(controller, _RAYS_PATIENCE):
-        setattr(controller, _RAYS_PATIENCE, _REST_S + _EPOCHS * epoch_s)
+    wait_for_actors(controller, _REST_S + _EPOCHS * epoch_s)

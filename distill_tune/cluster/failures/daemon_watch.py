@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill_tune.cluster.ray_private import own_node
 from distill_tune.errors import RayError
 
 _LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 15.0
@@ -73,9 +74,7 @@ def watched(daemons: list[Daemon]) -> Iterator[None]:
 
 def daemons_of_ray() -> list[Daemon]:
     """Return those that this process depends on; none where it goes through Ray's client."""
-    import ray
-
-    node: Any = ray._private.worker._global_node  # noqa: SLF001 - said nowhere else
+    node = own_node()
     if node is None:
         return []
     own = node.all_processes

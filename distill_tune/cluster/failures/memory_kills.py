@@ -1,7 +1,6 @@
 """Workers that Ray's memory monitor killed, as Ray says it."""
 
 import re
-from typing import Any
 
 _VICTIM = re.compile(r"Actor\(([0-9a-f]+)\).*?actual memory used=([\d.]+)GB")
 
@@ -18,12 +17,6 @@ def victims(said: str) -> dict[str, float]:
     """
     found = {actor: float(size) for actor, size in _VICTIM.findall(said)}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def actor_id(trial: Any) -> str:
-    """Return Ray's id of the actor that a Ray trial runs in now; empty when it has none."""
-    actor = trial.temporary_state.ray_actor
-    return "" if actor is None else str(actor._actor_id.hex())  # noqa: SLF001 - said nowhere else
 
 
 def is_out_of_memory_error(error: BaseException | None) -> bool:

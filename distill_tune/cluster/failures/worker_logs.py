@@ -3,8 +3,8 @@
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from distill_tune.cluster.ray_private import own_node
 from distill_tune.errors import one_line
 
 _PID = re.compile(r"\bpid[:=]\s*(\d+)")
@@ -25,9 +25,7 @@ def last_words(error: object, detail: str) -> str:
 
 def _logs() -> Path | None:
     """Return the folder of Ray's logs on this machine; None without any."""
-    import ray
-
-    node: Any = ray._private.worker._global_node  # noqa: SLF001 - said nowhere else
+    node = own_node()
     return None if node is None else Path(node.get_logs_dir_path())
 
 

@@ -10,7 +10,6 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.cluster.failures.memory_kills import (
-    actor_id,
     is_memory_kill,
     is_out_of_memory_error,
     victims,
@@ -18,6 +17,7 @@ from distill_tune.cluster.failures.memory_kills import (
 from distill_tune.cluster.failures.ray_errors import explain, last_error
 from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.failures.worker_logs import last_words
+from distill_tune.cluster.ray_private import actor_id
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study

@@ -1,0 +1,39 @@
+"""The private names of Ray that we use are there; each docstring says what breaks without one."""
+
+import inspect
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import ray
+from ray.tune.execution.tune_controller import TuneController
+
+from distill_tune.cluster.ray_private import actor_id, own_node, wait_for_actors
+
+
+@pytest.mark.usefixtures("our_ray")
+def test_a_process_knows_the_node_that_it_started() -> None:
+    """Else the watch on Ray's daemons sees none, and the last words of a process are not found."""
+    node = own_node()
+    assert {"raylet", "gcs_server"} <= set(node.all_processes)
+    assert node.all_processes["raylet"][0].process.pid > 0
+    assert node.gcs_address.rpartition(":")[2].isdigit()
+    assert node.raylet_socket_name
+    assert Path(node.get_logs_dir_path()).is_dir()
+
+
+@pytest.mark.usefixtures("our_ray")
+def test_a_handle_has_the_id_that_the_memory_monitor_names() -> None:
+    """Else the trial whose worker was killed for memory is not found."""
+    handle = ray.remote(num_cpus=0)(SimpleNamespace).remote()
+    trial = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=handle))
+    assert actor_id(trial) in str(handle)
+    ray.kill(handle)
+
+
+def test_an_experiment_has_a_patience_with_its_actors() -> None:
+    """Else Ray kills an interrupted trial after ten seconds, in the middle of its epoch."""
+    assert "self._actor_force_cleanup_timeout" in inspect.getsource(TuneController.__init__)
+    controller = SimpleNamespace(_actor_force_cleanup_timeout=10)
+    wait_for_actors(controller, 42.0)
+    assert vars(controller) == {"_actor_force_cleanup_timeout": 42.0}
