@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import distill_tune
-
-from .commands import PATIENCE_S, Run, write_package
+from tests.commands import PATIENCE_S, Run, write_package
 
 PORT, DASHBOARD_PORT = 6379, 8265
 NETWORK = "10.77.0."

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .commands import (
+from tests.commands import (
     Run,
     epochs_reported,
     is_doubled,

@@ -16,8 +16,7 @@ from distill_tune.interfaces import plain
 from distill_tune.study.space import parse_dimension
 from distill_tune.study.study import Study
 from distill_tune.study.validation import Place, parse, read_yaml_text, set_path, to_yaml
-
-from .refusals import GOOD
+from tests.refusals import GOOD
 
 A_MESSAGE = re.compile(r"\S.*: got \S.*, expected \S.*")
 

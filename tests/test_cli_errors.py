@@ -15,8 +15,7 @@ from distill_tune.distill.gans import Sngan
 from distill_tune.distill.trial_config import JointTraining
 from distill_tune.study.sections import Search
 from distill_tune.study.study import Study
-
-from .refusals import GOOD, keys, refused, search, write
+from tests.refusals import GOOD, keys, refused, search, write
 
 FOLDER = "{kind: folder, root: pictures, train_per_class: 4, val_per_class: 2}"
 DIGITS = "{kind: digits, train_per_class: 20, val_per_class: 30}"

@@ -11,8 +11,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.opening import read_study, stored_study
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
-
-from .refusals import GOOD, keys, refused, search
+from tests.refusals import GOOD, keys, refused, search
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from distill_tune.records.confirm_log import RUN
-
-from .certificates import tls_variables
-from .cluster_hosts import DASHBOARD_PORT, NETWORK, PORT, TOKEN, Host, Hosts, obstacle
-from .commands import (
+from tests.certificates import tls_variables
+from tests.cluster_hosts import DASHBOARD_PORT, NETWORK, PORT, TOKEN, Host, Hosts, obstacle
+from tests.commands import (
     TRIAL,
     Run,
     epochs_reported,
@@ -24,7 +23,7 @@ from .commands import (
     warnings_in,
     write_space,
 )
-from .storm import doubled_rows, lost_rows
+from tests.storm import doubled_rows, lost_rows
 
 _OBSTACLE = obstacle() if shutil.which("ip") else "there is no ip command (iproute2)"
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(_OBSTACLE), reason=_OBSTACLE)]

@@ -14,8 +14,7 @@ from distill_tune.cli import app
 from distill_tune.confirmation.plan import planned
 from distill_tune.records.confirm_log import READING, RUN, STARTED
 from distill_tune.study.sections import Confirm
-
-from .commands import STUDY, Event, Run, inside, of_kind, read_events, write_space
+from tests.commands import STUDY, Event, Run, inside, of_kind, read_events, write_space
 
 ARMS = ["baseline", "equal_steps", "strong_augmentation", "gan_augmentation", "gan_distillation"]
 OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))

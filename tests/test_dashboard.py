@@ -23,9 +23,8 @@ from distill_tune.cli.running import _write_journal, console
 from distill_tune.errors import InputError
 from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
 from distill_tune.tuning.sampling.optuna_journal import journal, write_journal
-
-from .commands import PATIENCE_S, Event
-from .refusals import refused
+from tests.commands import PATIENCE_S, Event
+from tests.refusals import refused
 
 SPACE = {
     "joint.margin": "uniform(0.05, 0.9)",

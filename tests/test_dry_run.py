@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from .commands import STUDY, inside, write_space
-from .refusals import refused, write
+from tests.commands import STUDY, inside, write_space
+from tests.refusals import refused, write
 
 DRAWN = [
     {"backbone": "squeezenet1_1", "number": 0},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import (
+from tests.commands import (
     ONE_AT_A_TIME,
     Run,
     assert_nothing_is_doubled,

@@ -14,8 +14,7 @@ from rich.console import Console
 from distill_tune.records.checksums import seal_line
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.terminal.study_tables import final_summary, status_info, status_json, status_table
-
-from .refusals import GOOD, refused
+from tests.refusals import GOOD, refused
 
 SOUND: dict[str, Any] = {
     "trial": 1, "epoch": 1, "metrics": {"objective": 0.5}, "params": {"joint.margin": 0.5},

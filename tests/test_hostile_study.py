@@ -14,8 +14,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text, to_yaml
 from distill_tune.study.yaml.files import MAX_BYTES
 from distill_tune.study.yaml.text import MAX_VALUES
-
-from .refusals import GOOD, refused, search, write
+from tests.refusals import GOOD, refused, search, write
 
 TAGS = [
     "!!python/object/apply:pathlib.Path.touch [{path: ran}]",

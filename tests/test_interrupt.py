@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .commands import (
+from tests.commands import (
     STUDY,
     Event,
     Run,

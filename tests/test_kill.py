@@ -10,8 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-
-from .commands import (
+from tests.commands import (
     ONE_AT_A_TIME,
     Event,
     Run,

@@ -8,8 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from distill_tune.cli import app
-
-from .commands import (
+from tests.commands import (
     STUDY,
     Event,
     Run,

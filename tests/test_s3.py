@@ -12,9 +12,8 @@ import pytest
 
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState
-
-from .commands import ONE_AT_A_TIME, Run, inside, of_kind, write_space
-from .s3 import CREDENTIALS, NOWHERE, Gate, gate
+from tests.commands import ONE_AT_A_TIME, Run, inside, of_kind, write_space
+from tests.s3 import CREDENTIALS, NOWHERE, Gate, gate
 
 SHARE = 0.05
 """Of the requests that fail where some do."""

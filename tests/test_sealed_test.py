@@ -9,8 +9,7 @@ import distill_tune
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError
-
-from .commands import STUDY, Run, read_events, rows, write_space
+from tests.commands import STUDY, Run, read_events, rows, write_space
 
 PACKAGE = Path(distill_tune.__file__).parent
 SNOOP = """

@@ -14,8 +14,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.model import load_classifier
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml
-
-from .commands import STUDY, Event, Run, epochs_reported, of_kind, read_events, run, scalars
+from tests.commands import STUDY, Event, Run, epochs_reported, of_kind, read_events, run, scalars
 
 BACKBONES = ["squeezenet1_1", "shufflenet_v2_x0_5"]
 

@@ -10,8 +10,16 @@ from typer.testing import CliRunner
 
 from distill_tune.cli import app
 from distill_tune.records.trials import WARMUP_GRID
-
-from .commands import ONE_AT_A_TIME, Run, inside, of_kind, read_events, rows, scalars, write_space
+from tests.commands import (
+    ONE_AT_A_TIME,
+    Run,
+    inside,
+    of_kind,
+    read_events,
+    rows,
+    scalars,
+    write_space,
+)
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from .commands import ONE_AT_A_TIME, STUDY, read_events, rows, run, scalars, unfinished, write_space
-from .storm import Storm, doubled_rows, lost_rows
+from tests.commands import (
+    ONE_AT_A_TIME,
+    STUDY,
+    read_events,
+    rows,
+    run,
+    scalars,
+    unfinished,
+    write_space,
+)
+from tests.storm import Storm, doubled_rows, lost_rows
 
 
 def stormy(text: str, num_trials: int) -> str:

@@ -16,8 +16,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.study.warm_start import WarmStart, warm_start, warm_start_outcomes
 from distill_tune.tuning.tuner import make_sampler
-
-from .refusals import GOOD, search, write
+from tests.refusals import GOOD, search, write
 
 SPACE: dict[str, Dimension] = {
     "joint.margin": Uniform(0.05, 0.9),

@@ -9,8 +9,7 @@ from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.joint import enter
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-
-from .tiny import build, packed, run_until, trial, unpacked
+from tests.distill.tiny import build, packed, run_until, trial, unpacked
 
 Begin = Callable[..., Trial]
 """Takes changes of the small configuration and returns a trial at some point of its life."""

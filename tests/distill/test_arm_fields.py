@@ -9,8 +9,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.study.arms import ARMS
 from distill_tune.study.space import apply
-
-from .tiny import CPU, config
+from tests.distill.tiny import CPU, config
 
 CHANGED: dict[str, Any] = {
     "joint.margin": 0.8,

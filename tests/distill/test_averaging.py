@@ -6,8 +6,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.state import copy_weights
-
-from .tiny import differences
+from tests.distill.tiny import differences
 
 DECAY = 0.6
 Tensors = list[Tensor] | tuple[Tensor, ...]

@@ -12,8 +12,7 @@ from distill_tune.distill.compute.batches import augmented_batch
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.trial_config import ClassifierTraining
 from distill_tune.interfaces import ImageData
-
-from .tiny import CPU
+from tests.distill.tiny import CPU
 
 SIZES = (8, 14, 32, 64)
 OFFERED = get_args(ClassifierTraining.model_fields["augmentation"].annotation)

@@ -24,9 +24,8 @@ from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData
-
-from .conftest import Begin
-from .tiny import CPU, differences, run_until, trial
+from tests.distill.conftest import Begin
+from tests.distill.tiny import CPU, differences, run_until, trial
 
 
 def batch_of(running: Trial, start: int, count: int) -> Batch:

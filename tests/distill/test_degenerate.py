@@ -29,9 +29,8 @@ from distill_tune.distill.losses import discriminator_hinge, generator_hinge
 from distill_tune.distill.monitoring.evaluation import validate
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
-
-from .conftest import Begin
-from .tiny import differences, networks
+from tests.distill.conftest import Begin
+from tests.distill.tiny import differences, networks
 
 FRESH = {"refresh": "never", "ramp_epochs": 2, "synthetic_ratio": 0.8}
 

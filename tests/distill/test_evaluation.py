@@ -17,9 +17,8 @@ from distill_tune.distill.monitoring.evaluation import (
 )
 from distill_tune.distill.state import copy_weights
 from distill_tune.interfaces import Split
-
-from .conftest import Begin
-from .tiny import differences
+from tests.distill.conftest import Begin
+from tests.distill.tiny import differences
 
 
 class BrokenError(Exception):

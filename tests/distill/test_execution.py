@@ -17,9 +17,8 @@ from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import Compute
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
-
-from .conftest import Begin
-from .tiny import CPU, config, differences, packed, unpacked
+from tests.distill.conftest import Begin
+from tests.distill.tiny import CPU, config, differences, packed, unpacked
 
 COMPILER = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler on the PATH")

@@ -16,8 +16,7 @@ from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining
 from distill_tune.interfaces import ImageData
-
-from .tiny import CPU, config, differences, packed, run_until, trial, unpacked
+from tests.distill.tiny import CPU, config, differences, packed, run_until, trial, unpacked
 
 STRONG = {"augmentation": "affine", "cutmix": 0.5, "label_smoothing": 0.1}
 KEY: Key = (0, "augmentation", 1, 2)

@@ -24,9 +24,8 @@ from distill_tune.distill.monitoring.fidelity import (
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Stage
-
-from .conftest import Begin
-from .tiny import CPU, differences, reports_of, run_until, trial
+from tests.distill.conftest import Begin
+from tests.distill.tiny import CPU, differences, reports_of, run_until, trial
 
 FIT = (0.95, 0.8)
 

@@ -13,9 +13,8 @@ from distill_tune.distill.pairing import pair
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-
-from .conftest import Begin
-from .tiny import differences, trial
+from tests.distill.conftest import Begin
+from tests.distill.tiny import differences, trial
 
 
 def others(running: Trial) -> dict[str, nn.Module]:

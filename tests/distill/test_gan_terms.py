@@ -13,8 +13,7 @@ from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-
-from .tiny import differences, trial
+from tests.distill.tiny import differences, trial
 
 
 def watch(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, Tensor]]:

@@ -16,9 +16,8 @@ from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.hardness import HardSets, label, median_distance, turnover
 from distill_tune.distill.pairing import pair
 from distill_tune.interfaces import Split
-
-from .conftest import Begin
-from .tiny import config
+from tests.distill.conftest import Begin
+from tests.distill.tiny import config
 
 Label = Callable[..., HardSets]
 RULES = ("quantile", "confidence", "misclassified")

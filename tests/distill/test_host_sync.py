@@ -15,8 +15,7 @@ from distill_tune.distill.classifier import real_batches
 from distill_tune.distill.joint import JointStage
 from distill_tune.distill.monitoring.monitors import Reference
 from distill_tune.distill.trial import Trial
-
-from .conftest import Begin
+from tests.distill.conftest import Begin
 
 WAITING = {
     "_local_scalar_dense",

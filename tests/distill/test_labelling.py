@@ -5,9 +5,8 @@ import torch
 from distill_tune.distill.hardness import assemble, label, score
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.state import copy_weights
-
-from .conftest import Begin
-from .tiny import differences
+from tests.distill.conftest import Begin
+from tests.distill.tiny import differences
 
 
 def test_labelling_leaves_the_classifier_as_it_was(at_joint: Begin) -> None:

@@ -26,9 +26,8 @@ from distill_tune.distill.monitoring.monitors import (
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import Metrics, Split
-
-from .conftest import Begin
-from .tiny import differences
+from tests.distill.conftest import Begin
+from tests.distill.tiny import differences
 
 
 def health(running: Trial, images: Tensor, labels: Tensor) -> Metrics:

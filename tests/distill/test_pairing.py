@@ -12,8 +12,7 @@ from distill_tune.distill.compute.device_data import ClassPools
 from distill_tune.distill.compute.random_streams import stream, uniform
 from distill_tune.distill.hardness import HardSets, label
 from distill_tune.distill.pairing import assign, pair
-
-from .conftest import Begin
+from tests.distill.conftest import Begin
 
 
 def cost(anchors: Tensor, hard: Tensor, features: Tensor) -> float:

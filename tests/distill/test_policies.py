@@ -12,9 +12,8 @@ from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
-
-from .conftest import Begin
-from .tiny import differences, networks, packed, reports_of, trial, unpacked
+from tests.distill.conftest import Begin
+from tests.distill.tiny import differences, networks, packed, reports_of, trial, unpacked
 
 HEALTHY, COLLAPSED = 1.0, 0.1
 

@@ -4,9 +4,8 @@ import torch
 
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.monitoring.portrait import portray
-
-from .conftest import Begin
-from .tiny import packed
+from tests.distill.conftest import Begin
+from tests.distill.tiny import packed
 
 
 def test_hard_images_stand_beside_synthetic_ones_class_by_class(at_joint: Begin) -> None:

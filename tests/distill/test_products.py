@@ -7,8 +7,7 @@ import pytest
 
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.interfaces import ImageData, Stage
-
-from .tiny import TINY, differences, packed, trial, unpacked
+from tests.distill.tiny import TINY, differences, packed, trial, unpacked
 
 BEFORE: dict[Stage, list[Stage]] = {"triplet": ["classifier", "warmup"]}
 

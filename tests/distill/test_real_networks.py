@@ -10,8 +10,7 @@ from distill_tune.distill.monitoring.evaluation import evaluating
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-
-from .tiny import differences, packed, run_until, trial, unpacked
+from tests.distill.tiny import differences, packed, run_until, trial, unpacked
 
 SHORT: dict[str, Any] = {
     "classifier": {"epochs": 2, "batch_size": 80, "lr": 1e-3},

@@ -6,8 +6,7 @@ import pytest
 
 from distill_tune.interfaces import ImageData
 from distill_tune.tuning.dry_run.rehearsal import Parts, Rehearsal, stage_times
-
-from .tiny import CPU, config, trial
+from tests.distill.tiny import CPU, config, trial
 
 PARTS = Parts(
     build=100.0,

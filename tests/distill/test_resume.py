@@ -9,8 +9,7 @@ from distill_tune.distill import gan_stage
 from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.interfaces import ImageData
-
-from .tiny import differences, packed, trial, unpacked
+from tests.distill.tiny import differences, packed, trial, unpacked
 
 SAFE: dict[str, Any] = {}
 LITERAL: dict[str, Any] = {"preset": "poster_literal", "joint": {"margin": 1.5}}

@@ -8,8 +8,7 @@ from distill_tune.distill.backbones.classifier import Classifier
 from distill_tune.distill.extra_images import select
 from distill_tune.distill.joint import JointStage
 from distill_tune.distill.trial_config import JointTraining, Selection, TrialTemplate
-
-from .conftest import Begin
+from tests.distill.conftest import Begin
 
 
 class Told(nn.Module):

@@ -15,9 +15,8 @@ from distill_tune.distill.state import Best, copy_weights
 from distill_tune.distill.trial import Report
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
-
-from .conftest import Begin
-from .tiny import config, differences, trial
+from tests.distill.conftest import Begin
+from tests.distill.tiny import config, differences, trial
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig, TrialTemplate
 from distill_tune.interfaces import plain
-
-from .tiny import SMALL, config
+from tests.distill.tiny import SMALL, config
 
 LITERAL = {
     "hard_rule": "misclassified",

@@ -9,8 +9,7 @@ import pytest
 from distill_tune.datasets import ImageSource
 from distill_tune.datasets.torchvision_files import layout
 from distill_tune.errors import InputError
-
-from .images import noise, source, write_files
+from tests.field.images import noise, source, write_files
 
 X = noise(42, 255).astype(np.uint8)
 Y = np.arange(42) % 3

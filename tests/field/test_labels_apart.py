@@ -8,8 +8,7 @@ from PIL import Image
 
 from distill_tune.datasets import unsealed
 from distill_tune.errors import InputError
-
-from .images import CLASSES, LABELS, Array, noise, npz_data, source, whole
+from tests.field.images import CLASSES, LABELS, Array, noise, npz_data, source, whole
 
 
 def test_bytes_of_0_and_1_beside_bytes_up_to_255_are_refused_at_once(tmp_path: Path) -> None:

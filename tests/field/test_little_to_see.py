@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from distill_tune.datasets import unsealed
-
-from .images import CLASSES, LABELS, Array, folder, mean, noise, npz, source, write_files
+from tests.field.images import CLASSES, LABELS, Array, folder, mean, noise, npz, source, write_files
 
 
 def test_parts_of_another_type_keep_their_own_scale(tmp_path: Path) -> None:

@@ -22,8 +22,7 @@ from distill_tune.cluster.user_environment import (
 from distill_tune.errors import DistillTuneError, InputError, RayError, StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.opening import require_utf8
-
-from .studies import SPACE, started
+from tests.field.studies import SPACE, started
 
 
 def nobody(*_: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .studies import SPACE, children, started
+from tests.field.studies import SPACE, children, started
 
 KERNEL = """
 import os, signal, threading, time

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from distill_tune.cluster.ray_session import _Folders, _folders, _job
-
-from .studies import ROOT, SPACE, done, environment
+from tests.field.studies import ROOT, SPACE, done, environment
 
 NAMES = (
     *("torch", "torchvision", "pandas", "xml", "optuna", "yaml", "numpy", "json", "typing"),

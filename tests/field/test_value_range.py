@@ -9,8 +9,7 @@ import pytest
 from distill_tune.datasets import unsealed
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import InputError
-
-from .images import CLASSES, LABELS, Array, folder, mean, noise, npz, source, write_files
+from tests.field.images import CLASSES, LABELS, Array, folder, mean, noise, npz, source, write_files
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])

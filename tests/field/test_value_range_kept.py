@@ -15,9 +15,8 @@ from distill_tune.model import load_model
 from distill_tune.model.assessed import assessed_images, form_of
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
 from tests.commands import ONE_AT_A_TIME, inside
+from tests.field.images import noise, write_files
 from tests.model.made import description, write_model
-
-from .images import noise, write_files
 
 CLASSES = ("ant", "bee")
 LABELS = np.arange(40) % 2

@@ -7,8 +7,7 @@ import pytest
 
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import InputError
-
-from .images import (
+from tests.field.images import (
     CLASSES,
     LABELS,
     Array,

@@ -18,9 +18,8 @@ from distill_tune.model import Model, load_model
 from distill_tune.model.assessed import TEST_READ, assessed_images
 from distill_tune.model.assessment import Assessment, ClassScore, assess, confusions
 from distill_tune.study.validation import read_yaml, to_yaml
+from tests.model.made import description, mixed_photos, photo, write_model
 from tests.training.tiny import Trained
-
-from .made import description, mixed_photos, photo, write_model
 
 
 class Told(nn.Module):

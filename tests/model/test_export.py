@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 from distill_tune.cli import app
 from distill_tune.distill.augmentation import to_float
 from distill_tune.model import Model, load_model
+from tests.model.made import description, write_model
 from tests.training.tiny import Trained
-
-from .made import description, write_model
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

@@ -22,10 +22,9 @@ from distill_tune.model.generation import (
     stray_words,
 )
 from distill_tune.study.validation import to_yaml
+from tests.model.made import description, write_model
 from tests.test_plots import has_color
 from tests.training.tiny import Trained
-
-from .made import description, write_model
 
 
 def run(command: str, *arguments: object) -> tuple[int, str, str]:

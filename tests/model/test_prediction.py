@@ -15,8 +15,7 @@ from distill_tune.interfaces import ImageData
 from distill_tune.model import Model, load_model
 from distill_tune.model import prediction as prediction_module
 from distill_tune.model.prediction import predict
-
-from .made import description, mixed_photos, write_model
+from tests.model.made import description, mixed_photos, write_model
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

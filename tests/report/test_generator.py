@@ -10,10 +10,9 @@ from distill_tune.report.contents import contents, contents_json
 from distill_tune.report.figures import generator
 from distill_tune.report.headline import Headline
 from distill_tune.report.source import source
-
-from .made_up import NAME, add, begin, curve_to, make_study
-from .page_reader import report
-from .test_pictures import png, write_grids
+from tests.report.made_up import NAME, add, begin, curve_to, make_study
+from tests.report.page_reader import report
+from tests.report.test_pictures import png, write_grids
 
 STAGE = {"event": "stage", "seconds": 52.0, "cost_s": 52.0, "cached": False, "metrics": {}}
 MEANING = (

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from distill_tune.records.checksums import seal_line
 from distill_tune.records.directory import StudyDirectory
+from tests.report.made_up import make_study
+from tests.report.page_reader import report
 from tests.test_hostile_log import EVENTS
-
-from .made_up import make_study
-from .page_reader import report
 
 
 def test_a_damaged_log_is_told(tmp_path: Path) -> None:

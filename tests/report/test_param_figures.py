@@ -14,8 +14,7 @@ from distill_tune.report.figures import (
     slices,
 )
 from distill_tune.report.source import source
-
-from .made_up import NAME, add, begin, make_study
+from tests.report.made_up import NAME, add, begin, make_study
 
 
 def test_what_matters_comes_first_and_is_more_than_chance(tmp_path: Path) -> None:

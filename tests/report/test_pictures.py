@@ -11,9 +11,8 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.pictures import pictures
 from distill_tune.report.source import source
 from distill_tune.training.tensorboard.writer import TensorBoard
-
-from .made_up import make_study
-from .page_reader import report
+from tests.report.made_up import make_study
+from tests.report.page_reader import report
 
 
 def png(width: int, height: int, *, padding: int = 0) -> bytes:

@@ -11,8 +11,7 @@ from optuna.trial import TrialState
 from distill_tune.tuning.sampling.proposals import PastTrial
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.sampling.tpe import OptunaSampler
-
-from .plans import MAX_EPOCHS, plan, result
+from tests.search.plans import MAX_EPOCHS, plan, result
 
 
 @pytest.fixture(autouse=True)

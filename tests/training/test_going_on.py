@@ -18,8 +18,7 @@ from distill_tune.training import training_folder as checkpoint
 from distill_tune.training.checkpoints import newest_first, read_checkpoint, store_checkpoint
 from distill_tune.training.train import train_model
 from tests.commands import Run
-
-from .tiny import FILES, SHORT, Trained, recipe, write_config
+from tests.training.tiny import FILES, SHORT, Trained, recipe, write_config
 
 OPTIONS = [part for change in SHORT for part in ("--set", change)]
 Place = tuple[str, int]

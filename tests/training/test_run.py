@@ -14,8 +14,7 @@ from distill_tune.model import load_classifier
 from distill_tune.study.validation import parse, read_yaml
 from distill_tune.training.recipe import read_recipe
 from distill_tune.training.train import train_model
-
-from .tiny import CONFIG, FILES, SHORT, Trained, recipe, write_config
+from tests.training.tiny import CONFIG, FILES, SHORT, Trained, recipe, write_config
 
 
 @pytest.fixture(scope="module")
