@@ -31,9 +31,9 @@ SLOWEST_FIRST = (
     "tests/test_shared_search.py",
     "tests/test_api.py",
     "tests/test_s3.py",
-    "tests/search/test_trainable.py",
-    "tests/search/test_shared_stages.py",
-    "tests/search/test_ray_contract.py",
+    "tests/tuning/test_trainable.py",
+    "tests/training/test_shared_stages.py",
+    "tests/tuning/test_ray_contract.py",
 )
 """Files that take longest; a worker that got one of them last would keep all others waiting."""
 

@@ -23,7 +23,7 @@ from distill_tune.model.generation import (
 )
 from distill_tune.study.validation import to_yaml
 from tests.model.made import description, write_model
-from tests.test_plots import has_color
+from tests.model.test_figures import has_color
 from tests.training.tiny import Trained
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from distill_tune.report import write_report
+from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import make_study
-from tests.test_confirmation import CLEAR, log
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)

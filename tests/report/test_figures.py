@@ -20,8 +20,8 @@ from distill_tune.report.figures import (
 )
 from distill_tune.report.source import Source, source
 from distill_tune.report.surroundings import surroundings
+from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
-from tests.test_confirmation import CLEAR, log
 
 Values = list[float]
 

@@ -17,9 +17,9 @@ from distill_tune.cli.running import write_page
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report import FILES
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
+from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
 from tests.report.page_reader import report
-from tests.test_confirmation import CLEAR, log
 
 ONE = ("resnet18",)
 THREE = ("alexnet", "resnet18", "densenet121")

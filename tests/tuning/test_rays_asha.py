@@ -7,7 +7,7 @@ from ray.tune.schedulers import ASHAScheduler
 
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.tuning.scheduler import RungEvent
-from tests.search.test_scheduler import CONTINUE, STOP, asha, tell, trial
+from tests.tuning.test_scheduler import CONTINUE, STOP, asha, tell, trial
 
 
 def rays() -> Any:

@@ -16,7 +16,7 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.callbacks.trial_events import StudyCallback
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
-from tests.search.test_callback import ROW, TEXT, RawValues, ray_trial
+from tests.tuning.test_trial_events import ROW, TEXT, RawValues, ray_trial
 
 NUM_EPOCHS = 3
 EVENTS_PER_TRIAL = NUM_EPOCHS + 2

@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.tuning.scheduler import MODE
-from tests.search.scripted import Script, ScriptedTrial, pickled_error
+from tests.tuning.scripted import Script, ScriptedTrial, pickled_error
 
 SHARE = {"CPU": 0.5}
 PATIENCE_S = 120.0

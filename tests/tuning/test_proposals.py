@@ -9,7 +9,7 @@ from distill_tune.errors import InputError
 from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, Range, Uniform
 from distill_tune.tuning.sampling.distributions import distribution, encode
 from distill_tune.tuning.sampling.proposals import raw_point
-from tests.search.plans import SPACE, plan
+from tests.tuning.plans import SPACE, plan
 
 
 @pytest.mark.parametrize(

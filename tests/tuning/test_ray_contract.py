@@ -21,8 +21,8 @@ from ray.tune.error import TuneError
 from ray.util import placement_group, remove_placement_group
 
 from distill_tune.tuning.session import terminate_as_interrupt
-from tests.search.recorded import SHARE, Record, search
-from tests.search.scripted import Script
+from tests.tuning.recorded import SHARE, Record, search
+from tests.tuning.scripted import Script
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from distill_tune.distill.trial import Report
 from distill_tune.terminal.confirmation_view import ConsoleConfirmationView
-from tests.search.test_progress import LINE, STAGE
+from tests.terminal.test_search_view import LINE, STAGE
 
 NAMES = [f"resnet50-0007-gan_augmentation-{seed}" for seed in (1000, 1001)]
 

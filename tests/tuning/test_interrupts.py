@@ -15,7 +15,7 @@ from distill_tune.records.trials import INTERRUPTED, Event
 from distill_tune.tuning.interrupts import InterruptCallback, longest_epoch_s, wait_for_epochs
 from distill_tune.tuning.scheduler import AshaPerBackbone
 from distill_tune.tuning.session import terminate_as_interrupt
-from tests.search.test_scheduler import result, trial
+from tests.tuning.test_scheduler import result, trial
 
 
 def test_the_first_interrupt_is_told_and_left_to_rays_handler() -> None:

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from distill_tune.tuning.sampling.proposals import PastTrial
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.sampling.tpe import OptunaSampler
-from tests.search.plans import MAX_EPOCHS, plan, result
+from tests.tuning.plans import MAX_EPOCHS, plan, result
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 from distill_tune.errors import StudyError
 from distill_tune.tuning.sampling.proposals import PastTrial, raw_point
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
-from tests.search.plans import MAX_EPOCHS, SPACE, plan, result, run
+from tests.tuning.plans import MAX_EPOCHS, SPACE, plan, result, run
 
 
 @pytest.fixture(autouse=True)

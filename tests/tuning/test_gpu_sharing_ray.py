@@ -22,7 +22,7 @@ from distill_tune.tuning.callbacks.gpu_sharing import PackingStopper
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.tuner import settle, tune_trials
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
-from tests.search.fake_gpu import FakeGpuTrial, MeetingTrial
+from tests.tuning.fake_gpu import FakeGpuTrial, MeetingTrial
 
 pytestmark = pytest.mark.slow
 
