@@ -91,13 +91,13 @@ def our_ray() -> Iterator[None]:
     """
     import ray
 
-    from distill_tune.cluster import resources as cluster
+    from distill_tune.cluster import ray_session, resources
 
     def join(address: str | None) -> None:
         if address is not None:
             start_or_join(address)
 
-    start_or_join = cluster.start_or_join
+    start_or_join = ray_session.start_or_join
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(distill_tune.__file__).parents[1]))
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -105,9 +105,9 @@ def our_ray() -> Iterator[None]:
         patch.setenv("RAY_ADDRESS", "127.0.0.1:1")
         patch.setattr(ray, "shutdown", lambda: None)
         if not ray.is_initialized():
-            with cluster.cluster(None):
+            with resources.cluster(None):
                 pass
-        patch.setattr(cluster, "start_or_join", join)
+        patch.setattr(resources, "start_or_join", join)
         yield
 
 

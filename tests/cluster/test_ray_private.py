@@ -3,6 +3,7 @@
 import inspect
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray
@@ -25,7 +26,7 @@ def test_a_process_knows_the_node_that_it_started() -> None:
 @pytest.mark.usefixtures("our_ray")
 def test_a_handle_has_the_id_that_the_memory_monitor_names() -> None:
     """Else the trial whose worker was killed for memory is not found."""
-    handle = ray.remote(num_cpus=0)(SimpleNamespace).remote()
+    handle: Any = ray.remote(num_cpus=0)(SimpleNamespace).remote()
     trial = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=handle))
     assert actor_id(trial) in str(handle)
     ray.kill(handle)

@@ -145,7 +145,7 @@ def test_more_trials_more_time_and_other_machines_are_no_change() -> None:
     assert differences(plain(study()), new) == {}
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("search_spaces/**/*.yaml")))
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("search_spaces/**/*.yaml")))
 def test_every_shipped_space_is_a_study(path: Path) -> None:
     made = parse(Study, read_yaml_text(path.read_text(encoding="utf-8"), path.name))
     assert made.search.num_trials >= len(made.backbones)

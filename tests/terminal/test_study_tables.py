@@ -13,9 +13,9 @@ from rich.console import Console, RenderableType
 
 from distill_tune.errors import StudyError
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.formatting import duration
 from distill_tune.records.status import StageInfo
 from distill_tune.terminal.study_tables import (
-    duration,
     final_summary,
     status_info,
     status_json,

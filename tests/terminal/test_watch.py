@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from distill_tune.cli import app
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.terminal.study_tables import status_info
-from distill_tune.terminal.study_tables import watch as watching
+from distill_tune.records.status import status_info
+from distill_tune.terminal import watch as watching
 from distill_tune.terminal.watch import watch
 
 TERMS = {
