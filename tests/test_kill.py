@@ -27,7 +27,7 @@ from tests.commands import (
     write_space,
 )
 
-pytestmark = pytest.mark.usefixtures("our_ray")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 TEXT = ONE_AT_A_TIME.replace("{epochs: 9", "{epochs: 7").replace("min_epochs: 8", "min_epochs: 6")
 

@@ -21,7 +21,7 @@ from tests.commands import (
     write_space,
 )
 
-pytestmark = pytest.mark.usefixtures("our_ray")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 # Two learning rates of the classifier: trials with the same one have a classifier in common, and
 # the triplet stage too.

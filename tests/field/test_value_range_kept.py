@@ -88,6 +88,7 @@ def test_a_range_that_is_none_is_refused(given: str) -> None:
         assert re.match(r"space\.yaml:1:\d+: data\.value_range\S*: got .+, expected .+", line)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("our_ray")
 def test_a_search_tells_the_range_and_keeps_it_in_its_models(tmp_path: Path) -> None:
     for number, name in enumerate(CLASSES):
