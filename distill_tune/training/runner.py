@@ -115,7 +115,7 @@ class Runner(Generic[Notes]):
                         raise
                     self._warnings.append(f"damaged checkpoint passed over: {error}")
         if is_any:
-            self._warnings.append("no checkpoint is sound, it starts anew")
+            self._warnings.append("no checkpoint is sound; the training starts over")
         return None
 
     def _load(self, folder: Path) -> Notes:

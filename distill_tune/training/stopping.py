@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_HEARD = "\nstopping after this epoch; once more stops at once\n"
+_HEARD = "\nstopping after this epoch; Ctrl-C again stops at once\n"
 
 
 @contextmanager

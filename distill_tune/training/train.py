@@ -89,7 +89,7 @@ def train_model(
                 runner = Runner(spec, partial(read_notes, spec=spec, out=out))
                 _warn(runner, say)
                 if runner.restored is not None:
-                    say(f"goes on after {runner.restored.at}")
+                    say(f"resuming after {runner.restored.at}")
                 for report in _checkpointed(runner, config):
                     if listen is not None:
                         listen(report)

@@ -41,7 +41,7 @@ def opened(out: Path) -> Iterator[None]:
         with lock.acquire(timeout=_LOCK_PATIENCE_S):
             yield
     except Timeout:
-        raise StudyError(f"{out}: another training is at work there") from None
+        raise StudyError(f"{out}: another training is running there") from None
     except OSError as error:
         said = error.strerror or str(error)
         if is_disk_full(error):
@@ -97,7 +97,7 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgr
     found = _differences(saved, spec)
     if found:
         lines = [
-            f"{out}: the training there was begun otherwise:",
+            f"{out}: the training there was started differently:",
             *(f"  {line}" for line in found),
             "Undo these changes, or choose another folder.",
         ]
