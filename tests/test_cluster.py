@@ -173,7 +173,7 @@ def test_a_host_is_lost_while_it_computes_what_trials_share(tmp_path: Path, host
     assert sorted(stage["name"] for stage in stages) == ["classifier/shufflenet_v2_x0_5", "warmup"]
     assert {stage["cached"] for stage in stages} == {False}
     (warning,) = Watched(tmp_path).warnings()
-    assert warning.endswith(f"begins again: node {others[0].address}, which computed it, is lost")
+    assert warning.endswith(f"starts over: node {others[0].address}, which computed it, is lost")
     assert_all_accounted_for(study, num_trials=3)
 
 

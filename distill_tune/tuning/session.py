@@ -108,7 +108,7 @@ class Session:
         if damage:
             journal.warn(damage)
         for change in changes:
-            journal.warn(f"gone on with although changed: {change}")
+            journal.warn(f"resumed although changed: {change}")
         if not journal.has("data"):
             data = self.images
             journal.emit(

@@ -117,7 +117,7 @@ class _StageQueue:
         try:
             return self._store.read(job.stage, job.config, _CPU)
         except ValueError as error:
-            self._journal.warn(f"{error}; it is computed anew")
+            self._journal.warn(f"{error}; it is computed again")
             return None
 
     def startable(self) -> Iterator[_StageWork]:
@@ -180,7 +180,7 @@ class _StageQueue:
         """Restart a stage whose node is lost; leave any other to the trials."""
         if failed.reason == "node_lost":
             self.waiting.append(job)
-            text = f"shared stage {job.name} begins again: {failed.detail}"
+            text = f"shared stage {job.name} starts over: {failed.detail}"
             self._journal.warn(text)
             return
         self._progress.stage(job.name, "")

@@ -191,7 +191,7 @@ class StudyCallback(tune.Callback):
             _, detail = explain(error)
             self._failed_at_start(trial, error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
-            text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
+            text = f"{trial_name(trial.config)} continues {from_where}: {detail}"
             self._journal.warn(text)
 
     def _failed_at_start(self, trial: RayTrial, error: object) -> None:
