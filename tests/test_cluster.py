@@ -137,7 +137,7 @@ def test_a_host_that_joins_gets_trials_once_it_sees_the_study(tmp_path: Path, ho
     # Its trial is without a place, and the host that takes its own does not see the study.
     first.stop_ray()
     blind = hosts.worker(hidden=runs)
-    lacks = f"{blind.address} joined, and gets no work: {watched.study}: does not see it"
+    lacks = f"{blind.address} joined but gets no work: {watched.study}: does not see it"
     search.wait_until(lambda: any(text.startswith(lacks) for text in watched.warnings()))
     since = watched.num_events()
     search.wait_until(lambda: len(of_kind(read_events(watched.study)[since:], "epoch")) > 20)

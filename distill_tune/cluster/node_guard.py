@@ -90,7 +90,9 @@ class NodeGuard:
     def _hold(self, name: str, node: dict[str, Any], newcomer: _Newcomer, why: str) -> None:
         if newcomer.holders:
             return
-        self._warn(f"{newcomer.address} joined, and gets no work: {why}; it is asked every minute")
+        self._warn(
+            f"{newcomer.address} joined but gets no work: {why}; it is asked again every minute"
+        )
         task = ray.remote(**task_options(self._bundle), max_retries=0)(lambda: time.sleep(1e9))
         count = fitting(self._bundle, [node["Resources"]], None)
         newcomer.holders = [task.options(**on_node(name)).remote() for _ in range(count)]

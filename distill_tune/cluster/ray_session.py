@@ -23,8 +23,8 @@ _PATIENCE_S = 5.0
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _PACKAGE = Path(__file__).parents[1]
 _IN_USE = (
-    "Ray runs in this process already (ray.init() was called before): call ray.shutdown() first, "
-    "then Ray is started, or joined, as it is needed here"
+    "Ray is already running in this process (ray.init() was called before): call ray.shutdown() "
+    "first, so that Ray can be started, or joined, as needed here"
 )
 
 

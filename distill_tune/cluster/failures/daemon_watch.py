@@ -117,8 +117,8 @@ class _Watch:
             end = daemon.end()
             if end:
                 return (
-                    f"Ray's own process {daemon.name} is gone ({end}), and Ray with it; what is "
-                    "on record stays"
+                    f"Ray's own process {daemon.name} is gone ({end}), and Ray with it; everything "
+                    "recorded so far is kept"
                 )
         return ""
 
@@ -183,7 +183,7 @@ def _end_of_another(number: int) -> Callable[[], str]:
         state = ""
         with suppress(OSError):
             state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-        return "" if state and state not in "ZX" else "it runs no more"
+        return "" if state and state not in "ZX" else "it is no longer running"
 
     return end
 

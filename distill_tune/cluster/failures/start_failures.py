@@ -51,6 +51,6 @@ class StartFailures:
             listed = ", ".join(sorted(names))
             raise NoTrialSucceededError(
                 f"nothing starts: {cause}\n"
-                f"It came to that {len(alike)} times ({listed}), and nothing has got any further; "
-                "what had not ended is open still."
+                f"This happened {len(alike)} times ({listed}), and nothing got any further. "
+                "Unfinished work stays open."
             )

@@ -20,7 +20,7 @@ def last_words(error: object, detail: str) -> str:
     """
     found = _PID.search(str(error))
     own = _last_line(_logs(), found[1]) if found else ""
-    return f"{detail} (the last that its process said: {own})" if own else detail
+    return f"{detail} (the last output of its process: {own})" if own else detail
 
 
 def _logs() -> Path | None:
