@@ -136,7 +136,7 @@ def test_a_host_that_joins_gets_trials_once_it_sees_the_study(tmp_path: Path, ho
     # Its trial is without a place, and the host that takes its own does not see the study.
     first.stop_ray()
     blind = hosts.worker(hidden=runs)
-    lacks = f"{blind.address} joined, and gets no work: {watched.study}: does not see it"
+    lacks = f"{blind.address} joined but gets no work: {watched.study}: does not see it"
     search.wait_until(lambda: any(text.startswith(lacks) for text in watched.warnings()))
     since = watched.num_events()
     search.wait_until(lambda: len(of_kind(read_events(watched.study)[since:], "epoch")) > 20)
@@ -172,7 +172,7 @@ def test_a_host_is_lost_while_it_computes_what_trials_share(tmp_path: Path, host
     assert sorted(stage["name"] for stage in stages) == ["classifier/shufflenet_v2_x0_5", "warmup"]
     assert {stage["cached"] for stage in stages} == {False}
     (warning,) = Watched(tmp_path).warnings()
-    assert warning.endswith(f"begins again: node {others[0].address}, which computed it, is lost")
+    assert warning.endswith(f"starts over: node {others[0].address}, which computed it, is lost")
     assert_all_accounted_for(study, num_trials=3)
 
 

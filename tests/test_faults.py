@@ -115,7 +115,7 @@ def test_a_reset_that_fails_is_tried_again_and_costs_no_trial(tmp_path: Path) ->
     obstacle.unlink()
     assert searching.wait() == 0, searching.output
     first, *_ = warnings_in(read_events(study))
-    assert first.startswith(f"{NAME}-0001 goes on from its last checkpoint: ")
+    assert first.startswith(f"{NAME}-0001 continues from its last checkpoint: ")
     assert obstacle.name in first
     assert_finished(study, 3)
 

@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_and_a_killed_worker_are_told(killed: Killed) -> No
     # The worker may have died as it wrote a checkpoint.
     assert all(text.startswith(f"{killed.damaged}: damaged checkpoint") for text in torn)
     assert damage.startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
-    assert death.startswith(f"{killed.damaged} goes on from its last checkpoint: ")
+    assert death.startswith(f"{killed.damaged} continues from its last checkpoint: ")
     lines = killed.last.stdout.splitlines()
     assert f"warning: {damage}" in lines
     assert f"warning: {death}" in lines

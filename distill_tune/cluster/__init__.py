@@ -1,1 +1,1 @@
-"""Ray's tasks and what becomes of them: work, failures, the words of lost processes."""
+"""Ray clusters: their nodes, tasks and failures."""

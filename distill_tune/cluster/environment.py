@@ -1,4 +1,7 @@
-"""What Ray reads from the environment; some of it only as it is imported, which this does not."""
+"""Environment variables for Ray.
+
+Ray reads some of them only when it is imported, so this module does not import it.
+"""
 
 import os
 
@@ -14,27 +17,29 @@ _ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # Ray's state of an experiment is stored at its start and its end: nobody reads it.
+    # Ray stores the state of an experiment only at its start and its end: nothing reads it.
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
-    # Short of memory, kill one worker, not several at a time.
+    # When memory is short, kill one worker instead of several at a time.
     "RAY_worker_killing_policy_by_group": "true",
-    # Without its GCS, Ray would end this process after a minute, as calls of it begin to fail; who
-    # watches the GCS ends what depends on it, and lets the process live.
+    # Without its GCS, Ray would end this process after a minute, when its calls to the GCS start to
+    # fail. The daemon watch interrupts the work that depends on the GCS and keeps the process
+    # alive.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
-# Ray's own switch for desktops: all its servers bind to the loopback interface.
+# Ray's switch for desktops: all its servers bind to the loopback interface.
 _ON_THIS_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def prepare(address: str | None) -> None:
-    """Set what is not set yet.
+    """Set the variables that are not set yet.
 
     Args:
-        address: Of the cluster to join; None = Ray is started on this machine, for it alone.
+        address: Address of the cluster to join; None = Ray is started on this machine, for this
+            process alone.
 
     Raises:
-        InputError: It is an address for Ray's client, through which Tune would run in the cluster
-            and leave the records of the study there.
+        InputError: The address is for Ray's client, through which Tune would run in the cluster and
+            leave the study's records there.
     """
     if address is not None and address.startswith(_CLIENT):
         head = address.removeprefix(_CLIENT).rpartition(":")[0] or "HEAD"

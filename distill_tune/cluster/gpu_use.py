@@ -1,4 +1,4 @@
-"""What one trial takes of a GPU, measured in the trial's own process during an epoch."""
+"""GPU use of one trial, measured in the trial's own process during an epoch."""
 
 import subprocess
 import threading
@@ -18,10 +18,10 @@ _PATIENCE_S = 5.0
 
 
 class GpuMeter:
-    """Measures the first epoch of stage 3 that a process computes of each backbone.
+    """Meter of the first stage-3 epoch that a process computes for each backbone.
 
-    Only where the study asks for it, and where a trial has a whole GPU: of a share, what is seen
-    would be the others' too.
+    It measures only if the study asks for it and the trial has a whole GPU: on a share, it would
+    also see the use of the other trials.
     """
 
     def __init__(self) -> None:
@@ -30,27 +30,28 @@ class GpuMeter:
         self._use: GpuUse | None = None
 
     def begin(self, backbone: str, resources: Resources, bundle: Mapping[str, float]) -> None:
-        """Take on a trial.
+        """Prepare for a trial.
 
         Args:
-            backbone: Of the trial.
-            resources: What the study says of a trial's.
-            bundle: What the trial has, as Ray says it.
+            backbone: The trial's.
+            resources: The study's resources per trial.
+            bundle: The trial's resources, by Ray's names.
         """
         is_asked = resources.gpus in {"auto", "fit"} and bundle.get("GPU") == 1
         self._is_due, self._backbone = is_asked and backbone not in self._seen, backbone
 
     def watch(self, reports: Iterator[Report]) -> Iterator[Report]:
-        """Return a trial's reports; up to the first of stage 3 if its epoch is to be measured."""
+        """Return a trial's reports, up to the first of stage 3 if its epoch is to be measured."""
         return self._watched(reports) if self._is_due else reports
 
     def _watched(self, reports: Iterator[Report]) -> Iterator[Report]:
-        # No `yield from`: closed, it would close the reports too, of which more are to come.
+        # Not `yield from`: closing this generator would close the reports too, and more are to
+        # come.
         with _sampling() as samples:
             for report in reports:
                 if report.stage == "joint":
                     break
-                # What an earlier stage did is not what most of a trial's time is like.
+                # Earlier stages are not representative of most of a trial's time.
                 samples.clear()
                 yield report
             else:
@@ -63,14 +64,14 @@ class GpuMeter:
         yield report
 
     def told(self) -> dict[str, Any]:
-        """Return what was measured since the last call, as a part of a result."""
+        """Return what was measured since the last call, as part of a result."""
         use, self._use = self._use, None
         return {} if use is None else {"gpu_use": use._asdict()}
 
 
 @contextmanager
 def _sampling() -> Iterator[list[float]]:
-    """Fill a list, in a thread, with how busy the GPU is, a few times a second."""
+    """Fill a list from a thread with the GPU's utilisation, a few times a second."""
     samples: list[float] = []
     is_over = threading.Event()
     read = utilisation_reader()
@@ -92,10 +93,10 @@ def _sampling() -> Iterator[list[float]]:
 
 
 def memory_in_use() -> tuple[int, int]:
-    """Return the bytes that this process had of its GPU at its peak, and those of the GPU.
+    """Return the peak bytes that this process had of its GPU, and the GPU's total bytes.
 
-    What the driver counts beside PyTorch's own (the process's context, but other programs too)
-    is taken for the process's.
+    Memory that the driver counts beyond PyTorch's own (the process's context, but also other
+    programs) is attributed to this process.
     """
     free, total = torch.cuda.mem_get_info()
     beside = total - free - torch.cuda.memory_reserved()
@@ -103,12 +104,12 @@ def memory_in_use() -> tuple[int, int]:
 
 
 def utilisation_reader() -> Callable[[], float | None]:
-    """Return what reads the share of the last moments, in [0, 1], in which the GPU computed.
+    """Return a function that reads the recent share of time that the GPU was busy, in [0, 1].
 
-    It touches CUDA no more. It returns None where NVIDIA's ``nvidia-smi`` is missing or does not
-    know.
+    The function itself does not touch CUDA. It returns None if NVIDIA's ``nvidia-smi`` is missing
+    or does not report the utilisation.
     """
-    # By its UUID: nvidia-smi's numbers are neither CUDA's nor those that Ray lets be seen.
+    # By its UUID: nvidia-smi's numbers match neither CUDA's nor those that Ray makes visible.
     return partial(_ask, f"GPU-{torch.cuda.get_device_properties().uuid}")
 
 

@@ -1,4 +1,4 @@
-"""What a session runs on: versions and machine, for whoever wants to repeat it."""
+"""Versions and machine of a session, recorded so that it can be repeated."""
 
 import os
 import platform
@@ -10,12 +10,12 @@ _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy")
 
 
 def environment() -> dict[str, str | int]:
-    """Return versions, system, and what this machine has to compute with."""
+    """Return versions, system, and this machine's compute resources."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "CPU cores": os.cpu_count() or 0,
-        # Counted without a context of its own on any of them, which would take their memory.
+        # Counting creates no context on any GPU, which would take memory there.
         "GPUs": torch.cuda.device_count(),
     }

@@ -1,4 +1,4 @@
-"""Whether a node of a cluster can run a trial and sees the study's folder."""
+"""Checks that a node of a cluster can run a trial and sees the study's folder."""
 
 import importlib
 import secrets
@@ -15,15 +15,15 @@ from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records.directory import StudyDirectory
 
 PATIENCE_S = 180.0
-"""What a node may take to import torch from a file system that others read from, too."""
+"""Seconds that a node may take to import torch from a shared file system."""
 _SEEN = ".seen-by-all-"
-"""What the names of files begin with that are there for a moment only."""
+"""Prefix of the names of short-lived files."""
 _IMPORTED = ("distill_tune.tuning.trainable", "torchvision.models")
-"""What a trial imports; the second not before it builds its backbone."""
+"""What a trial imports; the second only when it builds its backbone."""
 
 
 class Answer(NamedTuple):
-    """What keeps a node from its part of the work; empty where nothing does.
+    """Reasons why a node cannot work; each is empty if there is none.
 
     Attributes:
         unable: Why it cannot run what a trial runs.
@@ -34,23 +34,24 @@ class Answer(NamedTuple):
     blind: str = ""
 
     def in_words(self, mark: Path | None) -> str:
-        """Return both in a line.
+        """Return the reason in a line; empty if there is none.
 
         Args:
-            mark: What it was asked for.
+            mark: The file that the node was asked for.
         """
         return self.unable or (f"{mark.parent}: {self.blind}" if mark and self.blind else "")
 
 
 def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
-    """Let every other node that can get a trial import what one imports, and look for the study.
+    """Check that every other node that can get a trial can run it and sees the study.
 
-    A trial on a node that does not see its folder would lose its checkpoints, and end with an
-    error of Ray's. What lies in an object store is seen by all.
+    Each node imports what a trial imports. A trial on a node that does not see the study's folder
+    would lose its checkpoints and end with an error of Ray's. An object store is visible to all
+    nodes.
 
     Args:
-        directory: Of the study.
-        bundle: What a trial takes: on a node that does not have it, nothing of ours ever runs.
+        directory: The study's.
+        bundle: A trial's resources; a node that lacks them never gets work and is not checked.
 
     Raises:
         InputError: A node lacks a package or does not answer, does not see the folder or may not
@@ -59,7 +60,7 @@ def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
     others = _other_nodes(bundle)
     if not others:
         return
-    # Beside the study, which is not there yet if it is a new one.
+    # The parent folder, as a new study's own folder does not exist yet.
     folder = Path(directory.path()).parent if directory.is_local else None
     answers = _answers(others, folder)
     if unable := _told({address: answer.unable for address, answer in answers.items()}):
@@ -75,7 +76,7 @@ def _told(reasons: dict[str, str]) -> str:
 
 
 def _other_nodes(bundle: Mapping[str, float]) -> dict[str, str]:
-    """Return the nodes that can hold a bundle, but this process's own: their ids and addresses."""
+    """Return ids and addresses of the nodes that can hold a bundle, except this process's own."""
     own = ray.get_runtime_context().get_node_id()
     return {
         node["NodeID"]: node["NodeManagerAddress"]
@@ -85,10 +86,10 @@ def _other_nodes(bundle: Mapping[str, float]) -> dict[str, str]:
 
 
 def _answers(nodes: dict[str, str], folder: Path | None) -> dict[str, Answer]:
-    """Ask nodes, by their ids, about themselves and about a folder, if there is any to see.
+    """Ask nodes, by their ids, about themselves and about a folder, if there is one to see.
 
     Returns:
-        Address of each to what it says.
+        Each node's address to its answer.
     """
     if folder is None:
         return _heard(nodes, None)
@@ -115,22 +116,22 @@ def on_node(node: str) -> dict[str, Any]:
 
 
 def ask(node: str, mark: Path | None) -> Any:
-    """Ask a node whether it can do its part.
+    """Ask a node whether it can run trials.
 
     Args:
         node: Its id.
-        mark: A file that is there where the folder is seen, which it has to be able to write to;
-            None = there is no folder.
+        mark: A file in the folder that the node must see and be able to write to; None = there is
+            no folder.
 
     Returns:
-        A call of Ray's, for :func:`answer` once it is ready.
+        A Ray call, for :func:`answer` once it is ready.
     """
     task = ray.remote(num_cpus=0, max_retries=0)(_obstacle)
     return task.options(**on_node(node)).remote(mark)
 
 
 def answer(call: Any) -> Answer:
-    """Return what a node says."""
+    """Return a node's answer."""
     try:
         return Answer(blind=ray.get(call))
     except ray.exceptions.RayError as error:
@@ -138,7 +139,7 @@ def answer(call: Any) -> Answer:
 
 
 def _obstacle(mark: Path | None) -> str:
-    """Return what keeps this node from using the folder of a mark; empty: nothing."""
+    """Return what keeps this node from using the folder of a mark; empty if nothing does."""
     for name in _IMPORTED:
         importlib.import_module(name)
     if mark is None:

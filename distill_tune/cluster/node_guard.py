@@ -1,4 +1,4 @@
-"""Nodes that join while work runs on a cluster: they get some once they say that they can do it."""
+"""Nodes that join a cluster while work runs: they get work once they have passed a check."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -17,12 +17,12 @@ _ASK_AGAIN_S = 60.0
 
 @dataclass
 class _Newcomer:
-    """A node that joined and has not said yet that it can do its part.
+    """Node that joined and has not yet passed its check.
 
     Attributes:
-        call: What it is asked now, if anything.
-        until: When to ask it again, or to wait no longer for its answer; seconds of a clock.
-        holders: Tasks that take what it has, once it has said that it cannot.
+        call: The check that runs on it now, if any.
+        until: When to check it again, or to stop waiting for its answer; monotonic seconds.
+        holders: Tasks that hold its resources after it failed the check.
     """
 
     address: str
@@ -32,14 +32,14 @@ class _Newcomer:
 
 
 class NodeGuard:
-    """Keeps work off nodes that join and cannot do it.
+    """Guard that keeps work off new nodes that cannot do it.
 
-    Such a node is told of, and tasks that do nothing take what it has: Ray places nothing on it
-    then. It is asked again every minute, and gets work once what it lacked is there.
+    Such a node is reported, and idle tasks take its resources, so that Ray places nothing on it. It
+    is checked again every minute, and gets work once it passes.
 
     Args:
-        slots: What work takes, and which nodes were asked beforehand.
-        directory: The study that every node has to see.
+        slots: Resources of a trial, and the nodes that were checked beforehand.
+        directory: The study that every node must see.
         warn: Takes a warning.
     """
 
@@ -52,10 +52,10 @@ class NodeGuard:
         self._newcomers: dict[str, _Newcomer] = {}
 
     def usable(self, nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return those nodes that can do their part, as far as they have been heard.
+        """Return the nodes that have passed their check.
 
         Args:
-            nodes: All that are there now, as Ray describes them.
+            nodes: All nodes that are alive now, as Ray describes them.
         """
         there = {node["NodeID"]: node for node in nodes}
         for gone in self._newcomers.keys() - there.keys():
@@ -66,7 +66,7 @@ class NodeGuard:
         return [node for name, node in there.items() if name in self._fit]
 
     def _hear(self, name: str, node: dict[str, Any]) -> None:
-        """Ask a node, or take its answer if it is there."""
+        """Ask a node, or take its answer if there is one."""
         newcomer = self._newcomers.setdefault(name, _Newcomer(node["NodeManagerAddress"]))
         now = time.monotonic()
         if newcomer.call is None:
@@ -90,7 +90,9 @@ class NodeGuard:
     def _hold(self, name: str, node: dict[str, Any], newcomer: _Newcomer, why: str) -> None:
         if newcomer.holders:
             return
-        self._warn(f"{newcomer.address} joined, and gets no work: {why}; it is asked every minute")
+        self._warn(
+            f"{newcomer.address} joined but gets no work: {why}; it is asked again every minute"
+        )
         task = ray.remote(**task_options(self._bundle), max_retries=0)(lambda: time.sleep(1e9))
         count = fitting(self._bundle, [node["Resources"]], None)
         newcomer.holders = [task.options(**on_node(name)).remote() for _ in range(count)]
@@ -101,7 +103,7 @@ class NodeGuard:
         newcomer.holders = []
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release the resources held on nodes that cannot do their part."""
         for newcomer in self._newcomers.values():
             self._let_go(newcomer)
         self._newcomers = {}

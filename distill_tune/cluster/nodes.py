@@ -1,4 +1,4 @@
-"""The cluster's nodes, looked at every few seconds: they come and go while work runs on them."""
+"""Watch on a cluster's nodes, which come and go while work runs on them."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,18 @@ _LOOK_EVERY_S = 5.0
 
 
 class NodeWatch:
-    """Which nodes are there and can do their part, and how many trials they hold.
+    """Watch on the nodes that are alive and usable, and on how many trials they hold.
 
     Args:
-        slots: What there was at first.
-        most: Trials at a time that the user wants at most; None = no limit.
-        directory: The study that every node has to see.
-        warn: Told of a node that joins and cannot do its part.
+        slots: Slots and nodes at the start.
+        most: Most trials at a time that the user wants; None = no limit.
+        directory: The study that every node must see.
+        warn: Takes a warning for each node that joins and cannot do its part.
 
     Attributes:
-        count: Trials at a time as of the last look, at least 1: a cluster that has no room left at
-            all is still given one, which waits for a node.
-        alive: Ray's ids of those that were there at the last look; None before the first.
+        count: Trials at a time as of the last look, at least 1: a cluster without any room is still
+            given one trial, which waits for a node.
+        alive: Ray's ids of the nodes that were alive at the last look; None before the first.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class NodeWatch:
         self._looked = time.monotonic()
 
     def look(self) -> None:
-        """Look at the nodes, unless that was done a moment ago."""
+        """Update the nodes, unless that was done a moment ago."""
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY_S:
             return
@@ -50,5 +50,5 @@ class NodeWatch:
         self.count = max(1, fitting(self._bundle, there, self._most))
 
     def close(self) -> None:
-        """Give back what is held of nodes that cannot do their part."""
+        """Release the resources held on nodes that cannot do their part."""
         self._guard.close()

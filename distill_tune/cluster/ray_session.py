@@ -1,8 +1,8 @@
-"""Ray as a process starts it or joins it: quietly, with workers that import what the command does.
+"""Start of Ray, or connection to a cluster, with workers that import what the command imports.
 
-Ray puts the folder in which its driver was started, and that of the driver's script, before all
-others on the path of its workers: an ``optuna.py`` that lies there would run. Here they get the
-path of the Python that runs them, and nothing else.
+Ray puts the working folder of its driver and the folder of the driver's script first on the path of
+its workers, so an ``optuna.py`` in one of them would be imported. Here, workers get the path of the
+Python that runs them and nothing else.
 """
 
 import json
@@ -23,20 +23,20 @@ _PATIENCE_S = 5.0
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _PACKAGE = Path(__file__).parents[1]
 _IN_USE = (
-    "Ray runs in this process already (ray.init() was called before): call ray.shutdown() first, "
-    "then Ray is started, or joined, as it is needed here"
+    "Ray is already running in this process (ray.init() was called before): call ray.shutdown() "
+    "first, so that Ray can be started, or joined, as needed here"
 )
 
 
 class _Folders(list[str]):
-    """Folders on the path of workers, to which Ray cannot add its driver's."""
+    """Folders on the workers' path, to which Ray cannot add its driver's."""
 
     def __bool__(self) -> bool:
-        # An empty list would be replaced by one of Ray's own.
+        # Ray would replace an empty list by its own.
         return True
 
     def extend(self, more: Iterable[str]) -> None:
-        """Leave out what Ray would add."""
+        """Ignore what Ray would add."""
 
 
 def start_or_join(address: str | None) -> None:
@@ -47,7 +47,7 @@ def start_or_join(address: str | None) -> None:
 
     Raises:
         InputError: There is no cluster at that address, or no folder for Ray's files.
-        RayError: Ray is in use in this process already, or does not start.
+        RayError: Ray is already in use in this process, or does not start.
     """
     import ray
 
@@ -62,7 +62,7 @@ def start_or_join(address: str | None) -> None:
     except InputError:
         raise
     except Exception as error:
-        # A node that is too slow to start is a plain Exception of Ray's.
+        # For a node that is too slow to start, Ray raises a plain Exception.
         reason = _reason(error)
         if address is None:
             raise RayError(f"Ray does not start on this machine: {reason}") from error
@@ -71,7 +71,7 @@ def start_or_join(address: str | None) -> None:
 
 
 def require_listener(address: str) -> None:
-    """Look whether anybody listens at an address: Ray itself would try for minutes."""
+    """Check that something listens at an address: Ray itself would try for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -86,8 +86,8 @@ def require_listener(address: str) -> None:
 
 
 def _of_start() -> dict[str, str]:
-    """Return variables for the processes that Ray starts here."""
-    # No process of theirs looks for modules where it, or what it runs, happens to stand.
+    """Return environment variables for the processes that Ray starts here."""
+    # These processes do not import modules from their working folder or their script's folder.
     variables = {"PYTHONSAFEPATH": "1"}
     temporary = short_temporary_folder()
     return variables | ({"RAY_TMPDIR": temporary} if temporary else {})
@@ -95,7 +95,7 @@ def _of_start() -> dict[str, str]:
 
 @contextmanager
 def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of the environment for a while; what is started meanwhile keeps them."""
+    """Set environment variables for a while; processes started meanwhile keep them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -116,9 +116,9 @@ def _job(folders: Iterable[str]) -> Any:
 
 
 def _folders() -> list[str]:
-    """Return the folder of this package if only this process, by way of its start, looks there.
+    """Return the folder of this package if only this process has it on its path.
 
-    So it is where a copy that is not installed is run from its own folder.
+    That is so when a copy that is not installed is run from its own folder.
     """
     library = str(Path(os.__file__).parent)
     first = {_absolute(entry) for entry in takewhile(lambda e: e != library, sys.path)}
@@ -137,10 +137,10 @@ def _absolute(entry: str) -> str:
 
 
 def _with_this_package() -> dict[str, Any]:
-    """Return a runtime environment with this package, before what a job of Ray's brings along."""
+    """Return a runtime environment with this package, followed by the modules of a Ray job."""
     of_job = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env", {})
     if "py_modules" in of_job:
-        # Otherwise Ray refuses to add to them.
+        # Ray refuses to add to them otherwise.
         os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
     return {"py_modules": [str(_PACKAGE), *of_job.get("py_modules", [])]}
 
@@ -152,7 +152,10 @@ def _init(address: str, options: dict[str, Any]) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return in a line why Ray did not let us in; what is behind its error tells of a token."""
+    """Return in a line why Ray could not be started or joined.
+
+    A missing token shows only in the error's causes.
+    """
     behind: BaseException | None = error
     while behind is not None:
         if "AuthToken" in str(behind):
@@ -161,5 +164,5 @@ def _reason(error: BaseException) -> str:
             )
         behind = behind.__cause__ or behind.__context__
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    # What failed on the other side comes with its trace.
+    # An error from the other side comes with its traceback.
     return lines[-1 if lines[0].endswith(":") else 0]

@@ -1,4 +1,4 @@
-"""Ray itself: started quietly or joined, and asked beforehand whether a trial can ever run."""
+"""Ray clusters: started quietly or joined, and checked beforehand for room for a trial."""
 
 import logging
 import os
@@ -16,22 +16,22 @@ from distill_tune.errors import DistillTuneError, InputError, RayError, Text
 from distill_tune.records.gpu_sharing import RESOLUTION, share
 from distill_tune.study.sections import Resources
 
-# A node has one of "accelerator_type:H100" whatever it has of GPUs; who wants the type takes a
-# trace of it, as Ray's own option of tasks does.
+# A node has an amount of 1 of "accelerator_type:H100", however many GPUs it has. A task that wants
+# the type takes a trace of it, as Ray's own option for tasks does.
 _ACCELERATOR, _TRACE = "accelerator_type:", 0.001
 _NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")
 
 
 @dataclass(frozen=True)
 class Slots:
-    """What a trial takes and how many fit at a time.
+    """Resources of a trial, and how many trials fit at a time.
 
     Attributes:
-        bundle: Per trial, as Ray names resources: ``CPU``, ``GPU`` where it takes any, and a trace
-            of the type of accelerator, if one is asked for.
+        bundle: Per trial, by Ray's names: ``CPU``, ``GPU`` if it takes any, and a trace of the
+            accelerator type, if one is asked for.
         count: Trials at a time, at least 1.
-        nodes: Ray's ids of the nodes that were there; one that joins later has to be asked first
-            whether it can run a trial (see ``node_guard``).
+        nodes: Ray's ids of the nodes at the start; a node that joins later must be checked first
+            (see ``node_guard``).
     """
 
     bundle: dict[str, float]
@@ -41,21 +41,21 @@ class Slots:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Start Ray on this machine, or join a cluster, and leave it again.
+    """Start Ray on this machine or join a cluster, and leave it at the end.
 
-    What the processes of a cluster run is the very package that joins it, which goes along: its
-    nodes need what that imports, and whatever version of it they have installed stays unused.
+    The processes of a joined cluster run this very package, which is uploaded. The nodes need its
+    dependencies; any version of the package that they have installed is ignored.
 
     Args:
         address: ``auto`` or ``HOST:PORT`` of a cluster; None = this machine.
 
     Raises:
         InputError: There is no cluster at that address.
-        RayError: Ray does not start, runs in this process already, or fails later on.
+        RayError: Ray does not start, already runs in this process, or fails later.
     """
     prepare(address)
     if not os.access(Path.home(), os.W_OK):
-        # Ray keeps its token there, and fails without.
+        # Ray keeps its token in the home folder, and fails if it cannot.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     if address is not None:
         require_listener(address)
@@ -69,7 +69,7 @@ def cluster(address: str | None) -> Iterator[None]:
             yield
     except ray.exceptions.RayError as error:
         if isinstance(error, DistillTuneError):
-            # An error of ours that a task raised is both.
+            # An error of this package that a task raised is both.
             raise
         raise RayError(f"Ray failed: {in_a_line(error)}") from error
     finally:
@@ -77,10 +77,10 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def slots(resources: Resources) -> Slots:
-    """Return what a trial takes here and how many fit at a time.
+    """Return a trial's resources and how many trials fit at a time.
 
     Raises:
-        InputError: No node can ever hold a single trial (Ray would wait for one without end).
+        InputError: No node can ever hold a trial (Ray would wait for one forever).
     """
     alive = alive_nodes()
     nodes = [node["Resources"] for node in alive]
@@ -99,7 +99,7 @@ def slots(resources: Resources) -> Slots:
 
 
 def alive_nodes() -> list[dict[str, Any]]:
-    """Return the nodes that are there, each as Ray describes it."""
+    """Return the nodes that are alive, as Ray describes them."""
     import ray
 
     every = ray.nodes()  # type: ignore[no-untyped-call]
@@ -107,7 +107,7 @@ def alive_nodes() -> list[dict[str, Any]]:
 
 
 def free_resources() -> dict[str, float]:
-    """Return what is free now on all nodes together, as Ray names resources."""
+    """Return the resources that are free now on all nodes together, by Ray's names."""
     import ray
 
     free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
@@ -128,27 +128,27 @@ def fitting(
     """Return how many trials run at a time.
 
     Args:
-        bundle: What each takes.
+        bundle: What each trial takes.
         nodes: What each node has.
-        most: How many the user wants at most; None = no limit.
+        most: Most trials at a time that the user wants; None = no limit.
     """
     count = sum(_fitting(node, bundle) for node in nodes)
     return min(count, most or count)
 
 
 def task_options(bundle: Mapping[str, float]) -> dict[str, Any]:
-    """Return what ``ray.remote`` takes to give a task the resources of a trial."""
+    """Return the options of ``ray.remote`` that give a task the resources of a trial."""
     rest = {kind: amount for kind, amount in bundle.items() if kind not in {"CPU", "GPU"}}
     return {"num_cpus": bundle["CPU"], "num_gpus": bundle.get("GPU", 0), "resources": rest}
 
 
 def packed(resources: Resources, whole: Slots, num_trials: int) -> Slots:
-    """Return slots in which so many trials share a GPU.
+    """Return slots in which ``num_trials`` trials share a GPU.
 
     Args:
-        resources: What the study says of a trial's.
-        whole: Slots in which a trial has a GPU for itself; they stay where sharing does not let
-            more trials run at a time, for want of cores or because no more are wanted.
+        resources: The study's resources per trial.
+        whole: Slots in which a trial has a GPU for itself; returned unchanged if sharing does not
+            let more trials run at a time, because cores are lacking or no more are wanted.
         num_trials: At least 1.
     """
     shared = slots(resources.model_copy(update={"gpus": share(num_trials)}))
@@ -160,7 +160,7 @@ def _fitting(node: Mapping[str, float], bundle: Mapping[str, float]) -> int:
 
 
 def _times(kind: str, there: float, amount: float) -> int:
-    """Return how often an amount is there; a share of a GPU is a share of one and the same."""
+    """Return how often an amount fits; a share of a GPU must come from a single GPU."""
     parts = max(1, round(amount * RESOLUTION))
     if kind == "GPU" and amount < 1:
         return int(there) * (RESOLUTION // parts)
@@ -175,7 +175,7 @@ def in_words(bundle: Mapping[str, float]) -> str:
 
 
 def _of_node(node: Mapping[str, float], bundle: Mapping[str, float]) -> str:
-    """Return in words what a node has of each kind that a bundle asks for."""
+    """Return in words what a node has of each resource that a bundle asks for."""
     there = {kind: node.get(kind, 0) for kind in bundle if not _is_type(kind)}
     if any(map(_is_type, bundle)):
         there |= {kind: amount for kind, amount in node.items() if _is_type(kind)}

@@ -1,4 +1,4 @@
-"""A study's images in Ray's object store: once on a node, read by all its trials where they lie."""
+"""Images of a study in Ray's object store: one copy per node, read in place by its trials."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from distill_tune.interfaces import ImageData, Split
 
 
 class PlacedImages(NamedTuple):
-    """Image data whose pixels Ray neither pickles nor copies: it does so with tensors.
+    """Image data whose pixels Ray neither pickles nor copies, as it would do with tensors.
 
     Attributes:
         described: The data set without its images.
@@ -28,52 +28,52 @@ class PlacedImages(NamedTuple):
 
     @classmethod
     def of(cls, images: ImageData) -> "PlacedImages":
-        """Return what is put into the object store."""
-        # Copies: a view is pickled with all of its storage.
+        """Return image data in the form that goes into the object store."""
+        # Copies: a view would be pickled with all of its storage.
         nothing = Split(images.train.images[:0].clone(), images.train.labels[:0].clone())
         described = ImageData(**{**vars(images), "train": nothing, "val": nothing})
         return cls(described, _arrays(images.train), _arrays(images.val))
 
     def images(self) -> ImageData:
-        """Return the data set; nobody may write to its tensors, which all trials share."""
+        """Return the data set; all trials share its tensors, which must not be written to."""
         splits = {"train": _split(self.train), "val": _split(self.val)}
         return ImageData(**{**vars(self.described), **splits})
 
 
 def placed(images: ImageData) -> Any:
-    """Return where Ray keeps images, as :class:`PlacedImages`."""
+    """Put images into Ray's object store, as :class:`PlacedImages`; return the reference."""
     return ray.put(PlacedImages.of(images))
 
 
 def placed_split(split: Split) -> Any:
-    """Return where Ray keeps a split: ``images`` and ``labels``, as arrays."""
+    """Put a split into Ray's object store, as arrays; return the reference."""
     return ray.put((split.images.numpy(), split.labels.numpy()))
 
 
 def _arrays(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    # One with gaps would be copied into the pickle.
+    # An array that is not contiguous would be copied into the pickle.
     return np.ascontiguousarray(split.images), np.ascontiguousarray(split.labels)
 
 
 def _split(arrays: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> Split:
     with warnings.catch_warnings():
-        # Of arrays that cannot be written to: so it is meant.
+        # The arrays are read-only on purpose.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return Split(*(torch.from_numpy(array) for array in arrays))
 
 
 _KEPT = 2
-"""Draws whose images are held for runs to come: those of one seed run one after the other."""
+"""Draws whose images are kept for later runs; runs of one seed follow each other."""
 
 
 class StudyImages:
-    """A study's images, and those that are drawn anew out of the same pool for other seeds.
+    """Images of a study, and those redrawn from the same pool for other seeds.
 
-    What is drawn from is read once. Ray keeps the images of a draw while a task needs them.
+    The pool is read once. Ray keeps the images of a draw while a task needs them.
 
     Args:
-        data: Where they come from.
-        own: What ``data`` draws by itself.
+        data: The study's data set.
+        own: The images that ``data`` itself draws.
     """
 
     def __init__(self, data: Dataset, own: ImageData) -> None:
@@ -83,7 +83,7 @@ class StudyImages:
         self._placed: dict[int | None, Any] = {}
 
     def of(self, data: Dataset) -> ImageData:
-        """Return the images that ``data``, the study's own or redrawn, draws."""
+        """Return the images that ``data``, the study's own or a redraw, draws."""
         if data.subset_seed == self._data.subset_seed:
             return self._own
         self._pools = self._pools or self._data.read_pools()
@@ -103,7 +103,7 @@ class StudyImages:
         return self._digests[data.subset_seed]
 
     def place(self, data: Dataset) -> Any:
-        """Return where Ray keeps what ``data`` draws, as :class:`PlacedImages`."""
+        """Put the images that ``data`` draws into Ray's object store; return the reference."""
         if data.subset_seed not in self._placed:
             while len(self._placed) >= _KEPT:
                 del self._placed[next(iter(self._placed))]

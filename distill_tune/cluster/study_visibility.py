@@ -1,4 +1,4 @@
-"""Whether the node that computes sees the study: a host may have come back without its folder."""
+"""Checks that a node sees the study's folder: a host may have come back without it."""
 
 import time
 
@@ -10,7 +10,7 @@ _PATIENCE_S, _LOOK_EVERY_S = 60.0, 1.0
 
 
 def sees_study(root: str) -> bool:
-    """Tell whether this node sees a study.
+    """Return whether this node sees a study.
 
     Args:
         root: Its folder, or its URI, which every node sees.
@@ -20,15 +20,15 @@ def sees_study(root: str) -> bool:
 
 
 def wait_for_study(root: str) -> None:
-    """Wait until this node sees a study, whose folder may be on its way; for a minute at most.
+    """Wait up to a minute until this node sees a study, whose folder may still be on its way.
 
-    What computes without it writes its model and its checkpoints where nobody finds them.
+    Without it, work would write its model and its checkpoints where nobody finds them.
 
     Args:
         root: Its folder, or its URI.
 
     Raises:
-        StudyError: It does not see it.
+        StudyError: The node does not see it.
     """
     until = time.monotonic() + _PATIENCE_S
     while not sees_study(root):

@@ -1,7 +1,7 @@
-"""Work handed to Ray tasks: where each runs, what it says, its end, and lost nodes and workers.
+"""Work run as Ray tasks: placement, messages, ends, and lost nodes and workers.
 
-Shared stages, the runs of a confirmation and rehearsals are computed through this. Each adds its
-own policy only: what is begun when, and what follows from what a task says.
+Shared stages, the runs of a confirmation and rehearsals use this. Each adds only its own policy:
+when to start what, and how to act on a task's messages.
 """
 
 import time
@@ -25,26 +25,26 @@ W = TypeVar("W")
 
 
 class Nodes(Protocol):
-    """The nodes of a cluster, which come and go."""
+    """Nodes of a cluster, which come and go."""
 
     @property
     def count(self) -> int:
-        """Tasks that they have room for at a time, as of the last look."""
+        """Tasks that fit at a time, as of the last look."""
 
     @property
     def alive(self) -> Collection[str] | None:
-        """Ray's ids of those that are there, as of the last look; None before the first."""
+        """Ray's ids of the nodes that are alive, as of the last look; None before the first."""
 
     def look(self) -> None:
-        """Look at them, unless that was done a moment ago."""
+        """Update the nodes, unless that was done a moment ago."""
 
     def close(self) -> None:
-        """Give back what is held of nodes that cannot do their part."""
+        """Release the resources held on nodes that cannot do their part."""
 
 
 @dataclass(frozen=True)
 class FixedNodes:
-    """Nodes that are not watched: a task whose node is lost fails when Ray notices it."""
+    """Nodes that are not watched: a task on a lost node fails when Ray notices the loss."""
 
     count: int
     alive: None = None
@@ -58,11 +58,11 @@ class FixedNodes:
 
 @dataclass(frozen=True)
 class Reported(Generic[W]):
-    """What a task said.
+    """Message of a task.
 
     Attributes:
-        work: What it works at.
-        value: What it said; as Ray's reference where it is not fetched.
+        work: The task's work.
+        value: What it yielded; a Ray reference if it is not fetched.
     """
 
     work: W
@@ -71,21 +71,21 @@ class Reported(Generic[W]):
 
 @dataclass(frozen=True)
 class Ended(Generic[W]):
-    """A task's end, all that it said having been taken."""
+    """End of a task, after all its messages."""
 
     work: W
 
 
 @dataclass(frozen=True)
 class Failed(Generic[W]):
-    """A task that failed or was lost.
+    """Failure or loss of a task.
 
     Attributes:
-        work: What it worked at.
+        work: The task's work.
         reason: ``node_lost``; ``worker_lost``, its process died; ``out_of_memory``, Ray's memory
             monitor killed it; ``error``, its own code raised.
         detail: Why, in a line.
-        error: What its code raised, or Ray of it; None where its node was lost.
+        error: What its code or Ray raised; None if its node was lost.
     """
 
     work: W
@@ -98,7 +98,7 @@ Event = Reported[W] | Ended[W] | Failed[W]
 
 
 class _TaskNode(NamedTuple):
-    """Where a task runs: Ray's id of the node, and its address."""
+    """Place where a task runs: Ray's id of the node, and its address."""
 
     node: str
     address: str
@@ -106,7 +106,7 @@ class _TaskNode(NamedTuple):
 
 @dataclass
 class _Task(Generic[W]):
-    """A task under way; ``place`` is where it runs, once that is known."""
+    """Running task; ``place`` is where it runs, once that is known."""
 
     work: W
     is_fetched: Callable[[], bool]
@@ -114,20 +114,18 @@ class _Task(Generic[W]):
 
 
 class TaskPool(Generic[W]):
-    """Runs work as Ray tasks; a context manager.
+    """Pool that runs work as Ray tasks; a context manager.
 
-    Left by an error or an interrupt, it cancels what is running; however it is left, its watch on
-    the nodes is closed.
+    On exit, it cancels whatever still runs and closes its watch on the nodes.
 
-    Ray itself notices that a task's node is lost when the connection to it breaks, which takes
-    minutes where a cable is pulled; its list of nodes, which the pool looks at, knows within
-    seconds.
+    Ray itself notices a lost node when the connection to it breaks, which takes minutes if a cable
+    is pulled. Its list of nodes, which the pool polls, is up to date within seconds.
 
     Args:
         nodes: Where tasks run.
-        options: What ``ray.remote`` takes to give each task its resources.
-        max_retries: How often Ray itself begins a task again whose worker died. Only for tasks
-            which then say again what they have said.
+        options: Options of ``ray.remote`` that give each task its resources.
+        max_retries: How often Ray itself restarts a task whose worker died. Only for tasks that
+            then repeat their messages.
     """
 
     def __init__(self, nodes: Nodes, options: Mapping[str, Any], *, max_retries: int = 0) -> None:
@@ -154,7 +152,7 @@ class TaskPool(Generic[W]):
 
     @property
     def works(self) -> list[W]:
-        """What is being computed."""
+        """Work that is being computed."""
         return [task.work for task in self._running.values()]
 
     @property
@@ -169,20 +167,20 @@ class TaskPool(Generic[W]):
         *arguments: Any,
         is_fetched: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Begin work.
+        """Start work.
 
         Args:
-            work: What events of it name.
-            function: Runs in a process of Ray's, and yields what it says.
-            arguments: The function's; references of Ray's are replaced by what they stand for.
-            is_fetched: Tells whether what it says next is fetched to this process. What is not
-                stays where it is, to go from there to another task.
+            work: Named by the task's events.
+            function: Runs in a process of Ray's and yields its messages.
+            arguments: The function's; Ray references are replaced by their values.
+            is_fetched: Returns whether the next message is fetched to this process. A message that
+                is not fetched stays where it is, to be passed to another task.
         """
         task = self._remote.options(name=function.__name__)
         self._running[task.remote(function, *arguments)] = _Task(work, is_fetched)
 
     def listen(self) -> Iterator[Event[W]]:
-        """Yield what came of the tasks within a moment, one event a task at most.
+        """Yield what came of the tasks within a moment, at most one event per task.
 
         Raises:
             DiskFullError: A task found no room to write.
@@ -198,7 +196,7 @@ class TaskPool(Generic[W]):
             yield from self._advance(stream)
 
     def _lost(self) -> Iterator[Failed[W]]:
-        """Take out and cancel the tasks on nodes that are not there any more."""
+        """Remove and cancel the tasks on nodes that are gone."""
         self._nodes.look()
         alive = self._nodes.alive
         for stream, task in list(self._running.items()):
@@ -228,10 +226,10 @@ class TaskPool(Generic[W]):
 
 
 def _placed(function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
-    """Yield where this task runs, then what its work says."""
+    """Yield where this task runs, then the messages of its work."""
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     yield _TaskNode(ray.get_runtime_context().get_node_id(), address)
-    # Not `yield from`: Ray sends to the generator, which not every iterator takes.
+    # Not `yield from`: Ray sends to the generator, which not every iterator accepts.
     for said in function(*arguments):  # noqa: UP028
         yield said
 

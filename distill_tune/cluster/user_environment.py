@@ -1,4 +1,4 @@
-"""What Ray and torch take for granted of a machine: a home, a user's name, a short path.
+"""Substitutes for what Ray and torch expect of a machine: a home, a user name, a short path.
 
 Batch systems, services and containers often lack one of them.
 """
@@ -16,19 +16,19 @@ from distill_tune.errors import InputError
 _SOCKET_BYTES = 107
 _BELOW = "/ray/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 LONGEST_TEMPORARY = _SOCKET_BYTES - len(_BELOW)
-"""Bytes of the folder below which Ray puts its sockets: a socket's path takes 107 in all."""
+"""Most bytes in the path of Ray's temporary folder: the path of a socket in it takes 107 in all."""
 _VARIABLES = ("RAY_TMPDIR", "TMPDIR")
-"""Where Ray looks for that folder, in its order."""
+"""Where Ray looks for that folder, in this order."""
 _SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run/shm")  # noqa: S108 - what is made is private
 
 
 def provide_user() -> None:
-    """Give a process without a home, or whose user the machine does not know, what stands for them.
+    """Set a home and a user name if the process or the machine lacks them.
 
-    Ray does not even import without a home, and torch names its caches after the user.
+    Ray cannot even be imported without a home, and torch names its caches after the user.
     """
     if not os.environ.get("HOME"):
-        # Set to nothing, it would be the root folder.
+        # An empty HOME would mean the root folder.
         os.environ.pop("HOME", None)
         try:
             home = str(Path.home())
@@ -42,16 +42,16 @@ def provide_user() -> None:
 
 
 def short_temporary_folder() -> str:
-    """Return where Ray is to put its files, if the folder that it would take is no good.
+    """Return the folder for Ray's files, if the folder that Ray would choose is unusable.
 
-    A path that is too long for sockets gets a short name, by a link that goes with this process:
-    the files lie where they should.
+    A path that is too long for sockets is reached through a short link, which is deleted when this
+    process ends. The files stay in the folder itself.
 
     Returns:
-        The folder; an empty text where Ray's own choice does.
+        The folder; an empty string if Ray's own choice is usable.
 
     Raises:
-        InputError: It cannot be written to, or there is no place for a short name.
+        InputError: The folder is not writable, or there is no place for a link.
     """
     name = next((name for name in _VARIABLES if os.environ.get(name)), None)
     if name is None:
@@ -68,7 +68,7 @@ def short_temporary_folder() -> str:
 
 
 def _own_choice() -> str:
-    """Return a folder instead of ``/tmp``, where Python too has to take another one."""
+    """Return a folder instead of ``/tmp`` if that is unusable, as Python does."""
     usual = _SHORT_PLACES[0]
     return "" if os.access(usual, os.W_OK | os.X_OK) else tempfile.gettempdir()
 
@@ -92,7 +92,7 @@ def _is_short(path: str) -> bool:
 
 
 def _linked(folder: Path) -> str | None:
-    """Return a short path that leads to a folder; None where none can be made."""
+    """Return a short path that leads to a folder; None if none can be made."""
     for place in _SHORT_PLACES:
         with suppress(OSError):
             own = Path(_own_folder("", place))
@@ -103,12 +103,12 @@ def _linked(folder: Path) -> str | None:
 
 
 def _own_folder(what: str, place: str | None = None) -> str:
-    """Make a folder that nobody else may open, and that goes with this process."""
+    """Make a private folder that is deleted when this process ends."""
     folder = tempfile.mkdtemp(prefix=f"distill-tune-{what}-" if what else "dt-", dir=place)
     maker = os.getpid()
 
     def delete() -> None:
-        # Who was forked from it is not its owner.
+        # A forked process does not own the folder.
         if os.getpid() == maker:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,1 +1,1 @@
-"""One trial from its start to its end: shared stages, checkpoints, TensorBoard, model."""
+"""One trial from start to end: shared stages, checkpoints, TensorBoard and model."""

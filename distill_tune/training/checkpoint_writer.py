@@ -1,7 +1,7 @@
-"""A trial's checkpoints, written while it goes on: they may cost it but a small share of its time.
+"""Writer of a trial's checkpoints, limited to a small share of the trial's time.
 
-A ResNet-50 with its optimiser and its best weights is some 400 MB. Written after every epoch of a
-few seconds that would cost more than the epoch itself.
+A ResNet-50 with its optimiser and its best weights takes about 400 MB. Writing that after every
+epoch of a few seconds would cost more than the epoch itself.
 """
 
 import threading
@@ -16,14 +16,14 @@ from torch import Tensor
 from distill_tune.training.checkpoints import delete_checkpoints, store_checkpoint
 
 _BYTES_PER_S = 1e9
-"""What is assumed of memory and disk before the first checkpoint is written."""
+"""Bytes per second assumed for memory and disk before the first checkpoint is written."""
 
 
 class CheckpointWriter:
-    """Writes checkpoints of one trial in a thread of its own.
+    """Writer of one trial's checkpoints, in a thread of its own.
 
-    What a checkpoint costs is the time in which the trial stands still for it, plus what its
-    thread computes. The next one waits until that is no more than ``share`` of the time since.
+    A checkpoint costs the time for which it stops the trial, plus the CPU time of its thread. The
+    next checkpoint waits until that cost is at most ``share`` of the time since.
 
     Args:
         root: The study directory or URI.
@@ -40,17 +40,18 @@ class CheckpointWriter:
         self._since = time.monotonic()
 
     def offer(self, epoch: int, make: Callable[[], dict[str, Any]]) -> bool:
-        """Write a checkpoint if it is due.
+        """Write a checkpoint if one is due.
 
         Args:
-            epoch: After which it is; its name.
-            make: Returns its content, tensors and plain data only; copied before this returns.
+            epoch: The epoch that it follows; its name.
+            make: Returns its content, tensors and plain data only; copied before this method
+                returns.
 
         Returns:
             Whether it is being written.
 
         Raises:
-            Exception: What the last one failed with, such as OSError on a full disk.
+            Exception: The last checkpoint failed, such as with an OSError on a full disk.
         """
         if self._share >= 1:
             self.wait()
@@ -70,7 +71,7 @@ class CheckpointWriter:
         return True
 
     def save(self, epoch: int, make: Callable[[], dict[str, Any]]) -> None:
-        """Write one now, unless it is there; it fails in silence, as an older one will do."""
+        """Write a checkpoint now, unless it exists. Errors are ignored: an older one will do."""
         self.close()
         if epoch > self._written:
             with suppress(Exception):
@@ -80,7 +81,7 @@ class CheckpointWriter:
         """Wait for the checkpoint that is being written.
 
         Raises:
-            Exception: What it failed with.
+            Exception: Writing it failed.
         """
         if self._thread is not None:
             self._thread.join()
@@ -90,12 +91,12 @@ class CheckpointWriter:
             raise error
 
     def discard(self) -> None:
-        """Delete the checkpoints of the trial, which is over."""
+        """Delete the checkpoints of the trial, which has ended."""
         self.close()
         delete_checkpoints(self._root, self._trial)
 
     def close(self) -> None:
-        """Wait for what is being written, whatever becomes of it."""
+        """Wait for the checkpoint that is being written, and ignore its errors."""
         with suppress(Exception):
             self.wait()
 
@@ -103,7 +104,7 @@ class CheckpointWriter:
         began = time.thread_time()
         try:
             store_checkpoint(self._root, self._trial, epoch, content)
-        except Exception as error:  # noqa: BLE001 - raised where the trial waits or offers again
+        except Exception as error:  # noqa: BLE001 - raised by the trial's next wait or offer
             self._error = error
         self._cost_s = stood_s + time.thread_time() - began
         self._since = time.monotonic()
@@ -119,7 +120,7 @@ def num_bytes(content: object) -> int:
 def on_host(content: dict[str, Any]) -> dict[str, Any]:
     """Return a copy in main memory that later training does not change.
 
-    A tensor that is there several times is so in the copy too: saved, it takes its space once.
+    A tensor that occurs several times is copied once, so that it takes its space once when saved.
     """
     copies: dict[int, Tensor] = {}
 

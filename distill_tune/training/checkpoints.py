@@ -1,8 +1,8 @@
-"""A trial's checkpoints in a study: written whole, found again, checked, deleted.
+"""Checkpoints of a study's trials: written atomically, found again, verified and deleted.
 
-``checkpoints/<trial>/checkpoint_000003/`` is that of its third epoch. They are ours and not Ray's:
-a trial that is not over finds its newest sound one by its own name, whatever happened to the
-experiment or the process that wrote it.
+``checkpoints/<trial>/checkpoint_000003/`` belongs to the third epoch. These are not Ray's
+checkpoints: an unfinished trial finds its newest sound one by its own name, whatever happened to
+the experiment or the process that wrote it.
 """
 
 import json
@@ -32,7 +32,7 @@ _CHUNK = 1 << 24
 
 
 def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint and its seal: size and CRC-32, by which damage is noticed later.
+    """Write a checkpoint and its seal: size and CRC-32, which reveal damage later.
 
     Args:
         folder: An empty folder.
@@ -48,7 +48,7 @@ def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
 
 
 class _Sealed:
-    """A file that adds up what is written to it."""
+    """File that sums up the size and the checksum of what is written to it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -66,7 +66,7 @@ class _Sealed:
 
 @contextmanager
 def _without_torchs_checksums() -> Iterator[None]:
-    """Let torch leave out checksums of its own, which nobody reads and which take most time."""
+    """Turn off torch's own checksums, which nothing reads and which take most of the time."""
     before = get_crc32_options()
     set_crc32_options(compute_crc32=False)
     try:
@@ -78,12 +78,12 @@ def _without_torchs_checksums() -> Iterator[None]:
 def store_checkpoint(root: str, trial: str, epoch: int, content: dict[str, Any]) -> None:
     """Write a checkpoint into a study, and delete all but the last two of its trial.
 
-    On a disk it appears as a whole. In an object store its seal comes last.
+    On a disk it appears as a whole. In an object store its seal is written last.
 
     Args:
         root: The study directory or URI.
         trial: Name of the trial.
-        epoch: After which it is.
+        epoch: The epoch that it follows.
         content: Tensors and plain data only, in main memory.
     """
     filesystem, path = filesystem_at(root)
@@ -105,7 +105,7 @@ def _store_on_disk(target: Path, content: dict[str, Any]) -> None:
     unfinished.mkdir(parents=True)
     try:
         write_checkpoint(unfinished, content)
-        # One of that epoch that is there already was passed over as damaged, or is the same.
+        # An existing checkpoint of that epoch was skipped as damaged, or is the same.
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
     except OSError:
@@ -117,7 +117,7 @@ def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
     """Return a checkpoint's content.
 
     Raises:
-        ValueError: It is missing, incomplete, damaged, or holds more than tensors and plain data
+        ValueError: It is missing, incomplete or damaged, or holds more than tensors and plain data
             (such as code); the message says which.
     """
     try:
@@ -152,7 +152,10 @@ def newest_first(root: str, trial: str) -> list[str]:
 
 
 def folders(filesystem: Any, path: str, beginning: str = "") -> list[str]:
-    """Return the folders whose names begin so; not by a glob, as a path may hold its signs."""
+    """Return the folders whose names start with ``beginning``.
+
+    This does not use a glob, as a path may contain its special characters.
+    """
     try:
         found = filesystem.ls(path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -167,7 +170,7 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
     Args:
         root: The study directory or URI.
         trial: Its name.
-        scratch: Where to put what lies in an object store.
+        scratch: Where to copy those that are in an object store.
     """
     filesystem, _ = filesystem_at(root)
     for number, folder in enumerate(newest_first(root, trial)):
@@ -177,7 +180,7 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
         copy = scratch / str(number)
         copy.mkdir()
         for name in (CHECKPOINT, _SEAL):
-            # One that was never finished lacks its seal, and is passed over by its reader.
+            # An unfinished one lacks its seal, and its reader skips it.
             with suppress(StudyError):
                 stored = f"{_FOLDER}/{trial}/{folder.rpartition('/')[2]}/{name}"
                 (copy / name).write_bytes(storage_at(root).read(stored))
@@ -185,17 +188,17 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
 
 
 def delete_checkpoints(root: str, trial: str) -> None:
-    """Delete what a trial that is over needs no more."""
+    """Delete the checkpoints of a trial that has ended."""
     filesystem, path = filesystem_at(root)
     _delete(filesystem, f"{path}/{_FOLDER}/{trial}")
 
 
 def delete_leftovers(directory: StudyDirectory, over: Collection[str]) -> None:
-    """Delete the checkpoints of trials that are over; a kill may have come before they were.
+    """Delete the checkpoints of ended trials that a kill left behind.
 
     Args:
         directory: The study.
-        over: Names of trials.
+        over: Names of ended trials.
     """
     filesystem, path = filesystem_at(directory.root)
     for folder in folders(filesystem, f"{path}/{_FOLDER}"):
@@ -204,7 +207,7 @@ def delete_leftovers(directory: StudyDirectory, over: Collection[str]) -> None:
 
 
 def _delete(filesystem: Any, folder: str) -> None:
-    # Its trial may be writing there: what it leaves goes with the session's end.
+    # The trial may still be writing there: leftovers are deleted at the end of the session.
     with suppress(OSError):
         filesystem.rm(folder, recursive=True)
 

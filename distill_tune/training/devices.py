@@ -1,4 +1,4 @@
-"""Where a trial computes."""
+"""Device of a trial."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ from distill_tune.records.gpu_sharing import USABLE_MEMORY
 
 
 def device_of(bundle: Mapping[str, float]) -> torch.device:
-    """Return where work with these resources computes: a GPU only if it holds a share of one.
+    """Return the device for these resources: a GPU only if they include a share of one.
 
-    Ray leaves every GPU visible to work that asked for none. Work with less than a whole one may
-    fill no more than its share of the memory: it runs out of its own, not of its neighbours'. On a
-    CPU the number of threads is that of the cores.
+    Ray leaves every GPU visible to work that asked for none. Work with less than a whole GPU may
+    fill only its share of the memory: it runs out of its own memory, not of its neighbours'. On a
+    CPU, the number of threads is set to the number of cores.
     """
     share = bundle.get("GPU", 0)
     if share > 0:

@@ -1,4 +1,4 @@
-"""The models that a study keeps: of each backbone's best trials, whole and ready to be used."""
+"""Models that a study keeps: those of each backbone's best trials, complete and ready to use."""
 
 from contextlib import suppress
 
@@ -11,7 +11,7 @@ MODELS = "models"
 
 
 def keep_best_models(directory: StudyDirectory, state: StudyState, keep_top: int) -> None:
-    """Delete the models of trials that are over and not among their backbone's best."""
+    """Delete the models of ended trials that are not among their backbone's best."""
     filesystem, path = filesystem_at(directory.root)
     found = folders(filesystem, f"{path}/{MODELS}")
     if not found:
@@ -25,6 +25,6 @@ def keep_best_models(directory: StudyDirectory, state: StudyState, keep_top: int
 
 
 def model_folder(directory: StudyDirectory, trial: str) -> str | None:
-    """Return where the model of a trial lies, None if it was not kept."""
+    """Return the folder of a trial's model; None if it was not kept."""
     name = f"{MODELS}/{trial}"
     return directory.path(name) if directory.has(name) else None

@@ -1,4 +1,4 @@
-"""Memory that is used up, a GPU's or the host's: how one knows, and what is said of it."""
+"""Detection and description of exhausted memory, of a GPU or the host."""
 
 import re
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ _NODE = re.compile(r"was ([\d.]+GB used / [\d.]+GB limit)")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of a trial's own code, or what it came from, says so."""
+    """Return whether an error of a trial's own code, or one of its causes, is a lack of memory."""
     return memory_error(error) is not None
 
 
 def memory_error(error: BaseException | None) -> BaseException | None:
-    """Return the error that says so: this one or one that it was raised from; else None."""
+    """Return the error that is a lack of memory: this one or one of its causes; else None."""
     while error is not None:
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             return error
@@ -32,13 +32,13 @@ def memory_error(error: BaseException | None) -> BaseException | None:
 def memory_detail(
     config: TrialConfig, said: str, used_gb: float | None = None, *, share: float = 1
 ) -> str:
-    """Return why a trial ran out of memory, in a line that names what it is that needs memory.
+    """Return a line that says why a trial ran out of memory, and what needs memory in it.
 
     Args:
         config: The trial's.
-        said: What the allocator or Ray said.
-        used_gb: What the trial's process had, if known.
-        share: How much of a GPU it may use; a share is a limit of its memory too.
+        said: The message of the allocator or of Ray.
+        used_gb: Memory of the trial's process, if known.
+        share: Share of a GPU that it may use; a share also limits its memory.
     """
     node = _NODE.search(said)
     if node is None:
@@ -55,11 +55,11 @@ def memory_detail(
 
 @contextmanager
 def named_failures(config: TrialConfig, *, gpu_share: float = 1) -> Iterator[None]:
-    """Name memory that runs out inside, on a GPU or the host, as a trial's failure.
+    """Turn a lack of memory in the body, on a GPU or the host, into a trial's failure.
 
     Args:
         config: The trial's.
-        gpu_share: How much of a GPU it may use.
+        gpu_share: Share of a GPU that it may use.
 
     Raises:
         DivergedError: ``out_of_memory``, with the sizes that need memory.

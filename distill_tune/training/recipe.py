@@ -1,4 +1,4 @@
-"""What is to be trained: a trial's whole configuration, and whose it is."""
+"""Configuration to train: that of a whole trial, with its origin."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -10,13 +10,14 @@ from distill_tune.study.validation import Document, read_yaml
 
 
 class Recipe(NamedTuple):
-    """A configuration that is to be trained.
+    """Configuration to train.
 
     Attributes:
-        document: Its fields, and where they stand.
-        origin: Whose it is, in plain data: ``study``, ``trial``, ``params``; empty for a file's.
-        digest: Of the images that the study had; empty when unknown.
-        threads: With which a trial of the study computed on a CPU; None when unknown.
+        document: Its fields, and where they are written.
+        origin: Where it comes from, as plain data: ``study``, ``trial``, ``params``; empty for a
+            file.
+        digest: Digest of the study's images; empty if unknown.
+        threads: CPU threads with which a trial of the study computed; None if unknown.
     """
 
     document: Document
@@ -25,10 +26,10 @@ class Recipe(NamedTuple):
     threads: int | None = None
 
     def changed(self, assignments: Sequence[str], seed: int | None = None) -> "Recipe":
-        """Return it with ``path=value`` changes, and with another seed if there is one.
+        """Return a copy with ``path=value`` changes, and with another seed if one is given.
 
         Raises:
-            InputError: An assignment is none.
+            InputError: An assignment is malformed.
         """
         document = deepcopy(self.document)
         for assignment in assignments:
@@ -41,10 +42,10 @@ class Recipe(NamedTuple):
 
 
 def read_recipe(config_file: Path) -> Recipe:
-    """Return the recipe of a file such as ``best/resnet50.yaml``, or ``config.yaml`` of a model.
+    """Return the recipe in a file such as ``best/resnet50.yaml``, or ``config.yaml`` of a model.
 
     Raises:
-        InputError: It is no YAML, or describes a whole study.
+        InputError: The file is not YAML, or describes a whole study.
     """
     document = read_yaml(config_file)
     if "backbones" in document.value or "space" in document.value:

@@ -1,6 +1,6 @@
-"""A trial's life: made or restored, its reports, checkpoints, TensorBoard run, model and failures.
+"""Life of a trial: start or restore, reports, checkpoints, TensorBoard, model and failures.
 
-A search, a confirmation and ``train`` add only when checkpoints are offered and who is told.
+A search, a confirmation and ``train`` only add when checkpoints are offered and where reports go.
 """
 
 import tempfile
@@ -29,25 +29,25 @@ from distill_tune.training.stages import ComputePlace
 from distill_tune.training.tensorboard.trial_summaries import GRID_PER_CLASS, TrialSummaries
 
 Notes = TypeVar("Notes")
-"""What a caller keeps in a checkpoint beside the trial's state."""
+"""A caller's own content of a checkpoint, beside the trial's state."""
 
-# Raised by loading the state of another trial.
+# Raised when the state of another trial is loaded.
 _FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """What to run, and where its files are.
+    """Specification of a run: what to run, and where its files are.
 
     Attributes:
-        name: Of the trial's checkpoints.
+        name: Name of the trial's checkpoints.
         root: The study directory or URI that holds its checkpoints and shared stages.
         config: The trial's configuration.
         images: Training and validation images.
         device: Where to compute.
         checkpoint_share: Largest share of the time that checkpoints may take, in (0, 1].
         is_sharing: Whether to adopt the shared stages that the study holds.
-        is_stage_one_only: Whether the run ends with the classifier's stage.
+        is_stage_one_only: Whether the run ends after the classifier's stage.
         identity: Fields of a checkpoint, in plain data, that only this trial's checkpoints have.
     """
 
@@ -63,22 +63,22 @@ class RunSpec:
 
 
 class Runner(Generic[Notes]):
-    """Runs one trial, from its newest sound checkpoint or else from its start.
+    """Runner of one trial, from its newest sound checkpoint or else from its start.
 
-    A checkpoint that is damaged, truncated or another trial's is named in a warning and passed
-    over. A trial without a checkpoint adopts the shared stages that its study holds.
+    A checkpoint that is damaged, truncated or another trial's is skipped with a warning. A trial
+    without a checkpoint adopts the shared stages that its study holds.
 
     Args:
         spec: What to run.
-        read: Return the caller's notes in a checkpoint. A ValueError, KeyError, TypeError,
-            AttributeError or RuntimeError says that the checkpoint is another trial's; any other
+        read: Returns the caller's notes in a checkpoint. A ValueError, KeyError, TypeError,
+            AttributeError or RuntimeError means that the checkpoint is another trial's; any other
             error is passed on.
         board: The trial's TensorBoard run, which the runner closes; None = no TensorBoard.
         data: The images on the device, if an earlier trial has put them there.
 
     Attributes:
         trial: The trial.
-        restored: The notes of the checkpoint that it continues from; None = from its start.
+        restored: The notes of the checkpoint that it resumes from; None = it starts over.
         adopted: What it took from the study; empty for a restored trial.
         fitness: Its generator's fitness, adopted stages included.
     """
@@ -98,7 +98,7 @@ class Runner(Generic[Notes]):
         self.adopted = self._adopt()
         self.fitness = FitnessWatch(is_told=is_unfit(self.trial.state.gan.warmed))
         for report in self.adopted.reports:
-            # The study has been warned of its shared stages.
+            # The study has already been warned about its shared stages.
             self.fitness.take(report)
             if board is not None:
                 board.add(report)
@@ -115,7 +115,7 @@ class Runner(Generic[Notes]):
                         raise
                     self._warnings.append(f"damaged checkpoint passed over: {error}")
         if is_any:
-            self._warnings.append("no checkpoint is sound, it starts anew")
+            self._warnings.append("no checkpoint is sound; the training starts over")
         return None
 
     def _load(self, folder: Path) -> Notes:
@@ -129,7 +129,7 @@ class Runner(Generic[Notes]):
         except _FOREIGN as error:
             if is_out_of_memory(error):
                 raise
-            # Half of it may be another's now.
+            # The trial may now hold parts of the other state.
             self.trial = Trial(spec.config, spec.images, spec.device, self.trial.data)
             said = str(error).partition("\n")[0]
             raise ValueError(f"{folder}: got the state of something else ({said})") from error
@@ -148,7 +148,7 @@ class Runner(Generic[Notes]):
         """Run to the end and yield every report; a checkpoint may be made at each of them.
 
         Raises:
-            DivergedError: The trial cannot go on.
+            DivergedError: The trial cannot continue.
         """
         try:
             for report in self._own_reports():
@@ -174,7 +174,7 @@ class Runner(Generic[Notes]):
             yield from self.trial.run_stage("classifier")
 
     def take_warnings(self) -> list[str]:
-        """Return the warnings since the last call: of checkpoints, stages and the generator."""
+        """Return the warnings since the last call, about checkpoints, stages and the generator."""
         warnings, self._warnings = self._warnings, []
         return warnings
 
@@ -184,11 +184,11 @@ class Runner(Generic[Notes]):
         return keys
 
     def show_epoch(self, report: Report, best: float, *, has_grid: bool) -> None:
-        """Add what an epoch of stage 3 gives beside its metrics to TensorBoard, and flush it.
+        """Write what an epoch of stage 3 adds beyond its metrics to TensorBoard, and flush it.
 
         Args:
             report: The epoch's.
-            best: The objective so far.
+            best: Best objective so far.
             has_grid: Whether to add a grid of synthetic images, if the trial has a generator.
         """
         if self._board is not None:
@@ -203,8 +203,8 @@ class Runner(Generic[Notes]):
 
         Args:
             folder: A path or URI.
-            origin: Whose configuration it is, in plain data.
-            metrics: Of its weights; None: their accuracy, which the trial knows.
+            origin: Where its configuration comes from, in plain data.
+            metrics: Metrics of its weights; None: their accuracy, which the trial knows.
         """
         files = model_files(self.trial, self._spec.images, origin, metrics)
         write_model(folder, files)
@@ -214,16 +214,16 @@ class Runner(Generic[Notes]):
         """Write a checkpoint if one is due, and return whether it is being written.
 
         Args:
-            number: Of the checkpoint; a higher one is newer.
+            number: Number of the checkpoint; a higher one is newer.
             notes: What ``read`` reads, as tensors and plain data.
 
         Raises:
-            Exception: The last checkpoint failed, such as by an OSError on a full disk.
+            Exception: The last checkpoint failed, such as with an OSError on a full disk.
         """
         return self._checkpoints.offer(number, partial(self._content, notes))
 
     def save(self, number: int, notes: Mapping[str, Any]) -> None:
-        """Write a checkpoint now; errors are ignored, as the one before is still there."""
+        """Write a checkpoint now. Errors are ignored: the one before still exists."""
         self._checkpoints.save(number, partial(self._content, notes))
 
     def _content(self, notes: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,15 +236,15 @@ class Runner(Generic[Notes]):
         }
 
     def wait(self) -> None:
-        """Wait for the checkpoint that is being written, and raise what it failed with."""
+        """Wait for the checkpoint that is being written, and raise its error if it failed."""
         self._checkpoints.wait()
 
     def discard(self) -> None:
-        """Delete the checkpoints of a trial that is over."""
+        """Delete the checkpoints of a trial that has ended."""
         self._checkpoints.discard()
 
     def close(self) -> None:
-        """Wait for what is being written, and close the TensorBoard run."""
+        """Wait for the checkpoint that is being written, and close the TensorBoard run."""
         self._checkpoints.close()
         if self._board is not None:
             self._board.close()

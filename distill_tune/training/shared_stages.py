@@ -1,4 +1,4 @@
-"""A shared stage computed for others, and the others' taking it over."""
+"""Computation of a shared stage, and its adoption by trials."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,18 +17,18 @@ from distill_tune.training.tensorboard.trial_summaries import GRID_PER_CLASS
 
 
 class StageResult(NamedTuple):
-    """What became of one shared stage.
+    """Outcome of one shared stage.
 
     Attributes:
         name: ``classifier/resnet50`` or ``warmup``.
-        key: Under which the product is stored.
-        seconds: Wall time of its computation now, 0 if it was there already.
+        key: Key under which the product is stored.
+        seconds: Wall time of its computation now, 0 if it existed already.
         cost_s: Wall time of its computation, whenever that was.
-        metrics: Its last report's numbers.
-        cached: Whether it was there already.
+        metrics: Metrics of its last report.
+        cached: Whether it existed already.
         steps: Epochs or generator steps that it took.
-        max_steps: The most that it might have taken, where it ended by itself; else None.
-        curve: Of the generator, oldest first; empty for a classifier.
+        max_steps: Most steps that it could have taken, if it ends by itself; else None.
+        curve: The generator's, oldest first; empty for a classifier.
     """
 
     name: str
@@ -45,7 +45,7 @@ class StageResult(NamedTuple):
     def computed(
         cls, job: Job, key: str, reports: Sequence[Report], seconds: float, cost_s: float
     ) -> "StageResult":
-        """Return what became of a stage that was computed now."""
+        """Return the outcome of a stage that was computed now."""
         last = reports[-1] if reports else None
         gan = job.config.gan
         is_auto = job.stage == "warmup" and gan.warmup_steps == "auto"
@@ -63,7 +63,7 @@ class StageResult(NamedTuple):
 
     @classmethod
     def found(cls, job: Job, key: str, saved: dict[str, Any]) -> "StageResult":
-        """Return what is known of a stage whose product was there already."""
+        """Return the outcome of a stage whose product existed already."""
         reports = [Report(*report) for report in saved["reports"]]
         computed = cls.computed(job, key, reports, 0.0, float(saved["seconds"]))
         return computed._replace(cached=True)
@@ -79,13 +79,13 @@ def compute_stage(
     """Compute a stage's product and store it.
 
     Args:
-        job: What to compute; the study holds what it begins with.
+        job: What to compute; the study holds the products it starts from.
         images: The study's data.
-        store: Where to.
+        store: Where to store the product.
         device: Where to compute.
 
     Yields:
-        Its name and a report at a time; at last what became of it.
+        Its name and a report, for each report; at the end, its outcome.
 
     Raises:
         ValueError: The product of an earlier stage is missing or damaged.
@@ -110,12 +110,12 @@ def compute_stage(
 
 
 class Adopted(NamedTuple):
-    """What a trial took from its study.
+    """Products that a trial took from its study.
 
     Attributes:
         reports: What the stages reported when they were computed, in their order.
-        keys: Of the products.
-        warnings: Which product is damaged, so that the trial has to compute its own.
+        keys: Keys of the products.
+        warnings: One per damaged product, which the trial must compute itself.
     """
 
     reports: list[Report]

@@ -1,8 +1,8 @@
-"""Where the products of shared stages lie: in each study, and once for all studies beside them.
+"""Storage of the products of shared stages, in each study and once for all studies beside it.
 
-``runs/resnet/stages/`` belongs to a study and stays with it; ``runs/.stages/`` is what studies
-below ``runs`` have computed so far, and may be deleted at any time. On a disk both are one file
-under two names.
+``runs/resnet/stages/`` belongs to a study and stays with it. ``runs/.stages/`` holds what the
+studies below ``runs`` have computed so far, and may be deleted at any time. On a disk both are one
+file under two names.
 """
 
 import io
@@ -31,11 +31,11 @@ _COMMON = ".stages"
 
 
 class StageStore:
-    """The products that a study holds, and those of the studies beside it.
+    """Products that a study holds, and those of the studies beside it.
 
     Args:
         root: The study directory or URI.
-        digest: The data's; of several draws, by their ``subset_seed``.
+        digest: The data's digest; for several draws, their digests by ``subset_seed``.
         place: Where stages are computed.
 
     Attributes:
@@ -55,7 +55,7 @@ class StageStore:
         return stage_key(stage, config, digest, self.place)
 
     def path(self, stage: SharedStage, config: TrialConfig) -> str:
-        """Return where in the study a product lies, or would."""
+        """Return the path of a product in the study, whether it exists or not."""
         return self._study.path(self._name(stage, config))
 
     def read(
@@ -64,8 +64,8 @@ class StageStore:
         """Return what :meth:`write` saved of a stage; None if the study has none.
 
         Raises:
-            ValueError: It is damaged, or holds more than tensors and plain data; the message
-                names the file.
+            ValueError: It is damaged, or holds more than tensors and plain data; the message names
+                the file.
         """
         name = self._name(stage, config)
         if not self._study.exists(name):
@@ -90,15 +90,15 @@ class StageStore:
         product: object,
         grid: bytes = b"",
     ) -> float:
-        """Store a product, as a whole or not at all; return what its reports took, in seconds.
+        """Store a product, as a whole or not at all; return the seconds that its reports took.
 
         Args:
             stage: Which.
-            config: Of a trial that needs it.
-            reports: Of the stage.
+            config: That of a trial that needs it.
+            reports: The stage's.
             product: Tensors and plain data.
-            grid: A picture of what its generator draws, as PNG; empty for none. It is a part of
-                the product, so that studies which take that over have it too.
+            grid: A picture of generated images, as PNG; empty for none. It is part of the product,
+                so that studies which adopt the product have it too.
         """
         seconds = sum(report.seconds for report in reports)
         saved: dict[str, Any] = {"product": product, "seconds": seconds}
@@ -111,18 +111,18 @@ class StageStore:
         return seconds
 
     def show(self, stage: SharedStage, config: TrialConfig, saved: dict[str, Any]) -> None:
-        """Put the picture that is a part of a product beside it, unless it is there."""
+        """Write the picture of a product beside it, unless it exists."""
         name = stage_picture(stage, self.key(stage, config))
         grid = saved.get("grid")
         if grid is not None and len(grid) and not self._study.exists(name):
             self._study.write(name, grid.cpu().numpy().tobytes())
 
     def publish(self, stage: SharedStage, config: TrialConfig) -> None:
-        """Give the studies beside this one what this one holds."""
+        """Give a product of this study to the studies beside it."""
         _copy(self._study, self._common, self._name(stage, config))
 
     def adopt(self, stage: SharedStage, config: TrialConfig) -> bool:
-        """Take over what another study has computed, if it is sound; tell whether there was any."""
+        """Adopt what another study has computed, if it is sound; return whether there was any."""
         name = self._name(stage, config)
         try:
             if not self._common.exists(name):
@@ -134,12 +134,12 @@ class StageStore:
         return True
 
     def is_there(self, stage: SharedStage, config: TrialConfig) -> bool:
-        """Tell whether this study or another holds a product, sound or not."""
+        """Return whether this study or one beside it holds a product, sound or not."""
         name = self._name(stage, config)
         return self._study.exists(name) or self._common.exists(name)
 
     def claim(self, stage: SharedStage, config: TrialConfig) -> "Claim":
-        """Return the right to compute a stage, which one study at a time can have."""
+        """Return a claim to compute a stage, which one study at a time can hold."""
         key = self.key(stage, config)
         return Claim(self._common.path(f"{stage}-{key}.lock") if self._common.is_local else None)
 
@@ -148,13 +148,13 @@ class StageStore:
 
 
 class Claim:
-    """A lock that ends with its process, however that dies; without a path it is always had."""
+    """Lock that ends with its process, however that ends; without a path, it is always free."""
 
     def __init__(self, path: str | None) -> None:
         self._lock = FileLock(path) if path is not None else None
 
     def take(self) -> bool:
-        """Tell whether it is had now."""
+        """Take the lock if it is free, and return whether it is held now."""
         if self._lock is None:
             return True
         try:
@@ -163,12 +163,12 @@ class Claim:
         except Timeout:
             return False
         except (OSError, NotImplementedError):
-            # A folder that cannot be written to, or without locks: nobody else can have it.
+            # The folder is not writable or has no locks: nobody else can hold one.
             self._lock = None
         return True
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.release()
 
@@ -190,7 +190,7 @@ def _checked(storage: Any, name: str) -> bytes:
 
 
 def _copy(source: Any, target: Any, name: str) -> None:
-    """Copy a file from one storage to another, as a whole; on one disk it is a second name."""
+    """Copy a file from one storage to another, as a whole; on one disk, as a hard link."""
     if source.is_local and target.is_local:
         link = Path(target.path(f"{name}.{os.getpid()}.link"))
         try:
@@ -198,7 +198,7 @@ def _copy(source: Any, target: Any, name: str) -> None:
             link.unlink(missing_ok=True)
             os.link(source.path(name), link)
             link.replace(target.path(name))
-        except OSError:  # Not every disk has second names.
+        except OSError:  # Not every disk has hard links.
             link.unlink(missing_ok=True)
         else:
             return

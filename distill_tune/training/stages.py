@@ -1,8 +1,9 @@
-"""Shared stages: which there are, what each depends on, and which of them trials have in common.
+"""Shared stages: which exist, what each depends on, and which of them trials have in common.
 
 The classifier's training depends on backbone, data and its own fields; the GAN's warm-up on data
-and the GAN's fields; the triplet pre-training on both and on how hardness and loss are defined. At
-which stage a searched field enters follows from that: trials share every stage before it.
+and the GAN's fields; the triplet pre-training on both and on the definitions of hardness and loss.
+This decides at which stage a searched field first has an effect: trials share every stage before
+it.
 """
 
 import functools
@@ -24,14 +25,14 @@ from distill_tune.study.validation import get_path
 
 SharedStage = Literal["classifier", "warmup", "triplet"]
 STAGES: tuple[SharedStage, ...] = ("classifier", "warmup", "triplet")
-"""In the order in which a trial goes through them."""
+"""In the order in which a trial runs them."""
 
 PREDECESSORS: Mapping[SharedStage, tuple[SharedStage, ...]] = {
     "classifier": (),
     "warmup": (),
     "triplet": ("classifier", "warmup"),
 }
-"""The stages whose products a stage begins with."""
+"""The stages whose products a stage starts from."""
 
 _ROOMS: Mapping[SharedStage, str] = {"classifier": "classifier", "warmup": "gan"}
 _HAS_GAN = "joint.extra_images"
@@ -52,11 +53,11 @@ _CODE = ("backbones", "distill", "gans")
 
 
 class ComputePlace(NamedTuple):
-    """Where a stage is computed, as far as its numbers depend on it.
+    """Place where a stage is computed, as far as its numbers depend on it.
 
     Attributes:
         device: ``cuda`` or ``cpu``.
-        num_threads: On a CPU, where the order of a sum depends on it; 0 on a GPU.
+        num_threads: Threads of a CPU, as the order of a sum depends on them; 0 on a GPU.
     """
 
     device: str
@@ -76,12 +77,12 @@ class ComputePlace(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A stage to be computed before the trials begin.
+    """Stage to compute before the trials start.
 
     Attributes:
         stage: Which.
         config: That of any trial that needs it.
-        name: For people, such as ``classifier/resnet50 lr=0.001``.
+        name: Shown to users, such as ``classifier/resnet50 lr=0.001``.
     """
 
     stage: SharedStage
@@ -90,7 +91,7 @@ class Job(NamedTuple):
 
 
 def enters(stage: SharedStage, path: str) -> bool:
-    """Tell whether a field of a trial, by its dotted path, changes what a stage yields."""
+    """Return whether a field of a trial, by its dotted path, changes what a stage yields."""
     if path == _HAS_GAN:
         return stage != "classifier"
     if path in _TRIPLET_FIELDS:
@@ -101,12 +102,12 @@ def enters(stage: SharedStage, path: str) -> bool:
 
 
 def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: ComputePlace) -> str:
-    """Return 16 hex digits over all that a stage's product depends on.
+    """Return 16 hex digits over everything that a stage's product depends on.
 
     Args:
         stage: Which.
         config: The trial's.
-        digest: The images'; whether they may be mirrored is no part of it.
+        digest: The images'; it does not cover whether they may be mirrored.
         place: Where it is computed.
     """
     depends = {
@@ -139,7 +140,7 @@ def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
 
 @functools.cache
 def code_digest() -> str:
-    """Return a digest of the source that computes stages: another one, another product."""
+    """Return a digest of the source that computes stages: other source, other products."""
     package = Path(distill_tune.__file__).parent
     digest = hashlib.blake2b(distill_tune.__version__.encode(), digest_size=8)
     for room in _CODE:
@@ -149,13 +150,13 @@ def code_digest() -> str:
 
 
 def shared_jobs(study: Study) -> list[Job]:
-    """Return the stages that trials of a study share, each after those it begins with.
+    """Return the stages that trials of a study share, each after those it starts from.
 
-    A stage whose fields are searched is shared all the same where they have few values: it is
-    computed for each, if at least two trials of a backbone come on each on average.
+    A stage whose searched fields have only few combinations of values is shared too. It is computed
+    for each combination, if each gets at least two trials of a backbone on average.
     """
     jobs = [job for stage in STAGES for job in _jobs(stage, study)]
-    # The warm-up first of all: mostly it takes longest.
+    # The warm-up first: it usually takes longest.
     return sorted(jobs, key=lambda job: ("warmup", "classifier", "triplet").index(job.stage))
 
 
@@ -180,7 +181,7 @@ def _jobs(stage: SharedStage, study: Study) -> Iterator[Job]:
 
 
 def stage_name(stage: SharedStage, config: TrialConfig, searched: Iterable[str] = ()) -> str:
-    """Return what people call a stage: ``warmup``, ``classifier/resnet50``, with its params."""
+    """Return the shown name of a stage: ``warmup``, ``classifier/resnet50``, with its params."""
     name = stage if stage == "warmup" else f"{stage}/{config.backbone.name}"
     values = plain(config)
     params = [
@@ -192,7 +193,7 @@ def stage_name(stage: SharedStage, config: TrialConfig, searched: Iterable[str] 
 
 
 def _values(dimension: Dimension) -> tuple[Any, ...] | None:
-    """Return what a dimension can be, None if that is not a few values."""
+    """Return the values of a dimension; None unless there are only a few."""
     if isinstance(dimension, Choice):
         return dimension.values
     if dimension.integer and dimension.high - dimension.low < 64:

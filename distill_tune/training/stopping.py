@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a training runs: once ends it at its next report, twice at once."""
+"""Ctrl-C and SIGTERM in a training: the first stops it at its next report, the second at once."""
 
 import os
 import signal
@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_HEARD = "\nstopping after this epoch; once more stops at once\n"
+_HEARD = "\nstopping after this epoch; Ctrl-C again stops at once\n"
 
 
 @contextmanager
 def stopping_at_a_report() -> Iterator[Callable[[], bool]]:
-    """Give the body a function that tells whether an end was asked for.
+    """Yield a function that returns whether a stop was requested.
 
-    Outside the main thread, where no signal arrives, it never was.
+    Outside the main thread, where no signal arrives, it always returns False.
 
     Raises:
-        KeyboardInterrupt: In the body, by the second signal.
+        KeyboardInterrupt: Raised in the body by the second signal.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -29,7 +29,7 @@ def stopping_at_a_report() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        # Not by print: the signal may have come in the middle of one.
+        # Not with print: the signal may have interrupted one.
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _HEARD.encode())
 
     before = {which: signal.signal(which, ask) for which in _SIGNALS}

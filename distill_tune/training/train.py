@@ -1,4 +1,4 @@
-"""The training of one configuration: through all stages, with checkpoints, to a model folder."""
+"""Training of one configuration: through all stages, with checkpoints, to a model folder."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -36,7 +36,7 @@ from distill_tune.training.training_folder import (
 Say = Callable[[str], object]
 
 _CHECKPOINT_SHARE = 0.05
-"""As that of a search, by default."""
+"""The default of a search."""
 
 
 def train_model(
@@ -49,12 +49,14 @@ def train_model(
 ) -> dict[str, Any]:
     """Run all stages of a configuration and write the model into a folder.
 
-    Stopped in any way, it goes on when it is called again: on a CPU to the same model, bit for
-    bit. Until it is over the folder holds its checkpoints, then the model alone.
+    A training that was stopped in any way resumes when this is called again; on a CPU it yields the
+    same model, bit for bit. Until it ends, the folder holds its checkpoints; afterwards, the model
+    alone.
 
     Args:
         recipe: What to train.
-        out: The folder; made, and refused if it holds anything but this training's beginning.
+        out: The folder; created if missing, refused if it holds anything but this training,
+            unfinished.
         say: Takes a line.
         listen: Takes every report of the training.
         device: Where to compute; None: on a GPU if there is one.
@@ -63,10 +65,10 @@ def train_model(
         ``validation_accuracy``, ``metrics`` and the ``paths`` of what was written.
 
     Raises:
-        InputError: A configuration that is not usable, or a folder that holds other things.
-        StudyError: The folder has the beginning of another training, or one is at work there.
-        DivergedError: The training cannot go on.
-        KeyboardInterrupt: It was stopped by Ctrl-C, or SIGTERM.
+        InputError: The configuration is not usable, or the folder holds other things.
+        StudyError: The folder holds another unfinished training, or one is running there.
+        DivergedError: The training cannot continue.
+        KeyboardInterrupt: It was stopped by Ctrl-C or SIGTERM.
     """
     config = parse(TrialConfig, recipe.document)
     refuse_unusable(out, beginning=BEGINNING)
@@ -87,14 +89,14 @@ def train_model(
                 runner = Runner(spec, partial(read_notes, spec=spec, out=out))
                 _warn(runner, say)
                 if runner.restored is not None:
-                    say(f"goes on after {runner.restored.at}")
+                    say(f"resuming after {runner.restored.at}")
                 for report in _checkpointed(runner, config):
                     if listen is not None:
                         listen(report)
                     _warn(runner, say)
                 result = _write(runner, out, recipe)
         except DivergedError as error:
-            # With more memory it goes on from its checkpoints.
+            # With more memory, it can resume from its checkpoints.
             if error.reason != "out_of_memory":
                 clear(out)
             raise
@@ -108,7 +110,7 @@ def _warn(runner: Runner[TrainingProgress], say: Say) -> None:
 
 
 def _write(runner: Runner[TrainingProgress], out: Path, recipe: Recipe) -> dict[str, Any]:
-    """Write the model of a trial that is done; return what is told of it."""
+    """Write the model of a finished trial; return its metrics and paths."""
     numbers = evaluate(runner.trial.state.classifier, runner.trial.data.val)
     metrics = {f"val/{name}": value for name, value in numbers.items()}
     names = runner.write_model(str(out), recipe.origin, metrics)

@@ -1,7 +1,7 @@
-"""The folder of a training that is not over: its lock, its checkpoints, and the way on from them.
+"""Folder of an unfinished training: its lock, its checkpoints, and how to resume from them.
 
-Until the model is there, ``unfinished_training/`` holds checkpoints as a search writes them, and a
-lock by which a training knows its own folder among others.
+Until the model is written, ``unfinished_training/`` holds checkpoints as a search writes them, and
+a lock by which a training recognises its own folder.
 """
 
 import shutil
@@ -20,19 +20,19 @@ from distill_tune.study.study import differences
 from distill_tune.training.runner import RunSpec
 
 NAME = "training"
-"""Of its checkpoints, where those of a search have the name of their trial."""
+"""Name of its checkpoints; those of a search have the name of their trial."""
 _FOLDER = "unfinished_training"
 BEGINNING = f"{_FOLDER}/lock"
-"""By which the folder of a training that is not over is known."""
+"""File by which the folder of an unfinished training is recognised."""
 _LOCK_PATIENCE_S = 1.0
 
 
 @contextmanager
 def opened(out: Path) -> Iterator[None]:
-    """Keep other trainings out of the folder, and turn the disk's refusals into messages.
+    """Keep other trainings out of the folder, and turn errors of the disk into messages.
 
     Raises:
-        StudyError: Another one is at work there, or nothing can be written.
+        StudyError: Another training is running there, or nothing can be written.
         DiskFullError: There is no room.
     """
     try:
@@ -41,7 +41,7 @@ def opened(out: Path) -> Iterator[None]:
         with lock.acquire(timeout=_LOCK_PATIENCE_S):
             yield
     except Timeout:
-        raise StudyError(f"{out}: another training is at work there") from None
+        raise StudyError(f"{out}: another training is running there") from None
     except OSError as error:
         said = error.strerror or str(error)
         if is_disk_full(error):
@@ -51,19 +51,19 @@ def opened(out: Path) -> Iterator[None]:
 
 
 def root(out: Path) -> str:
-    """Return where its checkpoints are, as those of a study are below its root."""
+    """Return the root of its checkpoints, which lie below it as in a study."""
     return str(out.absolute() / _FOLDER)
 
 
 def clear(out: Path) -> None:
-    """Delete what only a training needs that is not over; and the folder, if that was all."""
+    """Delete what only an unfinished training needs, and the folder if that was all."""
     shutil.rmtree(out / _FOLDER, ignore_errors=True)
     with suppress(OSError):
         out.rmdir()
 
 
 class TrainingProgress(NamedTuple):
-    """How far a training is, as its checkpoints say.
+    """Progress of a training, as its checkpoints record it.
 
     Attributes:
         at: The last report, such as ``joint 3/20``.
@@ -90,13 +90,14 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgr
     """Return how far the training of a checkpoint is.
 
     Raises:
-        KeyError: It is no checkpoint of a training.
-        StudyError: It is of another configuration, version or of other images; all are listed.
+        KeyError: It is not a checkpoint of a training.
+        StudyError: It has another configuration, version or other images; all differences are
+            listed.
     """
     found = _differences(saved, spec)
     if found:
         lines = [
-            f"{out}: the training there was begun otherwise:",
+            f"{out}: the training there was started differently:",
             *(f"  {line}" for line in found),
             "Undo these changes, or choose another folder.",
         ]
@@ -106,7 +107,7 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgr
 
 def _differences(saved: dict[str, Any], spec: RunSpec) -> list[str]:
     found = differences(saved["config"], plain(spec.config))
-    # Where the images lie is nothing to the training, as long as they are the same.
+    # The folder of the images may differ, as long as the images are the same.
     found.pop("data.root", None)
     if saved["digest"] != spec.images.digest:
         found["images"] = f"images: digest {saved['digest']} -> {spec.images.digest}"

@@ -1,4 +1,4 @@
-"""A trial of a study as a recipe, to be trained again."""
+"""Recipe of a study's trial, to train it again."""
 
 from distill_tune.errors import InputError, Parameter, StudyError, Text
 from distill_tune.interfaces import plain
@@ -18,11 +18,11 @@ def trial_recipe(
     Args:
         directory: The study.
         trial: Its number or name; None: the best one.
-        backbone: Whose best one; None: of the only backbone.
+        backbone: Backbone of the best trial; None: the only backbone.
 
     Raises:
         StudyError: There is no study, or no trial has a value yet.
-        InputError: There is no such trial or backbone, or it is not told which.
+        InputError: There is no such trial or backbone, or several backbones and none was chosen.
     """
     study, _ = stored_study(directory)
     state = directory.state()
@@ -54,7 +54,7 @@ def _named(state: StudyState, trial: str) -> TrialRecord:
     by_name = {one.name: one for one in state.trials.values()}
     if trial in by_name:
         return by_name[trial]
-    # Longer numbers name no trial, and the longest cannot even be read.
+    # Longer numbers name no trial, and the longest cannot even be parsed.
     number = int(trial) if trial.isdecimal() and len(trial) < 10 else -1
     if number in state.trials:
         return state.trials[number]

@@ -1,1 +1,1 @@
-"""Ray and Optuna: which trials run, where, how long. Knows no loss."""
+"""Search with Ray and Optuna: which trials run, where and for how long. Knows no loss."""

@@ -1,4 +1,4 @@
-"""Search and confirm, as the command line and Python share them."""
+"""Commands that the command line and Python share."""
 
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.trials import StudyState
@@ -12,11 +12,12 @@ from distill_tune.tuning.session import Session
 
 
 def search_study(opened: Opened, options: RunOptions) -> StudyState:
-    """Search until every trial is over, the time is, or the user interrupts.
+    """Search until every trial has ended, the time is up, or the user interrupts.
 
     Raises:
-        KeyboardInterrupt: It came before the first trial or after the last; says how to go on.
-        InputError, StudyError, RayError: As of :meth:`Session.run`, with the place in the file.
+        KeyboardInterrupt: It came before the first trial or after the last; the message says how to
+            resume.
+        InputError, StudyError, RayError: As in :meth:`Session.run`, with the position in the file.
     """
     with options.views.search(opened.study) as view, located(opened.document):
         session = Session(opened.study, opened.directory, opened.images, view, options)
@@ -35,5 +36,5 @@ def search_study(opened: Opened, options: RunOptions) -> StudyState:
 def with_way_on(
     error: RayError | NoTrialSucceededError, command: str
 ) -> RayError | NoTrialSucceededError:
-    """Return an error with the command that goes on after it."""
+    """Return an error with the command that resumes after it."""
     return type(error)(f"{error}\nGo on with:\n  {command}")

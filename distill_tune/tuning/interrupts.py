@@ -1,4 +1,4 @@
-"""Ctrl-C while trials run: once, each finishes its epoch and saves it; twice, all stops at once."""
+"""Ctrl-C while trials run: the first lets each save its epoch, the second stops all at once."""
 
 import signal
 import threading
@@ -14,11 +14,10 @@ _EPOCHS, _REST_S = 2.0, 10.0
 
 
 class InterruptCallback(tune.Callback):
-    """Tells of the first interrupt, and leaves the rest to Ray's own handler.
+    """Callback that reports the first interrupt, and leaves the rest to Ray's own handler.
 
-    That one ends the experiment, which asks every trial to stop as soon as it is through with its
-    epoch, and puts the handler back that was there before it: the second interrupt is a
-    KeyboardInterrupt.
+    Ray's handler ends the experiment: it asks every trial to stop after its current epoch, and
+    restores the handler that was there before. So the second interrupt is a KeyboardInterrupt.
 
     Args:
         tell: Takes ``INTERRUPTED``, in a thread of its own.
@@ -28,17 +27,17 @@ class InterruptCallback(tune.Callback):
         self._tell = tell
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        """Pickle as nothing, as the study's own callback does."""
+        """Pickle as a plain callback, as the study's own callback does."""
         return tune.Callback, ()
 
     def setup(self, *_spec: Any, **_info: Any) -> None:
-        # Ray has its handler in place by now.
+        # Ray has installed its handler by now.
         rays = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is not threading.main_thread() or not callable(rays):
             return
 
         def first(number: int, frame: Any) -> None:
-            # In a thread: what is interrupted here may itself be in the midst of printing.
+            # In a thread: the interrupted code may itself be printing.
             threading.Thread(target=self._tell, args=(INTERRUPTED,), daemon=True).start()
             rays(number, frame)
 
@@ -46,16 +45,16 @@ class InterruptCallback(tune.Callback):
 
 
 def longest_epoch_s(trials: Iterable[TrialRecord]) -> float:
-    """Return the seconds that the longest epoch of stage 3 took; 0 without any."""
+    """Return the seconds that the longest epoch of stage 3 took; 0 if there is none."""
     epochs = (metrics for trial in trials for metrics in trial.history.values())
     return max((metrics.get("seconds/joint", 0.0) for metrics in epochs), default=0.0)
 
 
 def wait_for_epochs(controller: object, epoch_s: float) -> None:
-    """Let an interrupted experiment wait for two epochs; Ray kills after ten seconds what runs.
+    """Let an interrupted experiment wait for two epochs; Ray kills what runs after ten seconds.
 
     Args:
-        controller: Ray's, of the experiment.
-        epoch_s: What the longest epoch takes.
+        controller: Ray's controller of the experiment.
+        epoch_s: Seconds of the longest epoch.
     """
     wait_for_actors(controller, _REST_S + _EPOCHS * epoch_s)

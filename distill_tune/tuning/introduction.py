@@ -1,4 +1,4 @@
-"""What a search says first: the images as they were read, with their classes and their origin."""
+"""First line of a search: the images as they were read, with their classes and their origin."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def introduction(study: str, data: ImageData, address: str | None) -> str:
     Args:
         study: Its name.
         data: Its images.
-        address: Of a Ray cluster; None: this machine.
+        address: Address of a Ray cluster; None: this machine.
     """
     size = f"{data.channels}x{data.image_size}x{data.image_size}"
     return (
@@ -25,7 +25,7 @@ def introduction(study: str, data: ImageData, address: str | None) -> str:
 
 
 def _listed(classes: Sequence[str]) -> str:
-    """Return the first ten names, in few words."""
+    """Return the first ten names, long ones cut, and how many more there are."""
     shown = [
         name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in classes[:_SHOWN]
     ]

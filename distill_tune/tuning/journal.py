@@ -1,4 +1,4 @@
-"""The study's event log while a search runs: one place where events are made, kept and shown."""
+"""Event log of a running study: the one place where events are made, stored and shown."""
 
 import time
 from collections.abc import Callable
@@ -19,21 +19,20 @@ Listener = Callable[[Event, StudyState], None]
 
 
 def is_logged(root: str, number: int, epoch: int) -> bool:
-    """Tell whether the log of a study, at a path or URI, holds an epoch of a trial."""
+    """Return whether the log of a study, at a path or URI, holds an epoch of a trial."""
     trials = StudyDirectory(root).state().trials
     return number in trials and epoch in trials[number].history
 
 
 class Journal:
-    """Appends events to a study's log and tells a listener.
+    """Writer of a study's event log, which passes each event to a listener.
 
-    The log is read once, at the start. Of its events is kept what they add up to, and what
-    sampler and scheduler are rebuilt from: an event costs the same at the start of a long search
-    and at its end.
+    The log is read once, at the start. Only its fold is kept, and what sampler and scheduler are
+    rebuilt from: an event costs the same at the start of a long search and at its end.
 
     Args:
         directory: Where the log is.
-        listen: Called after each event with what the log then adds up to.
+        listen: Called after each event with the event and the state of the log.
 
     Attributes:
         starts: What failed at its start since the journal was opened.
@@ -54,21 +53,21 @@ class Journal:
 
     @property
     def state(self) -> StudyState:
-        """What the log adds up to."""
+        """The fold of the log."""
         return self._fold.state
 
     def has(self, kind: str) -> bool:
-        """Tell whether the log holds an event of that kind."""
+        """Return whether the log holds an event of that kind."""
         return kind in self._kinds
 
     @property
     def packing_events(self) -> list[Event]:
-        """What the log tells of the use of GPUs, oldest first."""
+        """The log's events on the use of GPUs, oldest first."""
         return self._packing
 
     @property
     def session_packing_events(self) -> list[Event]:
-        """The same of the newest session."""
+        """Those of the newest session."""
         return self._packing[self._num_packing_before :]
 
     def emit(self, kind: str, **fields: Any) -> None:
@@ -85,7 +84,7 @@ class Journal:
         self.emit("warning", text=text)
 
     def tell(self, kind: str) -> None:
-        """Tell the listener alone: it is not for the log."""
+        """Call the listener only: the event is not for the log."""
         self._listen({"event": kind, "time": time.time()}, self.state)
 
     def _add(self, event: Event) -> None:
@@ -104,14 +103,14 @@ class Journal:
             self._reports.append((int(event["trial"]), int(event["epoch"]), objective))
 
     def end_trial(self, number: int, name: str, *, status: str, reason: str, detail: str) -> None:
-        """Record a trial's end: in TensorBoard first, as after the event nobody looks again."""
+        """Record a trial's end, in TensorBoard first: its run is not opened after the event."""
         board = TensorBoard(self.directory.path(f"tensorboard/{name}"))
         board.hparams_end(succeeded=status != "failed")
         board.close()
         self.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
 
     def write_tables(self) -> None:
-        """Write ``trials.csv`` and ``epochs.csv`` anew."""
+        """Rewrite ``trials.csv`` and ``epochs.csv``."""
         self.directory.write_tables(self.state)
 
     def rung_events(self) -> list[RungEvent]:
@@ -123,7 +122,7 @@ class Journal:
         ]
 
     def past_trials(self) -> list[PastTrial]:
-        """Return what the sampler has to know of every trial of earlier sessions."""
+        """Return what the sampler must know of every trial of earlier sessions."""
         return [
             PastTrial(
                 number=trial.number,

@@ -1,4 +1,4 @@
-"""What a search leaves for people and for the next command."""
+"""Results of a search, for users and for the next command."""
 
 import shlex
 from typing import Any
@@ -24,7 +24,7 @@ from distill_tune.training.kept_models import model_folder
 def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> None:
     """Write ``best/<backbone>.yaml`` for every backbone that has a winner.
 
-    Each is a whole trial configuration: ``distill-tune train --config`` takes it as it is.
+    Each is a whole trial configuration, which ``distill-tune train --config`` takes as it is.
     """
     for backbone in study.backbones:
         winner = best(state, backbone.name)
@@ -35,7 +35,7 @@ def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> No
 
 
 def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[str, Any]:
-    """Return the same for a program: plain data."""
+    """Return the outcome of a search for a program, as plain data."""
     state = directory.state()
     return {
         "study": study.study,
@@ -86,7 +86,7 @@ def _winner(directory: StudyDirectory, trial: TrialRecord | None) -> dict[str, A
 
 
 def written_paths(study: Study, directory: StudyDirectory, state: StudyState) -> dict[str, str]:
-    """Return what a search has written: a name for each, and its path or URI."""
+    """Return the files that a search has written: a name for each, and its path or URI."""
     found = {
         "study": directory.path(STUDY_FILE),
         "trials": directory.path(TRIALS_FILE),
@@ -108,7 +108,7 @@ def written_paths(study: Study, directory: StudyDirectory, state: StudyState) ->
 
 
 def best_file(backbone: str) -> str:
-    """Return where in a study a backbone's best configuration lies."""
+    """Return the path of a backbone's best configuration in a study."""
     return f"best/{backbone}.yaml"
 
 

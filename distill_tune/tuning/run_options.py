@@ -1,4 +1,4 @@
-"""How to run a search or a confirmation, and what shows its progress."""
+"""Options of a search or a confirmation, and the views that show its progress."""
 
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class View(Protocol):
-    """What shows progress; a context manager."""
+    """View of the progress; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -27,34 +27,34 @@ class View(Protocol):
         """Print a line that stays."""
 
     def stage(self, name: str, text: str) -> None:
-        """Show how far a shared stage is; an empty text = it is done."""
+        """Show the progress of a shared stage; an empty text = it is done."""
 
 
 class SearchView(View, Protocol):
-    """What shows a search."""
+    """View of a search."""
 
     def listen(self, event: Event, state: StudyState) -> None:
-        """Take an event of the study's log, and what the log then adds up to."""
+        """Take an event of the study's log, and the state of the log after it."""
 
 
 class ConfirmationView(View, Protocol):
-    """What shows a confirmation."""
+    """View of a confirmation."""
 
     def listen(self, event: Event) -> None:
         """Take an event of the study's log."""
 
     def expect(self, count: int) -> None:
-        """Take how many more runs there will be."""
+        """Take the number of runs still to come."""
 
     def report(self, name: str, report: "Report") -> None:
-        """Show how far a run is."""
+        """Show the progress of a run."""
 
     def finished(self, name: str, text: str) -> None:
-        """Show what became of a run."""
+        """Show the outcome of a run."""
 
 
 class Views(Protocol):
-    """Where progress is shown."""
+    """Views on searches and confirmations."""
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -68,15 +68,15 @@ class Views(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a search or a confirmation runs.
+    """Options of a search or a confirmation.
 
     Attributes:
-        command: As the user typed it, for the records.
+        command: The command as the user typed it, for the records.
         views: Where progress is shown.
-        address: Of a Ray cluster, or None for this machine.
+        address: Address of a Ray cluster, or None for this machine.
         is_sharing: Whether stages that trials have in common are computed once for all of them.
-        allow_changed: Continue a study although something harmless differs from its beginning.
-        is_again: Whether a confirmation trains and tests once more what it has tested already.
+        allow_changed: Whether to resume a study although something harmless differs from its start.
+        is_again: Whether a confirmation trains and tests again what it has tested already.
     """
 
     command: str
@@ -87,5 +87,5 @@ class RunOptions:
     is_again: bool = False
 
     def again(self) -> "RunOptions":
-        """Return the same for a confirmation that trains and tests once more."""
+        """Return a copy for a confirmation that trains and tests again."""
         return replace(self, is_again=True)

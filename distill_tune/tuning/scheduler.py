@@ -1,4 +1,4 @@
-"""The scheduler: asynchronous successive halving, rungs per backbone, that outlives a resume."""
+"""Scheduler: asynchronous successive halving with rungs per backbone, rebuilt after a resume."""
 
 import math
 from collections.abc import Iterable
@@ -12,18 +12,16 @@ from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.tuning.interrupts import wait_for_epochs
 
-"""The reported metric that trials are compared by: higher is better (mode ``max``)."""
-
 MODE: Final = "max"
-"""The only mode; a study that minimises reports the negative."""
+"""The only mode: a higher objective is better. A study that minimises reports the negative."""
 
 
 class RungEvent(NamedTuple):
-    """One report of a trial that had not failed, as the study's event log keeps it.
+    """Report of a trial that had not failed, as the study's event log keeps it.
 
     Attributes:
         number: The trial, 0-based, unique in the study.
-        backbone: What the trial is compared within.
+        backbone: Its backbone; trials are compared within one.
         epoch: 1-based epoch of stage 3 (``training_iteration``).
         objective: The trial's best value up to this epoch.
     """
@@ -35,14 +33,14 @@ class RungEvent(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a trial had at a rung, and whether it was stopped there."""
+    """Value of a trial at a rung, and whether the trial was stopped there."""
 
     value: float
     stop: bool
 
 
 class Rung(NamedTuple):
-    """An epoch at which trials are compared.
+    """Epoch at which trials are compared.
 
     Attributes:
         epoch: 1-based.
@@ -54,15 +52,15 @@ class Rung(NamedTuple):
 
 
 class AshaPerBackbone(FIFOScheduler):
-    """Stops, at each rung, a trial that is worse than most earlier trials of its own backbone.
+    """Scheduler that stops, at each rung, a trial worse than most earlier ones of its backbone.
 
     The rule is that of Ray's ``ASHAScheduler(brackets=1)``: at the epochs ``min_epochs *
-    reduction_factor ** k`` a trial goes on unless its objective lies below the ``1 - 1 /
-    reduction_factor`` quantile of those that came to the rung before it. Unlike Ray's, a trial is
-    judged at a rung once, at exactly that epoch: one that comes back to it, after a restore or a
-    retry, hears the same verdict, and late scores never enter lower rungs.
+    reduction_factor ** k``, a trial continues unless its objective lies below the ``1 - 1 /
+    reduction_factor`` quantile of the trials that reached the rung before it. Unlike with Ray's
+    scheduler, a trial is judged once per rung, at exactly that epoch: if it returns to the rung
+    after a restore or a retry, it gets the same verdict, and late scores never enter lower rungs.
 
-    Ray does not save what a scheduler knows; after a resume ``replay`` judges the log again.
+    Ray does not save a scheduler's state; after a resume, ``replay`` judges the log again.
 
     Args:
         min_epochs: Epochs that every trial gets; the first rung.
@@ -73,7 +71,7 @@ class AshaPerBackbone(FIFOScheduler):
         epoch_s: Seconds of the longest epoch so far; an interrupted search waits accordingly.
 
     Raises:
-        InputError: When a number is out of range.
+        InputError: A number is out of range.
     """
 
     def __init__(self, *, min_epochs: int, max_epochs: int, reduction_factor: float) -> None:
@@ -86,12 +84,12 @@ class AshaPerBackbone(FIFOScheduler):
 
     @property
     def metric(self) -> str:
-        """The name that Ray checks every result for."""
+        """The name of the metric that Ray expects in every result."""
         return OBJECTIVE
 
     @property
     def supports_buffered_results(self) -> bool:
-        """False: a trial is told to stop before it starts its next epoch."""
+        """False: a trial must learn that it is stopped before it starts its next epoch."""
         return False
 
     def set_search_properties(self, metric: str | None, mode: str | None, **_spec: object) -> bool:
@@ -101,11 +99,11 @@ class AshaPerBackbone(FIFOScheduler):
         wait_for_epochs(tune_controller, self.epoch_s)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return a trial that failed and waits: it goes before those that are new.
+        """Return a failed trial that waits to run again, if any: it goes before new ones.
 
-        Ray gives the trial that is chosen the next process that is free, and ends the one that
-        is being started for it. Were it any trial that waits, a node that joins would run none
-        wherever a process takes longer to start than trials take to end.
+        Ray gives the chosen trial the next free process, and ends the one that is being started for
+        it. If any waiting trial could be chosen, a node that joins would run none wherever starting
+        a process takes longer than trials take to end.
         """
         live: set[Trial] = tune_controller.get_live_trials()
         failed = [trial for trial in live if trial.status == Trial.PENDING and trial.num_failures]
@@ -124,7 +122,7 @@ class AshaPerBackbone(FIFOScheduler):
         trial: Trial,
         result: dict[str, Any],
     ) -> None:
-        # Ray asks no verdict on a result that says done, yet its value counts for the others.
+        # Ray asks for no verdict on a result that says done, yet its value counts for the others.
         if not result.get("failure") and OBJECTIVE in result:
             self.judge(_event(trial, result))
 
@@ -134,15 +132,15 @@ class AshaPerBackbone(FIFOScheduler):
         return "\n".join(lines)
 
     def rungs(self, backbone: str) -> list[Rung]:
-        """Return the rungs of a backbone, lowest first, those without trials included."""
+        """Return the rungs of a backbone, lowest first, including those without trials."""
         table = self._tables.get(backbone, {})
         return [Rung(epoch, dict(table.get(epoch, {}))) for epoch in self._rung_epochs]
 
     def replay(self, events: Iterable[RungEvent]) -> None:
         """Forget everything and judge the events again, in their order.
 
-        The events of an uninterrupted search give the table that it ended with; a report that
-        occurs twice counts the first time.
+        The events of an uninterrupted search reproduce its final table. If a report occurs twice,
+        the first counts.
         """
         self._tables = {}
         for event in events:
@@ -153,7 +151,7 @@ class AshaPerBackbone(FIFOScheduler):
         table = self._tables.setdefault(event.backbone, {rung: {} for rung in self._rung_epochs})
         passed = [rung for epoch, rung in table.items() if epoch <= event.epoch]
         if any(event.number in rung and rung[event.number].stop for rung in passed):
-            # Restored from the checkpoint of the very rung, it comes back an epoch later.
+            # A trial restored from the checkpoint of this very rung returns an epoch later.
             return True
         rung = table.get(event.epoch)
         if rung is None or event.number in rung or not math.isfinite(event.objective):

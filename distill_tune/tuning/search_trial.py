@@ -1,4 +1,4 @@
-"""A trial of a search: one result for each epoch of stage 3, a model at every rung."""
+"""Trial of a search: one result for each epoch of stage 3, a model at every rung."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Watch = Callable[[Iterator[Report]], Iterator[Report]]
 
 
 class SearchContext(NamedTuple):
-    """What all trials of a search have in common.
+    """Context that all trials of a search share.
 
     Attributes:
         study: The whole search.
@@ -40,10 +40,10 @@ class SearchContext(NamedTuple):
 
 
 class SearchTrial:
-    """Runs a proposal epoch by epoch, from its newest sound checkpoint or from its start.
+    """Runner of a proposal, epoch by epoch, from its newest sound checkpoint or from its start.
 
     Args:
-        search: What all trials have in common.
+        search: The context that all trials share.
         proposal: ``{"backbone": name, "number": n, "params": {path: value}}``.
         device: Where to compute.
         data: The images, if an earlier trial has put them on a device.
@@ -84,15 +84,15 @@ class SearchTrial:
     def next_epoch(self, watch: Watch = iter) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
 
-        To be called once the driver has logged the epoch before: its checkpoint may be written
-        then. Earlier, a kill in between would leave a trial that continues after an epoch which
-        no log has.
+        Call this only after the driver has logged the epoch before, whose checkpoint may be written
+        then. If it were written earlier, a kill in between would leave a trial that continues after
+        an epoch missing from the log.
 
         Args:
-            watch: Wraps the reports that are computed for it.
+            watch: Wraps the reports that are computed for the epoch.
 
         Raises:
-            DivergedError: The trial cannot go on.
+            DivergedError: The trial cannot continue.
         """
         if self._told:
             self._runner.offer(self._told["epoch"], {"objective": self._best, "told": {}})
@@ -114,7 +114,7 @@ class SearchTrial:
         is_end = report.step in self._ends
         runner.show_epoch(report, self._best, has_grid=is_end or report.step == 1)
         if is_end:
-            # Before anybody hears of this epoch: a trial that is over has its model.
+            # Written before this epoch is reported: a trial that has ended always has its model.
             folder = StudyDirectory(self._search.root).path(f"{MODELS}/{self._name}")
             origin = {"study": study.study, "trial": self._name}
             runner.write_model(folder, origin | {"params": self._proposal["params"]})
@@ -124,8 +124,8 @@ class SearchTrial:
         return result | {"done": report.step == report.num_steps, **self._remarks()}
 
     def fail(self) -> dict[str, list[str]]:
-        """Take it that the trial cannot go on; return what is left for the study's records."""
-        # What it has computed since its last report is not worth continuing from.
+        """Mark the trial as failed; return the remaining remarks for the study's records."""
+        # Its computation since the last report is not worth resuming from.
         self._told = {}
         return self._remarks()
 
@@ -135,23 +135,23 @@ class SearchTrial:
         return {"warnings": warnings, "stages": self._runner.take_adopted()}
 
     def wait(self) -> None:
-        """Wait for the checkpoint that is being written, and raise what it failed with."""
+        """Wait for the checkpoint that is being written, and raise its error if it failed."""
         self._runner.wait()
 
     def save(self) -> None:
-        """Write a checkpoint of the last epoch; it says that the driver may not have heard of it.
+        """Write a checkpoint of the last epoch and its result: the driver may not have logged it.
 
-        That of a trial which is over is deleted when the session ends.
+        The checkpoint of a trial that has ended is deleted at the end of the session.
         """
         if self._told:
             self._runner.save(self._told["epoch"], {"objective": self._best, "told": self._told})
 
     def discard(self) -> None:
-        """Delete the checkpoints of a trial that is over."""
+        """Delete the checkpoints of a trial that has ended."""
         self._runner.discard()
 
     def close(self) -> None:
-        """Wait for what is being written, and close the TensorBoard run."""
+        """Wait for the checkpoint that is being written, and close the TensorBoard run."""
         self._runner.close()
 
 

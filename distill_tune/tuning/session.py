@@ -1,4 +1,4 @@
-"""A search from its start, or from wherever it was interrupted, to its end."""
+"""Session of a search, from its start or its last interruption to its end."""
 
 import os
 import signal
@@ -31,13 +31,13 @@ from distill_tune.tuning.run_options import RunOptions, SearchView
 
 @dataclass
 class Session:
-    """One run of a search over a study.
+    """Session of a search over a study.
 
     Attributes:
-        study: As checked.
-        directory: Where everything goes; created and locked by the caller.
+        study: As validated.
+        directory: Where everything goes.
         images: The study's data.
-        view: Shows it.
+        view: Shows the search.
         options: How to run.
     """
 
@@ -49,19 +49,19 @@ class Session:
     is_time_over: bool = field(default=False, init=False)
 
     def run(self) -> StudyState:
-        """Run until every trial is over, the time is, or the user interrupts.
+        """Run until every trial has ended, the time is up, or the user interrupts.
 
         Returns:
-            What the study's records then say; its last session's status tells how it ended.
+            The state of the study's records; the status of its last session tells how it ended.
 
         Raises:
-            InputError: No cluster at the address, or no node that can hold a trial.
-            StudyError: Another search is at it, or it was begun otherwise.
+            InputError: There is no cluster at the address, or no node that can hold a trial.
+            StudyError: Another search is running, or the study was begun differently.
         """
         with ExitStack() as stack:
             is_new = not self.directory.exists()
             if not is_new:
-                # Before Ray is started: that takes seconds, and a finished study needs none.
+                # Checked before Ray starts: that takes seconds, and a finished study needs no Ray.
                 stack.enter_context(self.directory.lock())
                 self._require_same()
                 if self._num_open(self.directory.state()) <= 0:
@@ -82,13 +82,13 @@ class Session:
         check_nodes(self.directory, trial_slots.bundle)
 
     def interrupted_message(self) -> str:
-        """Return what to say when an interrupt came before the first trial, or after the last."""
+        """Return the message for an interrupt before the first trial or after the last."""
         if not self.directory.exists():
             return "interrupted before anything was written"
         return f"interrupted; go on with:\n  {resume_command(self.directory)}"
 
     def _open(self) -> Journal:
-        """Create the study, unless somebody did meanwhile; keep its present terms."""
+        """Create the study, unless it was created meanwhile; write its present configuration."""
         changes: list[str] = []
         if self.directory.exists():
             changes = self._require_same()
@@ -108,7 +108,7 @@ class Session:
         if damage:
             journal.warn(damage)
         for change in changes:
-            journal.warn(f"gone on with although changed: {change}")
+            journal.warn(f"resumed although changed: {change}")
         if not journal.has("data"):
             data = self.images
             journal.emit(
@@ -135,7 +135,7 @@ class Session:
         return changes
 
     def _session(self, journal: Journal, trial_slots: Slots | None) -> StudyState:
-        """Search, unless there are no slots because there is nothing left to do.
+        """Search, unless there are no slots because nothing is left to do.
 
         Raises:
             DiskFullError: There was no room for the records, a checkpoint or anything else.
@@ -148,7 +148,7 @@ class Session:
             write_best(self.study, self.directory, journal.state)
             self._clean_up(journal.state)
         except SystemExit:
-            # Whoever read what it says is gone.
+            # The reader of the output is gone.
             self._record_end(journal, "interrupted")
             raise
         except Exception as error:
@@ -164,12 +164,12 @@ class Session:
         return journal.state
 
     def _record_end(self, journal: Journal, status: str) -> None:
-        with suppress(StudyError):  # Where that was the failure, it fails again.
+        with suppress(StudyError):  # If that was the failure, it fails again.
             journal.emit("session_ended", status=status)
             self.directory.write_tables()
 
     def _clean_up(self, state: StudyState) -> None:
-        """Delete what a trial leaves that was killed between its end and its own cleaning up."""
+        """Delete what is left of trials that were killed between their end and their cleanup."""
         over = {trial.name for trial in state.trials.values() if trial.ended_at is not None}
         delete_leftovers(self.directory, over)
         keep_best_models(self.directory, state, self.study.search.keep_top)
@@ -218,7 +218,7 @@ class Session:
 
     @contextmanager
     def _time_limit(self) -> Iterator[None]:
-        """Interrupt as Ctrl-C does once the session's time is over."""
+        """Interrupt as Ctrl-C does once the session's time is up."""
         limit = self.study.search.time_budget_s
         if limit is None:
             yield
@@ -241,8 +241,8 @@ class Session:
 def terminate_as_interrupt() -> Iterator[None]:
     """Let SIGTERM, as a cluster's scheduler sends it, end a session as Ctrl-C does.
 
-    It does so too where Ctrl-C is ignored, as it is for what a shell's script puts in the
-    background; Ray's Tune listens to it there as well.
+    This also works where Ctrl-C is ignored, as it is for background jobs of a shell script; Ray
+    Tune listens to it there as well.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

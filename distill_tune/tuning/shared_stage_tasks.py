@@ -1,4 +1,4 @@
-"""The shared stages as Ray tasks, before any trial holds the resources that they need."""
+"""Shared stages as Ray tasks, run before any trial holds the resources that they need."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class _StageWork:
-    """What is being computed, and the right to it."""
+    """Stage that is being computed, and the claim to it."""
 
     job: Job
     claim: Claim
 
 
 class StageProgress(Protocol):
-    """Who is told how far shared stages are."""
+    """Receiver of the progress of shared stages."""
 
     def stage(self, name: str, text: str) -> None:
-        """Take how far a stage is; an empty text = it is done."""
+        """Show the progress of a stage; an empty text = it is done."""
 
 
 def run_stages(
@@ -46,16 +46,16 @@ def run_stages(
     progress: StageProgress,
     slots: Slots,
 ) -> None:
-    """Compute what trials share and the study does not hold yet: on the resources of a trial.
+    """Compute the stages that trials share and the study lacks, with the resources of a trial.
 
-    Stages that do not need each other run side by side. What another study is computing at the
-    same time is waited for, without holding any resources. A stage that fails is left to the
-    trials, which then say themselves why they fail; one whose node is lost begins again elsewhere.
+    Stages that do not need each other run side by side. If another study is computing a stage, it
+    is waited for without holding any resources. A stage that fails is left to the trials, which
+    then report the reason themselves. A stage whose node is lost starts over elsewhere.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
     desk = _StageQueue(store, journal, progress)
-    # Looked at here: a worker that only finds it ready would take seconds to start.
+    # Checked here: a worker would take seconds to start, only to find the stage ready.
     desk.waiting = [job for job in jobs if not desk.is_ready(job)]
     if not desk.waiting:
         return
@@ -76,11 +76,11 @@ def run_stages(
 
 
 class _StageQueue:
-    """Who computes what.
+    """Queue of the stages to compute.
 
     Attributes:
-        waiting: What nobody here computes yet.
-        computing: What is being computed here.
+        waiting: Stages that are not being computed here yet.
+        computing: Stages that are being computed here.
     """
 
     def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
@@ -89,7 +89,7 @@ class _StageQueue:
         self.computing: list[_StageWork] = []
 
     def is_ready(self, job: Job) -> bool:
-        """Tell whether the study holds a product, or takes it over from another study now."""
+        """Return whether the study holds a product, or can adopt it from another study now."""
         saved = self._saved(job)
         if saved is None and self._store.adopt(job.stage, job.config):
             saved = self._saved(job)
@@ -100,7 +100,7 @@ class _StageQueue:
         return True
 
     def _tell(self, result: StageResult, job: Job) -> None:
-        """Record what became of a stage, and warn where its generator is not fit."""
+        """Record the outcome of a stage, and warn if its generator is not fit."""
         self._journal.emit("stage", **result.event())
         end = last(result.curve)
         text = unfit_warning(result.name, end.agreement) if end is not None else ""
@@ -109,7 +109,7 @@ class _StageQueue:
             record.key in keys and is_unfit(record.curve) for record in self._journal.state.stages
         )
         said = self._journal.state.warnings
-        # Of a generator that was not fit before, or in an earlier session, nothing new is said.
+        # No new warning if the generator was not fit in the stage before, or in an earlier session.
         if text and not was_unfit and not {text, briefly(text, said)} & set(said):
             self._journal.warn(briefly(text, said))
 
@@ -117,11 +117,11 @@ class _StageQueue:
         try:
             return self._store.read(job.stage, job.config, _CPU)
         except ValueError as error:
-            self._journal.warn(f"{error}; it is computed anew")
+            self._journal.warn(f"{error}; it is computed again")
             return None
 
     def startable(self) -> Iterator[_StageWork]:
-        """Yield what can be begun: what it begins with is there, and no other study is at it."""
+        """Yield the stages that can start: their inputs exist, and no other study computes them."""
         for job in list(self.waiting):
             if self._is_too_early(job):
                 continue
@@ -130,7 +130,7 @@ class _StageQueue:
                 self._progress.stage(job.name, "another study is computing it")
                 continue
             self.waiting.remove(job)
-            # Since it was last looked for, another study may have come to its end.
+            # Another study may have finished it since the last check.
             if self._store.adopt(job.stage, job.config) and self.is_ready(job):
                 self._progress.stage(job.name, "")
                 claim.release()
@@ -144,7 +144,7 @@ class _StageQueue:
         return any(self._store.key(other.stage, other.config) in keys for other in others)
 
     def take(self, event: Event[_StageWork]) -> None:
-        """Take what came of a task."""
+        """Handle an event of a task."""
         if isinstance(event, Reported):
             self._heard(event.work.job, event.value)
             return
@@ -156,7 +156,7 @@ class _StageQueue:
             self._give_up(event.work.job, event)
 
     def release(self) -> None:
-        """Let other studies compute what was not computed here."""
+        """Release the claims on the stages that were not computed here."""
         for work in self.computing:
             work.claim.release()
 
@@ -177,10 +177,10 @@ class _StageQueue:
             self._journal.warn(text)
 
     def _give_up(self, job: Job, failed: Failed[_StageWork]) -> None:
-        """Let a stage begin again whose node is lost; leave another to the trials."""
+        """Restart a stage whose node is lost; leave any other to the trials."""
         if failed.reason == "node_lost":
             self.waiting.append(job)
-            text = f"shared stage {job.name} begins again: {failed.detail}"
+            text = f"shared stage {job.name} starts over: {failed.detail}"
             self._journal.warn(text)
             return
         self._progress.stage(job.name, "")

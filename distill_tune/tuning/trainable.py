@@ -1,4 +1,4 @@
-"""The trainable: a thin adaptor of a trial to Ray. One step = one epoch of stage 3."""
+"""Trainable: a thin adapter of a trial to Ray. One step = one epoch of stage 3."""
 
 from functools import partial
 from typing import Any
@@ -18,10 +18,10 @@ from distill_tune.tuning.search_trial import SearchContext, SearchTrial
 
 
 class DistillTrial(tune.Trainable):
-    """One configuration of GAN distillation as a ``ray.tune.Trainable``.
+    """Configuration of GAN distillation as a ``ray.tune.Trainable``.
 
-    ``config`` holds ``backbone``, ``number`` and ``params``; study and data come as parameters
-    (:func:`ray.tune.with_parameters`), so that they are placed once and not once per trial.
+    ``config`` holds ``backbone``, ``number`` and ``params``. Study and data come as parameters
+    (:func:`ray.tune.with_parameters`), so that they are stored once and not once per trial.
     """
 
     def setup(
@@ -40,7 +40,7 @@ class DistillTrial(tune.Trainable):
             study: The whole search.
             images: Its data, without the test split.
             root: Its directory or URI.
-            is_sharing: Whether shared stages are looked for at all.
+            is_sharing: Whether to use shared stages at all.
         """
         if study is None or images is None:
             raise TypeError("study and images are given by tune.with_parameters")
@@ -54,12 +54,12 @@ class DistillTrial(tune.Trainable):
         self._trial: SearchTrial | None = None
         self._refusal: Exception | None = None
         if not sees_study(self._search.root):
-            # Its first step waits for it: here nobody would hear why.
+            # Its first step waits for it: an error raised here would not be reported.
             return
         try:
             self._build()
-        except Exception as error:  # noqa: BLE001 - it is raised by the first step
-            # Raised here, Ray would end the trial without the retries that it has.
+        except Exception as error:  # noqa: BLE001 - the first step raises it
+            # If it were raised here, Ray would end the trial without its retries.
             self._refusal = error
 
     def _build(self) -> SearchTrial:
@@ -70,7 +70,7 @@ class DistillTrial(tune.Trainable):
         device = device_of(bundle)
         self._meter.begin(backbone, study.resources, bundle)
         with self._named():
-            # A process that takes on one trial after another has its images on the device once.
+            # A process that runs one trial after another puts its images on the device once.
             self._trial = SearchTrial(self._search, self._proposal, device, self._data)
         self._data = self._trial.data
         return self._trial
@@ -80,8 +80,8 @@ class DistillTrial(tune.Trainable):
 
         Returns:
             ``objective``, the best so far, and every number of the epoch; ``done`` after the last.
-            A trial that cannot go on reports ``failure`` and its reason, and an objective that
-            nobody reads. ``warnings``, ``gpu_use`` and ``stages`` are for the study's records.
+            A trial that cannot continue reports ``failure`` with its reason, and an objective that
+            is never used. ``warnings``, ``gpu_use`` and ``stages`` are for the study's records.
         """
         try:
             if self._refusal is not None:
@@ -89,7 +89,7 @@ class DistillTrial(tune.Trainable):
             if self._trial is None:
                 wait_for_study(self._search.root)
             trial = self._trial or self._build()
-            # Ray asks for an epoch only when its driver has logged the one before.
+            # Ray asks for an epoch only after its driver has logged the one before.
             with self._named():
                 return trial.next_epoch(self._meter.watch) | self._meter.told()
         except DivergedError as error:
@@ -101,16 +101,16 @@ class DistillTrial(tune.Trainable):
         return {OBJECTIVE: 0.0, **result, **remarks}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become another trial in the same process: imports and data are paid for once."""
+        """Become another trial in the same process: imports and data are loaded only once."""
         if self._trial is not None:
-            # Ray asks for this only where a trial is over.
+            # Ray asks for this only when a trial has ended.
             self._trial.discard()
             self._trial.close()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Save what a trial that is stopped on its way has behind it; close what is open."""
+        """Save the progress of a trial that is stopped before its end; close what is open."""
         if self._trial is not None:
             self._trial.save()
             self._trial.close()

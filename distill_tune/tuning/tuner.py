@@ -1,4 +1,4 @@
-"""Ray Tune's side of a session: sampler, scheduler, tuner."""
+"""Ray Tune's part of a session: sampler, scheduler, tuner."""
 
 import itertools
 import signal
@@ -60,7 +60,7 @@ def make_sampler(study: Study) -> SamplerPerBackbone:
 def settle(study: Study, journal: Journal) -> None:
     """End the trials that a kill caught between their last report and their end.
 
-    Such a trial has no work left: it came to its last epoch, or to a rung that it did not pass.
+    Such a trial has no work left: it reached its last epoch, or a rung that it did not pass.
     """
     scheduler = make_scheduler(study)
     scheduler.replay(journal.rung_events())
@@ -80,7 +80,7 @@ def settle(study: Study, journal: Journal) -> None:
 
 
 def _defaults(study: Study) -> dict[str, Raw]:
-    """Return the study's own values of what is searched: the first trial of every backbone."""
+    """Return the study's own values of the searched params: the first trial of every backbone."""
     template = plain(study.trial)
     values = {path: get_path(template, path.split(".")) for path in study.space.dimensions}
     return raw_point(study.space.dimensions, values)
@@ -95,15 +95,15 @@ def tune_trials(
     *,
     is_sharing: bool = True,
 ) -> None:
-    """Run every trial that is not over yet.
+    """Run every trial that has not ended yet.
 
-    Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the
-    study's records, which hold every decision; a trial that is not over finds its newest
-    checkpoint by its name. So nothing depends on the state that Ray keeps of an experiment.
+    Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the study's
+    records, which hold every decision; an unfinished trial finds its newest checkpoint by its name.
+    So nothing depends on the state that Ray keeps of an experiment.
 
-    Where Ray gives up an experiment (its memory monitor killed a worker) or a trial (a worker was
-    lost at a bad moment), another experiment goes on. So it does with ``gpus: fit`` when it is
-    known how many trials share a GPU: ``slots`` give a whole one to each.
+    If Ray gives up an experiment (its memory monitor killed a worker) or a trial (a worker was lost
+    at a bad moment), another experiment takes over. The same happens with ``gpus: fit`` once it is
+    known how many trials share a GPU: ``slots`` give each a whole one.
     """
     placed = tune.with_parameters(
         trainable,
@@ -144,7 +144,7 @@ def tune_trials(
 
 
 def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallback) -> bool:
-    """Run an experiment; False when it has to go on in another one."""
+    """Run an experiment; return False if another one must take over."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
     try:
@@ -157,12 +157,12 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallbac
             raise callback.fatal from callback.fatal.__cause__
         raise
     else:
-        # Interrupted, Ray has put back the handler that it found.
+        # When interrupted, Ray has restored the handler that it found.
         is_interrupted = is_main and signal.getsignal(signal.SIGINT) is on_interrupt
         return is_interrupted or not packing.is_due
     finally:
         if is_main:
-            # Ray leaves its own, which ends an experiment that is over.
+            # Ray leaves its own handler in place, which ends an experiment that is over.
             signal.signal(signal.SIGINT, on_interrupt)
 
 
@@ -195,7 +195,7 @@ def _run_config(
         callbacks=callbacks,
         stop=stopper,
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
-        # Trials write their own: Ray's stop a trial twice, to write it and to copy it.
+        # Trials write their own checkpoints: Ray's stop a trial twice, to write and to copy them.
         checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         verbose=0,
     )

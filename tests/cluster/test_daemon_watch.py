@@ -151,5 +151,5 @@ def test_a_raylet_of_a_cluster_is_known_by_its_socket() -> None:
         # Nobody has asked for its status: it is there still, as a zombie.
         while not end() and time.monotonic() < until:
             time.sleep(0.05)
-        assert end() == "it runs no more"
+        assert end() == "it is no longer running"
     assert _number_of_raylet("/tmp/of/this/test") is None  # noqa: S108 - nothing is there

@@ -64,8 +64,8 @@ def test_what_it_has_is_held_until_it_sees_the_study(
     joined = Joined(tmp_path, 0.5, monkeypatch)
     until(joined.is_told)
     address = node["NodeManagerAddress"]
-    lacks = f"{address} joined, and gets no work: {tmp_path}: does not see it"
-    assert joined.warnings() == [f"{lacks}; it is asked every minute"]
+    lacks = f"{address} joined but gets no work: {tmp_path}: does not see it"
+    assert joined.warnings() == [f"{lacks}; it is asked again every minute"]
     until(lambda: free_cpus() == 0)
     time.sleep(2)
     assert not joined.is_usable()

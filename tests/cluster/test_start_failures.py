@@ -64,6 +64,6 @@ def test_a_lost_process_is_quoted_by_its_own_last_words(
     (tmp_path / "worker-ab-01000000-17.out").write_text("nothing\n")
     monkeypatch.setattr(worker_logs, "_logs", lambda: tmp_path)
     said = "The actor died.\n\tpid: 17\nWorker exits with an exit code 2."
-    assert last_words(said, "it died").endswith("(the last that its process said: missing: y)")
+    assert last_words(said, "it died").endswith("(the last output of its process: missing: y)")
     assert last_words("The actor died.\n\tpid: 18\n", "it died") == "it died"
     assert last_words("The actor died.", "it died") == "it died"

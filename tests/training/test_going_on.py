@@ -68,12 +68,12 @@ def test_one_that_dies_in_every_stage_ends_as_the_one_that_never_did(
     assert die_at(tmp_path, ("warmup", 2), seen) == []
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["unfinished_training"]
     went_on, unfit = die_at(tmp_path, ("triplet", 1), seen)
-    assert went_on == "goes on after warmup 1/3"
+    assert went_on == "resuming after warmup 1/3"
     assert unfit.startswith("warning: the generator is not fit after warmup: agreement 0.")
     # Said once: what is wrong after the triplet stage was wrong before it.
-    assert die_at(tmp_path, ("joint", 2), seen) == ["goes on after warmup 3/3"]
+    assert die_at(tmp_path, ("joint", 2), seen) == ["resuming after warmup 3/3"]
     last = Trained(recipe(tmp_path), tmp_path / "model")
-    assert last.lines == ["goes on after joint 1/2"]
+    assert last.lines == ["resuming after joint 1/2"]
     seen |= {(report.stage, report.step): report.metrics for report in last.reports}
     expected = {(report.stage, report.step): report.metrics for report in whole.reports}
     assert seen == expected
@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     (newest / "trial.pt").write_bytes(b"damaged")
     last = Trained(recipe(tmp_path), tmp_path / "model")
     assert last.lines[0].startswith(f"warning: damaged checkpoint passed over: {newest}")
-    assert last.lines[1] == "goes on after warmup 3/3"
+    assert last.lines[1] == "resuming after warmup 3/3"
     assert_same(last.folder, whole.folder)
 
 
@@ -102,7 +102,7 @@ def test_one_begun_otherwise_is_refused_with_what_differs(tmp_path: Path) -> Non
     with pytest.raises(StudyError) as caught:
         Trained(recipe(tmp_path, *changes), out)
     head, *lines, last = str(caught.value).splitlines()
-    assert head == f"{out}: the training there was begun otherwise:"
+    assert head == f"{out}: the training there was started differently:"
     assert [line.partition(":")[0] for line in lines] == [
         "  joint.margin",
         "  data.seed",
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_another_content_is_passed_over(whole: Trained, tmp_path
     store_checkpoint(root, name, 99, {"trial": 7})
     last = Trained(recipe(tmp_path), tmp_path / "model")
     damaged, anew, unfit = last.lines[:2], last.lines[2], last.lines[3:]
-    assert anew == "warning: no checkpoint is sound, it starts anew"
+    assert anew == "warning: no checkpoint is sound; the training starts over"
     assert [line.partition(":")[2].strip()[:24] for line in unfit] == ["the generator is not fit"]
     for line, lacking in zip(damaged, ("config", "ema"), strict=True):
         assert line.startswith("warning: damaged checkpoint passed over: ")
@@ -144,7 +144,7 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    with checkpoint.opened(out), pytest.raises(StudyError, match="another training is at work"):
+    with checkpoint.opened(out), pytest.raises(StudyError, match="another training is running"):
         Trained(recipe(tmp_path), out)
 
 
@@ -166,7 +166,7 @@ def test_an_interrupt_ends_it_at_the_next_report_and_the_same_command_goes_on(
     assert first.stderr.startswith("interrupted; go on with:\n  distill-tune")
     second = CliRunner().invoke(app, command)
     assert second.exit_code == 0, second.output
-    assert "goes on after warmup 2/3" in second.stdout.splitlines()
+    assert "resuming after warmup 2/3" in second.stdout.splitlines()
     assert_same(out, whole.folder)
 
 
@@ -180,5 +180,5 @@ def test_one_that_was_killed_goes_on_by_the_same_command(whole: Trained, tmp_pat
     assert first.wait() == -signal.SIGKILL
     second = Run(*command)
     assert second.wait() == 0, second.output
-    assert "goes on after " in second.stdout
+    assert "resuming after " in second.stdout
     assert_same(out, whole.folder)

@@ -149,7 +149,7 @@ def test_a_checkpoint_that_is_not_sound_is_named_and_passed_over(spec: RunSpec, 
     shutil.rmtree(spec.root + f"/checkpoints/{NAME}/checkpoint_000004", ignore_errors=True)
     damage(older)
     afresh = runner(spec)
-    assert afresh.take_warnings()[1:] == ["no checkpoint is sound, it starts anew"]
+    assert afresh.take_warnings()[1:] == ["no checkpoint is sound; the training starts over"]
     assert afresh.restored is None
     fresh = tiny.trial(spec.images)
     assert tiny.differences(afresh.trial.state_dict(), fresh.state_dict()) == []

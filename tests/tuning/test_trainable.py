@@ -203,7 +203,7 @@ def test_with_all_of_them_damaged_it_starts_anew_and_says_so(
     assert [text.partition(": /")[0] for text in result["warnings"]] == [
         f"{NAME}: damaged checkpoint passed over",
         f"{NAME}: damaged checkpoint passed over",
-        f"{NAME}: no checkpoint is sound, it starts anew",
+        f"{NAME}: no checkpoint is sound; the training starts over",
         # It warms up anew, for ten steps.
         *[text for text in result["warnings"] if "the generator is not fit after warmup" in text],
     ]
@@ -224,7 +224,7 @@ def test_a_checkpoint_of_another_configuration_is_passed_over(again: Alone) -> N
     result = again.begin(params={"joint.margin": 0.6}).step()
     assert result["epoch"] == 1
     assert all("another configuration" in text for text in result["warnings"][:2])
-    assert result["warnings"][2].endswith("it starts anew")
+    assert result["warnings"][2].endswith("the training starts over")
 
 
 def test_a_sound_file_with_another_content_is_passed_over(

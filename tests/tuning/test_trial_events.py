@@ -137,8 +137,8 @@ def test_a_trial_that_goes_on_after_a_lost_worker_is_a_warning(
     callback.on_trial_start(**ROW, trial=trial)
     callback.on_trial_recover(**ROW, trial=trial)
     unborn, interrupted = journal.state.warnings
-    assert unborn.startswith("alexnet-0000 goes on from its start: The actor died")
-    assert interrupted.startswith("alexnet-0000 goes on from its last checkpoint: The actor died")
+    assert unborn.startswith("alexnet-0000 continues from its start: The actor died")
+    assert interrupted.startswith("alexnet-0000 continues from its last checkpoint: The actor died")
 
 
 @pytest.mark.parametrize(

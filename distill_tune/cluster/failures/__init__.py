@@ -1,1 +1,1 @@
-"""What went wrong on a cluster, in a word and a line."""
+"""Failures on a cluster, described in a word and a line."""

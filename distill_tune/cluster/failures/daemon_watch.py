@@ -1,8 +1,8 @@
-"""A watch on the processes without which Ray ends its driver: its raylet and its GCS.
+"""Watch on the processes without which Ray ends its driver: its raylet and its GCS.
 
 Ray notices after 15 to 60 seconds that one of them is gone, and then ends the whole process from
-within its C++ code: nobody can say any more how to go on, and a notebook loses its kernel. Here the
-thread that computes is interrupted within a second or two.
+within its C++ code: no message can say how to resume, and a notebook loses its kernel. This watch
+interrupts the computing thread within a second or two.
 """
 
 import ctypes
@@ -19,26 +19,26 @@ from distill_tune.cluster.ray_private import own_node
 from distill_tune.errors import RayError
 
 _LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 15.0
-# As long as Ray itself waits, unless told otherwise, for the GCS of a cluster to come back.
+# How long Ray itself waits by default for the GCS of a cluster to come back.
 _GCS_PATIENCE_S, _CONNECT_S = 60.0, 2.0
 _SIGNAL = signal.SIGUSR2
 _RAYLET, _GCS = "raylet", "gcs_server"
 
 
 class DaemonLostError(KeyboardInterrupt):
-    """Raised in the thread that computes, wherever it is.
+    """Interrupt raised in the computing thread, wherever it is.
 
-    An interrupt, as Ray's own loops let nothing else through: it arrives as one of theirs, and
-    ends an experiment without the orderly end that would wait for what is gone.
+    It is a KeyboardInterrupt because Ray's own loops let nothing else through. It ends an
+    experiment without the orderly shutdown, which would wait for the lost process.
     """
 
 
 class Daemon(NamedTuple):
-    """A process of Ray's.
+    """Process of Ray's.
 
     Attributes:
         name: As the system calls it.
-        end: Returns in words how it ended; an empty text while it runs.
+        end: Returns how the process ended, in words; an empty string while it runs.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Daemon(NamedTuple):
 
 @contextmanager
 def watched(daemons: list[Daemon]) -> Iterator[None]:
-    """Interrupt what runs inside as soon as a daemon is gone.
+    """Interrupt the body as soon as a daemon is gone.
 
     Raises:
-        RayError: One is; it says which and how it ended.
+        RayError: A daemon is gone; the message says which one and how it ended.
     """
     watch = _Watch(daemons)
     thread = threading.Thread(target=watch.run, name="daemon watch", daemon=True)
@@ -63,17 +63,17 @@ def watched(daemons: list[Daemon]) -> Iterator[None]:
                 watch.stop()
                 thread.join()
         except (Exception, KeyboardInterrupt) as error:
-            # What fails because of it may fail a moment before it is noticed.
+            # Work may fail because of a lost daemon a moment before the loss is noticed.
             if isinstance(error, RayError) or not watch.words():
                 raise
             raise RayError(watch.words()) from error
         if watch.has_interrupted:
-            # Taken for the user's, it has ended everything in its way.
+            # Ray took the interrupt for the user's and ended everything.
             raise RayError(watch.words())
 
 
 def daemons_of_ray() -> list[Daemon]:
-    """Return those that this process depends on; none where it goes through Ray's client."""
+    """Return the daemons that this process depends on."""
     node = own_node()
     if node is None:
         return []
@@ -88,10 +88,10 @@ def daemons_of_ray() -> list[Daemon]:
 
 
 class _Watch:
-    """Looks at daemons until it is stopped, and interrupts the thread that made it.
+    """Loop that checks daemons until it is stopped, and interrupts the thread that created it.
 
     Attributes:
-        has_interrupted: Whether it has.
+        has_interrupted: Whether it has interrupted that thread.
     """
 
     def __init__(self, daemons: list[Daemon]) -> None:
@@ -104,20 +104,20 @@ class _Watch:
         while not self._is_over.wait(_LOOK_EVERY_S):
             if self.words():
                 self._interrupt()
-                # Held up by something, it is interrupted again.
+                # If something holds the thread up, it is interrupted again.
                 self._is_over.wait(_AGAIN_AFTER_S)
 
     def stop(self) -> None:
         self._is_over.set()
 
     def words(self) -> str:
-        """Return in words which daemon is gone; an empty text while there is none."""
+        """Return in words which daemon is gone; an empty string if none is."""
         for daemon in self._daemons:
             end = daemon.end()
             if end:
                 return (
-                    f"Ray's own process {daemon.name} is gone ({end}), and Ray with it; what is "
-                    "on record stays"
+                    f"Ray's own process {daemon.name} is gone ({end}), and Ray with it; everything "
+                    "recorded so far is kept"
                 )
         return ""
 
@@ -134,7 +134,7 @@ class _Watch:
 
 @contextmanager
 def _signal_raises() -> Iterator[None]:
-    """Let the signal of the watch raise in the main thread, if that is the one that computes."""
+    """Let the watch's signal raise in the main thread, if that is the computing thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -150,7 +150,7 @@ def _raise(*_signal: object) -> None:
 
 
 def _end_of(process: Any) -> Callable[[], str]:
-    """Return what tells how a process that Ray started here ended."""
+    """Return a function that describes how a process that Ray started here ended."""
 
     def end() -> str:
         status = process.poll()
@@ -166,7 +166,7 @@ def _end_of(process: Any) -> Callable[[], str]:
 
 
 def _number_of_raylet(socket_name: str) -> int | None:
-    """Return the process that listens on a socket, of a cluster's node; None where nobody tells."""
+    """Return the id of the process that listens on a node's socket; None if it is not found."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_bytes().split(b"\0")
@@ -176,19 +176,19 @@ def _number_of_raylet(socket_name: str) -> int | None:
 
 
 def _end_of_another(number: int) -> Callable[[], str]:
-    """Return what tells that a process which somebody else started has ended."""
+    """Return a function that reports the end of a process that somebody else started."""
 
     def end() -> str:
         state = ""
         with suppress(OSError):
             state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-        return "" if state and state not in "ZX" else "it runs no more"
+        return "" if state and state not in "ZX" else "it is no longer running"
 
     return end
 
 
 class _Reached:
-    """Whether somebody else's process listens; not for a while, it is gone."""
+    """Reachability of a process started elsewhere, which counts as gone if silent for too long."""
 
     def __init__(self, connect: Callable[[], None], patience_s: float) -> None:
         self._connect, self._patience_s = connect, patience_s

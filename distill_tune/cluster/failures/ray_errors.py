@@ -1,4 +1,4 @@
-"""What an error of Ray's is about, in a word or a line."""
+"""Short descriptions of Ray's errors: a reason of one word, or a line."""
 
 from pathlib import Path
 
@@ -7,24 +7,24 @@ from distill_tune.errors import DiskFullError, is_disk_full
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return what the task's own code raised, else the error itself."""
+    """Return what the task's own code raised; the error itself if there is no such cause."""
     return getattr(error, "cause", None) or error
 
 
 def in_a_line(error: BaseException) -> str:
-    """Return the line of an error that says what happened; its type's name where it says nothing.
+    """Return the line of an error that says what happened; its type's name if it has no text.
 
-    It is the last one, but where Ray's memory monitor killed a worker: that ends with advice.
+    This is the last line, except for memory kills: Ray ends those messages with advice.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0 if is_memory_kill(error) else -1].strip()
 
 
 def explain(error: object) -> tuple[str, str]:
-    """Return reason and last line of what ended a trial's process or its code.
+    """Return the reason and the last line of the error that ended a trial's process or code.
 
     Raises:
-        DiskFullError: It was for want of room, which is no fault of the trial's.
+        DiskFullError: The disk was full, which is not the trial's fault.
     """
     from ray.exceptions import RayActorError
 
@@ -36,13 +36,14 @@ def explain(error: object) -> tuple[str, str]:
 
 
 def last_error(error_file: str | None, pickled_file: str | None) -> object:
-    """Return a trial's last error: itself where Ray kept it, else as text.
+    """Return a trial's last error: the object if Ray kept it, else its text.
+
+    The files are read where the driver keeps them: the storage gets them only with Ray's next
+    snapshot.
 
     Args:
         error_file: Where Ray keeps the errors as text; None = there was none.
-        pickled_file: Where it keeps one of them as an object, if it could.
-
-    Read where the driver keeps it: the storage has it at Ray's next snapshot only.
+        pickled_file: Where Ray keeps one of them as an object, if it could be pickled.
     """
     text = Path(error_file).read_text() if error_file else ""
     last = text.rpartition("Failure # ")[2].partition("\n")[2].strip()
@@ -50,7 +51,7 @@ def last_error(error_file: str | None, pickled_file: str | None) -> object:
         from ray import cloudpickle
 
         error = cloudpickle.loads(Path(pickled_file).read_bytes())
-        # Not every error is pickled: this one may be of an earlier failure.
+        # Not every error is pickled: this one may belong to an earlier failure.
         if str(error).strip() == last:
             return error
     return last

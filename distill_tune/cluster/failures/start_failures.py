@@ -1,7 +1,8 @@
-"""Work that fails before it has reported anything: once it is clear that nothing starts, it ends.
+"""Failures before the first report, which end the search once it is clear that nothing starts.
 
-A package that a worker cannot import, a process that the system does not let live: such a cause
-meets every trial alike, and each would be tried again as often as ``search.max_failures`` says.
+A cause such as a package that a worker cannot import, or a process that the system does not let
+run, affects every trial alike. Without this check, each trial would be retried
+``search.max_failures`` times.
 """
 
 import re
@@ -11,23 +12,23 @@ from distill_tune.errors import NoTrialSucceededError
 
 _ENOUGH, _SEVERAL = 3, 2
 LOST = "worker_lost"
-"""How a cause begins whose rest, in Ray's words, tells nothing that it has in common."""
+"""Prefix of the causes of lost workers; the rest, in Ray's words, is not compared."""
 _CHANGING = re.compile(r"\b(0x)?[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
 
 
 class StartFailures:
-    """What failed at its start in this session, as long as nothing has got any further."""
+    """Failures at start in this session, counted until something gets further."""
 
     def __init__(self) -> None:
         self._is_over = False
         self._of: dict[str, list[tuple[str, str]]] = {}
 
     def begun(self) -> None:
-        """Take that something has computed: from now on failures are its own affair."""
+        """Record that something has computed: later failures are no longer counted."""
         self._is_over = True
 
     def add(self, who: str, backbone: str, cause: str, backbones: Iterable[str]) -> None:
-        """Take that something failed at its start.
+        """Record a failure at start.
 
         Args:
             who: A trial, a run or a shared stage.
@@ -36,7 +37,8 @@ class StartFailures:
             backbones: All that are still to be tried.
 
         Raises:
-            NoTrialSucceededError: It was so for different ones, of every backbone, again and again.
+            NoTrialSucceededError: The same cause occurred at least three times, for at least two
+                different names and for every backbone.
         """
         if self._is_over:
             return
@@ -49,6 +51,6 @@ class StartFailures:
             listed = ", ".join(sorted(names))
             raise NoTrialSucceededError(
                 f"nothing starts: {cause}\n"
-                f"It came to that {len(alike)} times ({listed}), and nothing has got any further; "
-                "what had not ended is open still."
+                f"This happened {len(alike)} times ({listed}), and nothing got any further. "
+                "Unfinished work stays open."
             )

@@ -1,4 +1,4 @@
-"""What a process of Ray's said last before it was lost: its own words, from its log."""
+"""Last words of a lost Ray process, from its log."""
 
 import re
 from contextlib import suppress
@@ -12,19 +12,19 @@ _LONGEST = 300
 
 
 def last_words(error: object, detail: str) -> str:
-    """Return in a line why a process was lost, with what it said itself if it ran on this machine.
+    """Return why a process was lost, in a line, with its last words if it ran on this machine.
 
     Args:
-        error: As Ray tells of it.
-        detail: The line of that which says what happened.
+        error: Ray's error.
+        detail: The line of the error that says what happened.
     """
     found = _PID.search(str(error))
     own = _last_line(_logs(), found[1]) if found else ""
-    return f"{detail} (the last that its process said: {own})" if own else detail
+    return f"{detail} (the last output of its process: {own})" if own else detail
 
 
 def _logs() -> Path | None:
-    """Return the folder of Ray's logs on this machine; None without any."""
+    """Return the folder of Ray's logs on this machine; None if there is none."""
     node = own_node()
     return None if node is None else Path(node.get_logs_dir_path())
 
@@ -37,7 +37,7 @@ def _last_line(logs: Path | None, pid: str) -> str:
             lines: list[str] = []
             with suppress(OSError):
                 lines = path.read_text(errors="replace").splitlines()
-            # Ray marks its logs by lines such as ":job_id:01000000".
+            # Ray marks its logs with lines such as ":job_id:01000000".
             said = [line.strip() for line in lines if line.strip() and not line.startswith(":")]
             if said:
                 return one_line(said[-1])[:_LONGEST]

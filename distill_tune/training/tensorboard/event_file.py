@@ -1,4 +1,4 @@
-"""One file of TensorBoard's events, named so that TensorBoard reads it after those before it."""
+"""File of TensorBoard events, named so that TensorBoard reads it after the earlier ones."""
 
 import os
 import re
@@ -17,16 +17,16 @@ _BEGUN = re.compile(r"tfevents\.(\d+)\.")
 
 
 class TensorBoardFile:
-    """A new file of events in a run's folder; what is written has left this process at once.
+    """New file of events in a run's folder; every write leaves this process at once.
 
-    TensorBoard reads a run's files in the order of their names, which begin with the second they
-    were begun in, and where steps go back, its fast loader drops those it has read. torch's own
-    writer ends the name in a counter, so of two files of one second the tenth comes before the
-    ninth; and a run that goes on where the clock is behind would stand before its beginning. Here
-    a name's second is always later than that of every file beside it.
+    TensorBoard reads a run's files in the order of their names, which begin with the second of
+    their creation. Where steps go back, its fast loader drops those it has read. torch's own writer
+    ends the name in a counter, so of two files of one second the tenth sorts before the ninth. A
+    run that resumes on a machine whose clock is behind would sort before its own start. Here, a
+    name's second is always later than that of every file beside it.
 
     Args:
-        folder: The run's folder; made if it is not there.
+        folder: The run's folder; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,11 +39,11 @@ class TensorBoardFile:
         self._write(Event(file_version="brain.Event:2"))
 
     def add(self, summary: "Summary", step: int) -> None:
-        """Write a summary at a step, with the time of now."""
+        """Write a summary at a step, with the current time."""
         self._write(Event(summary=summary, step=step))
 
     def close(self) -> None:
-        """Finish the file; a second call does nothing."""
+        """Finish the file; a second call has no effect."""
         self._file.close()
 
     def _write(self, event: Event) -> None:

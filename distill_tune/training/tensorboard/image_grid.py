@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def image_grid(
     images: "Tensor", *, columns: int | None = None, min_pixels: int = 48, gap: int = 2
 ) -> "Tensor":
-    """Return images as one picture, row by row, white between them.
+    """Return images as one picture, row by row, with white gaps.
 
     Args:
         images: ``[n, channels, height, width]``, float in [-1, 1], n >= 1; nan counts as 0.
-        columns: Images in a row; None = about as many as there are rows.
+        columns: Images per row; None = about as many as there are rows.
         min_pixels: Small images are enlarged by a whole factor to at least this height.
         gap: Pixels between the images.
 

@@ -7,14 +7,14 @@ _MAX_BYTES = 64 << 20
 
 
 def last_image(folder: Path, tag: str) -> tuple[int, bytes]:
-    """Return step and PNG of a run's newest image.
+    """Return the step and the PNG of a run's newest image.
 
     Args:
         folder: The run's folder.
         tag: The image's name.
 
     Returns:
-        ``(0, b"")`` where there is none. Files above 64 MiB are not read.
+        ``(0, b"")`` if there is none. Files above 64 MiB are not read.
     """
     found = (0, b"")
     paths = [path for path in sorted(folder.glob("*tfevents*")) if path.is_file()]

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a trial: curves, a row of HParams, grids of images."""
+"""TensorBoard content of a trial: curves, a row of HParams, grids of images."""
 
 import math
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GRID_PER_CLASS = 8
-"""Images of a class, side by side, in a grid of synthetic images."""
+"""Images per class, side by side, in a grid of synthetic images."""
 _HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity", AGREEMENT)
 
 
 class TrialSummaries:
-    """One trial's TensorBoard run.
+    """TensorBoard run of one trial.
 
     Args:
         root: The study directory or URI.
-        name: Of the trial.
+        name: The trial's.
         params: Its row in HParams; None = no row.
     """
 
@@ -33,20 +33,20 @@ class TrialSummaries:
             self._board.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
 
     def add(self, report: Report) -> None:
-        """Show the numbers of a report."""
+        """Write the metrics of a report."""
         self._board.scalars(report.stage, report.step, report.metrics)
 
     def add_warmed(self, step: int, images: "Tensor") -> None:
-        """Show a grid of what the generator draws when its warm-up ends."""
+        """Write a grid of the generator's images at the end of its warm-up."""
         self._board.images(WARMUP_GRID, step, images, columns=GRID_PER_CLASS)
 
     def add_epoch(self, report: Report, best: float, images: "Tensor | None") -> None:
-        """Show what an epoch of stage 3 adds to its numbers; all of it has left the process then.
+        """Write what an epoch of stage 3 adds beyond its metrics, and flush everything.
 
         Args:
             report: The epoch's.
-            best: The objective so far.
-            images: A grid of synthetic images, ``GRID_PER_CLASS`` a class, or None.
+            best: Best objective so far.
+            images: A grid of synthetic images, ``GRID_PER_CLASS`` per class, or None.
         """
         if images is not None:
             self._board.images("synthetic", report.step, images, columns=GRID_PER_CLASS)
@@ -58,11 +58,11 @@ class TrialSummaries:
         self._board.hparams(self._params, metrics, step=report.step)
 
     def add_picture(self, name: str, step: int, pixels: "Tensor") -> None:
-        """Show one picture ``[height, width, 3]``, uint8."""
+        """Write one picture ``[height, width, 3]``, uint8."""
         self._board.picture(name, step, pixels)
 
     def flush(self) -> None:
-        """Let everything leave the process."""
+        """Flush everything that was written."""
         self._board.flush()
 
     def close(self) -> None:

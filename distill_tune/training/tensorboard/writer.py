@@ -1,4 +1,4 @@
-"""TensorBoard: the curves, the pictures and the HParams row of one trial, each written once."""
+"""TensorBoard writer: curves, pictures and HParams row of one trial, each written once."""
 
 import json
 import math
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _LAYOUT_TAG = "custom_scalars__config__"
 
-# Title of a category -> title of a chart -> patterns of the tags whose curves it shows. A chart is
-# of one stage: each counts steps of its own, and in one chart they would lie on each other.
+# Title of a category -> title of a chart -> patterns of the tags whose curves it shows. A chart
+# covers one stage: each stage counts its own steps, so curves of several would overlap.
 _LAYOUT = {
     "which trial is best": {
         "validation accuracy": ["Multiline", [r"joint/val/accuracy$"]],
@@ -53,15 +53,15 @@ _LAYOUT = {
 
 
 class TensorBoard:
-    """Writes one trial's TensorBoard run; an observer of the trial.
+    """Writer of one trial's TensorBoard run; an observer of the trial.
 
-    A run that is opened again, after a resume, first reads back what it holds, and passes over
-    every (tag, step) that is there already: the epochs that the trial runs again are not doubled.
-    (torch's own ``purge_step`` would hide them in every stage at once, though each stage counts
-    steps of its own.) Each call has left this process when it returns: a kill loses nothing.
+    A run that is reopened after a resume first reads what it holds, and skips every (tag, step)
+    that exists: epochs that the trial repeats are not doubled. (torch's own ``purge_step`` would
+    hide them in every stage at once, though each stage counts its own steps.) The data of each call
+    has left this process when the call returns: a kill loses nothing.
 
     Args:
-        logdir: The trial's own folder; where it is a URI, ``flush`` and ``close`` send to it.
+        logdir: The trial's own folder; if it is a URI, ``flush`` and ``close`` upload to it.
     """
 
     def __init__(self, logdir: str) -> None:
@@ -91,12 +91,12 @@ class TensorBoard:
         """Fill the trial's row of the HParams tab: at the start, then at every new value.
 
         Args:
-            params: Param to value; those of the first call are shown, a list as JSON and None
-                as an empty cell.
-            metrics: Metric to its value so far, written under ``trial/<metric>``; the columns
-                are those of the first call, where one may be nan: a value to come.
-            step: Where to write the metrics; one that is there already stays. None: after the
-                last, if the value is another.
+            params: Param to value; those of the first call are shown, a list as JSON and None as an
+                empty cell.
+            metrics: Metric to its value so far, written under ``trial/<metric>``. The columns are
+                those of the first call, where nan stands for a value to come.
+            step: Step at which to write the metrics; an existing value stays. None: after the last
+                step, if the value has changed.
         """
         tags = {f"trial/{name}": value for name, value in metrics.items()}
         self._add(metadata.EXPERIMENT_TAG, 0, _experiment(params, tags))
@@ -107,7 +107,7 @@ class TensorBoard:
                 self._add_scalar(tag, before + 1 if step is None else step, value)
 
     def hparams_end(self, *, succeeded: bool) -> None:
-        """Mark the trial's row as over; the first outcome told stays, a resume included."""
+        """Mark the trial's row as ended; the first outcome stays, even after a resume."""
         self._add(metadata.SESSION_END_INFO_TAG, 0, _session_end(succeeded=succeeded))
 
     def flush(self) -> None:
@@ -115,7 +115,7 @@ class TensorBoard:
         self._mirror.push()
 
     def close(self) -> None:
-        """Finish the file; nothing can be written afterwards. A second call does nothing."""
+        """Finish the file; nothing can be written afterwards. A second call has no effect."""
         self._file.close()
         self._mirror.close()
 
@@ -128,7 +128,7 @@ class TensorBoard:
 
 
 class _WrittenTags:
-    """What a run holds.
+    """Tags and steps that a run holds.
 
     Attributes:
         steps: Every (tag, step).
@@ -141,7 +141,7 @@ class _WrittenTags:
 
     @classmethod
     def read(cls, logdir: Path) -> "_WrittenTags":
-        """Read a run's event files; in one that was torn by a kill, up to where it is torn."""
+        """Read a run's event files; one that was truncated by a kill is read up to its break."""
         written = cls()
         for path in sorted(logdir.glob("*tfevents*")):
             for event in LegacyEventFileLoader(str(path)).Load():
@@ -152,7 +152,7 @@ class _WrittenTags:
         return written
 
     def add(self, tag: str, step: int, value: float | None = None) -> bool:
-        """Take note of something to be written; False when it is there already."""
+        """Record something to be written; return False if it exists already."""
         if (tag, step) in self.steps:
             return False
         self.steps.add((tag, step))
@@ -168,10 +168,10 @@ def _as_float32(value: float) -> float:
 def _experiment(params: Mapping[str, Any], metric_tags: Mapping[str, float]) -> Any:
     """Return the summary that names the columns of the HParams tab.
 
-    TensorBoard reads the metrics' values from the scalars of these tags, the last step of each,
-    so the row is up to date while the trial runs.
+    TensorBoard reads the metrics' values from the last step of the scalars with these tags, so the
+    row is up to date while the trial runs.
     """
-    # ``differs``: they are sampled, and TensorBoard shows those that differ first.
+    # ``differs``: the params are sampled, and TensorBoard shows those that differ first.
     experiment = api_pb2.Experiment(
         hparam_infos=[
             api_pb2.HParamInfo(name=name, type=_column_type(_shown(value)), differs=True)
@@ -197,7 +197,7 @@ def _session_start(params: Mapping[str, Any]) -> Any:
     for name, value in params.items():
         shown = _shown(value)
         if shown is None:
-            # An empty cell: text among numbers would break TensorBoard's sorting of the column.
+            # Left empty: text among numbers would break TensorBoard's sorting of the column.
             continue
         if isinstance(shown, bool):
             info.hparams[name].bool_value = shown

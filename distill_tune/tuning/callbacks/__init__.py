@@ -1,1 +1,1 @@
-"""What Ray tells the driver while trials run."""
+"""Ray Tune callbacks, which run in the driver while trials run."""

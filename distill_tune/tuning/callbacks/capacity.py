@@ -1,4 +1,4 @@
-"""Room for trials: as many run at a time as the nodes hold that are there, which come and go."""
+"""Capacity for trials, which follows the nodes as they come and go."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from distill_tune.tuning.journal import Journal
 
 
 class CapacityCallback(tune.Callback):
-    """Lets more trials run when a node joins, and begins no new ones when one is lost.
+    """Callback that lets more trials run when a node joins, and starts none when one is lost.
 
     Args:
-        slots: What there was at first.
-        most: Trials at a time that the user wants at most; None = no limit.
-        limiter: Stands before the sampler and begins as many trials.
-        journal: Told of a node that joins and cannot do its part.
+        slots: The slots at the start.
+        most: Most trials at a time that the user wants; None = no limit.
+        limiter: Wraps the sampler and starts as many trials.
+        journal: Takes a warning for each node that joins and cannot do its part.
 
     Attributes:
-        bundle: What a trial takes, as Ray names resources.
+        bundle: Resources of a trial, by Ray's names.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class CapacityCallback(tune.Callback):
         limiter.max_concurrent = slots.count
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
+        """Pickle as a plain callback: Ray stores its callbacks, and a session makes its own."""
         return tune.Callback, ()
 
     @property
@@ -44,5 +44,5 @@ class CapacityCallback(tune.Callback):
         self._limiter.max_concurrent = self._nodes.count
 
     def close(self) -> None:
-        """Give back what is held of nodes that cannot do their part."""
+        """Release the resources held on nodes that cannot do their part."""
         self._nodes.close()

@@ -1,4 +1,4 @@
-"""Trials that share a GPU: what one takes is recorded, and where asked so many run on it."""
+"""Trials that share a GPU: their use is recorded and, on request, decides how many share one."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,9 +20,9 @@ def present_slots(study: Study, whole: Slots, events: Iterable[Event]) -> Slots:
 
     Args:
         study: The whole search.
-        whole: Slots in which a trial has a GPU for itself, where there is any.
-        events: The study's log. With ``gpus: fit`` trials share GPUs as soon as it tells what one
-            of each backbone takes.
+        whole: Slots in which a trial has a GPU for itself, if there is any.
+        events: The study's log. With ``gpus: fit``, trials share GPUs as soon as it contains what a
+            trial of each backbone takes.
     """
     if study.resources.gpus != "fit" or "GPU" not in whole.bundle:
         return whole
@@ -32,7 +32,7 @@ def present_slots(study: Study, whole: Slots, events: Iterable[Event]) -> Slots:
 
 
 class PackingCallback(tune.Callback):
-    """Records what trials take of a GPU, and knows when to go on with more of them on each.
+    """Callback that records the trials' use of a GPU, and knows when more of them fit on each.
 
     Args:
         study: The whole search.
@@ -48,14 +48,14 @@ class PackingCallback(tune.Callback):
         self._can_be_more = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        """Pickle as nothing, as the study's own callback does."""
+        """Pickle as a plain callback, as the study's own callback does."""
         return tune.Callback, ()
 
     @property
     def is_due(self) -> bool:
-        """Whether another experiment is to go on: more trials fit, and all that run are saved.
+        """Whether another experiment should take over: more trials fit, and all that run are saved.
 
-        A trial is saved where it is stopped, once it has an epoch behind it.
+        A trial is saved when it is stopped, once it has completed an epoch.
         """
         return self._can_be_more and all(self._running.values())
 
@@ -75,7 +75,7 @@ class PackingCallback(tune.Callback):
             self._hear(info["trial"].config["backbone"], GpuUse(**found))
 
     def _hear(self, backbone: str, use: GpuUse) -> None:
-        """Record what the first trial of a backbone in this session takes; of others, only more."""
+        """Record the use of a backbone's first trial in this session; of later ones, only more."""
         known = gpu_uses(self._journal.session_packing_events).get(backbone)
         if known is not None and fitting(use) >= fitting(known):
             return
@@ -87,13 +87,13 @@ class PackingCallback(tune.Callback):
 
 
 class PackingStopper(NoopStopper):
-    """Ends an experiment, in an orderly way, as soon as another is to go on."""
+    """Stopper that ends an experiment in an orderly way once another should take over."""
 
     def __init__(self, packing: PackingCallback) -> None:
         self._packing = packing
 
     def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
-        """Pickle as nothing, as the callback does."""
+        """Pickle as a plain stopper, as the callback does."""
         return NoopStopper, ()
 
     def stop_all(self) -> bool:

@@ -1,4 +1,4 @@
-"""What Ray tells the driver of its trials, as events of the study."""
+"""Ray's callbacks about trials, recorded as events of the study."""
 
 import time
 from collections import Counter
@@ -28,24 +28,25 @@ from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.proposals import trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 
-# The tables are for people: written so seldom that it takes next to no time, however long they are.
+# The tables are for users. They are written so rarely that it takes next to no time, however long
+# they are.
 _TABLES_EVERY_S, _TABLES_REST = 10.0, 50.0
 
 
 class StudyCallback(tune.Callback):
-    """Keeps the study's records.
+    """Callback that keeps the study's records.
 
     Args:
         journal: Where events go.
         sampler: Knows the raw values of a proposal, which its replay needs.
-        study: For what a whole trial is, and what is kept of it.
-        losses: How often each trial was begun again in this session, by number; counted here.
+        study: Says when a trial is complete, and how many models are kept.
+        losses: Restarts of each trial in this session, by number; counted here.
 
     Attributes:
-        fatal: The first error of a callback. Ray takes some of them for a failure of the trial,
-            and tells others on as text; whoever ran the experiment finds it here.
-        goes_on: Whether the experiment was given up, and another one has to go on: Ray's memory
-            monitor killed a worker, or Ray did not try a lost one again.
+        fatal: The first error of a callback. Ray treats some of them as a failure of the trial, and
+            passes others on as text; the code that ran the experiment finds the error here.
+        goes_on: Whether the experiment was given up and another one must take over: Ray's memory
+            monitor killed a worker, or Ray did not retry a lost one.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class StudyCallback(tune.Callback):
         self.goes_on = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
+        """Pickle as a plain callback: Ray stores its callbacks, and a session makes its own."""
         return tune.Callback, ()
 
     @contextmanager
@@ -112,11 +113,11 @@ class StudyCallback(tune.Callback):
                 number = trial.config["number"]
                 self._journal.emit("stages_adopted", trial=number, keys=result["stages"])
             if result.get("failure"):
-                # It computed, and knows itself why it cannot go on.
+                # The trial has computed, and reports itself why it cannot continue.
                 self._journal.starts.begun()
             else:
                 self._epoch(trial.config["number"], result)
-            # Ray would keep, and store again and again, statistics of every number in it.
+            # Ray would keep statistics of every number in it, and store them again and again.
             result.pop("metrics", None)
 
     def _epoch(self, number: int, result: dict[str, Any]) -> None:
@@ -153,7 +154,7 @@ class StudyCallback(tune.Callback):
     ) -> None:
         with self._fatal_kept():
             if trial.config["number"] not in self._running:
-                # It failed as it was built: Ray never called it started.
+                # It failed while being built: Ray never reported it as started.
                 self._start(trial)
             error = last_error(trial.error_file, trial.pickled_error_file)
             number = trial.config["number"]
@@ -163,8 +164,9 @@ class StudyCallback(tune.Callback):
             reason, detail = explain(error)
             self._failed_at_start(trial, error)
             if reason == "worker_lost" and self._losses[number] < self._study.search.max_failures:
-                # Of a worker lost as it took on its next trial Ray hears twice, and after the
-                # second time gives the trial up. Its place in the order is here: begin anew.
+                # If a worker is lost as it takes on its next trial, Ray hears of it twice and gives
+                # the trial up after the second time. The trial keeps its number here and starts
+                # over.
                 self.goes_on = True
                 raise _GivenUpError(detail)
             self._end(trial, "failed", reason, detail)
@@ -189,11 +191,11 @@ class StudyCallback(tune.Callback):
             _, detail = explain(error)
             self._failed_at_start(trial, error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
-            text = f"{trial_name(trial.config)} goes on {from_where}: {detail}"
+            text = f"{trial_name(trial.config)} continues {from_where}: {detail}"
             self._journal.warn(text)
 
     def _failed_at_start(self, trial: RayTrial, error: object) -> None:
-        """End the search where no trial at all gets as far as its first report."""
+        """End the search if no trial gets as far as its first report."""
         reason, detail = explain(error)
         if reason == LOST:
             detail = last_words(error, detail)
@@ -202,9 +204,9 @@ class StudyCallback(tune.Callback):
         self._journal.starts.add(name, trial.config["backbone"], cause, names)
 
     def go_on_after(self, error: BaseException) -> bool:
-        """Tell whether another experiment can go on after what came out of this one.
+        """Return whether another experiment can take over after the error that ended this one.
 
-        Where Ray's memory monitor stopped it, the trial whose worker was killed is ended.
+        If Ray's memory monitor stopped it, the trial whose worker was killed is ended.
         """
         if self.goes_on:
             return True
@@ -244,4 +246,4 @@ class StudyCallback(tune.Callback):
 
 
 class _GivenUpError(Exception):
-    """Ends an experiment from within a callback, so that another one goes on."""
+    """Exception that ends an experiment from within a callback, so that another one takes over."""

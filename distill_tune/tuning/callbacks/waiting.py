@@ -1,4 +1,4 @@
-"""Trials for which the cluster has no room for long: a line that says what they wait for."""
+"""Warning about trials that wait for long because the cluster has no room for them."""
 
 import time
 from collections import Counter
@@ -15,11 +15,11 @@ _PATIENCE_S = 120.0
 
 
 class WaitingCallback(tune.Callback):
-    """Says, once each time that it comes to it, that trials wait for long.
+    """Callback that warns that trials wait for long, once each time that it happens.
 
     Args:
         journal: Takes the warning.
-        room: What a trial takes, and how many should run at a time now.
+        room: Resources of a trial, and how many should run at a time now.
     """
 
     def __init__(self, journal: Journal, room: CapacityCallback) -> None:
@@ -28,7 +28,7 @@ class WaitingCallback(tune.Callback):
         self._is_said = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        """Pickle as nothing: Ray stores its callbacks, and a session makes its own."""
+        """Pickle as a plain callback: Ray stores its callbacks, and a session makes its own."""
         return tune.Callback, ()
 
     def on_step_end(

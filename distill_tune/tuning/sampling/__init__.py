@@ -1,1 +1,1 @@
-"""Proposals: an Optuna study per backbone, and its records for the Optuna dashboard."""
+"""Proposals: one Optuna study per backbone, and its records for the Optuna dashboard."""

@@ -1,4 +1,4 @@
-"""Dimensions as Optuna sees them: their distributions, and the raw values drawn from those."""
+"""Dimensions in Optuna's terms: their distributions, and the raw values drawn from those."""
 
 import math
 
@@ -13,7 +13,7 @@ from optuna.trial import create_trial
 from distill_tune.study.space import Choice, Dimension, Range
 
 Raw = bool | int | float | str | None
-"""A value as Optuna proposes it, before ``decode`` of its dimension."""
+"""A value as Optuna proposes it, before its dimension's ``decode``."""
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
@@ -26,9 +26,9 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def encode(dimension: Dimension, value: Raw) -> Raw:
-    """Return a raw value that decodes to ``value``; ``value`` itself where there is none.
+    """Return a raw value that decodes to ``value``; ``value`` itself if there is none.
 
-    Zero of a dimension with ``or_zero`` has many raw values: the middle of them is taken.
+    Zero of a dimension with ``or_zero`` has many raw values: the middle one is returned.
     """
     if isinstance(dimension, Range) and dimension.or_zero is not None and value == 0:
         return math.sqrt(dimension.low * dimension.min)
@@ -36,8 +36,8 @@ def encode(dimension: Dimension, value: Raw) -> Raw:
 
 
 def lies_in(space: BaseDistribution, value: object) -> bool:
-    """Tell whether Optuna takes a value for one of a distribution's."""
-    # Optuna itself takes a queued value from outside with no more than a warning.
+    """Return whether Optuna accepts a value as one of a distribution's."""
+    # For a queued value from outside, Optuna itself only warns.
     try:
         create_trial(params={"value": value}, distributions={"value": space}, value=0.0)
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""A study's records as a storage of Optuna's, for optuna-dashboard to show; never read back."""
+"""Records of a study as an Optuna storage, for optuna-dashboard to show; never read back."""
 
 import json
 import math
@@ -31,7 +31,7 @@ _STATES = MappingProxyType(
 
 
 def write_journal(directory: StudyDirectory, out: str | None = None) -> str:
-    """Write a study, running or over, as a journal of Optuna's: a study for each backbone.
+    """Write a study, running or ended, as an Optuna journal: one Optuna study per backbone.
 
     Args:
         directory: The study.
@@ -42,7 +42,7 @@ def write_journal(directory: StudyDirectory, out: str | None = None) -> str:
 
     Raises:
         StudyError: There is no study, or the file cannot be written.
-        InputError: The file would lie behind a URI, where optuna-dashboard reads none.
+        InputError: The file would lie behind a URI, where optuna-dashboard cannot read it.
     """
     directory.require()
     expected = "a file on this machine: optuna-dashboard opens no other"
@@ -70,9 +70,9 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
     """Return a study's events as the lines of an Optuna journal.
 
     Args:
-        name: Of the study.
+        name: The study's.
         events: Its log.
-        is_running: Whether a search is at it; otherwise its unfinished trials are interrupted.
+        is_running: Whether a search is running; otherwise unfinished trials count as interrupted.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     lines = _MemoryBackend()
@@ -92,7 +92,7 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
 
 
 class _MemoryBackend(BaseJournalBackend):
-    """A journal in memory, in the format of Optuna's files."""
+    """Journal in memory, in the format of Optuna's files."""
 
     def __init__(self) -> None:
         self._logs: list[dict[str, Any]] = []
@@ -109,7 +109,7 @@ class _MemoryBackend(BaseJournalBackend):
 
 
 def _terms(events: Iterable[Event]) -> Mapping[str, Any]:
-    """Return the study of the newest session as plain data; empty where none is recorded."""
+    """Return the study of the newest session as plain data; empty if none is recorded."""
     studies = [event.get("study") for event in events if event["event"] == "session_started"]
     return studies[-1] if studies and isinstance(studies[-1], Mapping) else {}
 
@@ -134,7 +134,7 @@ def _study_attributes(name: str, backbone: str, terms: Mapping[str, Any]) -> dic
 def _spaces(
     dimensions: Mapping[str, Dimension], trials: Iterable[TrialRecord]
 ) -> dict[str, BaseDistribution]:
-    """Return for each param the distribution of its decoded values: Optuna wants one for all."""
+    """Return the distribution of each param's decoded values: Optuna wants one for all trials."""
     values: dict[str, list[Any]] = {}
     for trial in trials:
         for path, value in flat(trial.params).items():
@@ -143,10 +143,10 @@ def _spaces(
 
 
 def _fitting(dimension: Dimension | None, values: list[Any]) -> BaseDistribution:
-    """Return the dimension's own distribution, or one that covers what was tried beside it."""
+    """Return the dimension's own distribution, or one that covers the values tried outside it."""
     own: BaseDistribution | None = None
     if isinstance(dimension, Range) and dimension.or_zero is not None:
-        # No log scale has a zero: a linear one shows it, once it was tried.
+        # A log scale has no zero: once zero was tried, a linear scale shows it.
         has_zero = 0 in values
         own = FloatDistribution(0.0 if has_zero else dimension.min, dimension.max, log=not has_zero)
     elif isinstance(dimension, Choice | Range):
@@ -164,7 +164,7 @@ def _frozen(
     params = {path: _plain(value) for path, value in flat(trial.params).items()}
     state = _STATES.get(trial.status, TrialState.RUNNING)
     if state is TrialState.COMPLETE and trial.value is None:
-        # Its epochs were lost from the log; Optuna takes no complete trial without a value.
+        # Its epochs were lost from the log; Optuna accepts no complete trial without a value.
         state = TrialState.FAIL
     has_value = state in {TrialState.COMPLETE, TrialState.PRUNED}
     frozen = create_trial(
@@ -186,7 +186,7 @@ def _frozen(
 
 
 def _attributes(trial: TrialRecord, *, is_running: bool) -> dict[str, Any]:
-    """Return what is told of a trial beside its params and values."""
+    """Return the attributes of a trial, beside its params and values."""
     found: dict[str, Any] = {
         "name": trial.name,
         "number": trial.number,
@@ -205,14 +205,14 @@ def _attributes(trial: TrialRecord, *, is_running: bool) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON in a browser can hold: of what is no finite number or text, its text."""
+    """Return what JSON in a browser can hold: a finite number or text, else the value as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _moment(time: float | None) -> datetime:
-    """Return a time for people; the start of time for one that was lost or makes no sense."""
+    """Return a local time; the start of 1970 if the time was lost or is invalid."""
     try:
         return datetime.fromtimestamp(time or 0.0).astimezone()
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""What proposals follow from: the plan of a study, its dimensions' distributions, past trials."""
+"""Inputs of proposals: a study's plan, its dimensions' distributions and past trials."""
 
 import hashlib
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ def raw_point(dimensions: Mapping[str, Dimension], values: Mapping[str, Any]) ->
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerPlan:
-    """What a study's proposals follow from.
+    """Plan from which a study's proposals follow.
 
     Attributes:
-        backbones: Trial ``number`` is of ``backbones[number % len(backbones)]``.
+        backbones: Trial ``number`` has ``backbones[number % len(backbones)]``.
         dimensions: By dotted path; may be empty.
         num_trials: Of all backbones together.
-        max_epochs: A trial that got so far is complete, one that ended earlier was pruned.
+        max_epochs: A trial that got this far is complete; one that ended earlier was pruned.
         seed: Of the whole study.
-        num_startup_trials: Random ones of each backbone before TPE looks at the values.
+        num_startup_trials: Random trials of each backbone before TPE uses the values.
         points_to_evaluate: Raw values that every backbone tries first; a path left out is sampled.
-        first_points: Backbone to raw values that it alone tries even before those.
+        first_points: Backbone to raw values that it alone tries, before those above.
     """
 
     backbones: tuple[str, ...]
@@ -48,7 +48,7 @@ class SamplerPlan:
     first_points: Mapping[str, tuple[Mapping[str, Raw], ...]] = field(default_factory=dict)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return Optuna's view of the space.
+        """Return the space as Optuna's distributions.
 
         Raises:
             InputError: A point to evaluate lies outside it.
@@ -66,7 +66,7 @@ class SamplerPlan:
         return space
 
     def points(self, backbone: str) -> tuple[Mapping[str, Raw], ...]:
-        """Return the raw values that a backbone tries first, none of them twice."""
+        """Return the raw values that a backbone tries first, without duplicates."""
         first = self.first_points.get(backbone, ())
         return (*first, *(point for point in self.points_to_evaluate if point not in first))
 
@@ -78,14 +78,14 @@ class SamplerPlan:
 
 @dataclass(frozen=True)
 class PastTrial:
-    """What the sampler has to know of a trial proposed before.
+    """Record of an earlier trial, as the sampler needs it.
 
     Attributes:
-        raw: Raw values by dotted path, all of the space.
+        raw: Raw values by dotted path, for the whole space.
         value: The best objective; None for a trial without one.
         intermediate: Epoch to objective.
-        infeasible: Whether it failed for what was proposed, not for a lost machine.
-        trial_id: Ray's, for one that goes on.
+        infeasible: Whether it failed because of its params, not because of a lost machine.
+        trial_id: Ray's id, for a trial that continues.
     """
 
     number: int
@@ -99,7 +99,7 @@ class PastTrial:
 
     @property
     def is_over(self) -> bool:
-        """Whether it needs no running any more."""
+        """Whether the trial has ended."""
         return self.status in {"complete", "pruned", "failed"}
 
 

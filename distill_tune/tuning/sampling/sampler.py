@@ -1,4 +1,4 @@
-"""The sampler: what Ray asks for trials, one Optuna study per backbone, rebuilt after a resume."""
+"""Sampler that Ray asks for trials: one Optuna study per backbone, rebuilt after a resume."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ from distill_tune.tuning.scheduler import MODE
 
 
 class SamplerPerBackbone(Searcher):
-    """Deals the trials of a study out to the samplers of its backbones, in turn.
+    """Sampler that deals the trials of a study out to the samplers of its backbones, in turn.
 
     A proposal is ``{"backbone": ..., "number": ..., "params": {path: decoded value}}``. After
-    ``num_trials`` of them the searcher says that it is finished.
+    ``num_trials`` of them, the sampler reports that it is finished.
 
     Args:
         plan: What the proposals follow from.
@@ -33,26 +33,26 @@ class SamplerPerBackbone(Searcher):
         self._next = 0
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Save nothing with Ray's experiment: all that is known here follows from the records."""
+        """Save nothing with Ray's experiment: everything known here follows from the records."""
 
     def sampler(self, backbone: str) -> OptunaSampler:
         """Return the sampler of a backbone."""
         return self._samplers[backbone]
 
     def history(self) -> list[PastTrial]:
-        """Return every trial proposed or taken over so far, by number."""
+        """Return every trial proposed or adopted so far, by number."""
         every = [past for sampler in self._samplers.values() for past in sampler.history()]
         return sorted(every, key=lambda past: past.number)
 
     def raw(self, trial_id: str) -> dict[str, Raw]:
-        """Return the raw values proposed for one of Ray's trials: what ``replay`` wants back."""
+        """Return the raw values proposed for one of Ray's trials, as ``replay`` needs them."""
         return self._owners[trial_id].raw(trial_id)
 
     def replay(self, trials: Iterable[PastTrial]) -> None:
-        """Continue from the study's records where they know more than this sampler.
+        """Continue from the study's records where they go further than this sampler.
 
-        Of the numbers that it has not proposed yet, a trial that is over is taken over, one that
-        is not is proposed again with the same number and values, and a gap is filled afresh.
+        Of the numbers not proposed yet, an ended trial is adopted, an unfinished one is proposed
+        again with the same number and values, and a gap is filled with a new proposal.
         """
         for past in trials:
             if past.number >= self._next:
@@ -60,7 +60,7 @@ class SamplerPerBackbone(Searcher):
         self._take_over()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """Return a proposal, or ``Searcher.FINISHED``; never None, on which Ray would wait."""
+        """Return a proposal, or ``Searcher.FINISHED``; never None, which would make Ray wait."""
         self._take_over()
         number = self._next
         if number >= self._plan.num_trials:

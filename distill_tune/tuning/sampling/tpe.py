@@ -1,4 +1,4 @@
-"""The trials of one backbone in Optuna: TPE's proposals, and what truly became of them."""
+"""Trials of one backbone in Optuna: TPE's proposals and their true outcomes."""
 
 import math
 from collections.abc import Mapping
@@ -28,18 +28,19 @@ def no_dimensions(_trial: object) -> None:
 
 
 class OptunaSampler(OptunaSearch):
-    """The proposals for one backbone, and what became of them.
+    """Proposals for one backbone, and their outcomes.
 
-    Optuna hears of a stopped trial as PRUNED, after its last value, and only of one that got to
-    ``max_epochs`` as COMPLETE, with its best value. One that failed for what was proposed (it
-    diverged, collapsed, was too large) violates a constraint, so that TPE learns to keep away; one
-    that was lost otherwise, or has no finite value, is a FAIL, of which TPE takes no notice. No
-    value of either is told. A proposal follows from the plan and the trials before it alone: there
-    is no hidden state, and the same trials told anew give the same proposals.
+    Optuna is told that a stopped trial is PRUNED, after its last value. Only a trial that got to
+    ``max_epochs`` is COMPLETE, with its best value. A trial that failed because of its params (it
+    diverged, collapsed, was too large) violates a constraint, so that TPE learns to avoid such
+    params. A trial that was lost otherwise, or has no finite value, is a FAIL, which TPE ignores.
+    Neither of these two reports a value. A proposal follows only from the plan and the trials
+    before it: there is no hidden state, and reporting the same trials again gives the same
+    proposals.
     """
 
     def __init__(self, plan: SamplerPlan, backbone: str) -> None:
-        # A study is made here and tells so; experiments are none of ours.
+        # Silence Optuna's message about each new study.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._plan, self._backbone = plan, backbone
         self._trial_ids: list[str] = []
@@ -58,12 +59,12 @@ class OptunaSampler(OptunaSearch):
         return dict(self._frozen(trial_id).params)
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Return decoded values by dotted path."""
+        """Return the decoded values of a new proposal by dotted path."""
         index, points = len(self._trial_ids), self._plan.points(self._backbone)
         return self.propose(trial_id, points[index] if index < len(points) else {})
 
     def propose(self, trial_id: str, raw: Mapping[str, Raw]) -> dict[str, Any]:
-        """Return decoded values by dotted path, with some or all of the raw ones given."""
+        """Return decoded values by dotted path, with some or all of the raw values given."""
         self.study.sampler = self._tpe()
         if raw:
             self.study.enqueue_trial(dict(raw))
@@ -74,7 +75,7 @@ class OptunaSampler(OptunaSearch):
         return {path: dimensions[path].decode(value) for path, value in raw_values.items()}
 
     def adopt(self, past: PastTrial) -> dict[str, Any]:
-        """Take over a trial as it stood; an unfinished one goes on under its ``trial_id``.
+        """Adopt a past trial; an unfinished one continues under its ``trial_id``.
 
         Returns:
             Its decoded values by dotted path.
@@ -109,7 +110,7 @@ class OptunaSampler(OptunaSearch):
             self._tell_infeasible(trial_id)
             return
         if error or not result or _has_failed(result):
-            # Without any result: it was removed before it ran.
+            # Without any result, the trial was removed before it ran.
             self._tell(trial_id, TrialState.FAIL)
             return
         epoch = result["training_iteration"]
@@ -151,7 +152,7 @@ class OptunaSampler(OptunaSearch):
         return trial_id in self._ot_trials and trial_id not in self._completed_trials
 
     def _report(self, trial_id: str, epoch: int, value: float) -> None:
-        # An epoch comes twice after a restore; Optuna keeps the first and would warn.
+        # An epoch is reported twice after a restore; Optuna keeps the first and would warn.
         if math.isfinite(value) and epoch not in self._frozen(trial_id).intermediate_values:
             self._ot_trials[trial_id].report(value, epoch)
 
@@ -160,7 +161,7 @@ class OptunaSampler(OptunaSearch):
         self._completed_trials.add(trial_id)
 
     def _tell_infeasible(self, trial_id: str) -> None:
-        # Of the states that TPE looks at, this one needs no value; the constraint comes first.
+        # Of the states that TPE uses, this one needs no value. The constraint must come first.
         self._ot_trials[trial_id].set_constraint("feasible", 1.0)
         self._tell(trial_id, TrialState.PRUNED)
 
