@@ -14,7 +14,7 @@ from distill_tune.confirmation.evidence.summary import Confirmation
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.study_result import StudyResult, TrainedModel, load_study
-from distill_tune.study.keywords import (
+from distill_tune.study.python_arguments import (
     FileName,
     assignment_options,
     require_count,
@@ -24,7 +24,7 @@ from distill_tune.study.keywords import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.study.opened import Opened
+    from distill_tune.study.opened_study import Opened
     from distill_tune.tuning.run_options import RunOptions
 
 
@@ -80,7 +80,7 @@ def search(  # noqa: PLR0913 - the options of the command
     options = _options(
         "search", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
-    from distill_tune.study.opened import StudyRequest, WarmStartRequest, open_new
+    from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
 
     fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
     changes = assignment_options(assignments)
@@ -111,7 +111,7 @@ def resume(  # noqa: PLR0913 - the options of the command
     options = _options(
         "resume", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
-    from distill_tune.study.opened import open_stored
+    from distill_tune.study.opened_study import open_stored
 
     fields = {"num_trials": num_trials, "time_budget_s": time_budget_s}
     opened = open_stored(os.fspath(study), fields, assignment_options(assignments))

@@ -167,7 +167,7 @@ def valid(*_: object) -> None:
 def test_the_command_answers_with_a_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assignments: list[str], name: str | None
 ) -> None:
-    monkeypatch.setattr("distill_tune.study.opened.load_images", valid)
+    monkeypatch.setattr("distill_tune.study.opened_study.load_images", valid)
     space = tmp_path / "s.yaml"
     space.write_text(GOOD, encoding="utf-8")
     options = [f"--set={assignment}" for assignment in assignments]

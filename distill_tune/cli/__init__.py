@@ -95,7 +95,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.study.opened import StudyRequest, WarmStartRequest, open_new
+        from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
 
         changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
         warmth = WarmStartRequest(warm_start, warm_start_trials)
@@ -123,7 +123,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
     """Go on with a study that was interrupted, or give it more trials."""
     with reporting():
         prepare(address)
-        from distill_tune.study.opened import open_stored
+        from distill_tune.study.opened_study import open_stored
 
         changes = {"num_trials": num_trials, "time_budget_s": time_budget}
         found = open_stored(study_dir, changes, assignments or [])

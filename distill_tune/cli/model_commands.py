@@ -119,7 +119,7 @@ def evaluate(
     with reporting():
         from distill_tune.cli.model_view import assessment_view
         from distill_tune.model import load_model
-        from distill_tune.model.assessed import assessed_images
+        from distill_tune.model.assessed_images import assessed_images
         from distill_tune.model.assessment import assess, assessment_json
         from distill_tune.model.device import chosen_device
 
@@ -153,7 +153,7 @@ def predict(
     """
     with reporting():
         from distill_tune.cli.model_view import prediction_line
-        from distill_tune.datasets.labelled import image_files
+        from distill_tune.datasets.labelled_images import image_files
         from distill_tune.model import load_model
         from distill_tune.model.device import chosen_device
         from distill_tune.model.prediction import predict as predict_files
@@ -208,7 +208,7 @@ def generate(  # noqa: PLR0913 - the options of the command line
             write_images,
         )
         from distill_tune.model.generation import generate as generate_images
-        from distill_tune.model.out import refuse_unusable
+        from distill_tune.model.output_folder import refuse_unusable
 
         refuse_unusable(out)
         output = console(as_json=as_json)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from distill_tune.confirmation.evidence.summary import Confirmation
     from distill_tune.records.directory import StudyDirectory
     from distill_tune.records.trials import StudyState
-    from distill_tune.study.opened import Opened
+    from distill_tune.study.opened_study import Opened
     from distill_tune.tuning.run_options import RunOptions
 
 INTERRUPTED, BROKEN_PIPE = 130, 141

@@ -8,7 +8,7 @@ from distill_tune.confirmation.evidence.summary import Confirmation
 from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.session import confirm_study
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.study.opened import Opened
+from distill_tune.study.opened_study import Opened
 from distill_tune.study.opening import (
     load_images,
     located,

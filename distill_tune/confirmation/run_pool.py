@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from distill_tune.cluster.nodes import NodeWatch
+from distill_tune.cluster.node_watch import NodeWatch
 from distill_tune.cluster.resources import task_options
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.cluster.task_pool import Ended, Failed, Reported, TaskPool
-from distill_tune.confirmation.portraits import Picture, store_picture
+from distill_tune.confirmation.figures import Picture, store_picture
 from distill_tune.confirmation.run import ArmRun, Outcome, RunSettings, train_arm
 from distill_tune.confirmation.sealed_test import SealedTest, read_test
 from distill_tune.distill.trial import Report

@@ -10,8 +10,8 @@ from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.confirmation.evidence.statistics import mean_and_spread
 from distill_tune.confirmation.evidence.summary import Confirmation, confirmation
 from distill_tune.confirmation.evidence.tables import as_json, markdown
+from distill_tune.confirmation.figures import collapse_picture, store_picture
 from distill_tune.confirmation.plan import Plan, evidence_seeds
-from distill_tune.confirmation.portraits import collapse_picture, store_picture
 from distill_tune.confirmation.run_executor import RunExecutor
 from distill_tune.confirmation.tuned_arms import tune_arms
 from distill_tune.datasets import Dataset

@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from distill_tune.datasets.folder_tree.class_files import class_files, files_of, filled
+from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.folder_tree.part_folders import PartFolder, Tree
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.paths import Root, absolute, not_found
 from distill_tune.datasets.folder_tree.tree import given_tree
-from distill_tune.datasets.folder_tree.walking import sub_folders
 from distill_tune.datasets.folder_tree.warnings import (
     class_warnings,
     left_out_warnings,

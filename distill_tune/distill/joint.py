@@ -23,8 +23,8 @@ from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.hardness import HardSets, label, turnover
+from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate, validate
-from distill_tune.distill.monitoring.monitors import Reference
 from distill_tune.distill.monitoring.policies import ratio_factor, refuse_unfit, watch_gan
 from distill_tune.distill.state import Best, TrialState
 from distill_tune.distill.trial_config import JointTraining, TrialConfig

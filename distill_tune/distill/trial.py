@@ -17,8 +17,8 @@ from distill_tune.distill.gan_stage import GanStage
 from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint import JointStage, enter
+from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import validate
-from distill_tune.distill.monitoring.monitors import Reference
 from distill_tune.distill.monitoring.policies import refuse_unfit
 from distill_tune.distill.state import Best, StateDict, TrialState
 from distill_tune.distill.trial_config import TrialConfig

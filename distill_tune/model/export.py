@@ -18,7 +18,7 @@ from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.backbones import Classifier
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.model.folder import MODEL, Model
-from distill_tune.model.out import refuse_unwritable
+from distill_tune.model.output_folder import refuse_unwritable
 from distill_tune.records.files.storage import storage_at
 
 _ONNX_PACKAGES = ("onnx", "onnxscript")

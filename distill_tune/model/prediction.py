@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distill_tune.datasets.images.printable import printable
-from distill_tune.datasets.labelled import read_files
+from distill_tune.datasets.labelled_images import read_files
 from distill_tune.distill.monitoring.evaluation import features_and_logits
-from distill_tune.model.assessed import form_of
+from distill_tune.model.assessed_images import form_of
 from distill_tune.model.folder import Model
 
 _CHUNK = 256

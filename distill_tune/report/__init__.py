@@ -39,7 +39,7 @@ def write_report(directory: StudyDirectory, out: str | None = None) -> WrittenRe
     """
     from distill_tune.report.contents import contents, contents_json
     from distill_tune.report.page import page
-    from distill_tune.report.source import source
+    from distill_tune.report.study_records import source
 
     found = contents(source(directory))
     # All of them are made before any is written.

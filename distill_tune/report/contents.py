@@ -9,8 +9,8 @@ from distill_tune.records.status import plain_json, status_json
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.headline import Headline, headlines
 from distill_tune.report.pictures import ReportPicture, pictures
-from distill_tune.report.source import Source
-from distill_tune.report.surroundings import Command, commands, surroundings
+from distill_tune.report.reproduction import Command, commands, surroundings
+from distill_tune.report.study_records import Source
 from distill_tune.study.warm_start import warm_start_outcomes
 
 

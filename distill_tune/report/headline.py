@@ -8,7 +8,7 @@ from distill_tune.confirmation.evidence.summary import BackboneEvidence
 from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import AGREEMENT, TrialRecord
-from distill_tune.report.source import Source, is_of
+from distill_tune.report.study_records import Source, is_of
 
 _STAGES = ("warmup", "triplet")
 

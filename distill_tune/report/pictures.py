@@ -11,7 +11,7 @@ from distill_tune.records.files.mirror import Mirror
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.status import StageInfo
 from distill_tune.records.trials import WARMUP_GRID, TrialRecord
-from distill_tune.report.source import Source, is_of_search
+from distill_tune.report.study_records import Source, is_of_search
 from distill_tune.training.tensorboard.reading import last_image
 
 _PNG = b"\x89PNG\r\n\x1a\n"

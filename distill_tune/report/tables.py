@@ -9,7 +9,7 @@ from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import real
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 
 class Cell(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from distill_tune.datasets.images.value_range import range_line
-from distill_tune.datasets.moved import told_how_to_go_on
+from distill_tune.datasets.moved_images import told_how_to_go_on
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report
@@ -16,7 +16,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError, InputError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
-from distill_tune.model.out import refuse_unusable
+from distill_tune.model.output_folder import refuse_unusable
 from distill_tune.study.validation import Document, locate_error, parse
 from distill_tune.training.memory import named_failures
 from distill_tune.training.recipe import Recipe

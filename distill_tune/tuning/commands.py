@@ -2,7 +2,7 @@
 
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.trials import StudyState
-from distill_tune.study.opened import Opened
+from distill_tune.study.opened_study import Opened
 from distill_tune.study.opening import (
     located,
     resume_command,

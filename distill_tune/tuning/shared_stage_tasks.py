@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from distill_tune.cluster.failures.start_failures import LOST
-from distill_tune.cluster.nodes import NodeWatch
+from distill_tune.cluster.node_watch import NodeWatch
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages, StudyImages
 from distill_tune.cluster.study_visibility import wait_for_study

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from distill_tune.datasets import ImageSource
-from distill_tune.datasets.folder_tree.walking import files_below
+from distill_tune.datasets.folder_tree.listing import files_below
 from distill_tune.datasets.images.image_files import MAX_PIXELS, decode_all, image_paths
 from distill_tune.errors import InputError
 

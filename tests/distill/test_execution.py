@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.joint import JointStage
-from distill_tune.distill.monitoring.monitors import Reference
+from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.probe import probe
 from distill_tune.distill.state import StateDict, copy_weights
 from distill_tune.distill.trial import Trial

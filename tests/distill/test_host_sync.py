@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill_tune.distill.classifier import real_batches
 from distill_tune.distill.joint import JointStage
-from distill_tune.distill.monitoring.monitors import Reference
+from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.trial import Trial
 from tests.distill.conftest import Begin
 

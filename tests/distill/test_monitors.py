@@ -14,7 +14,7 @@ from distill_tune.distill.monitoring.diversity import (
     vendi_score,
     within_class_distance,
 )
-from distill_tune.distill.monitoring.monitors import (
+from distill_tune.distill.monitoring.epoch_metrics import (
     Reference,
     discriminator_gap,
     gradient_norms,

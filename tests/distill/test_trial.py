@@ -8,8 +8,8 @@ import torch
 
 from distill_tune.distill.gan_training import GanLosses, GanTrainer
 from distill_tune.distill.joint import JointStage
+from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate
-from distill_tune.distill.monitoring.monitors import Reference
 from distill_tune.distill.probe import probe
 from distill_tune.distill.state import Best, copy_weights
 from distill_tune.distill.trial import Report

@@ -13,9 +13,9 @@ from distill_tune.confirmation.commands import open_to_confirm
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import plain
 from distill_tune.model import load_model
-from distill_tune.model.assessed import assessed_images
+from distill_tune.model.assessed_images import assessed_images
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.study.opened import StudyRequest, WarmStartRequest, open_new, open_stored
+from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new, open_stored
 from distill_tune.study.opening import load_images, read_study, with_absolute_root
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml

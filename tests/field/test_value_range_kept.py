@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from distill_tune.datasets import Dataset
-from distill_tune.datasets.labelled import read_files
+from distill_tune.datasets.labelled_images import read_files
 from distill_tune.errors import InputError, InputErrors
 from distill_tune.interfaces import Config
 from distill_tune.model import load_model
-from distill_tune.model.assessed import assessed_images, form_of
+from distill_tune.model.assessed_images import assessed_images, form_of
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
 from tests.commands import ONE_AT_A_TIME, inside
 from tests.field.images import noise, write_files

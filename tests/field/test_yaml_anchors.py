@@ -8,8 +8,8 @@ import pytest
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
-from distill_tune.study.keywords import assignment_options
 from distill_tune.study.opening import read_study, stored_study
+from distill_tune.study.python_arguments import assignment_options
 from distill_tune.study.validation import read_yaml, read_yaml_text, to_yaml
 
 STUDY = """\

@@ -15,7 +15,7 @@ from distill_tune.cli import app
 from distill_tune.datasets.folder import Folder
 from distill_tune.interfaces import Split
 from distill_tune.model import Model, load_model
-from distill_tune.model.assessed import TEST_READ, assessed_images
+from distill_tune.model.assessed_images import TEST_READ, assessed_images
 from distill_tune.model.assessment import Assessment, ClassScore, assess, confusions
 from distill_tune.study.validation import read_yaml, to_yaml
 from tests.model.made import description, mixed_photos, photo, write_model

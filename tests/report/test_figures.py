@@ -18,8 +18,8 @@ from distill_tune.report.figures import (
     pruning,
     stages,
 )
-from distill_tune.report.source import Source, source
-from distill_tune.report.surroundings import surroundings
+from distill_tune.report.reproduction import surroundings
+from distill_tune.report.study_records import Source, source
 from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
 

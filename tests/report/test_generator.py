@@ -9,7 +9,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.contents import contents, contents_json
 from distill_tune.report.figures import generator
 from distill_tune.report.headline import Headline
-from distill_tune.report.source import source
+from distill_tune.report.study_records import source
 from tests.report.made_up import NAME, add, begin, curve_to, make_study
 from tests.report.page_reader import report
 from tests.report.test_pictures import png, write_grids

@@ -13,7 +13,7 @@ from distill_tune.report.figures import (
     parallel,
     slices,
 )
-from distill_tune.report.source import source
+from distill_tune.report.study_records import source
 from tests.report.made_up import NAME, add, begin, make_study
 
 

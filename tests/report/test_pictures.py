@@ -9,7 +9,7 @@ import torch
 
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.pictures import pictures
-from distill_tune.report.source import source
+from distill_tune.report.study_records import source
 from distill_tune.training.tensorboard.writer import TensorBoard
 from tests.report.made_up import make_study
 from tests.report.page_reader import report

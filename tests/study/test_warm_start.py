@@ -9,7 +9,7 @@ from distill_tune.confirmation.tuned_arms import arm_study
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.arms import ARMS
-from distill_tune.study.opened import WarmStartRequest, warm_started
+from distill_tune.study.opened_study import WarmStartRequest, warm_started
 from distill_tune.study.opening import check_same, read_study, stored_study
 from distill_tune.study.space import Choice, Dimension, LogUniform, RandInt, SearchSpace, Uniform
 from distill_tune.study.study import Study

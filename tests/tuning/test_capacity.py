@@ -9,7 +9,7 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from distill_tune.cluster import nodes
+from distill_tune.cluster import node_watch as nodes
 from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.tuning.callbacks.capacity import CapacityCallback

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from itertools import chain
 from pathlib import Path
 
-from distill_tune.datasets.folder_tree.walking import sub_folders
+from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.images.image_files import image_paths
 from distill_tune.datasets.images.printable import printable
 

@@ -8,13 +8,13 @@ from typing import Final
 
 from PIL import Image
 
+from distill_tune.datasets.folder_tree.listing import files_below, stem_of_thumbnail, sub_folders
 from distill_tune.datasets.folder_tree.part_names import (
     are_numbered,
     is_named_for_descriptions,
     is_named_for_thumbnails,
 )
 from distill_tune.datasets.folder_tree.same_folders import stepped
-from distill_tune.datasets.folder_tree.walking import files_below, stem_of_thumbnail, sub_folders
 from distill_tune.datasets.images.image_files import has_images, holds_images
 from distill_tune.datasets.images.printable import printable
 

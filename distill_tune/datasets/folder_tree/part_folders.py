@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distill_tune.datasets.folder_tree.class_folders import left_out
+from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.folder_tree.part_names import Part, is_named_for_images, role
 from distill_tune.datasets.folder_tree.same_folders import MOST_ALONE
-from distill_tune.datasets.folder_tree.walking import sub_folders
 from distill_tune.datasets.images.image_files import has_images
 from distill_tune.datasets.images.printable import printable
 

@@ -5,14 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distill_tune.datasets.folder_tree.class_folders import by_name, copied_folders, left_out
-from distill_tune.datasets.folder_tree.described import described, masks_beside_images, paired
+from distill_tune.datasets.folder_tree.listing import sub_folders
+from distill_tune.datasets.folder_tree.masks_and_annotations import (
+    described,
+    masks_beside_images,
+    paired,
+)
 from distill_tune.datasets.folder_tree.part_names import (
     is_named_for_descriptions,
     is_named_for_images,
     role,
 )
 from distill_tune.datasets.folder_tree.same_folders import are_pieces, same_folders
-from distill_tune.datasets.folder_tree.walking import sub_folders
 from distill_tune.datasets.images.image_files import images_in
 from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.folder_tree.part_names import is_named_for_images, role
-from distill_tune.datasets.folder_tree.walking import sub_folders
 from distill_tune.datasets.images.image_files import has_images, holds_images
 from distill_tune.datasets.images.printable import printable
 

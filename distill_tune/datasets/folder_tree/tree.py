@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill_tune.datasets.folder_tree.class_folders import left_out
+from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.folder_tree.part_folders import (
     PartFolder,
     Tree,
@@ -29,7 +30,6 @@ from distill_tune.datasets.folder_tree.refusals import (
     refuse_parts_below,
 )
 from distill_tune.datasets.folder_tree.same_folders import MOST_ALONE, stepped
-from distill_tune.datasets.folder_tree.walking import sub_folders
 from distill_tune.datasets.images.image_files import has_images, holds_images
 from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text, closest

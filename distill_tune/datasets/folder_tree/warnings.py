@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from distill_tune.datasets.folder_tree.class_folders import COUNTED
+from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.folder_tree.part_folders import PartFolder, Tree
 from distill_tune.datasets.folder_tree.part_names import is_named_for_thumbnails, role
-from distill_tune.datasets.folder_tree.walking import sub_folders
 from distill_tune.datasets.images.image_files import images_in
 from distill_tune.datasets.images.printable import printable
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from distill_tune.datasets.folder_tree.walking import files_below
+from distill_tune.datasets.folder_tree.listing import files_below
 from distill_tune.datasets.images.image_files import image_paths
 from distill_tune.datasets.images.printable import printable
 from distill_tune.datasets.pool import Indices, Pool

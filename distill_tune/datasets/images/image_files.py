@@ -13,8 +13,8 @@ from threading import Lock
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from distill_tune.datasets.folder_tree.listing import files_below, files_in
 from distill_tune.datasets.folder_tree.part_names import is_of_a_system
-from distill_tune.datasets.folder_tree.walking import files_below, files_in
 from distill_tune.datasets.images.arrays import fit_image
 from distill_tune.datasets.images.eight_bits import flat
 from distill_tune.datasets.images.orientation import upright

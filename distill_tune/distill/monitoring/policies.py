@@ -7,8 +7,7 @@ from torch import Tensor
 from distill_tune.distill.gan_training import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitoring.diversity import within_class_distance
-from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
-from distill_tune.distill.monitoring.monitors import (
+from distill_tune.distill.monitoring.epoch_metrics import (
     Reference,
     discriminator_gap,
     gradient_norms,
@@ -16,6 +15,7 @@ from distill_tune.distill.monitoring.monitors import (
     is_warning,
     measure,
 )
+from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
 from distill_tune.distill.state import GanState, TrialState, copy_weights
 from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
 from distill_tune.errors import DivergedError
@@ -131,7 +131,7 @@ def refuse_overfit(gap: float, limit: float | None, joint_epoch: int) -> None:
     """End a trial whose discriminator tells training from validation images.
 
     Args:
-        gap: See :func:`distill_tune.distill.monitoring.monitors.discriminator_gap`.
+        gap: See :func:`distill_tune.distill.monitoring.epoch_metrics.discriminator_gap`.
         limit: Largest one that passes; None: every one.
         joint_epoch: Epochs behind it, for the message.
 

@@ -14,7 +14,7 @@ from distill_tune.records.tables import flat
 from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 TITLE = "Do backbones agree?"
 

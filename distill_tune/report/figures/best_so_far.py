@@ -8,7 +8,7 @@ from markupsafe import Markup
 from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.source import Source, is_of, spent_s
+from distill_tune.report.study_records import Source, is_of, spent_s
 
 TITLE = "Best so far"
 

@@ -10,7 +10,7 @@ from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.figures.slices import SlicedTrial
 from distill_tune.report.figures.slices import info as slices_info
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 TITLE = "Two params together"
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 TITLE = "Learning curves"
 

@@ -11,7 +11,7 @@ from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import percent
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 TITLE = "What failed"
 

@@ -19,7 +19,7 @@ from distill_tune.records.trials import (
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.pictures import ReportPicture, warmup_pictures
-from distill_tune.report.source import Source, is_of_search
+from distill_tune.report.study_records import Source, is_of_search
 
 TITLE = "Is the generator fit?"
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from distill_tune.report.drawing import Bar, bars
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 from distill_tune.tuning.sampling.importances import LEAST, Importance, importances
 
 if TYPE_CHECKING:

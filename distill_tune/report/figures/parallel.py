@@ -9,7 +9,7 @@ from distill_tune.report.drawing import path as line
 from distill_tune.report.drawing import percent
 from distill_tune.report.figures.slices import SlicedTrial
 from distill_tune.report.figures.slices import info as slices_info
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 TITLE = "All params at once"
 

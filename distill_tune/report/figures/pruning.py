@@ -9,7 +9,7 @@ from distill_tune.confirmation.evidence.ranks import LEAST, Agreement, agreement
 from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 TITLE = "Is pruning safe here?"
 

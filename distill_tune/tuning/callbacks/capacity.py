@@ -5,7 +5,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
-from distill_tune.cluster.nodes import NodeWatch
+from distill_tune.cluster.node_watch import NodeWatch
 from distill_tune.cluster.resources import Slots
 from distill_tune.tuning.journal import Journal
 

@@ -12,8 +12,8 @@ from distill_tune.distill.classifier import num_steps, real_batches, train_step
 from distill_tune.distill.compute.batches import Batch
 from distill_tune.distill.hardness import Scores, label, score
 from distill_tune.distill.joint import JointStage, enter
+from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.fidelity import train_judge
-from distill_tune.distill.monitoring.monitors import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.interfaces import ImageData

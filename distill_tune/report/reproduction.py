@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from distill_tune.errors import show
 from distill_tune.records.directory import STUDY_FILE
-from distill_tune.report.source import Source
+from distill_tune.report.study_records import Source
 
 
 class Command(NamedTuple):

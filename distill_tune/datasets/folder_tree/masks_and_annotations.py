@@ -8,12 +8,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from distill_tune.datasets.folder_tree.listing import files_below, files_in
 from distill_tune.datasets.folder_tree.part_names import (
     are_numbered,
     is_named_for_descriptions,
     is_named_for_images,
 )
-from distill_tune.datasets.folder_tree.walking import files_below, files_in
 from distill_tune.datasets.images.image_files import is_image
 
 _ALIKE = 0.9
