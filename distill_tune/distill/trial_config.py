@@ -217,9 +217,9 @@ class TrialConfig(TrialTemplate):
     """The complete configuration of a trial, including data and backbone."""
 
     data: Dataset
-    """What is learnt."""
+    """The data set."""
     backbone: Backbone
-    """Who learns it."""
+    """The classifier's network."""
 
     @property
     def warmup_limit(self) -> int:
