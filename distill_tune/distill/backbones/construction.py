@@ -101,7 +101,7 @@ def _torchvision_model(name: str, input_size: int, origin: Origin) -> nn.Module:
         raise InputError(
             "backbones",
             got=Text(f"{name} with pretrained: true, whose weights cannot be fetched ({error})"),
-            expected="a network, the weights in torch's hub cache, or pretrained: false",
+            expected="internet access, the weights in torch's hub cache, or pretrained: false",
         ) from error
     except (ValueError, AssertionError) as error:
         raise _size_error(name, input_size, error) from error

@@ -142,6 +142,6 @@ def refuse_overfit(gap: float, limit: float | None, joint_epoch: int) -> None:
     if limit is not None and not gap <= limit:
         raise DivergedError(
             "discriminator_overfit",
-            f"the discriminator tells training from validation images by {gap:.3g} in joint "
-            f"epoch {joint_epoch + 1} (joint.max_discriminator_gap: {limit:g})",
+            f"the discriminator's mean logit is {gap:.3g} higher on training than on validation "
+            f"images in joint epoch {joint_epoch + 1} (joint.max_discriminator_gap: {limit:g})",
         )
