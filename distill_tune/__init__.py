@@ -1,7 +1,7 @@
 """distill-tune: hyperparameter search for GAN distillation.
 
-From Python: ``search``, ``resume``, ``confirm`` and ``train`` do what the commands do, and
-``load_study`` reads a study. Nothing heavy is imported before one of them is called.
+``search``, ``resume``, ``confirm`` and ``train`` are the Python counterparts of the commands;
+``load_study`` reads a study. Heavy dependencies are imported only when one of them is called.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ __all__ = [
 
 _RESULTS = {"StudyResult", "TrainedModel", "Winner", "load_study"}
 
-# Type checkers see the names above; to them this would make every other name right, too.
+# Hidden from type checkers: with a module __getattr__ they would accept any attribute name.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Our exceptions: where it went wrong, what was got, what was expected."""
+"""The exceptions of distill-tune: they name the place, the value given and the expected one."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -6,36 +6,36 @@ from typing import Self
 
 
 def closest(word: object, choices: Iterable[str]) -> str | None:
-    """Return the choice most like ``word``, or None when nothing is near."""
+    """Return the choice most similar to ``word``, or None if none is close."""
     matches = difflib.get_close_matches(str(word), sorted(choices), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
 def show(value: object) -> str:
-    """Return ``value`` as an error message shows it: short, on one line."""
+    """Return ``value`` formatted for an error message: short, on one line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` with what would break the line, steer a terminal or fail to print escaped."""
+    """Return ``text`` with newlines, terminal control codes and unprintable characters escaped."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 class Parameter(str):
     """The name of a parameter of a public function, such as ``num_trials``.
 
-    The command line shows its own option instead.
+    The command line shows the corresponding option instead.
     """
 
     __slots__ = ()
 
 
 class Message(str):
-    """A text that names parameters.
+    """A text that may contain parameter names.
 
     Args:
-        *pieces: Texts, parameters and other messages, joined as they are.
+        *pieces: Texts, parameters and other messages, concatenated without separators.
     """
 
     __slots__ = ("pieces",)
@@ -56,10 +56,10 @@ def _spelled(text: str, spell: Callable[[str], str]) -> str:
 
 
 class DistillTuneError(Exception):
-    """Anything that a user can cause or has to hear of; shown without a traceback.
+    """Base class of all errors that are reported to the user; shown without a traceback.
 
     Attributes:
-        exit_code: What the command line exits with.
+        exit_code: Exit status of the command line.
     """
 
     exit_code = 2
@@ -68,23 +68,23 @@ class DistillTuneError(Exception):
         return self.spelled(str)
 
     def spelled(self, spell: Callable[[str], str]) -> str:
-        """Return the message with ``spell(name)`` for every parameter that it names."""
+        """Return the message with every parameter name replaced by ``spell(name)``."""
         return "".join(
             _spelled(part if isinstance(part, str) else str(part), spell) for part in self.args
         )
 
 
 class InputError(DistillTuneError):
-    """A value that a user gave is not usable.
+    """An unusable value given by the user.
 
     The message reads ``where: got X, expected Y. Did you mean Z?``.
 
     Args:
         where: Dotted path of the value (``data.root``), or the name of a parameter.
-        got: The value itself (shown by ``repr``), or a ready text in :class:`Text`.
-        expected: What would have been right, in words.
-        choices: Names among which a near one is suggested.
-        location: ``file:line:column`` when known; added by :mod:`distill_tune.study.validation`.
+        got: The value itself (shown by ``repr``), or a finished text as :class:`Text`.
+        expected: Description of a correct value.
+        choices: Valid names; the one closest to ``got`` is suggested.
+        location: ``file:line:column`` if known; added by :mod:`distill_tune.study.validation`.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class InputError(DistillTuneError):
             _spelled(text, spell) for text in (self.where, self.expected, self.location)
         )
         place = f"{place}: " if place else ""
-        # Keys and file names are the user's, or a stranger's: they may hold any sign at all.
+        # Keys and file names come from outside and may contain any character.
         return one_line(f"{place}{where}: got {got}, expected {expected}{end}")
 
     def at(self, location: str) -> "InputError":
-        """Return the same error with its place in a file."""
+        """Return the same error with its location in a file."""
         return InputError(
             self.where,
             got=self.got,
@@ -124,7 +124,7 @@ class InputError(DistillTuneError):
 
 
 class InputErrors(DistillTuneError):  # noqa: N818 - several of them
-    """Several input errors found together, one message a line."""
+    """Several input errors found together, one message per line."""
 
     def __init__(self, errors: Iterable[InputError]) -> None:
         self.errors = tuple(errors)
@@ -135,55 +135,55 @@ class InputErrors(DistillTuneError):  # noqa: N818 - several of them
 
 
 class Text(str):
-    """A description used for ``got`` as it stands, without quotation marks."""
+    """A description shown verbatim as ``got``, without quotation marks."""
 
     __slots__ = ()
 
 
 class StudyError(DistillTuneError):
-    """A study directory is missing, damaged, in use, or not what the command needs."""
+    """A study directory that is missing, damaged, in use, or unsuitable for the command."""
 
 
 class StorageError(StudyError):
-    """A study's storage failed while it ran; what was written is kept, and there is a way on."""
+    """A storage failure during a run; data already written is kept and the run can resume."""
 
     exit_code = 1
 
 
 class DiskFullError(StorageError):
-    """There is no room for what has to be written; nothing is lost, and there is a way on."""
+    """A full disk; data already written is kept and the run can resume."""
 
 
 def is_disk_full(error: object) -> bool:
-    """Tell whether an error says so, whoever raised it: the system, Ray or an object store."""
+    """Return whether an error of the system, Ray or an object store reports a full disk."""
     said = str(error)
     return "No space left on device" in said or "Disk quota exceeded" in said
 
 
 class RayError(DistillTuneError):
-    """Ray failed, or cannot be used here; what a study has on record stays."""
+    """A failure of Ray, or Ray is unusable here; the study's records are kept."""
 
     exit_code = 1
 
 
 class RehearsalError(DistillTuneError):
-    """A trial cannot even be tried out; the message says why."""
+    """A failed rehearsal of a trial; the message gives the reason."""
 
     exit_code = 1
 
 
 class SealedTestError(DistillTuneError):
-    """Something asked for the test split that must not see it, such as a search."""
+    """An attempt to load the test split by code that must not see it, such as a search."""
 
 
 class NoTrialSucceededError(DistillTuneError):
-    """The search is over and not one trial gave a value."""
+    """A finished search in which no trial produced a value."""
 
     exit_code = 3
 
 
 class DivergedError(DistillTuneError):
-    """A trial cannot go on; its reason goes into the study's records.
+    """A trial that cannot continue; the reason is stored in the study's records.
 
     Attributes:
         reason: One of the names in ``distill_tune.interfaces.FailureReason``.

@@ -1,7 +1,8 @@
-"""The contracts between the rooms: what a data set, a backbone and a GAN are. Read this first.
+"""The interfaces shared by all subpackages: data set, GAN, configuration. Read this first.
 
-Conventions everywhere: images at rest are uint8 NCHW in 0..255, in computation float32 NCHW in
-[-1, 1]; labels are int64; rates, ratios and accuracies lie in [0, 1]; seconds end in ``_s``.
+Conventions everywhere: stored images are uint8 NCHW in 0..255, in computations float32 NCHW in
+[-1, 1]; labels are int64; rates, ratios and accuracies are in [0, 1]; names of durations in
+seconds end in ``_s``.
 """
 
 from dataclasses import dataclass
@@ -28,20 +29,20 @@ FailureReason = Literal[
 INFEASIBLE: frozenset[FailureReason] = frozenset(
     {"diverged", "collapsed", "discriminator_overfit", "generator_unfit", "out_of_memory"}
 )
-"""Reasons that lie in what was proposed: the sampler keeps away from it."""
+"""Failures caused by the proposed params: the sampler learns to avoid them."""
 
 COLLAPSE_RATIO = 0.25
-"""A generator whose images are less diverse than this share of real hard ones has collapsed."""
+"""A generator has collapsed if its images' diversity relative to real hard ones is below this."""
 
 FIT_AGREEMENT = 0.9
-"""A generator is fit when at least this share of its images agrees with their labels."""
+"""A generator is fit if at least this share of its images agrees with their labels."""
 
 UNFIT_AGREEMENT = 0.6
-"""A generator below this share is unfit, and named in a warning."""
+"""A generator below this share is unfit and is reported in a warning."""
 
 
 class Config(BaseModel):
-    """What every configuration is: frozen, strict, no unknown keys, each field documented."""
+    """Base class of all configurations: frozen, strict, no unknown keys, every field documented."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -54,20 +55,20 @@ class Config(BaseModel):
 
 
 class ValueRanges(Config):
-    """The values that become black (0) and white (255), one pair for each type of values.
+    """The values that become black (0) and white (255), one pair for each value type.
 
-    A pair holds for every image of a data set, and for new images that a model is given. None:
-    the data has no values of this type; such an image is scaled by its own values.
+    A pair applies to every image of a data set and to new images passed to a model. None: the
+    data has no values of this type; such an image is scaled by its own values.
     """
 
     eight_bit: tuple[float, float] | None = None
-    """Of files with 8 bits for each channel, of arrays of uint8."""
+    """For files with 8 bits per channel and uint8 arrays."""
     integers: tuple[float, float] | None = None
-    """Of integers of more bits."""
+    """For integers with more bits."""
     floats: tuple[float, float] | None = None
-    """Of floating-point numbers."""
+    """For floating-point numbers."""
     is_given: bool = False
-    """Whether a user named the range: then values beyond it are clipped, however many."""
+    """Whether the user set the range: values outside it are then clipped, however many."""
 
     @field_validator("eight_bit", "integers", "floats")
     @classmethod
@@ -78,7 +79,7 @@ class ValueRanges(Config):
 
 
 class Split(NamedTuple):
-    """Some images and their labels.
+    """Images and their labels.
 
     Attributes:
         images: ``[n, channels, size, size]``, uint8, contiguous.
@@ -94,16 +95,16 @@ class ImageData:
     """A data set without its test split, which only ``load_test`` builds.
 
     Attributes:
-        name: For people, such as ``mnist5k``.
-        classes: Names of the classes; their order gives the labels.
-        train: What the classifier and the GAN learn from.
-        val: What the search compares trials by.
+        name: Display name, such as ``mnist5k``.
+        classes: Names of the classes; their order defines the labels.
+        train: Training split of the classifier and the GAN.
+        val: Validation split, on which the search compares trials.
         flip: Whether a mirrored image keeps its meaning (not for digits).
         skipped: Files left out because they could not be read, each ``path: reason``.
         digest: 16 hex digits over names, images and labels of ``train`` and ``val``.
-        warnings: What its user should hear, in words: images that two splits share.
-        origin: Where train, validation and test come from, in words.
-        value_ranges: What became black and white when the images were read.
+        warnings: Warnings for the user, such as images that two splits share.
+        origin: Description of where train, validation and test come from.
+        value_ranges: Values mapped to black and white when the images were read.
     """
 
     name: str
@@ -134,7 +135,7 @@ class ImageData:
 
 
 class Gan(Protocol):
-    """A class-conditional GAN kind: a frozen configuration that builds its two networks."""
+    """A kind of class-conditional GAN: a frozen configuration that builds its two networks."""
 
     @property
     def latent_dim(self) -> int:
@@ -152,10 +153,10 @@ class Gan(Protocol):
     ) -> "nn.Module":
         """Return ``D(x [n, channels, size, size], y [n], class_signal) -> logits [n]``.
 
-        With several labels for each image, ``y [n, m]``, the logits are ``[n, m]``.
+        With several labels per image, ``y [n, m]``, the logits are ``[n, m]``.
         """
 
 
 def plain(config: BaseModel) -> dict[str, Any]:
-    """Return a configuration as plain data: what JSON, YAML and a checkpoint can hold."""
+    """Return a configuration as plain data that fits into JSON, YAML and checkpoints."""
     return config.model_dump(mode="json")

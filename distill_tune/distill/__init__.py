@@ -1,1 +1,1 @@
-"""The method: three stages of GAN distillation. Knows no Ray, no files, no TensorBoard."""
+"""The method: three stages of GAN distillation, without Ray, file access or TensorBoard."""

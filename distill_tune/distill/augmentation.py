@@ -1,7 +1,7 @@
-"""Changes to batches of images: the classifier's own (A) and the GAN's differentiable one (T).
+"""Augmentations of image batches: the classifier's (A) and the GAN's differentiable one (T).
 
-Everything is batched, works on the images' device and draws from the generator it is given. What
-the gradient passes avoids operations whose CUDA backward is not deterministic: images are shifted
+All functions are batched, work on the images' device and draw from the given generator. Code on
+the gradient path avoids operations whose CUDA backward is not deterministic: images are shifted
 by indexing. Affine changes use ``grid_sample``, without a gradient.
 """
 
@@ -16,8 +16,8 @@ from torch import Tensor
 from distill_tune.distill.compute.random_streams import integers, uniform
 
 Move = Callable[[Tensor, float, torch.Generator], Tensor]
-"""Takes images, the largest shift as a share of the side and a generator: :func:`shift` or
-:func:`affine`."""
+""":func:`shift` or :func:`affine`: takes images, the largest shift as a share of the side and a
+generator."""
 
 _TURN, _SHEAR = math.radians(15), math.tan(math.radians(10))
 _SCALE = 0.15
@@ -28,8 +28,8 @@ class GanAugmentation(NamedTuple):
     """T, after Zhao et al., "Differentiable augmentation", NeurIPS 2020, arXiv:2006.10738.
 
     Attributes:
-        shift: Largest shift as a share of the side.
-        cutout: Side of the blanked square as a share of the side.
+        shift: Largest shift as a share of the image side.
+        cutout: Side of the blanked square as a share of the image side.
         color: Whether brightness, saturation and contrast change.
     """
 
@@ -38,7 +38,7 @@ class GanAugmentation(NamedTuple):
     color: bool
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return changed images; differentiable with respect to them."""
+        """Return augmented images; differentiable with respect to ``images``."""
         if self.color and images.shape[1] == 3:
             images = _recolor(images, generator)
         if self.shift > 0:
@@ -59,7 +59,7 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Move every image by its own whole number of pixels; borders are repeated."""
+    """Shift every image by its own whole number of pixels; borders are repeated."""
     n, _, height, width = images.shape
     limit = round(share * width)
     if limit == 0:
@@ -76,11 +76,11 @@ def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def affine(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Shift, turn, scale and shear every image by its own small amounts; borders are repeated.
+    """Shift, rotate, scale and shear every image by its own amounts; borders are repeated.
 
-    Everything is relative to the side, so that an image of 8 pixels changes as one of 64 does:
-    turned by up to 15 degrees, scaled by 0.85 to 1.15, sheared by up to 10 degrees, each uniform.
-    Values are interpolated bicubically: bilinearly, an image of few pixels would be blurred.
+    All amounts are relative to the side, so that images of 8 and of 64 pixels change alike:
+    rotation by up to 15 degrees, scale 0.85 to 1.15, shear by up to 10 degrees, each uniform.
+    Interpolation is bicubic: bilinear interpolation would blur images of few pixels.
 
     Args:
         images: ``[n, channels, size, size]``, float32 in [-1, 1].
@@ -89,10 +89,10 @@ def affine(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """
     amounts = 2 * uniform((5, len(images)), generator) - 1
     turn, scale, shear = _TURN * amounts[0], 1 + _SCALE * amounts[1], _SHEAR * amounts[2]
-    moves = 2 * share * amounts[3:].T[:, :, None]  # In grid_sample's units a side is 2 long.
+    moves = 2 * share * amounts[3:].T[:, :, None]  # grid_sample's coordinates run from -1 to 1.
     cos, sin = turn.cos() / scale, turn.sin() / scale
     linear = torch.stack([cos, cos * shear - sin, sin, sin * shear + cos], dim=1).view(-1, 2, 2)
-    source = torch.cat([linear, linear @ moves], dim=2)  # Where each pixel's value comes from.
+    source = torch.cat([linear, linear @ moves], dim=2)  # Source position of each pixel.
     grid = F.affine_grid(source, list(images.shape), align_corners=False)
     moved = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
     return moved.clamp_(-1.0, 1.0)
@@ -106,7 +106,7 @@ def classifier_augmentation(
     generator: torch.Generator,
     move: Move = shift,
 ) -> Tensor:
-    """Return A(images): a random move and, where the data allow it, a random mirroring.
+    """Return A(images): a random ``move`` and, if ``flip`` is set, random mirroring.
 
     Args:
         images: ``[n, channels, size, size]``, float32.
@@ -122,9 +122,9 @@ def classifier_augmentation(
 
 
 def without_blanks(changed: Tensor, images: Tensor) -> Tensor:
-    """Return changed images, but the original of each that no longer shows anything.
+    """Return changed images, with blank ones replaced by their originals.
 
-    Such an image is the same everywhere, in every channel, within one level of 256.
+    An image is blank if every channel is constant to within one of 256 levels.
 
     Args:
         changed: ``[n, channels, size, size]``, float32 in [-1, 1].

@@ -1,4 +1,4 @@
-"""Stage 1: the classifier on real images; its steps serve stage 3 and the baselines too."""
+"""Stage 1: the classifier on real images; stage 3 and the baselines use its steps too."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ from distill_tune.errors import DivergedError
 def make_optimizer(
     classifier: nn.Module, training: ClassifierTraining, lr: float
 ) -> torch.optim.Optimizer:
-    """Return a fresh optimiser; fused, which on a CPU is several times faster."""
+    """Return a new optimiser; fused, which is several times faster on a CPU."""
     if training.optimizer == "sgd":
         return torch.optim.SGD(
             classifier.parameters(),
@@ -37,20 +37,20 @@ def make_optimizer(
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group this learning rate."""
+    """Set the learning rate of every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
 def scheduled_lr(training: ClassifierTraining, lr: float, epoch: int, epochs: int) -> float:
-    """Return the learning rate of an epoch (0-based) of a stage that has ``epochs``."""
+    """Return the learning rate of an epoch (0-based) of a stage with ``epochs`` epochs."""
     if training.schedule == "constant":
         return lr
     return lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
 def num_steps(data: DeviceData, training: ClassifierTraining) -> int:
-    """Return the steps of one epoch: full batches of real images, at least one."""
+    """Return the number of steps per epoch: full batches of real images, at least one."""
     return max(1, len(data.train.labels) // training.batch_size)
 
 
@@ -60,11 +60,11 @@ def real_batches(
     """Yield the augmented real batches of one epoch.
 
     Args:
-        data: Where to take them from.
+        data: Source of the images.
         training: Batch size and augmentation.
-        seed: The trial's.
+        seed: The trial's seed.
         epoch: Counted from the start of stage 1 through stage 3, so that stage 3 without
-            synthetic images is stage 1 continued.
+            synthetic images is a continuation of stage 1.
     """
     order = torch.randperm(len(data.train.labels), generator=stream(seed, "order", epoch))
     order = order.to(data.device)
@@ -92,15 +92,15 @@ def train_step(
     """Take one optimiser step and return the loss, a scalar on the device.
 
     ``L_F = CE(real) + weight * CE_smoothed(extra)``. Dropout draws from torch's
-    global random state: key it before
+    global random state: seed it first
     (:func:`distill_tune.distill.compute.random_streams.seed_global`).
 
     Args:
         classifier: In training mode afterwards.
         optimizer: Its optimiser.
         real: Augmented images in [-1, 1] and labels.
-        extra: The same of the extra images, with their weight; None = real images only.
-        joint: Needed with extra images: label smoothing and batch-norm mode.
+        extra: Augmented extra images, labels and weight; None = real images only.
+        joint: Required with extra images: label smoothing and batch-norm mode.
         execution: How the classifier is called; None: in float32, not compiled.
     """
     call = classifier if execution is None else partial(execution, classifier)
@@ -148,9 +148,9 @@ def train_epoch(
     Args:
         classifier: In training mode afterwards.
         optimizer: Its optimiser.
-        batches: Of this epoch, from :func:`real_batches`.
-        seed: The trial's.
-        epoch: Keys dropout.
+        batches: Batches of this epoch, from :func:`real_batches`.
+        seed: The trial's seed.
+        epoch: Seeds dropout, together with ``seed``.
         execution: As for :func:`train_step`.
 
     Raises:
@@ -164,10 +164,10 @@ def train_epoch(
 
 
 def mean_loss(losses: list[Tensor], what: str) -> float:
-    """Return the mean of scalars on a device: the one synchronisation of an epoch.
+    """Return the mean of scalars on a device; the only synchronisation of an epoch.
 
     Raises:
-        DivergedError: It is not finite.
+        DivergedError: The mean is not finite.
     """
     value = torch.stack(losses).mean().item()
     if not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""The images beside the real ones in stage 3: synthetic, perhaps selected, or hard real ones."""
+"""The extra images of stage 3: synthetic (optionally selected) or hard real ones."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from distill_tune.distill.trial_config import JointTraining, Selection
 
 @dataclass(frozen=True)
 class ExtraImages:
-    """Draws the extra images of one step after another; they depend on seed and step alone."""
+    """A source of the extra images of each step; they depend only on seed and step."""
 
     trainer: GanTrainer
 
@@ -27,17 +27,18 @@ class ExtraImages:
     def batch(
         self, num_real: int, ratio: float, *, whole_step: int, weight: float, execution: Execution
     ) -> ExtraBatch | None:
-        """Return fresh extra images for one step, or None where there are none.
+        """Return new extra images for one step, or None if there are none.
 
-        From the averaged generator or from the hard training images, classes uniform, through the
-        augmentation of real images: else the classifier learns that what is not augmented is
-        synthetic.
+        They come from the averaged generator or from the hard training images, with uniform
+        classes, and are augmented like real images: otherwise the classifier would learn that
+        images without augmentation are synthetic.
 
         Args:
-            num_real: Real images in the step.
-            ratio: 0 = none; else at least ``num_real`` images are asked for, or ``ratio`` as many.
-            whole_step: Counts the steps of the stage; keys every draw.
-            weight: Of their loss, if all are kept.
+            num_real: Number of real images in the step.
+            ratio: 0 = no extra images; otherwise ``max(1, ratio) * num_real`` are drawn, at least
+                two.
+            whole_step: Step within the stage; seeds every draw.
+            weight: Weight of their loss if all are kept.
             execution: How the generator is called.
         """
         if ratio == 0 or self._joint.extra_images == "none":
@@ -48,7 +49,7 @@ class ExtraImages:
         else:
             images, labels = self._hard(count, whole_step)
         if len(labels) < 2:
-            # Batch norm has no variance of a single image.
+            # Batch norm cannot compute a variance from a single image.
             return None
         config = self.trainer.config
         key: Key = (config.seed, "synthetic-augmentation", whole_step)
@@ -80,17 +81,18 @@ class ExtraImages:
 def select(
     classifier: Classifier, images: Tensor, labels: Tensor, candidates: int, selection: Selection
 ) -> Tensor:
-    """Return the indices of the images that are kept, at most one of each run of candidates.
+    """Return the indices of the selected images, at most one per run of candidates.
 
-    The host waits for the device, once, to know how many there are.
+    The host waits for the device once, because the number of indices is data-dependent.
 
     Args:
-        classifier: Left as it is.
+        classifier: Not changed.
         images: ``[n * candidates, channels, size, size]``, float32 in [-1, 1].
-        labels: ``[n * candidates]`` int64, alike within a run.
+        labels: ``[n * candidates]`` int64, equal within a run.
         candidates: Length of a run.
-        selection: ``agree``: the first that the classifier gives its label; ``hard``: of those,
-            the one with the least probability. A run without one has no index.
+        selection: ``agree``: the first image whose predicted class is its label; ``hard``: of all
+            such images, the one with the lowest probability. A run without such an image
+            contributes no index.
     """
     _, logits = features_and_logits(classifier, images)
     agrees = (logits.argmax(1) == labels).view(-1, candidates)

@@ -1,4 +1,4 @@
-"""Stage 2: the GAN's warm-up, as long as it needs, then its training with the triplet loss."""
+"""Stage 2: the GAN's warm-up, then its training with the triplet loss."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from distill_tune.interfaces import Metrics
 _REPORTS = 20
 
 Progress = tuple[int, int, Metrics]
-"""Generator steps done in a stage, how many there will be at most, numbers since the last one."""
+"""Generator steps done in a stage, their maximum, metrics since the last progress."""
 
 
 @dataclass(frozen=True)
 class GanStage:
-    """The two parts of stage 2 over a trial's GAN; each goes on from where the state stands."""
+    """The two parts of stage 2 for a trial's GAN; each resumes from the current state."""
 
     trainer: GanTrainer
 
@@ -44,7 +44,8 @@ class GanStage:
 
         Yields:
             At every measurement: losses, agreement and diversity; at the first one also the
-            judge's accuracy on validation images, at the last one the number of steps as it is.
+            judge's accuracy on validation images; at the last one also the pixel rank ratio, with
+            the steps done as the total.
         """
         gan, limit = self._gan, self._config.warmup_limit
         if gan.step == 0:
@@ -74,7 +75,8 @@ class GanStage:
         """Train the GAN with the triplet loss, whose weight grows from 0 to lambda.
 
         Yields:
-            The losses some twenty times; at last also agreement and diversity.
+            The losses, about twenty times; at the end also agreement, diversity and the pixel
+            rank ratio.
         """
         gan, total = self._gan, self._config.triplet_steps
         every, start = max(1, total // _REPORTS), gan.warmup_steps or 0
@@ -94,7 +96,7 @@ class GanStage:
                 losses = []
 
     def _measure(self, test: FidelityTest) -> Metrics:
-        """Return agreement and diversity of now, which the GAN's state remembers."""
+        """Measure agreement and diversity, append them to the GAN's state and return them."""
         fidelity = test.of_images(self._images(test), self._gan.step)
         self._gan.fidelity.append(fidelity)
         return metrics_of(fidelity)

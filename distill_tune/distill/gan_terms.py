@@ -1,4 +1,4 @@
-"""Terms of the GAN's losses that know classes: triplets, wrong labels, diversity within a class."""
+"""Class-dependent terms of the GAN's losses: triplets, wrong labels, diversity within a class."""
 
 import torch
 from torch import Tensor
@@ -23,15 +23,15 @@ def weighted_hinge(
     asked: tuple[Tensor, Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """Return the triplet loss's hinge of every image, in float32 whatever the surroundings.
+    """Return the triplet loss's hinge of every image, in float32 even under autocast.
 
     Args:
-        snapshot: Fs, in eval mode with parameters that take no gradient.
-        sets: Hard and easy images as Fs sees them.
+        snapshot: Fs, in eval mode, with parameters that require no gradient.
+        sets: Hard and easy images according to Fs.
         joint: Pairing, margin and units.
-        asked: Images ``[n, channels, size, size]`` in [-1, 1], with gradient, and their labels
-            ``[n]``.
-        generator: Draws the pairs.
+        asked: Synthetic images ``[n, channels, size, size]`` in [-1, 1], with gradient, and their
+            labels ``[n]``.
+        generator: Random generator for the pairs.
     """
     images, labels = asked
     with torch.autocast(images.device.type, enabled=False):
@@ -54,24 +54,24 @@ def weighted_hinge(
 
 
 def in_pairs(labels: Tensor) -> Tensor:
-    """Return labels ``[n]`` whose second half repeats the first; an odd last one stays."""
+    """Return labels ``[n]`` whose second half repeats the first; an odd last label is kept."""
     half = len(labels) // 2
     return torch.cat([labels[:half], labels[:half], labels[2 * half :]])
 
 
 def sameness(images: Tensor, labels: Tensor, spreads: Tensor) -> Tensor:
-    """Return the mode-seeking term of images whose labels are :func:`in_pairs`.
+    """Return the mode-seeking term of images with labels from :func:`in_pairs`.
 
     Args:
         images: ``[n, channels, size, size]``, with gradient.
         labels: ``[n]``.
-        spreads: How much two real images of each class differ, ``[num_classes]``.
+        spreads: Mean difference of two real images of each class, ``[num_classes]``.
     """
     half = len(images) // 2
     return mode_seeking_loss(images[:half], images[half : 2 * half], spreads[labels[:half]])
 
 
 def other_labels(labels: Tensor, num_classes: int, generator: torch.Generator) -> Tensor:
-    """Return for every label one of the other classes, each as likely."""
+    """Return one of the other classes for every label, with equal probabilities."""
     moves = integers(num_classes - 1, tuple(labels.shape), generator)
     return (labels + 1 + moves) % num_classes

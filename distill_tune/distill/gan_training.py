@@ -1,4 +1,4 @@
-"""The GAN's steps: stage 2 (warm-up, then with the triplet loss) and its share of stage 3."""
+"""Training steps of the GAN: stage 2 (warm-up, then triplet loss) and its part of stage 3."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,7 @@ _LECAM_DECAY = 0.99
 
 
 class Latent(NamedTuple):
-    """What the generator is asked for: ``z [n, latent_dim]`` and classes ``labels [n]``."""
+    """Input of the generator: ``z [n, latent_dim]`` and classes ``labels [n]``."""
 
     z: Tensor
     labels: Tensor
@@ -41,8 +41,8 @@ class GanLosses(NamedTuple):
 
     Attributes:
         generator: Adversarial loss of G.
-        discriminator: Loss of D in its last step, penalty included.
-        triplet: L_dist, 0 where it has no weight.
+        discriminator: Loss of D in its last step, including the penalty.
+        triplet: L_dist, 0 if its weight is 0.
         active: Share of anchors whose hinge is positive.
     """
 
@@ -54,7 +54,7 @@ class GanLosses(NamedTuple):
 
 @dataclass(frozen=True)
 class GanTrainer:
-    """One generator step after another; the numbers depend on the trial's seed and step only."""
+    """The training steps of a trial's GAN; draws depend only on the trial's seed and the step."""
 
     config: TrialConfig
     data: DeviceData
@@ -63,7 +63,7 @@ class GanTrainer:
 
     @property
     def augmentation(self) -> GanAugmentation:
-        """T."""
+        """The GAN's augmentation T."""
         gan = self.config.gan
         return GanAugmentation(gan.shift, gan.cutout, gan.color)
 
@@ -72,12 +72,12 @@ class GanTrainer:
         return class_spreads(self.data.train.images, self.data.by_class)
 
     def class_signal(self) -> float:
-        """Return how much of the class the networks see now, in [0, 1]."""
+        """Return the current strength of the class input, in [0, 1]."""
         ramp = self.config.gan.class_ramp_steps
         return 1.0 if ramp == 0 else min(1.0, self.state.gan.step / ramp)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
-        """Call one of the GAN's networks with the class signal, as the configuration asks."""
+        """Call one of the GAN's networks with the class signal and the configured execution."""
         signal = self.class_signal()
         execution = self.execution if signal == 1 else self.execution.uncompiled
         return execution(network, *inputs, signal)
@@ -85,12 +85,12 @@ class GanTrainer:
     def step(
         self, *, lr: float, triplet_weight: float, ema_decay: float | None = None
     ) -> GanLosses:
-        """Train D, then G once, and move the average.
+        """Train D, then G once, and update the moving average.
 
         Args:
             lr: Learning rate of both.
-            triplet_weight: Lambda of now; 0 leaves the triplet loss out altogether.
-            ema_decay: Of the average; None: the configuration's.
+            triplet_weight: Current lambda; 0 skips the triplet loss.
+            ema_decay: Decay of the moving average; None: as configured.
         """
         gan = self.state.gan
         set_lr(gan.generator_optimizer, lr)
@@ -112,7 +112,7 @@ class GanTrainer:
         return Latent(z, integers(self.data.num_classes, (count,), generator))
 
     def real_batch(self, step: int, repeat: int) -> tuple[Tensor, Tensor]:
-        """Return real images in [-1, 1] and labels, every class as likely as any other."""
+        """Return real images in [-1, 1] and labels, all classes equally likely."""
         generator = stream(self.config.seed, "real", step, repeat, device=self.data.device)
         count = self.config.gan.batch_size
         labels = integers(self.data.num_classes, (count,), generator)
@@ -192,15 +192,15 @@ class GanTrainer:
         return GanLosses(adversarial.detach(), adversarial.detach(), triplet.detach(), active)
 
     def triplet_hinge(self, fake: Tensor, labels: Tensor, step: int) -> Tensor:
-        """Return the hinge of every synthetic image; its gradient reaches ``fake`` only.
+        """Return the hinge of every synthetic image; gradients flow only to ``fake``.
 
-        Fs is in eval mode with parameters that take no gradient, but not under ``no_grad``; in
-        float32 whatever the surroundings.
+        Fs is in eval mode and its parameters require no gradient, but it does not run under
+        ``no_grad``. The computation is in float32 even under autocast.
 
         Args:
             fake: ``[n, channels, size, size]`` in [-1, 1].
             labels: ``[n]``.
-            step: Keys the draw of pairs.
+            step: Seeds the draw of pairs.
         """
         sets, joint = self.state.sets, self.config.joint
         assert sets is not None, "the triplet loss needs labelled images"  # noqa: S101
@@ -215,10 +215,10 @@ class GanTrainer:
 
 
 def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
-    """Return the means of some generator steps; empty without steps.
+    """Return the mean losses of some generator steps; empty without steps.
 
     Raises:
-        DivergedError: One is not finite.
+        DivergedError: A mean is not finite.
     """
     if not losses:
         return {}

@@ -1,4 +1,4 @@
-"""Which training images are hard and which easy for a classifier as it is now (LABEL)."""
+"""Hard and easy training images for the current state of a classifier (LABEL)."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,15 +28,15 @@ class HardSets:
         scores: ``[n]`` mean cross-entropy over augmented draws; higher is harder.
         hard: ``[n]`` bool.
         easy: ``[n]`` bool, disjoint from ``hard``.
-        hard_pools: Per class what a triplet's hard sample is drawn from: its own hard images;
-            those of all classes only where it has no image at all.
-        easy_pools: The same of easy samples; a class of one image, which is hard, has those of
-            all classes.
-        any_hard: One pool of all hard images, whatever their class.
-        any_easy: The same of easy images.
-        features: ``[n, d]`` float32, normalised as the loss wants them.
-        scale: s, the median over classes of the distance of a hard and an easy image.
-        num_clamped: Classes whose set the guard made larger or smaller.
+        hard_pools: Per class, the pool from which a triplet's hard sample is drawn: its own hard
+            images; those of all classes only if the class has no images.
+        easy_pools: The same for easy samples; a class with a single image, which is hard, uses
+            those of all classes.
+        any_hard: One pool of the hard images of all classes.
+        any_easy: One pool of the easy images of all classes.
+        features: ``[n, d]`` float32, normalised as the loss requires.
+        scale: s, the median over classes of the distance between a hard and an easy image.
+        num_clamped: Number of classes whose hard set the size limits enlarged or reduced.
     """
 
     scores: Tensor
@@ -51,7 +51,7 @@ class HardSets:
     num_clamped: int
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps; the features are recomputed from the snapshot."""
+        """Return the content of a checkpoint; features are recomputed from the snapshot."""
         return {
             "scores": self.scores,
             "hard": self.hard,
@@ -62,7 +62,7 @@ class HardSets:
 
 
 class Scores(NamedTuple):
-    """How hard every training image is for a classifier: means over augmented draws.
+    """The difficulty of every training image for a classifier: means over augmented draws.
 
     Attributes:
         losses: ``[n]`` cross-entropies.
@@ -80,14 +80,14 @@ def label(
     moment: int,
     scored: Scores | None = None,
 ) -> HardSets:
-    """Return hard and easy training images of ``classifier`` (METHOD: LABEL(F)).
+    """Return the training images that are hard and easy for ``classifier`` (METHOD: LABEL(F)).
 
     Args:
-        classifier: F, left as it is.
+        classifier: F, not changed.
         data: Training images.
         config: Rule, threshold and seed.
-        moment: Which labelling of the trial this is; keys the augmentation's draws.
-        scored: What :func:`score` returns at this moment, if it is known already.
+        moment: Identifies this labelling within the trial; seeds the augmentation.
+        scored: Result of :func:`score` for the same ``moment``, if already computed.
     """
     scores, probabilities = scored or score(classifier, data, config, moment)
     hard, easy = _apply_rule(scores, probabilities, data, config.joint)
@@ -109,7 +109,7 @@ def assemble(
     sets: dict[str, Any],
     num_clamped: int,
 ) -> HardSets:
-    """Return the sets with features and pools made from the classifier they were made with."""
+    """Return the sets with pools and with features from the classifier that defined them."""
     features, _ = features_and_logits(classifier, data.train.images)
     features = normalise(features, config.joint.feature_norm)
     hard, easy = sets["hard"], sets["easy"]
@@ -130,9 +130,9 @@ def assemble(
 def score(classifier: Classifier, data: DeviceData, config: TrialConfig, moment: int) -> Scores:
     """Return scores under augmentation.
 
-    Less saturated than one clean pass, in which most training images have a loss of 0. The draws
-    are shifts whatever ``classifier.augmentation`` is, so that ranks depend on the images and not
-    on how far four draws of a stronger one happen to change each of them.
+    They are less saturated than one pass without augmentation, in which most training images have
+    a loss of 0. The draws are always shifts, regardless of ``classifier.augmentation``: with four
+    draws of a stronger augmentation, ranks would depend on the draws rather than on the images.
     """
     images = to_float(data.train.images)
     labels = data.train.labels
@@ -151,7 +151,7 @@ def score(classifier: Classifier, data: DeviceData, config: TrialConfig, moment:
 
 
 def median_distance(features: Tensor, hard: Tensor, easy: Tensor, labels: Tensor) -> float:
-    """Return s: the median over classes of the median distance |phi_h - phi_e| within a class."""
+    """Return s, the median over classes of the median distance |phi_h - phi_e| within a class."""
     medians = []
     for number in labels.unique():
         is_class = labels == number
@@ -165,7 +165,7 @@ def median_distance(features: Tensor, hard: Tensor, easy: Tensor, labels: Tensor
 
 
 def turnover(before: HardSets, now: HardSets) -> float:
-    """Return 1 - Jaccard index of two hard sets: 0 = the same images, 1 = all others."""
+    """Return 1 - Jaccard index of two hard sets: 0 = identical, 1 = disjoint."""
     both = (before.hard & now.hard).sum().item()
     either = (before.hard | now.hard).sum().item()
     return 1 - both / either if either else 0.0
@@ -202,9 +202,10 @@ def _hardest_first(members: Tensor, scores: Tensor) -> Tensor:
 
 
 def _limits(size: int, joint: JointTraining) -> tuple[int, int]:
-    """Return the least and greatest number of hard images of a class of ``size`` images.
+    """Return the smallest and largest number of hard images in a class of ``size`` images.
 
-    In a class too small for ``min_hard`` both are its greatest share; any image is at least one.
+    In a class too small for ``min_hard``, both equal the largest allowed share, but at least one
+    image if the class has any.
     """
     greatest = max(int(_GREATEST_SHARE * size), min(size, 1))
     return min(max(joint.min_hard, round(_LEAST_SHARE * size)), greatest), greatest
@@ -215,7 +216,7 @@ def _guard(
 ) -> int:
     """Clamp one class's hard set by rank, in place; return 1 if it changed.
 
-    What is trimmed above a set made larger is not easy.
+    If the set is enlarged, the trimmed images ranked above it are not easy either.
     """
     least, greatest = _limits(len(members), joint)
     count = int(hard[members].sum())
@@ -234,7 +235,7 @@ def _guard(
 
 
 def _fill_easy(members: Tensor, hard: Tensor, easy: Tensor, scores: Tensor) -> None:
-    """Give a class without easy images the easier half of those that are not hard."""
+    """Mark the easier half of non-hard images as easy if the class has no easy images."""
     if not easy[members].any():
         ranked = _hardest_first(members, scores)
         rest = ranked[~hard[ranked]]
@@ -242,7 +243,7 @@ def _fill_easy(members: Tensor, hard: Tensor, easy: Tensor, scores: Tensor) -> N
 
 
 def _pools(chosen: Tensor, data: DeviceData) -> ClassPools:
-    """Return the chosen images by class; where a class has none, those of all classes."""
+    """Return the chosen images by class; a class without any gets those of all classes."""
     everyone = chosen.nonzero().squeeze(1)
     own = [members[chosen[members]] for members in _members(data)]
     return ClassPools.of([pool if len(pool) else everyone for pool in own])

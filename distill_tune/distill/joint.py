@@ -1,4 +1,4 @@
-"""Stage 3: the GAN follows the changing hard samples while the classifier learns from both."""
+"""Stage 3: the GAN adapts to changing hard samples as the classifier trains on extra images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from distill_tune.interfaces import Metrics
 
 
 def enter(state: TrialState, config: TrialConfig) -> None:
-    """Begin stage 3: a fresh optimiser for the classifier, and no best weights yet."""
+    """Start stage 3 with a new optimiser for the classifier and no best weights."""
     lr = config.classifier.lr * config.joint.classifier_lr_factor
     state.optimizer = make_optimizer(state.classifier, config.classifier, lr)
     state.best = Best()
@@ -43,9 +43,9 @@ class Step(NamedTuple):
     """One step of stage 3.
 
     Attributes:
-        loss: The classifier's, a scalar on the device.
-        of_gan: The GAN's losses; empty where it is not trained.
-        kept_share: Share of the extra images asked for that selection kept; 0 without any.
+        loss: The classifier's loss, a scalar on the device.
+        of_gan: The GAN's losses; empty if it is not trained.
+        kept_share: Share of the requested extra images that selection kept; 0 without any.
     """
 
     loss: Tensor
@@ -55,11 +55,11 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class JointStage:
-    """The epochs of stage 3 over a state that has been through stages 1 and 2.
+    """The epochs of stage 3 for a state that has completed stages 1 and 2.
 
     Attributes:
-        trainer: Trains the GAN; without one it holds the state all the same.
-        reference: What the monitors compare with; None where there is no GAN to watch.
+        trainer: Trains the GAN; holds the state even without a GAN.
+        reference: Baseline of the monitors; None without a GAN.
     """
 
     trainer: GanTrainer
@@ -75,15 +75,15 @@ class JointStage:
         return self.trainer.config.joint
 
     def epochs(self) -> Iterator[Metrics]:
-        """Run the epochs that are left.
+        """Run the remaining epochs.
 
         Yields:
-            After each epoch: ``val/accuracy``, ``val/loss``, losses, and the monitors' numbers;
+            After each epoch: ``val/accuracy``, ``val/loss``, losses, and the monitors' metrics;
             after the last one also ``val/final_accuracy``.
 
         Raises:
             DivergedError: A loss is not finite, the generator collapsed under policy ``stop``, or
-                the discriminator learns the training images by heart.
+                the discriminator memorises the training images.
         """
         while self.state.joint_epoch < self.trainer.config.joint.epochs:
             epoch = self.state.joint_epoch
@@ -99,7 +99,7 @@ class JointStage:
 
     def _begin(self, epoch: int) -> None:
         if not self.state.best.weights:
-            # What stage 1 left is a candidate: what follows may only make it worse.
+            # The classifier of stage 1 is a candidate too: stage 3 may only make it worse.
             accuracy = evaluate(self.state.classifier, self.trainer.data.val)["accuracy"]
             self.state.best.offer(accuracy, 0, self.state.classifier)
         if self._joint.has_gan:
@@ -107,22 +107,23 @@ class JointStage:
             refuse_unfit(self._joint.unfit_policy, self.state.gan.newest, when)
 
     def ratio(self, epoch: int) -> float:
-        """Return the ratio of an epoch (0-based) on its way up to ``synthetic_ratio``."""
+        """Return the ratio of an epoch (0-based), which ramps up to ``synthetic_ratio``."""
         joint = self.trainer.config.joint
         share = 1.0 if joint.ramp_epochs == 0 else min(1.0, (epoch + 1) / joint.ramp_epochs)
         return joint.synthetic_ratio * share
 
     def weight(self, epoch: int) -> float:
-        """Return what the extra images weigh in an epoch (0-based): the ratio, scaled if unfit."""
+        """Return the extra images' weight in an epoch (0-based): the ratio, scaled if unfit."""
         return self.ratio(epoch) * ratio_factor(self._joint.unfit_policy, self.state.gan)
 
     def execution(self, epoch: int) -> Execution:
-        """Return how the classifier is called in an epoch: compiled once its batches have a size.
+        """Return the classifier's execution in an epoch: compiled once the batch size is fixed.
 
-        It depends on the epoch alone, so that a resumed trial computes as the uninterrupted one.
+        It depends only on the epoch, so that a resumed trial computes the same as one without
+        interruption.
         """
         execution = self.trainer.execution
-        # Below 1 the ratio weighs as many images as there are real ones.
+        # Ratios below 1 draw as many images as there are real ones and reduce their weight.
         now, at_last = (
             max(1.0, ratio) for ratio in (self.ratio(epoch), self._joint.synthetic_ratio)
         )
@@ -133,7 +134,7 @@ class JointStage:
         return self.refresh(epoch) if self._is_refresh_due(epoch) else {}
 
     def refresh(self, epoch: int) -> Metrics:
-        """Label the training images anew, by the classifier as it is before an epoch (0-based)."""
+        """Relabel the training images with the classifier before an epoch (0-based)."""
         state = self.state
         state.snapshot.load_state_dict(state.classifier.state_dict())
         before = state.sets
@@ -171,7 +172,7 @@ class JointStage:
         }
 
     def step(self, epoch: int, step: int, real: Batch) -> Step:
-        """Train the GAN, where it is trained, then the classifier."""
+        """Train the GAN, unless it is frozen or absent, then the classifier."""
         config, state = self.trainer.config, self.state
         of_gan = []
         if self._joint.has_gan and self._joint.gan_lr > 0 and not state.is_frozen:
@@ -218,7 +219,7 @@ class JointStage:
         return sets
 
     def monitor(self) -> Metrics:
-        """Return the hard sets' numbers and, where there is a GAN, its health."""
+        """Return metrics of the hard sets and, if there is a GAN, of its health."""
         sets = self._sets
         hard = {
             "hard/share": sets.hard.float().mean().item(),
@@ -229,7 +230,7 @@ class JointStage:
         )
 
     def validate(self, epoch: int) -> Metrics:
-        """Return how good the classifier is after an epoch (0-based); keep it if it is the best."""
+        """Validate the classifier after an epoch (0-based) and keep its weights if best."""
         result = validate(self.state.classifier, self.trainer.data)
         self.state.best.offer(result["accuracy"], epoch + 1, self.state.classifier)
         return {
@@ -238,7 +239,7 @@ class JointStage:
         }
 
     def _finish(self) -> Metrics:
-        """Leave the best weights in the classifier, with batch-norm statistics of real images."""
+        """Load the best weights and re-estimate batch-norm statistics on real images."""
         state = self.state
         state.classifier.load_state_dict(state.best.weights)
         state.stage = "done"

@@ -1,4 +1,4 @@
-"""Every loss of the method, each a function of tensors."""
+"""The losses of the method, as functions of tensors."""
 
 from typing import Literal
 
@@ -13,10 +13,10 @@ MarginUnit = Literal["relative", "feature"]
 def triplet_loss(
     anchors: Tensor, hard: Tensor, easy: Tensor, *, margin: float, unit: float = 1.0
 ) -> Tensor:
-    """Return the hinge of every triplet (the poster's L_dist before its mean).
+    """Return the hinge of every triplet (the poster's L_dist before averaging).
 
-    ``max(|a - h| / unit - |a - e| / unit + margin, 0)``; with ``unit`` 1 its mean is that of
-    ``torch.nn.functional.triplet_margin_loss`` but for the latter's epsilon.
+    ``max(|a - h| / unit - |a - e| / unit + margin, 0)``; with ``unit`` 1 its mean equals
+    ``torch.nn.functional.triplet_margin_loss`` except for the latter's epsilon.
 
     Args:
         anchors: Features of synthetic images ``[n, d]``, float32, with gradient.
@@ -26,7 +26,7 @@ def triplet_loss(
         unit: Distance that counts as 1.
 
     Returns:
-        ``[n]``, not averaged: the method's mean runs over all of them, zeros included.
+        ``[n]``, not averaged: the method averages over all of them, including zeros.
     """
     distance_hard = torch.linalg.vector_norm(anchors - hard, dim=1)
     distance_easy = torch.linalg.vector_norm(anchors - easy, dim=1)
@@ -40,7 +40,7 @@ def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def mismatch_hinge(logits: Tensor) -> Tensor:
-    """Return the discriminator's loss on real images with wrong labels: they count as fake.
+    """Return the discriminator's loss on real images with wrong labels, which count as fake.
 
     Reed et al. 2016, "Generative adversarial text to image synthesis", arXiv:1605.05396, 4.1.
 
@@ -64,7 +64,7 @@ def lecam_penalty(
         real_logits: ``[n]``.
         fake_logits: ``[n]``.
         real_average: Moving average of the mean real logit, a scalar without gradient.
-        fake_average: The same of fake logits.
+        fake_average: Moving average of the mean fake logit.
     """
     return (
         F.relu(real_logits - fake_average).square().mean()
@@ -75,12 +75,12 @@ def lecam_penalty(
 def mode_seeking_loss(images: Tensor, others: Tensor, goals: Tensor) -> Tensor:
     """Return the mode-seeking term, after Mao et al., CVPR 2019, arXiv:1903.05628.
 
-    ``1 - min(|G(z1, y) - G(z2, y)| / goal, 1)`` in mean absolute differences. The goal stands for
-    their ``|z1 - z2|``: the term rests once synthetic images differ as much as real ones do.
+    ``1 - min(|G(z1, y) - G(z2, y)| / goal, 1)`` in mean absolute differences. The goal replaces
+    the paper's ``|z1 - z2|``: the term is 0 once synthetic images differ as much as real ones.
 
     Args:
         images: ``G(z1, y)``, ``[n, c, s, s]``.
-        others: ``G(z2, y)`` of the same classes.
+        others: ``G(z2, y)`` for the same classes.
         goals: Mean absolute difference of two real images of each pair's class, ``[n]``.
     """
     distances = (images - others).abs().mean(dim=(1, 2, 3))
@@ -88,7 +88,7 @@ def mode_seeking_loss(images: Tensor, others: Tensor, goals: Tensor) -> Tensor:
 
 
 def normalise(features: Tensor, feature_norm: FeatureNorm) -> Tensor:
-    """Return features as the loss measures them: on the unit sphere for ``l2``, else as is."""
+    """Return features as the loss uses them: on the unit sphere for ``l2``, otherwise as is."""
     return F.normalize(features, dim=1) if feature_norm == "l2" else features
 
 
@@ -99,9 +99,9 @@ def margin_and_unit(
 
     Args:
         margin: As configured.
-        scale: s, the median distance of a hard and an easy sample of one class.
-        feature_norm: ``scale`` counts distances in s, ``none`` and ``l2`` as they are.
-        margin_unit: ``relative``: the margin is a share of s; ``feature``: it is literal.
+        scale: s, the median distance between a hard and an easy sample of one class.
+        feature_norm: ``scale``: distances in units of s; ``none`` and ``l2``: unscaled.
+        margin_unit: ``relative``: the margin is a multiple of s; ``feature``: it is literal.
     """
     literal = margin * scale if margin_unit == "relative" else margin
     unit = scale if feature_norm == "scale" else 1.0

@@ -1,4 +1,4 @@
-"""Which hard and which easy sample a synthetic image is compared with."""
+"""Pairing of synthetic images with the hard and easy samples they are compared with."""
 
 from typing import NamedTuple
 
@@ -32,16 +32,17 @@ def pair(
     """Draw a hard and an easy sample for every anchor.
 
     Args:
-        anchors: Features of synthetic images ``[n, d]``; only ``assign`` looks at them.
+        anchors: Features of synthetic images ``[n, d]``; only ``assign`` and ``contrast`` use
+            them.
         labels: Their classes ``[n]``.
         sets: The current hard and easy sets.
         pairing: ``class``: at random within the class. ``assign``: the same draw, then hard
-            samples and anchors of a class matched one to one at least total distance, which
-            makes the first term a mini-batch Wasserstein-1 distance. ``contrast``: hard samples
-            as in ``assign``, easy ones over all classes: within a class nothing holds an anchor
-            that has passed its hard sample on the side away from the easy one, where another
-            class begins. ``any``: both at random over all classes (the poster's formula read
-            literally).
+            samples and anchors of a class are matched one to one with the smallest total
+            distance, which makes the first term a mini-batch Wasserstein-1 distance.
+            ``contrast``: hard samples as in ``assign``, easy ones over all classes: with pairs
+            within a class, nothing stops an anchor that has moved past its hard sample, away from
+            the easy one, towards another class. ``any``: both at random over all classes (the
+            poster's formula read literally).
         generator: On the device of the anchors.
     """
     numbers = uniform((2, len(labels)), generator)
@@ -60,9 +61,9 @@ def pair(
 
 
 def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> Tensor:
-    """Return ``hard`` permuted within each class so that the summed distance is least.
+    """Return ``hard`` permuted within each class to minimise the total distance.
 
-    The solver runs on the host: once there, once back.
+    The solver runs on the host: one transfer from the device, one back.
 
     Args:
         anchors: ``[n, d]`` without gradient.
@@ -71,7 +72,7 @@ def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> T
         features: ``[num_train, d]``.
     """
     distances = torch.cdist(anchors, features[hard], compute_mode="donot_use_mm_for_euclid_dist")
-    # What is not finite shows in the loss; here it would only be an error of the solver's.
+    # Non-finite values are reported with the loss; here they would make the solver fail.
     distances = distances.nan_to_num(posinf=0.0)
     table = torch.cat([distances, labels[:, None].to(distances.dtype)], dim=1).cpu().numpy()
     numbers = table[:, -1]

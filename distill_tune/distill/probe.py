@@ -1,4 +1,4 @@
-"""One look at whether a configuration and a data set fit, before anything starts."""
+"""A check before the start that a configuration and a data set fit together."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ def probe(config: TrialConfig, images: ImageData) -> None:
     """Build the networks once.
 
     Raises:
-        InputError: The backbone cannot take the images, there are fewer training images than
-            a batch of two, or nothing that could compile.
+        InputError: The backbone does not accept the images, there are fewer than two training
+            images, or compilation is requested without a compiler.
     """
     require_compiler(config.compute)
     if len(images.train.labels) < 2:

@@ -1,4 +1,4 @@
-"""All that changes during a trial, and its way to a checkpoint and back."""
+"""The mutable state of a trial, and its conversion to and from a checkpoint."""
 
 import copy
 from dataclasses import dataclass, field
@@ -23,20 +23,21 @@ StateDict = dict[str, Any]
 
 @dataclass
 class GanState:
-    """The generator, its moving average, the discriminator and what trains them.
+    """The generator, its moving average, the discriminator, their optimisers and the judge.
 
     Attributes:
         generator: G.
-        ema: Moving average of G, buffers too; what the classifier learns from.
-        average: What moves it.
+        ema: Moving average of G, including buffers; its images train the classifier.
+        average: Updates ``ema``.
         discriminator: D.
         generator_optimizer: Adam, betas (0, 0.9).
-        discriminator_optimizer: The same.
+        discriminator_optimizer: Adam, betas (0, 0.9).
         logit_averages: ``[2]``: moving averages of D's mean logit on real and on fake (LeCam).
-        judge: Tells how many images agree with their labels; trained when the warm-up begins.
+        judge: Measures how many images agree with their labels; trained at the start of the
+            warm-up.
         step: Generator steps taken, over all stages.
-        warmup_steps: Those of the warm-up, None before its end.
-        fidelity: All measurements so far, in their order.
+        warmup_steps: Generator steps of the warm-up, None before its end.
+        fidelity: All measurements so far, in order.
     """
 
     generator: nn.Module
@@ -53,12 +54,12 @@ class GanState:
 
     @property
     def newest(self) -> Fidelity | None:
-        """The newest measurement; None before the first."""
+        """The latest measurement; None before the first."""
         return self.fidelity[-1] if self.fidelity else None
 
     @property
     def warmed(self) -> Fidelity | None:
-        """The measurement at the end of the warm-up; None before it, or where it has no steps."""
+        """The measurement at the end of the warm-up; None before it, or if it has no steps."""
         return next((one for one in self.fidelity if one.step == self.warmup_steps), None)
 
     def state_dict(self) -> StateDict:
@@ -77,11 +78,11 @@ class GanState:
         }
 
     def load_state_dict(self, saved: StateDict) -> None:
-        """Take over a saved state."""
+        """Restore a saved state."""
         self.generator.load_state_dict(saved["generator"])
         self.ema.load_state_dict(saved["ema"])
         self.discriminator.load_state_dict(saved["discriminator"])
-        # Optimisers keep the very tensors that they are given, and change them in place.
+        # Optimisers keep references to the tensors of a state dict and change them in place.
         self.generator_optimizer.load_state_dict(copy.deepcopy(saved["generator_optimizer"]))
         self.discriminator_optimizer.load_state_dict(
             copy.deepcopy(saved["discriminator_optimizer"])
@@ -98,7 +99,7 @@ class Best:
 
     Attributes:
         accuracy: In [0, 1]; -1 before the first epoch.
-        epoch: Epochs of the stage after which it was reached.
+        epoch: Epochs of the stage finished when it was reached.
         weights: State dict of the classifier; empty before the first epoch.
     """
 
@@ -114,19 +115,19 @@ class Best:
 
 @dataclass
 class TrialState:
-    """All that changes; every other number follows from the configuration and the data.
+    """The mutable state; all other values follow from the configuration and the data.
 
     Attributes:
         classifier: F.
-        optimizer: F's, of the current stage.
-        reference: F_ref, the classifier as stage 1 left it: the fixed ruler of diagnostics.
-        snapshot: Fs, what the triplet loss sees; renewed at each refresh.
-        gan: G, D and theirs.
-        stage: Where the trial stands.
+        optimizer: F's optimiser in the current stage.
+        reference: F_ref, the classifier at the end of stage 1: a fixed baseline of diagnostics.
+        snapshot: Fs, the classifier of the triplet loss; updated at each refresh.
+        gan: G, D and their training state.
+        stage: Current stage.
         epoch: Epochs finished in stage 1.
         joint_epoch: Epochs finished in stage 3.
-        best: Best weights of the current stage of the classifier.
-        sets: Hard and easy images, None before stage 2's second part.
+        best: Best classifier weights of the current stage.
+        sets: Hard and easy images, None before the second part of stage 2.
         last_refresh: Stage-3 epoch of the last labelling.
         healthy: EMA weights of the last epoch without collapse (policy ``rollback``).
         is_frozen: Whether a policy stopped the GAN's training.
@@ -148,7 +149,7 @@ class TrialState:
 
     @classmethod
     def fresh(cls, config: TrialConfig, data: ImageData, device: torch.device) -> "TrialState":
-        """Return the state before stage 1; a configuration always gives the same one."""
+        """Return the state before stage 1, which is the same for the same configuration."""
         classifier = _build_classifier(config, data).to(device)
         reference, snapshot = (copy.deepcopy(classifier) for _ in range(2))
         for frozen in (reference, snapshot):
@@ -157,9 +158,9 @@ class TrialState:
         return cls(classifier, optimizer, reference, snapshot, _build_gan(config, data, device))
 
     def state_dict(self) -> StateDict:
-        """Return tensors and plain data only: loads with ``weights_only=True``.
+        """Return tensors and plain data only, loadable with ``weights_only=True``.
 
-        What is equal is there once: saved, it takes its space once.
+        Equal weights are one shared object, so that a checkpoint stores them once.
         """
         classifier, reference = self.classifier.state_dict(), self.reference.state_dict()
         is_best_now = self.best.epoch > 0 and self.best.epoch == self._classifier_epoch()
@@ -185,11 +186,11 @@ class TrialState:
         }
 
     def _classifier_epoch(self) -> int:
-        """Return the epochs of the stage that ``best`` counts in."""
+        """Return the finished epochs of the stage that ``best`` refers to."""
         return self.epoch if self.stage == "classifier" else self.joint_epoch
 
     def load_state_dict(self, saved: StateDict, config: TrialConfig, data: DeviceData) -> None:
-        """Take over a saved state of the same configuration and data."""
+        """Restore a saved state of the same configuration and data."""
         self.classifier.load_state_dict(saved["classifier"])
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.reference.load_state_dict(saved["reference"])
@@ -208,7 +209,7 @@ class TrialState:
 
 
 def copy_weights(model: nn.Module) -> StateDict:
-    """Return a state dict that later training does not change."""
+    """Return a copy of the state dict that later training does not change."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 

@@ -1,6 +1,6 @@
 """A trial: the three stages in order, as a generator of reports.
 
-The loop yields, the caller decides: it knows no Ray, no files, no TensorBoard.
+It does not use Ray, files or TensorBoard: callers handle the reports.
 """
 
 import time
@@ -26,15 +26,14 @@ from distill_tune.interfaces import ImageData, Metrics, Stage
 
 
 class Report(NamedTuple):
-    """What a trial says of itself at a moment from which it can also be continued.
+    """A trial's report at a point from which the trial can be resumed.
 
     Attributes:
-        stage: Whose numbers these are.
+        stage: Stage of the metrics.
         step: Epochs (``classifier``, ``joint``) or generator steps (``warmup``, ``triplet``)
             done in this stage, from 1.
-        num_steps: How many there will be; before the end of a warm-up without a given length,
-            the most.
-        metrics: Numbers of the time since the last report.
+        num_steps: Total number of steps; the maximum until a warm-up of length ``auto`` ends.
+        metrics: Metrics since the last report.
         seconds: Wall time since the last report.
     """
 
@@ -46,14 +45,14 @@ class Report(NamedTuple):
 
 
 class Trial:
-    """One configuration on its way through the stages.
+    """One run of a configuration through the stages.
 
     Args:
-        config: The same configuration gives the same numbers (bit for bit on a CPU with the same
+        config: The same configuration gives the same results (bit for bit on a CPU with the same
             number of threads).
         images: Training and validation images; never the test split.
-        device: Where to compute.
-        data: ``images`` on ``device``, where an earlier trial has put them already.
+        device: Device of the computation.
+        data: ``images`` on ``device``, if an earlier trial has already placed them there.
     """
 
     def __init__(
@@ -71,17 +70,17 @@ class Trial:
         self.trainer = GanTrainer(config, self.data, self.state, execution)
 
     def run(self) -> Iterator[Report]:
-        """Go on from the present state to the end, reporting after every epoch.
+        """Run from the current state to the end, reporting after every epoch.
 
-        At each report the state may be saved; a trial that loads it continues exactly as this
-        one does.
+        The state can be saved at each report; a trial that loads it continues exactly like this
+        one.
 
         Raises:
-            DivergedError: The trial cannot go on; its reason is named.
+            DivergedError: The trial cannot continue; the error names the reason.
         """
         while self.state.stage != "done":
             if self.state.stage in {"triplet", "joint"} and self.state.joint_epoch == 0:
-                # Before stage 3 as well: a trial may have taken over both stages before it.
+                # Before stage 3 too: a trial may have adopted both earlier stages.
                 policy = self.config.joint.unfit_policy
                 refuse_unfit(policy, self.state.gan.warmed, "when the warm-up ended")
             yield from self.run_stage(self.state.stage)
@@ -104,7 +103,7 @@ class Trial:
         self.state.load_state_dict(saved, self.config, self.data)
 
     def run_stage(self, stage: Stage) -> Iterator[Report]:
-        """Run one stage alone; only ``warmup`` needs none before it."""
+        """Run a single stage; all except ``warmup`` depend on earlier stages."""
         stages = {
             "classifier": self._classifier_stage,
             "warmup": self._warmup_stage,
@@ -114,10 +113,10 @@ class Trial:
         yield from self._timed(stages[stage]())
 
     def product(self, stage: Stage) -> dict[str, Any]:
-        """Return what a stage yields, as tensors and plain data.
+        """Return the product of a stage, as tensors and plain data.
 
-        Of ``classifier`` F_ref and how hard every image is for it, of ``warmup`` the warmed GAN,
-        of ``triplet`` the trained GAN and the hard and easy images.
+        For ``classifier``: F_ref and every image's hardness scores; for ``warmup``: the GAN; for
+        ``triplet``: the GAN and the hard and easy images.
         """
         if stage == "classifier":
             scored = score(self.state.reference, self.data, self.config, 0)
@@ -129,11 +128,11 @@ class Trial:
         return product
 
     def adopt(self, stage: Stage, product: dict[str, Any]) -> None:
-        """Take a stage's product from elsewhere instead of computing it.
+        """Adopt a stage's product of another trial instead of computing it.
 
         Args:
-            stage: Which; ``triplet`` comes after the two others.
-            product: That of a trial whose fields, as far as they enter there, are the same.
+            stage: The stage; ``triplet`` must come after the two others.
+            product: Product of a trial with the same values in all fields that this stage uses.
         """
         if stage == "classifier":
             self.state.classifier.load_state_dict(product["weights"])
@@ -152,7 +151,8 @@ class Trial:
     def sample_images(self, per_class: int) -> Tensor:
         """Return ``per_class`` images of every class from the averaged generator, class by class.
 
-        ``[num_classes * per_class, channels, size, size]`` in [-1, 1], the same ``z`` each time.
+        ``[num_classes * per_class, channels, size, size]`` in [-1, 1], with the same ``z`` in
+        every call.
         """
         latent = self.trainer.latent("monitor", self.data.num_classes * per_class, 2)
         classes = torch.arange(self.data.num_classes, device=self.data.device)

@@ -60,9 +60,9 @@ class Study(Config):
     study: str
     """Its name, and that of its directory."""
     data: Dataset
-    """What is learnt."""
+    """The data set."""
     backbones: tuple[Backbone, ...] = Field(min_length=1)
-    """Who learns it; each gets its own sampler, rungs and winner."""
+    """The classifiers' networks; each gets its own sampler, rungs and winner."""
     trial: TrialTemplate = TrialTemplate()
     """The procedure; unnamed fields keep their defaults."""
     space: SearchSpace

@@ -1,7 +1,7 @@
-"""Backbones: torchvision's classification models as feature extractors with a head of our own.
+"""Backbones: torchvision's classification models as feature extractors with a new linear head.
 
-To give another family a small-image stem: a new file with a ``small_stem`` function, and its line
-in ``SMALL_STEMS``. Every other torchvision classification model works by its name as it is.
+To add a small-image stem for another family, add a file with a ``small_stem`` function and an
+entry in ``SMALL_STEMS``. All other torchvision classification models work unchanged, by name.
 """
 
 from collections.abc import Callable
@@ -23,25 +23,25 @@ SMALL_STEMS: dict[str, Callable[[nn.Module, int, int], None]] = {
     "ResNet": resnet.small_stem,
     "DenseNet": densenet.small_stem,
 }
-"""torchvision class -> in-place change ``(model, channels, input_size)`` for images below 64 px."""
+"""torchvision class -> in-place change ``(model, channels, input_size)`` for images < 64 px."""
 
 _FAMILIES = {"alexnet": "AlexNet", "resnet50": "ResNet", "densenet121": "DenseNet"}
 _SMALLEST_IMAGENET_INPUT = {"alexnet": 64}
 
 
 class Backbone(Config):
-    """Which network the classifier is; a bare name in YAML stands for ``{name: ...}``."""
+    """The classifier's network; a plain name in YAML is short for ``{name: ...}``."""
 
     name: str
-    """A torchvision classification model: ``alexnet``, ``resnet50``, ``densenet121`` or any."""
+    """Any torchvision classification model, such as ``alexnet``, ``resnet50``, ``densenet121``."""
     stem: Literal["auto", "imagenet", "small"] = "auto"
     """``imagenet``: torchvision's own first layers; ``small``: a 3x3 stride-1 first convolution
     without the first pooling (AlexNet, ResNets, DenseNets); ``auto``: small below 64 px."""
     input_size: int | None = Field(default=None, ge=4, le=1024)
-    """Pixels that the network sees; images are resized to it. None: the images' own size, and
-    with the ``imagenet`` stem at least 32 (AlexNet 64)."""
+    """Side in pixels to which images are resized. None: the images' own size, but at least 32
+    (AlexNet 64) with the ``imagenet`` stem."""
     pretrained: bool = False
-    """Start from torchvision's ImageNet weights (needs a network; voids a from-scratch claim)."""
+    """Start from torchvision's ImageNet weights (needs internet access), so not from scratch."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,14 +65,14 @@ class Backbone(Config):
     def build(
         self, *, num_classes: int, channels: int, image_size: int, is_fetching: bool = True
     ) -> Classifier:
-        """Return the classifier with fresh weights, drawn from torch's global random state.
+        """Return the classifier with new weights, drawn from torch's global random state.
 
         Args:
             num_classes: Number of classes, at least 2.
             channels: 1 for grey, 3 for colour.
-            image_size: Height and width of the images that it will be given.
-            is_fetching: Whether pre-trained weights are fetched; if not, the network is the same
-                with other weights in it, for those that are to be loaded.
+            image_size: Height and width of its input images.
+            is_fetching: Whether pre-trained weights are fetched. If not, the network is the same
+                with placeholder weights, to be replaced by loading a state dict.
 
         Raises:
             InputError: The stem does not exist for this model, or the images are too small.

@@ -9,14 +9,14 @@ from torch import nn
 def small_stem(model: nn.Module, channels: int, input_size: int) -> None:
     """Give AlexNet a 3x3 stride-1 first convolution and no first pooling, in place.
 
-    The adaptive 6x6 pooling before the fully connected layers becomes a plain average pooling
-    to at most 3x3 values: adaptive pooling has no deterministic backward on CUDA, and it would
-    only repeat the few values that a small image leaves.
+    Average pooling to at most 5x5 values replaces the adaptive 6x6 pooling before the fully
+    connected layers: adaptive pooling has no deterministic backward on CUDA, and for small images
+    it would only repeat the few remaining values.
 
     Args:
         model: ``torchvision.models.AlexNet``.
         channels: 1 or 3.
-        input_size: Height and width of what the network will see.
+        input_size: Height and width of the network's input.
     """
     layers = list(cast("nn.Sequential", model.features))
     layers[0] = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1)

@@ -1,4 +1,4 @@
-"""The classifier F = head o phi: one way in for real and synthetic images alike."""
+"""The classifier F = head o phi, with the same preprocessing for real and synthetic images."""
 
 import functools
 
@@ -15,7 +15,7 @@ class Classifier(nn.Module):
         body: Maps normalised images ``[n, channels, input_size, input_size]`` to features.
         feature_dim: Length of one image's features.
         num_classes: Number of classes.
-        resize: ``(image_size, input_size)``; equal sizes mean that nothing is resized.
+        resize: ``(image_size, input_size)``; no resizing if both are equal.
         normalisation: Mean and standard deviation per channel, for images in [0, 1].
     """
 
@@ -40,14 +40,14 @@ class Classifier(nn.Module):
 
     @functools.cached_property
     def batch_norms(self) -> tuple[_BatchNorm, ...]:
-        """The body's batch norms, found once: a step does not walk through the network."""
+        """The body's batch norms, cached so that steps need not traverse the network."""
         return tuple(module for module in self.modules() if isinstance(module, _BatchNorm))
 
     def to_classifier(self, images: Tensor) -> Tensor:
         """Resize and normalise ``[n, c, image_size, image_size]`` images in [-1, 1].
 
-        Bilinear, written as two matrix products: their backward is deterministic on CUDA, which
-        that of ``interpolate`` is not.
+        Bilinear resizing is two matrix products: their backward is deterministic on CUDA, unlike
+        that of ``interpolate``.
         """
         if self.is_resizing:
             matrix = self.get_buffer("interpolation")
@@ -66,7 +66,7 @@ class Classifier(nn.Module):
 
 
 def interpolation_matrix(size_in: int, size_out: int) -> Tensor:
-    """Return ``[size_out, size_in]`` weights of antialiased bilinear resizing along one axis."""
+    """Return the ``[size_out, size_in]`` matrix of antialiased bilinear resizing along one axis."""
     identity = torch.eye(size_in).view(1, 1, size_in, size_in)
     return F.interpolate(
         identity, size=(size_out, size_in), mode="bilinear", antialias=True, align_corners=False

@@ -1,4 +1,4 @@
-"""From a name of torchvision to a :class:`Classifier`: head found, channels and size adapted."""
+"""Construction of a :class:`Classifier` from a torchvision name: head, channels, input size."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ from distill_tune.errors import InputError, Text
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CENTRED = ((0.5,), (0.5,))
 Origin = Literal["fresh", "fetched", "to load"]
-"""Whence the weights: drawn, ImageNet's, or such as replace ImageNet's and are loaded later."""
+"""Origin of the weights: random, ImageNet's, or placeholders for ImageNet's, loaded later."""
 _Stems = Mapping[str, Callable[[nn.Module, int, int], None]]
 
 
@@ -28,7 +28,7 @@ def known_names() -> tuple[str, ...]:
 
 
 def family_of(name: str) -> str:
-    """Return the name of a model's class, such as ``ResNet`` for ``resnet50``; builds nothing."""
+    """Return the name of a model's class, such as ``ResNet``, without building the model."""
     from torchvision import models
 
     family = inspect.signature(models.get_model_builder(name)).return_annotation
@@ -50,13 +50,13 @@ def build_classifier(
         name: Name of the model.
         stem: Small stems by class name, or None for torchvision's own stem.
         is_stem_asked: Whether a family without a small stem is an error.
-        input_size: Pixels that the network sees.
-        origin: Whence its weights.
+        input_size: Height and width of the network's input.
+        origin: Origin of the weights.
         shape: ``(num_classes, channels, image_size)`` of the data.
 
     Raises:
-        InputError: No small stem for this family, weights that cannot be fetched, or images
-            that the network cannot take.
+        InputError: The family has no small stem, the weights cannot be fetched, or the network
+            does not accept the images.
     """
     num_classes, channels, image_size = shape
     family = family_of(name)
@@ -84,7 +84,7 @@ def build_classifier(
         resize=(image_size, input_size),
         normalisation=(mean, std),
     )
-    # A third faster on a CPU (AlexNet, DenseNet-121), and what tensor cores want.
+    # A third faster on a CPU (AlexNet, DenseNet-121), and the native layout of tensor cores.
     return classifier.to(memory_format=torch.channels_last)
 
 
@@ -101,7 +101,7 @@ def _torchvision_model(name: str, input_size: int, origin: Origin) -> nn.Module:
         raise InputError(
             "backbones",
             got=Text(f"{name} with pretrained: true, whose weights cannot be fetched ({error})"),
-            expected="a network, the weights in torch's hub cache, or pretrained: false",
+            expected="internet access, the weights in torch's hub cache, or pretrained: false",
         ) from error
     except (ValueError, AssertionError) as error:
         raise _size_error(name, input_size, error) from error
@@ -113,14 +113,14 @@ def _torchvision_model(name: str, input_size: int, origin: Origin) -> nn.Module:
 
 
 def _options(name: str, input_size: int, origin: Origin) -> dict[str, Any]:
-    """Return the keyword arguments that a family's builder takes."""
+    """Return keyword arguments for the model's builder."""
     options: dict[str, Any] = {"weights": "DEFAULT" if origin == "fetched" else None}
     if name.startswith(("resnet", "resnext", "wide_resnet")) and origin == "fresh":
-        # Every residual block begins as the identity (Goyal et al. 2017, arXiv:1706.02677,
-        # section 5.1): with few steps a deep ResNet learns much sooner.
+        # Every residual block starts as the identity (Goyal et al. 2017, arXiv:1706.02677,
+        # section 5.1): a deep ResNet then learns much faster within few steps.
         options["zero_init_residual"] = True
     if name in {"googlenet", "inception_v3"} and origin != "fetched":
-        # torchvision normalises once more inside the networks that come with its weights.
+        # With its weights, torchvision normalises once more inside these networks.
         is_fresh = origin == "fresh"
         options |= {"aux_logits": False, "init_weights": is_fresh, "transform_input": not is_fresh}
     if name.startswith("vit_") and origin == "fresh":
@@ -134,7 +134,7 @@ def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
 
 
 def _set_channels(model: nn.Module, channels: int) -> None:
-    """Make the first convolution take ``channels``; pre-trained filters are summed for grey."""
+    """Adapt the first convolution to ``channels``; pre-trained filters are summed for grey."""
     path, first = next((p, m) for p, m in model.named_modules() if isinstance(m, nn.Conv2d))
     if first.in_channels == channels:
         return
@@ -154,7 +154,7 @@ def _set_channels(model: nn.Module, channels: int) -> None:
 
 
 def _remove_head(model: nn.Module) -> None:
-    """Put the identity where the last linear layer (SqueezeNet: convolution) maps to classes."""
+    """Replace the layer that maps to classes (last linear; SqueezeNet: convolution) by identity."""
     layers = [
         path for path, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
     ]
@@ -162,7 +162,7 @@ def _remove_head(model: nn.Module) -> None:
 
 
 def _feature_dim(model: nn.Module, name: str, channels: int, input_size: int) -> int:
-    """Find the length of the features by one forward pass that leaves the model as it was."""
+    """Return the length of the features, from one forward pass that does not change the model."""
     was_training = model.training
     model.eval()
     try:

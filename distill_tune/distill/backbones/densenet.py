@@ -8,7 +8,7 @@ from torch import nn
 def small_stem(model: nn.Module, channels: int, input_size: int) -> None:  # noqa: ARG001
     """Give a DenseNet a 3x3 stride-1 first convolution and no first pooling, in place.
 
-    The form that section 3 of the paper gives for CIFAR.
+    As in section 3 of the paper for CIFAR.
 
     Args:
         model: ``torchvision.models.DenseNet`` of any depth.

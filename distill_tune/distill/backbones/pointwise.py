@@ -1,8 +1,8 @@
-"""1x1 convolutions as matrix products: what a small image on a CPU spends its time on.
+"""Convolutions as matrix products, which are faster for small images on a CPU.
 
-At the end of a ResNet or a DenseNet a small image is a map of 1x1 or 2x2 values, where the CPU's
-convolution spends most of its time on reordering weights; a matrix product does not. Same
-parameters, same state dict, same result but for rounding.
+In the last layers of a ResNet or a DenseNet, a small image is a map of 1x1 or 2x2 values. There
+the CPU's convolution spends most of its time on reordering weights; a matrix product does not.
+Parameters and state dict are the same, and so is the result except for rounding.
 """
 
 import torch.nn.functional as F
@@ -17,23 +17,23 @@ class PointwiseConv2d(nn.Conv2d):
             return super().forward(maps)
         rows, columns = self.stride
         pixels = maps[:, :, ::rows, ::columns].permute(0, 2, 3, 1)
-        # Flattened and not indexed: the backward of an index fills a weight with zeros first.
+        # flatten instead of indexing, whose backward first fills a weight with zeros.
         return F.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class CentredConv2d(nn.Conv2d):
-    """A 3x3 convolution with padding 1: on a map of 1x1 values only its centre matters."""
+    """A 3x3 convolution with padding 1; on a CPU, a 1x1 map is multiplied by its centre only."""
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.is_cuda or maps.shape[2:] != (1, 1):
             return super().forward(maps)
-        # Channels last, as the weight lies in memory: its gradient needs no other order.
+        # Channels last is the weight's memory layout, so its gradient needs no reordering.
         centre = self.weight.permute(0, 2, 3, 1).flatten(1, 2)[:, 4]
         return F.linear(maps[:, :, 0, 0], centre, self.bias)[:, :, None, None]
 
 
 def use_matrix_products(model: nn.Module) -> None:
-    """Let every convolution of a model that can be one be a matrix product, in place."""
+    """Turn all suitable convolutions of a model into matrix products, in place."""
     for module in model.modules():
         if type(module) is not nn.Conv2d or module.groups != 1 or module.dilation != (1, 1):
             continue

@@ -8,7 +8,7 @@ from torch import nn
 def small_stem(model: nn.Module, channels: int, input_size: int) -> None:  # noqa: ARG001
     """Give a ResNet a 3x3 stride-1 first convolution and no first pooling, in place.
 
-    The form of section 4.2 of the paper (its CIFAR-10 networks).
+    As in section 4.2 of the paper (its CIFAR-10 networks).
 
     Args:
         model: ``torchvision.models.ResNet`` of any depth.

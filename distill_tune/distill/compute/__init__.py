@@ -1,1 +1,1 @@
-"""What the steps of a trial compute with: devices, precision, random numbers, batches."""
+"""Building blocks of a trial's steps: devices, precision, random numbers, batches."""

@@ -1,23 +1,23 @@
-"""The generator's moving average: what the classifier learns from."""
+"""The generator's moving average, whose images train the classifier."""
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 _MEMORY_SHARE = 10
-"""A stage is so many times as long as the average's memory, 1 / (1 - decay) steps."""
+"""Minimum length of a stage in multiples of the average's memory, 1 / (1 - decay) steps."""
 
 
 class MovingAverage:
-    """Moves an averaged copy after each step of its network, buffers too.
+    """An exponential moving average of a network, including buffers, updated after each step.
 
-    As :meth:`AveragedModel.update_parameters` does, whose count of steps travels to the device and
-    back at each of them: here the device never waits, and all weights move in one call.
+    It replaces :meth:`AveragedModel.update_parameters`, which synchronises with the device at each
+    step to read its step count: here the device never waits, and one call updates all weights.
 
     Args:
-        averaged: The copy, whose ``n_averaged`` is on the host.
-        network: Whose average it is.
-        decay: Weight of the old; less in the first steps.
+        averaged: The averaged copy, whose ``n_averaged`` is on the host.
+        network: The network to average.
+        decay: Weight of the old values; less in the first steps.
     """
 
     def __init__(self, averaged: AveragedModel, network: nn.Module, decay: float) -> None:
@@ -28,10 +28,10 @@ class MovingAverage:
 
     @torch.no_grad()
     def move(self, decay: float | None = None) -> None:
-        """Set every weight to ``old * decay + new * (1 - decay)``, the first time to the new.
+        """Set every weight to ``old * decay + new * (1 - decay)``; the first call copies ``new``.
 
         Args:
-            decay: In [0, 1); None: that of the constructor.
+            decay: In [0, 1); None: the constructor's.
         """
         count = int(self._count)
         moving, copied = self._moving, self._copied
@@ -47,14 +47,14 @@ class MovingAverage:
 
 
 def stage_decay(decay: float, steps: int) -> float:
-    """Return the decay with which an average follows its network within a stage of ``steps``.
+    """Return a decay with which an average follows its network within a stage of ``steps``.
 
-    Its memory is at most a tenth of the stage: with 0.999 throughout, an average would have moved
-    by a quarter of the way after 300 steps.
+    The average's memory is at most a tenth of the stage: with a constant decay of 0.999, it would
+    have moved only a quarter of the way after 300 steps.
 
     Args:
-        decay: The greatest, in [0, 1).
-        steps: Of the stage.
+        decay: Upper limit, in [0, 1).
+        steps: Number of steps of the stage.
     """
     return min(decay, max(0.0, 1 - _MEMORY_SHARE / max(1, steps)))
 

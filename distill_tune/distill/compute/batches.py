@@ -1,4 +1,4 @@
-"""What the classifier is shown in a step: images after its augmentation A, and their labels."""
+"""Batches of the classifier: images after its augmentation A, and their labels."""
 
 from typing import NamedTuple
 
@@ -19,18 +19,18 @@ from distill_tune.distill.compute.random_streams import Purpose, seed_global, st
 from distill_tune.distill.trial_config import ClassifierTraining
 
 Batch = tuple[Tensor, Tensor]
-"""Images ``[n, channels, size, size]`` float32 in [-1, 1]; labels ``[n]`` int64, or, mixed or
-smoothed, ``[n, num_classes]`` float32 that add up to 1."""
+"""Images ``[n, channels, size, size]`` float32 in [-1, 1]; labels ``[n]`` int64 or, if mixed or
+smoothed, ``[n, num_classes]`` float32 with rows that sum to 1."""
 
 
 class ExtraBatch(NamedTuple):
-    """Augmented extra images and how much they weigh.
+    """Augmented extra images and their weight.
 
     Attributes:
         images: ``[n, channels, size, size]``, float32 in [-1, 1].
-        labels: ``[n]`` int64, or ``[n, num_classes]`` float32 where they are mixed.
-        weight: Of their mean loss beside that of the real images.
-        kept_share: Share of the images asked for that selection kept; 1 without selection.
+        labels: ``[n]`` int64, or ``[n, num_classes]`` float32 if they are mixed.
+        weight: Weight of their mean loss relative to that of the real images.
+        kept_share: Share of the requested images that selection kept; 1 without selection.
     """
 
     images: Tensor
@@ -40,7 +40,7 @@ class ExtraBatch(NamedTuple):
 
 
 Key = tuple[int, Purpose, *tuple[int, ...]]
-"""Of the random numbers of a batch: seed, purpose, and what counts it."""
+"""Key of a batch's random numbers: seed, purpose and counters."""
 
 
 def augmented_batch(
@@ -48,17 +48,17 @@ def augmented_batch(
 ) -> Batch:
     """Return A(images) and their labels.
 
-    ``randaugment`` and CutMix are torchvision's, the former image by image. They draw from torch's
-    global random state, which is keyed here. An image that either ``affine`` or ``randaugment``
-    would blank is returned as it was: RandAugment inverts what is brighter than a limit, which
-    makes one image in eight black where all are black and white.
+    ``randaugment`` and CutMix are torchvision's; the former is applied image by image. They draw
+    from torch's global random state, which is seeded here. Images that ``affine`` or
+    ``randaugment`` would blank are left unchanged: RandAugment inverts pixels above a threshold,
+    which turns one in eight black-and-white images black.
 
     Args:
         images: ``[n, channels, size, size]``, uint8, or float32 in [-1, 1].
         labels: ``[n]`` int64.
         data: Whether images may be mirrored, and the number of classes.
-        training: Which augmentations.
-        key: The same one gives the same batch.
+        training: The augmentations.
+        key: The same key gives the same batch.
     """
     images = _augmented(images, data, training, key)
     if training.cutmix > 0:
@@ -69,12 +69,12 @@ def augmented_batch(
 
 
 def smoothed(labels: Tensor, smoothing: float, num_classes: int) -> Tensor:
-    """Return labels that a cross-entropy takes as ``label_smoothing``; 0 returns them as they are.
+    """Return labels smoothed like ``label_smoothing`` of cross-entropy; unchanged if it is 0.
 
     Args:
         labels: ``[n]`` int64, or ``[n, num_classes]`` float32.
         smoothing: In [0, 1).
-        num_classes: How many there are.
+        num_classes: Number of classes.
     """
     if smoothing == 0:
         return labels
@@ -100,7 +100,7 @@ def _augmented(images: Tensor, data: DeviceData, training: ClassifierTraining, k
 
 
 def _rand_augment(images: Tensor) -> Tensor:
-    """Return uint8 images as float32, each changed by operations of its own."""
+    """Return uint8 images as float32, each augmented by its own operations."""
     from torchvision.transforms.v2 import RandAugment
 
     change = RandAugment()

@@ -1,4 +1,4 @@
-"""A trial's images on its device, and draws from pools of them by class."""
+"""A trial's images on its device, and random draws from per-class pools."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from distill_tune.interfaces import ImageData, Split
 
 
 class ClassPools(NamedTuple):
-    """For each class some indices of training images, to draw from without a loop.
+    """Indices of training images for each class, for draws without a loop.
 
     Attributes:
         indices: ``[num_classes, longest]`` int64; row c holds ``counts[c]`` indices, then zeros.
-        counts: ``[num_classes]`` int64; 0 = this class has no pool.
+        counts: ``[num_classes]`` int64; 0 = the class has no pool.
     """
 
     indices: Tensor
@@ -40,7 +40,7 @@ class ClassPools(NamedTuple):
 
 @dataclass(frozen=True)
 class DeviceData:
-    """The training and validation images where the trial computes, uint8 as at rest."""
+    """The training and validation images on the trial's device, stored as uint8."""
 
     train: Split
     val: Split
@@ -58,5 +58,5 @@ class DeviceData:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """Device of the images."""
         return self.train.images.device

@@ -1,4 +1,4 @@
-"""How the networks' training forwards are computed: precision and compilation."""
+"""Execution of forward passes in training: precision and compilation."""
 
 import os
 import shutil
@@ -15,15 +15,15 @@ _COMPILERS = ("g++", "clang++", "c++")
 
 
 class Execution:
-    """Calls networks as ``compute`` asks; in float32 without compilation it only calls them.
+    """A caller of networks with a given precision and compilation.
 
-    Compiled code stands beside a network and never wraps it, so that its state dict, its modes and
-    every other call of it stay what they are. It is made for one shape: where shapes or numbers
-    change from step to step, call through ``uncompiled``.
+    Compiled code is kept apart from a network and never wraps it, so that its state dict, modes and
+    other calls are unaffected. It is specialised to one shape: if shapes or numbers change from
+    step to step, call through ``uncompiled``.
 
     Args:
         compute: Precision, and whether to compile.
-        device: Where the networks are.
+        device: Device of the networks.
     """
 
     def __init__(self, compute: Compute, device: torch.device) -> None:
@@ -32,7 +32,7 @@ class Execution:
         self._compiled: dict[nn.Module, Callable[..., Tensor]] | None = None
         if compute.compile:
             self._compiled = {}
-            # What earlier trials of this process compiled would count towards torch's limit.
+            # Code compiled by earlier trials of this process would count towards torch's limit.
             torch.compiler.reset()
 
     @property
@@ -44,7 +44,7 @@ class Execution:
         return Execution(compute, torch.device(self._device))
 
     def __call__(self, network: nn.Module, *inputs: Tensor | float) -> Tensor:
-        """Return the network's output in float32, whatever it was computed in."""
+        """Return the network's output in float32, whatever the computation's precision."""
         call = network if self._compiled is None else self._compiled_call(network)
         if not self._is_bfloat16:
             output: Tensor = call(*inputs)
@@ -56,8 +56,8 @@ class Execution:
     def _compiled_call(self, network: nn.Module) -> Callable[..., Tensor]:
         assert self._compiled is not None  # noqa: S101
         if network not in self._compiled:
-            # Those of mode "reduce-overhead", which cannot be given beside others; random numbers
-            # as eager code draws them.
+            # The options of mode "reduce-overhead", which cannot be combined with other options;
+            # fallback_random draws the same random numbers as eager code.
             options: dict[str, str | int | bool | Callable[..., Any]] = {
                 "triton.cudagraphs": self._device == "cuda",
                 "fallback_random": True,
@@ -67,7 +67,7 @@ class Execution:
 
 
 def require_compiler(compute: Compute) -> None:
-    """Refuse to compile where that cannot be.
+    """Raise an error if compilation is requested but not possible.
 
     Raises:
         InputError: There is no C++ compiler.

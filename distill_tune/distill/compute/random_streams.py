@@ -1,7 +1,7 @@
 """Random numbers: one stream per purpose, keyed by (seed, purpose, step).
 
-No stream has a memory. So a checkpoint needs only the step number, a purpose that is switched off
-changes no other, and neither the number of workers nor their order can change a result.
+Streams are stateless. Therefore a checkpoint only needs the step number, disabling one purpose
+does not affect the others, and results do not depend on the number of workers or their order.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ def key(seed: int, purpose: Purpose, *counters: int | str) -> int:
 def stream(
     seed: int, purpose: Purpose, *counters: int | str, device: torch.device | None = None
 ) -> torch.Generator:
-    """Return a fresh generator for one purpose at one step, on ``device``."""
+    """Return a new generator for one purpose at one step, on ``device`` (default: CPU)."""
     generator = torch.Generator(device=device or torch.device("cpu"))
     generator.manual_seed(key(seed, purpose, *counters))
     return generator
 
 
 def seed_global(seed: int, purpose: Purpose, *counters: int | str) -> None:
-    """Key torch's global state, from which initialisation and dropout draw."""
+    """Seed torch's global random state, which initialisation and dropout use."""
     number = key(seed, purpose, *counters)
     torch.default_generator.manual_seed(number)
-    # torch.manual_seed would also note down the stack, for a GPU that is not in use.
+    # torch.manual_seed would also record the stack for a GPU that is not in use.
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(number)
 

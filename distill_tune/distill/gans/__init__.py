@@ -1,4 +1,4 @@
-"""GAN kinds, one file each. A new kind = a new file and its line in ``GANS`` and ``AnyGan``."""
+"""GAN kinds, one file each. To add one, add a file and entries in ``GANS`` and ``AnyGan``."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import Discriminator, Tag
 from distill_tune.distill.gans.sngan import Sngan
 
 GANS = {"sngan": Sngan}
-"""Kind -> its configuration class."""
+"""Kind -> configuration class."""
 
 
 def _kind(raw: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the networks of a GAN are made of: norms and blocks of convolutions."""
+"""Building blocks of a GAN's networks: normalisation and convolutional blocks."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,7 +16,7 @@ _SLOPE = 0.1
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose scale and shift come from ``z`` and from the class."""
+    """Batch norm with scale and shift computed from ``z`` and the class."""
 
     def __init__(self, width: int, latent_dim: int, num_classes: int) -> None:
         super().__init__()
@@ -27,9 +27,9 @@ class ConditionalBatchNorm(nn.Module):
         nn.init.zeros_(self.from_class.weight)
 
     def start_class(self, share: float) -> None:
-        """Let the class change the maps at first by a share of what ``z`` changes; 0: not at all.
+        """Initialise the class's effect on the maps as a share of that of ``z``; 0: no effect.
 
-        Draws from torch's global random state where the share is above 0.
+        Draws from torch's global random state if the share is above 0.
         """
         if share > 0:
             std = share * _Z_STD * self.from_z.in_features**0.5
@@ -62,7 +62,7 @@ class GeneratorBlock(nn.Module):
 
 
 class LightGeneratorBlock(GeneratorBlock):
-    """The same layers with the first convolution before the doubling: a quarter of its work."""
+    """A generator block whose first convolution precedes the doubling, at a quarter of its cost."""
 
     def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
         hidden = self.conv1(F.relu(self.norm1(maps, z, labels, class_signal)))
@@ -72,7 +72,7 @@ class LightGeneratorBlock(GeneratorBlock):
 
 
 class _Float32SpectralNorm(_SpectralNorm):
-    """Spectral norm outside autocast: power iteration in bfloat16 misses the norm by a percent."""
+    """Spectral norm outside autocast, as power iteration in bfloat16 is off by about a percent."""
 
     def forward(self, weight: Tensor) -> Tensor:
         if not torch.is_autocast_enabled(weight.device.type):
@@ -82,7 +82,7 @@ class _Float32SpectralNorm(_SpectralNorm):
 
 
 def spectrally_normalised(layer: Layer) -> Layer:
-    """Give a layer spectral norm that is computed in float32, in place."""
+    """Add spectral norm, computed in float32, to a layer in place and return the layer."""
     spectral_norm(layer)
     for norm in layer.get_submodule("parametrizations.weight").children():
         norm.__class__ = _Float32SpectralNorm
@@ -90,7 +90,7 @@ def spectrally_normalised(layer: Layer) -> Layer:
 
 
 class DiscriminatorBlock(nn.Module):
-    """A residual block, spectrally normalised, that may halve the resolution."""
+    """A residual block with spectral norm that optionally halves the resolution."""
 
     def __init__(self, width_in: int, width: int, *, is_first: bool, halves: bool) -> None:
         super().__init__()
@@ -107,12 +107,12 @@ class DiscriminatorBlock(nn.Module):
 
 
 def light_discriminator_body(channels: int, width: int, halvings: int) -> nn.Sequential:
-    """Return a stack of convolutions that halves the resolution by strides.
+    """Return a stack of convolutions that halves the resolution with strides.
 
     Args:
-        channels: Of the images.
-        width: Of the result; half of it before the last halving.
-        halvings: 1 or more.
+        channels: Channels of the images.
+        width: Channels of the result; half as many before the last halving.
+        halvings: Number of halvings, at least 1.
     """
     widths = [max(1, width // 2)] * halvings + [width]
     layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1)]

@@ -1,9 +1,9 @@
 """SNGAN with a projection discriminator: residual generator, conditional batch norm, spectral norm.
 
 Miyato & Koyama, "cGANs with projection discriminator", ICLR 2018, arXiv:1802.05637; residual
-blocks as in Miyato et al. 2018, arXiv:1802.05957, figure 4, and a strided discriminator after the
-table 3 there. Deviations: channels may taper as the resolution doubles, ``z`` and the class enter
-every block, the class enters the first map too, and the discriminator's plain one is narrower.
+blocks as in Miyato et al. 2018, arXiv:1802.05957, figure 4, and a strided discriminator based on
+table 3 there. Deviations: channels may decrease as the resolution doubles, ``z`` and the class
+enter every block, the class also enters the first map, and the strided discriminator is narrower.
 """
 
 from typing import Literal
@@ -25,7 +25,7 @@ from distill_tune.distill.gans.training import GanTraining
 
 
 class Sngan(GanTraining):
-    """SNGAN-projection; leads larger GANs in quality per step up to some 10,000 steps."""
+    """SNGAN-projection; better than larger GANs at equal steps, up to about 10,000 steps."""
 
     kind: Literal["sngan"] = "sngan"
     """``sngan``."""
@@ -36,13 +36,13 @@ class Sngan(GanTraining):
     discriminator_width: int = Field(default=64, ge=4, le=4096)
     """Channels of the discriminator's blocks."""
     blocks: Literal["light", "residual"] = "light"
-    """``light``: the generator convolves once before it doubles the resolution, the discriminator
-    is a plain stack of strided convolutions; about half the seconds of a step. ``residual``: as
-    Miyato et al. have them."""
+    """``light``: the generator's first convolution precedes the doubling of the resolution, and the
+    discriminator is a plain stack of strided convolutions; about half the time per step.
+    ``residual``: as in Miyato et al."""
     class_start: float = Field(default=0.5, ge=0, le=4)
-    """How much the class changes the generator's maps at the start, against ``z``; 0: not at all,
-    and it never enters the first map. Generators that know their classes from the start follow them
-    several times sooner."""
+    """Initial effect of the class on the generator's maps, relative to ``z``; 0: none, and it
+    never enters the first map. Generators that use the class from the start learn to follow it
+    several times faster."""
 
     def build_generator(self, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
         """See :class:`distill_tune.interfaces.Gan`."""
@@ -59,10 +59,10 @@ class Sngan(GanTraining):
 
 
 def start_size(image_size: int) -> tuple[int, int]:
-    """Return the side of the generator's first map and how often it doubles.
+    """Return the side of the generator's first map and the number of doublings.
 
-    The least size ``base * 2**doublings >= image_size`` with a base of 4 to 7; the surplus is
-    cropped.
+    They give the smallest size ``base * 2**doublings >= image_size`` with a base of 4 to 7; the
+    surplus is cropped.
     """
     sizes = [
         (base * 2**doublings, doublings, base) for base in range(4, 8) for doublings in range(1, 9)
@@ -72,7 +72,10 @@ def start_size(image_size: int) -> tuple[int, int]:
 
 
 class Generator(nn.Module):
-    """``z [n, latent_dim]``, ``labels [n]`` -> images ``[n, channels, size, size]`` in [-1, 1]."""
+    """The generator: ``z [n, latent_dim]``, ``labels [n]`` -> images in [-1, 1].
+
+    The images are ``[n, channels, size, size]``.
+    """
 
     def __init__(self, gan: Sngan, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__()
@@ -83,7 +86,7 @@ class Generator(nn.Module):
         self.stem_of_class = None
         if gan.class_start > 0:
             self.stem_of_class = nn.Embedding(num_classes, widths[0] * self.base**2)
-            # The standard deviation that the stem's default initialisation gives to its maps.
+            # 3**-0.5 is the standard deviation of the stem's maps at default initialisation.
             nn.init.normal_(self.stem_of_class.weight, std=gan.class_start / 3**0.5)
         block = LightGeneratorBlock if gan.blocks == "light" else GeneratorBlock
         self.blocks = nn.ModuleList(
@@ -110,9 +113,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images ``[n, channels, size, size]``, ``labels [n]`` -> logits ``[n]``.
+    """The discriminator: images ``[n, channels, size, size]``, ``labels [n]`` -> logits ``[n]``.
 
-    With several labels for each image, ``[n, m]``, it gives ``[n, m]`` logits.
+    With several labels per image, ``[n, m]``, the logits are ``[n, m]``.
     """
 
     def __init__(self, gan: Sngan, num_classes: int, channels: int, image_size: int) -> None:

@@ -1,1 +1,1 @@
-"""Numbers about a trial: accuracy, fitness and diversity of its generator, policies."""
+"""Metrics of a trial: accuracy, fitness and diversity of its generator; policies."""

@@ -1,4 +1,4 @@
-"""How much images, or their features, differ: distances, ranks, the Vendi score."""
+"""Measures of the diversity of images or features: distances, ranks, the Vendi score."""
 
 import math
 
@@ -11,7 +11,7 @@ _MOST_OF_CLASS = 100
 
 
 def within_class_distance(features: Tensor, labels: Tensor) -> float:
-    """Return the mean over classes of the mean distance of two members; 0 without pairs."""
+    """Return the mean over classes of the mean distance between two members; 0 without pairs."""
     means = []
     for number in labels.unique():
         members = features[labels == number]
@@ -21,14 +21,14 @@ def within_class_distance(features: Tensor, labels: Tensor) -> float:
 
 
 def class_spreads(images: Tensor, pools: ClassPools) -> Tensor:
-    """Return the mean absolute difference of two images of each class; 0 for a lone one.
+    """Return the mean absolute difference of two images of each class; 0 for a single image.
 
     Args:
         images: ``[n, channels, size, size]`` uint8.
-        pools: Their places by class; the first hundred of each are compared.
+        pools: Their indices by class; the first hundred of each are compared.
 
     Returns:
-        ``[num_classes]`` float32, in units of images in [-1, 1].
+        ``[num_classes]`` float32, for images scaled to [-1, 1].
     """
     spreads = []
     for row, count in zip(pools.indices, pools.counts.tolist(), strict=True):
@@ -40,7 +40,10 @@ def class_spreads(images: Tensor, pools: ClassPools) -> Tensor:
 
 
 def effective_rank(features: Tensor) -> float:
-    """Return exp of the entropy of the covariance's eigenvalues (Roy & Vetterli 2007)."""
+    """Return the exponential of the entropy of the covariance's eigenvalues.
+
+    Roy & Vetterli 2007, "The effective rank".
+    """
     if len(features) < 2:
         return 0.0
     variances = _squared_singular_values(features - features.mean(0))
@@ -53,14 +56,14 @@ def effective_rank(features: Tensor) -> float:
 def vendi_score(features: Tensor) -> float:
     """Return the Vendi score with a cosine kernel (Friedman & Dieng 2023, arXiv:2210.02410).
 
-    1 = all images alike, n = all orthogonal.
+    1 = all images identical, n = all orthogonal.
     """
     unit = torch.nn.functional.normalize(features, dim=1)
     return _exp_entropy(_squared_singular_values(unit) / len(unit))
 
 
 def _squared_singular_values(matrix: Tensor) -> Tensor:
-    """Return them from the smaller Gram matrix, in float64: much faster than an SVD."""
+    """Compute them from the smaller Gram matrix, in float64: much faster than an SVD."""
     matrix = matrix.double()
     gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
     values: Tensor = torch.linalg.eigvalsh(gram)

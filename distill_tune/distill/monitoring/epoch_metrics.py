@@ -1,6 +1,7 @@
-"""Is the generator alive, useful, honest? Numbers per epoch on fixed ``(z, y)``, in F_ref's space.
+"""Metrics of the generator's health for fixed ``(z, y)``, in F_ref's feature space, every epoch.
 
-F_ref is the classifier as stage 1 left it: the classifier moves, and a trend needs a fixed ruler.
+F_ref is the classifier at the end of stage 1: the classifier itself changes, and trends need a
+fixed baseline.
 """
 
 from dataclasses import dataclass
@@ -28,15 +29,15 @@ _MOST_REAL = 1000
 
 @dataclass(frozen=True)
 class Reference:
-    """What does not change during a trial: real images as F_ref and as pixels see them.
+    """The fixed baseline of a trial's monitors: latent vectors, features and pixels of real images.
 
     Attributes:
         latent: The fixed ``(z, y)``.
-        train: ``[n, d]`` features of the training images.
+        train: ``[n, d]`` features of the training images in F_ref.
         train_pixels: ``[n, pixels]`` in [-1, 1].
-        real_distance: Median distance in pixels of a validation image to its nearest training
-            image: what is usual between different images of this data.
-        real_spread: Mean distance in pixels of two training images of a class.
+        real_distance: Median pixel distance of a validation image to its nearest training image,
+            which is typical of distinct images of this data.
+        real_spread: Mean pixel distance between two training images of a class.
     """
 
     latent: Latent
@@ -47,7 +48,7 @@ class Reference:
 
     @classmethod
     def measure(cls, trainer: GanTrainer) -> "Reference":
-        """Return the fixed side of the monitors for a trial whose F_ref is trained."""
+        """Return the baseline for a trial whose F_ref is trained."""
         data = trainer.data
         features, _ = features_and_logits(trainer.state.reference, data.train.images)
         pixels = _pixels(data.train.images)
@@ -60,19 +61,19 @@ class Reference:
 
 
 def measure(trainer: GanTrainer, reference: Reference, images: Tensor, sets: HardSets) -> Metrics:
-    """Return the health of a batch of images that stand for ``reference.latent.labels``.
+    """Return health metrics of images generated for ``reference.latent.labels``.
 
     Args:
-        trainer: For F_ref and the data.
-        reference: The fixed side.
+        trainer: Provides F_ref and the data.
+        reference: The fixed baseline.
         images: ``[n, channels, size, size]`` in [-1, 1].
-        sets: Hard and easy training images of now.
+        sets: Current hard and easy training images.
 
     Returns:
         ``diversity`` and ``rank_ratio`` (synthetic over real hard images; below 0.5 a warning,
         below 0.25 collapse), ``vendi``, ``pixel_diversity``, ``kid_hard``, ``kid_all``,
         ``border_share``, ``label_agreement``, ``nearest_ratio`` (distance to the nearest
-        training image over what is usual; near 0 = copies), ``feature_norm_ratio``.
+        training image over ``real_distance``; near 0 = copies), ``feature_norm_ratio``.
     """
     data = trainer.data
     features, logits = features_and_logits(trainer.state.reference, images)
@@ -99,12 +100,12 @@ def measure(trainer: GanTrainer, reference: Reference, images: Tensor, sets: Har
 
 
 def is_collapsed(metrics: Metrics) -> bool:
-    """Return whether the images of :func:`measure` are too alike to be called diverse."""
+    """Return whether metrics of :func:`measure` show collapse: below 0.25 of real diversity."""
     return min(metrics["diversity"], metrics["rank_ratio"]) < COLLAPSE_RATIO
 
 
 def is_warning(metrics: Metrics) -> bool:
-    """Return whether diversity has fallen below half of the real hard images'."""
+    """Return whether diversity is below half of that of real hard images."""
     return min(metrics["diversity"], metrics["rank_ratio"]) < WARNING_RATIO
 
 
@@ -130,7 +131,7 @@ def gradient_norms(trainer: GanTrainer) -> Metrics:
 def discriminator_gap(trainer: GanTrainer) -> float:
     """Return D's mean logit on training images minus that on validation images.
 
-    A growing gap means that D memorises what it was shown.
+    A growing gap means that D memorises the training images.
     """
     discriminator = trainer.state.gan.discriminator
     means = []
@@ -143,10 +144,10 @@ def discriminator_gap(trainer: GanTrainer) -> float:
 
 
 def kernel_distance(first: Tensor, second: Tensor) -> float:
-    """Return the unbiased squared MMD with the kernel ``(x.y / d + 1)^3``: KID on these features.
+    """Return the unbiased squared MMD with the kernel ``(x.y / d + 1)^3``: KID of these features.
 
-    Binkowski et al. 2018, arXiv:1801.01401; may be a little below 0. NaN-free: 0 with fewer than
-    two samples on a side.
+    Binkowski et al. 2018, arXiv:1801.01401. It can be slightly below 0, and is 0 instead of NaN if
+    either argument has fewer than two samples.
     """
     if min(len(first), len(second)) < 2:
         return 0.0
@@ -167,13 +168,13 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
 
 
 def _ruler(hard: Tensor, labels: Tensor) -> Tensor:
-    """Return the hard images; all images where no class has two that could differ."""
+    """Return the mask of hard images, or of all images if no class has two hard ones."""
     counts = torch.bincount(labels[hard], minlength=1)
     return hard if int(counts.max()) > 1 else torch.ones_like(hard)
 
 
 def _some(rows: Tensor) -> Tensor:
-    """Return at most ``_MOST_REAL`` rows, evenly spread: the cost must not grow with the data."""
+    """Return at most ``_MOST_REAL`` evenly spaced rows, to bound the cost for large data."""
     if len(rows) <= _MOST_REAL:
         return rows
     return rows[torch.linspace(0, len(rows) - 1, _MOST_REAL, device=rows.device).long()]
@@ -185,7 +186,7 @@ def _equal_parts(data: DeviceData) -> tuple[Split, Split]:
 
 
 def _evenly(split: Split, count: int) -> Split:
-    """Return ``count`` images from all over a split, which may be sorted by class."""
+    """Return ``count`` evenly spaced images of a split, which may be sorted by class."""
     chosen = torch.arange(count, device=split.labels.device) * len(split.labels) // count
     return Split(split.images[chosen], split.labels[chosen])
 

@@ -1,4 +1,4 @@
-"""Reading a classifier: probabilities, features, accuracy; nothing here changes it for good."""
+"""Evaluation of a classifier: features, logits, accuracy, batch-norm statistics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _BATCH = 250
 
 @contextmanager
 def evaluating(*models: nn.Module) -> Iterator[None]:
-    """Put models into eval mode and restore their modes afterwards, whatever happens."""
+    """Put models into eval mode and restore their modes afterwards, even after an error."""
     modes = [model.training for model in models]
     for model in models:
         model.eval()
@@ -30,14 +30,14 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
 
 
 def ensure_training(*models: nn.Module) -> None:
-    """Put models into training mode; one that is in it is not walked through again."""
+    """Put models into training mode; those already in it are not traversed again."""
     for model in models:
         if not model.training:
             model.train()
 
 
 def image_batches(images: Tensor) -> Iterator[Tensor]:
-    """Yield uint8 or float images as float32 in [-1, 1], some hundred at a time."""
+    """Yield uint8 or float images as float32 in [-1, 1], in batches of 250."""
     for batch in images.split(_BATCH):
         yield to_float(batch) if batch.dtype == torch.uint8 else batch
 
@@ -47,7 +47,7 @@ def features_and_logits(classifier: Classifier, images: Tensor) -> tuple[Tensor,
     """Return ``(features [n, d], logits [n, classes])`` in eval mode, float32.
 
     Args:
-        classifier: Left in the mode it was in.
+        classifier: Its mode is restored.
         images: ``[n, channels, size, size]``, uint8, or float32 in [-1, 1].
     """
     with evaluating(classifier):
@@ -57,23 +57,23 @@ def features_and_logits(classifier: Classifier, images: Tensor) -> tuple[Tensor,
 
 
 def validate(classifier: Classifier, data: DeviceData) -> Metrics:
-    """Return :func:`evaluate` on the validation split after re-estimating batch norm, in place.
+    """Return metrics of the validation split after re-estimating batch norm in place.
 
-    An epoch of a small data set has few steps, so that running averages lag far behind the
-    weights: one ResNet-18 trained on 200 digits validated at 0.46 with them and at 0.73 without.
+    An epoch of a small data set has few steps, so running averages lag far behind the weights: a
+    ResNet-18 trained on 200 digits had a validation accuracy of 0.46 with them, 0.73 without.
     """
     reestimate_batch_norm(classifier, data.train.images)
     return evaluate(classifier, data.val)
 
 
 def evaluate(classifier: Classifier, split: Split) -> Metrics:
-    """Return how well a classifier knows a split; see :func:`scores`."""
+    """Return the classifier's metrics on a split; see :func:`scores`."""
     _, logits = features_and_logits(classifier, split.images)
     return scores(logits, split.labels)
 
 
 def scores(logits: Tensor, labels: Tensor) -> Metrics:
-    """Return how well logits ``[n, classes]`` say what labels ``[n]`` are.
+    """Return metrics of logits ``[n, classes]`` for labels ``[n]``.
 
     Returns:
         ``accuracy`` and ``balanced_accuracy`` (the mean over classes) in [0, 1], and ``loss``,
@@ -95,7 +95,7 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
     """Set running statistics to their plain average over batches of real images, in place.
 
     Args:
-        classifier: Left in the mode it was in; without batch norm it is left alone.
+        classifier: Its mode is restored; without batch norm nothing is done.
         images: ``[n, channels, size, size]``, uint8, at least two.
     """
     norms = [module for module in classifier.modules() if isinstance(module, _BatchNorm)]
@@ -117,7 +117,7 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
 
 @contextmanager
 def running_statistics_kept(classifier: Classifier) -> Iterator[None]:
-    """Let a training-mode forward use its batch's statistics without recording them."""
+    """Make forward passes in training mode use batch statistics without recording them."""
     for norm in classifier.batch_norms:
         norm.track_running_stats = False
     try:

@@ -1,7 +1,7 @@
-"""Agreement of synthetic images with their labels, as a judge sees it that knows the data alone.
+"""Agreement of synthetic images with their labels, according to an independent judge.
 
 The judge is a small network trained on the training images. It depends on the data and the GAN's
-fields, not on the backbone, so that the warm-up remains one stage for all backbones.
+fields but not on the backbone, so that all backbones can share one warm-up.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from distill_tune.distill.monitoring.evaluation import evaluating, image_batches
 from distill_tune.interfaces import FIT_AGREEMENT, Metrics
 
 CHECK_STEPS = 50
-"""Generator steps between two measurements of a warm-up without a given length."""
+"""Generator steps between two measurements of a warm-up of length ``auto``."""
 
 _WINDOW = 3
 _STILL_AGREEMENT, _STILL_DIVERSITY = 0.02, 0.05
@@ -30,11 +30,11 @@ _WIDTH, _MOST_WIDTH, _LAST_SIDE = 32, 128, 4
 
 
 class Fidelity(NamedTuple):
-    """How well the averaged generator follows its classes at a moment.
+    """A measurement of how well the averaged generator follows its classes.
 
     Attributes:
         step: Generator steps taken, over all stages.
-        agreement: Share of synthetic images that the judge names as they were asked for.
+        agreement: Share of synthetic images that the judge assigns to their requested class.
         diversity: Mean pixel distance within a class, synthetic over real.
     """
 
@@ -44,18 +44,18 @@ class Fidelity(NamedTuple):
 
 
 class Judge(nn.Module):
-    """Convolutions that halve the side down to 4 pixels, a mean over places, a linear layer.
+    """A classifier of convolutions down to at most 4x4 positions, their mean, and a linear layer.
 
     Args:
         num_classes: Length of its output.
-        channels: Of the images.
-        image_size: Their side in pixels.
+        channels: Channels of the images.
+        image_size: Side of the images in pixels.
     """
 
     def __init__(self, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        # A full convolution at the first resolution is what costs most: not above 32 pixels.
+        # A stride-1 convolution at the first resolution costs most: none above 32 pixels.
         width_in, width, side, stride = channels, _WIDTH, image_size, 1 if image_size <= 32 else 2
         while True:
             layers += [
@@ -87,8 +87,8 @@ def train_judge(judge: Judge, data: DeviceData, seed: int, steps: int) -> None:
 
     Args:
         judge: From :func:`build_judge`; in eval mode and without gradients afterwards.
-        data: Its training images alone are used.
-        seed: Keys every draw.
+        data: Only its training images are used.
+        seed: Seeds every draw.
         steps: Optimiser steps; the learning rate falls to 0 over them.
     """
     judge.requires_grad_(requires_grad=True).train()
@@ -116,7 +116,7 @@ def train_judge(judge: Judge, data: DeviceData, seed: int, steps: int) -> None:
 
 @torch.no_grad()
 def agreement(judge: Judge, images: Tensor, labels: Tensor) -> float:
-    """Return the share of images that the judge gives their label.
+    """Return the share of images for which the judge predicts their label.
 
     Args:
         judge: Trained.
@@ -130,13 +130,13 @@ def agreement(judge: Judge, images: Tensor, labels: Tensor) -> float:
 
 @dataclass(frozen=True)
 class FidelityTest:
-    """A judge with the same questions each time: fixed latent vectors, all classes alike.
+    """A repeatable test of generators: a judge, fixed balanced labels and real images to compare.
 
     Attributes:
         judge: Trained.
-        labels: ``[500]`` int64, what the generator is asked for.
+        labels: ``[500]`` int64, requested from the generator.
         real: ``[n, pixels]`` training images in [-1, 1], at most 1,000.
-        real_spread: Mean distance of two of them within a class.
+        real_spread: Mean distance between two of them within a class.
     """
 
     judge: Judge
@@ -146,9 +146,9 @@ class FidelityTest:
 
     @classmethod
     def of(cls, judge: Judge, data: DeviceData) -> "FidelityTest":
-        """Return the test of generators of this data.
+        """Return the test for generators of this data.
 
-        Of more than 250 classes as many are asked for, so that each has two images to compare.
+        At most 250 classes are tested, so that each has two images to compare.
         """
         asked = min(data.num_classes, _IMAGES // 2)
         classes = torch.arange(asked, device=data.device) * data.num_classes // asked
@@ -161,7 +161,7 @@ class FidelityTest:
         return cls(judge, labels, real, spread)
 
     def of_images(self, images: Tensor, step: int) -> Fidelity:
-        """Return the fidelity of images ``[500, channels, size, size]`` that stand for labels."""
+        """Return the fidelity of images ``[500, channels, size, size]`` made for ``labels``."""
         spread = within_class_distance(images.flatten(1), self.labels)
         return Fidelity(
             step,
@@ -170,15 +170,15 @@ class FidelityTest:
         )
 
     def rank_ratio(self, images: Tensor) -> float:
-        """Return the effective rank of images over that of the real ones, in pixels."""
+        """Return the effective rank of images relative to that of the real ones, in pixels."""
         return effective_rank(images.flatten(1)) / max(effective_rank(self.real), 1e-8)
 
 
 def is_settled(history: Sequence[Fidelity]) -> bool:
-    """Return whether a warm-up may end: the generator is fit and no longer moves.
+    """Return whether a warm-up can end: the generator is fit and stable.
 
-    Fit: the mean agreement of the last three measurements is at least 0.9. No longer moves:
-    it is within 0.02, and diversity within 5 %, of the mean of the three before.
+    Fit: the mean agreement of the last three measurements is at least 0.9. Stable: it is within
+    0.02, and mean diversity within 5 %, of the mean of the three measurements before.
     """
     if len(history) < 2 * _WINDOW:
         return False
@@ -193,7 +193,7 @@ def is_settled(history: Sequence[Fidelity]) -> bool:
 
 
 def metrics_of(fidelity: Fidelity) -> Metrics:
-    """Return a measurement under the names that reports use."""
+    """Return a measurement as metrics, under the names used in reports."""
     return {
         "synthetic/agreement": fidelity.agreement,
         "synthetic/pixel_diversity": fidelity.diversity,

@@ -1,4 +1,4 @@
-"""Policies for a GAN that collapses, ignores its classes, or learns by heart."""
+"""Policies for a GAN that collapses, ignores its classes or memorises training images."""
 
 from typing import TypeGuard
 
@@ -23,12 +23,12 @@ from distill_tune.interfaces import UNFIT_AGREEMENT, Metrics
 
 
 def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metrics:
-    """Measure the GAN at the end of a joint epoch, and do what the policies say.
+    """Measure the GAN at the end of a joint epoch and apply the policies.
 
     Args:
-        trainer: Of the trial; its state may change.
-        reference: What the monitors compare with.
-        sets: Hard and easy training images of now.
+        trainer: The trial's trainer; its state may change.
+        reference: Baseline of the monitors.
+        sets: Current hard and easy training images.
 
     Raises:
         DivergedError: A policy ends the trial.
@@ -39,7 +39,7 @@ def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metr
     state.gan.fidelity.append(_fidelity(trainer, reference, images))
     health["agreement"] = state.gan.fidelity[-1].agreement
     if apply_policy(joint.collapse_policy, state, is_healthy=not is_collapsed(health)):
-        # What is judged from now on is the generator that came back.
+        # The generator was rolled back: later checks must use its fidelity.
         images = trainer.synthesise(reference.latent)
         state.gan.fidelity.append(_fidelity(trainer, reference, images))
     gap = discriminator_gap(trainer)
@@ -61,18 +61,18 @@ def _fidelity(trainer: GanTrainer, reference: Reference, images: Tensor) -> Fide
 
 
 def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool) -> bool:
-    """Do what the policy says, at the end of a joint epoch; ``continue`` does nothing.
+    """Apply the collapse policy at the end of a joint epoch.
 
-    Returns whether the generator is another one now.
+    Returns whether the generator was replaced.
 
     Args:
-        policy: ``rollback``: keep a healthy generator, return to it on collapse; ``freeze``: no
-            more steps of the GAN after one.
+        policy: ``continue``: do nothing; ``rollback``: store healthy generators, return to the last
+            one on collapse; ``freeze``: stop training the GAN after a collapse; ``stop``: raise.
         state: Changed in place.
         is_healthy: Whether the generator has not collapsed.
 
     Raises:
-        DivergedError: It has, and the policy is ``stop``.
+        DivergedError: The generator has collapsed and the policy is ``stop``.
     """
     if is_healthy:
         if policy == "rollback":
@@ -93,7 +93,7 @@ def apply_policy(policy: CollapsePolicy, state: TrialState, *, is_healthy: bool)
 
 
 def is_unfit(measured: Fidelity | None) -> TypeGuard[Fidelity]:
-    """Return whether a measurement, if there is any, found too few images of their class."""
+    """Return whether a measurement exists and its agreement is too low."""
     return measured is not None and measured.agreement < UNFIT_AGREEMENT
 
 
@@ -101,7 +101,7 @@ def ratio_factor(policy: UnfitPolicy, gan: GanState) -> float:
     """Return the factor of the synthetic ratio: the agreement of an unfit generator, or 1.
 
     Args:
-        policy: Only ``scale`` makes a difference.
+        policy: Only ``scale`` has an effect.
         gan: Holds the measurements.
     """
     newest = gan.newest
@@ -109,12 +109,12 @@ def ratio_factor(policy: UnfitPolicy, gan: GanState) -> float:
 
 
 def refuse_unfit(policy: UnfitPolicy, measured: Fidelity | None, when: str) -> None:
-    """End a trial whose generator ignores its classes.
+    """Raise an error if the generator ignores its classes.
 
     Args:
-        policy: Only ``stop`` makes a difference.
-        measured: Of the generator at that moment; None where it was not measured.
-        when: Ends the message.
+        policy: Only ``stop`` has an effect.
+        measured: Current measurement of the generator; None if it was not measured.
+        when: Point in time, for the message.
 
     Raises:
         DivergedError: The generator is unfit, and the policy is ``stop``.
@@ -128,20 +128,20 @@ def refuse_unfit(policy: UnfitPolicy, measured: Fidelity | None, when: str) -> N
 
 
 def refuse_overfit(gap: float, limit: float | None, joint_epoch: int) -> None:
-    """End a trial whose discriminator tells training from validation images.
+    """Raise an error if the discriminator memorises the training images.
 
     Args:
         gap: See :func:`distill_tune.distill.monitoring.epoch_metrics.discriminator_gap`.
-        limit: Largest one that passes; None: every one.
-        joint_epoch: Epochs behind it, for the message.
+        limit: Largest allowed gap; None: no limit.
+        joint_epoch: Finished joint epochs, for the message.
 
     Raises:
         DivergedError: The gap is above the limit.
     """
-    # Written so that a gap that is no number is beyond every limit.
+    # "not <=" instead of ">", so that NaN exceeds every limit.
     if limit is not None and not gap <= limit:
         raise DivergedError(
             "discriminator_overfit",
-            f"the discriminator tells training from validation images by {gap:.3g} in joint "
-            f"epoch {joint_epoch + 1} (joint.max_discriminator_gap: {limit:g})",
+            f"the discriminator's mean logit is {gap:.3g} higher on training than on validation "
+            f"images in joint epoch {joint_epoch + 1} (joint.max_discriminator_gap: {limit:g})",
         )

@@ -1,4 +1,4 @@
-"""A trained trial from inside: easy, hard and synthetic images as its classifiers see them."""
+"""A portrait of a trained trial: features of easy, hard and synthetic images, matched pairs."""
 
 from typing import NamedTuple
 
@@ -18,15 +18,15 @@ _CANDIDATES = 40
 
 
 class Portrait(NamedTuple):
-    """Images of three kinds, and how two classifiers see them; on the CPU.
+    """Images of three kinds and their features in two classifiers; on the CPU.
 
     Attributes:
-        kinds: Of every image: ``easy``, ``hard`` or ``synthetic``, in this order.
+        kinds: Kind of every image: ``easy``, ``hard`` or ``synthetic``, in this order.
         labels: ``[n]`` int64.
-        first: ``[n, d]`` float32: features in F_ref, the classifier as stage 1 left it.
-        final: ``[n, d]`` float32: features in the classifier as it is now.
+        first: ``[n, d]`` float32: features in F_ref, the classifier at the end of stage 1.
+        final: ``[n, d]`` float32: features in the current classifier.
         hard: ``[classes * k, channels, size, size]`` in [-1, 1]: hard real images, class by class.
-        matched: The same of the synthetic images that were matched to them, one to one.
+        matched: Synthetic images matched one to one to ``hard``, of the same shape.
         per_class: k.
     """
 
@@ -41,7 +41,7 @@ class Portrait(NamedTuple):
 
 @torch.no_grad()
 def portray(trial: Trial) -> Portrait:
-    """Return the portrait of a trial whose stage 3 is over; it changes nothing of it."""
+    """Return the portrait of a trial after stage 3, without changing the trial."""
     sets, data = trial.state.sets, trial.data
     if sets is None:
         raise ValueError("a trial has hard and easy images from stage 2 on")
@@ -65,7 +65,7 @@ def portray(trial: Trial) -> Portrait:
 
 
 def _some(mask: Tensor) -> Tensor:
-    """Return at most so many of the chosen images, from all over the data."""
+    """Return the indices of at most ``_EACH_KIND`` evenly spaced images of the mask."""
     chosen = mask.nonzero().squeeze(1)
     if len(chosen) <= _EACH_KIND:
         return chosen
@@ -73,7 +73,7 @@ def _some(mask: Tensor) -> Tensor:
 
 
 def _matched(trial: Trial, sets: HardSets) -> tuple[Tensor, Tensor]:
-    """Return hard images and the synthetic ones nearest to them in F_ref, class by class."""
+    """Return hard images and synthetic ones matched to them in F_ref's space, class by class."""
     data, reference = trial.data, trial.state.reference
     hard, synthetic = [], []
     for label in range(data.num_classes):
@@ -84,7 +84,7 @@ def _matched(trial: Trial, sets: HardSets) -> tuple[Tensor, Tensor]:
         is_class = data.train.labels == label
         members = (sets.hard & is_class).nonzero().squeeze(1)
         members = members if len(members) else is_class.nonzero().squeeze(1)
-        # A class with fewer hard images shows them again.
+        # A class with fewer hard images repeats them.
         members = members[torch.arange(_PER_CLASS, device=members.device) % len(members)]
         images = to_float(data.train.images[members])
         order = _nearest(reference, images, candidates)
