@@ -185,7 +185,7 @@ def permitted() -> Iterator[None]:
         yield
     except OSError as error:
         met = Text(f"{error.filename} ({error.strerror})")
-        raise InputError("data.root", got=met, expected="a directory one may read") from None
+        raise InputError("data.root", got=met, expected="a directory that can be read") from None
 
 
 def read_classes(

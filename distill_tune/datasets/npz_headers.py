@@ -58,7 +58,7 @@ def header(path: Path, key: str) -> Header:
 
 def _instead_of_objects(key: str) -> str:
     if key.startswith(("x", "images")):
-        return "one array of numbers, which numpy.stack makes of images of one size"
+        return "one array of numbers, as numpy.stack makes from images of one size"
     return (
         "text or integers, which need no pickle: save it again as "
         f"{key}=numpy.asarray({key}).astype(str), or .astype(int)"

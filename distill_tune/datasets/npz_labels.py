@@ -132,7 +132,7 @@ def without_a_label(labels: NDArray[Any], key: str) -> tuple[str, ...]:
         return ()
     num = int((labels == -1).sum())
     told = (
-        f"the label -1 in {key}, of {num} images, is a class like the others; where it means that "
+        f"the label -1 in {key}, of {num} images, is a class like the others; if it means that "
         "there is no label, leave these images out"
     )
     return (told,)

@@ -200,8 +200,8 @@ class ImageSource(Config):
         """
         if not _is_open.get():
             raise SealedTestError(
-                f"{self.name}: the test split is sealed; distill-tune confirm opens it, and writes "
-                "down that it did"
+                f"{self.name}: the test split is sealed; distill-tune confirm opens it and "
+                "records that it did"
             )
         self.require_test()
         drawn = self._drawn(self._train_pool(ranges))

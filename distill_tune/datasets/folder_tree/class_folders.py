@@ -34,13 +34,13 @@ def left_out(folders: Sequence[Path]) -> dict[Path, str]:
     names = by_name(folders)
     for folder in folders if len(folders) > 1 else ():
         if _describes(folder):
-            found[folder] = "no image is in it, and its name says that it describes others"
+            found[folder] = "it holds no images, and its name says that it describes other images"
         elif is_named_for_thumbnails(folder.name) and _are_thumbnails(
             folder, [path for path in folders if path != folder and path not in found]
         ):
             found[folder] = COUNTED
         elif (copied := copied_folders(folder, names)) and _is_copy(folder, copied):
-            found[folder] = f"a copy of {len(copied)} folders beside it, by its files' names"
+            found[folder] = f"a copy of {len(copied)} folders beside it, judging by file names"
     return found
 
 

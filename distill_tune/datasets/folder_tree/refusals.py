@@ -105,7 +105,7 @@ def _divided(folders: Sequence[Path], common: Sequence[str]) -> str:
 
 
 def _refuse_descriptions(level: Path, folders: Sequence[Path]) -> None:
-    looks = "these look like images beside what describes them, such as masks"
+    looks = "these look like images beside masks or other descriptions of them"
     way = f"keep only the images, in a folder for each class ({_AS_THEY_ARE})"
     pair = described(folders) or paired(folders)
     if pair:
@@ -149,7 +149,7 @@ def _refuse_another_set(level: Path, folders: Sequence[Path]) -> None:
 def _refuse_same_folders(level: Path, folders: Sequence[Path], common: Sequence[str]) -> None:
     each = f"{_names(folders)} in {level} that each hold the same folders: {_some(common)}"
     if any(map(is_named_for_images, common)) and any(map(is_named_for_descriptions, common)):
-        looks = f"images beside what describes them, such as masks; {_AS_THEY_ARE}"
+        looks = f"images beside masks or other descriptions of them; {_AS_THEY_ARE}"
     elif all(role(name) for name in common):
         looks = f"parts inside classes, or several data sets; {_AS_THEY_ARE}; {_WAY_ON}"
     else:

@@ -137,8 +137,8 @@ def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tre
         raise InputError(
             "data.root",
             got=Text(f"{_listed(filled or flat)} in {level}"),
-            expected="a train folder with a folder for each class beside "
-            "(data.train names it, where it is called otherwise)",
+            expected="a train folder beside them, with a folder for each class "
+            "(data.train names it if it has another name)",
         )
     found: dict[Part, PartFolder] = {}
     classes: list[str] = []

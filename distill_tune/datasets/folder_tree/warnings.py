@@ -51,7 +51,7 @@ def thumbnails_of(part: PartFolder) -> tuple[str, ...]:
 def unused_warnings(tree: Tree, root: Path) -> tuple[str, ...]:
     """Return a warning for each folder of images that no part of the data set uses."""
     return tuple(
-        f"{told_place(path, root)} is not used: {_why(path)}; data.{_field(path)} takes a folder"
+        f"{told_place(path, root)} is not used: {_why(path)}; data.{_field(path)} can name it"
         for path in tree.unused
     )
 
@@ -80,11 +80,11 @@ def class_warnings(
     told: list[str] = []
     beside = images_in(folder)
     if beside:
-        shown = f"{_counted(len(beside), 'image')} beside the class folders"
+        shown = _counted(len(beside), "image", "beside the class folders")
         told.append(f"{shown} not used, such as {told_place(beside[0], root)}")
     told += [
         f"{name} is taken as a class, although images to {purpose} are often kept in a folder "
-        "of this name: then keep it elsewhere"
+        "of this name: if so, move it elsewhere"
         for name in of_class
         if (purpose := _HARDLY_A_CLASS.get(name.casefold()))
     ]
@@ -96,7 +96,7 @@ def class_warnings(
     ]
     masks = [path for paths in of_class.values() for path in _masks(paths)]
     if masks:
-        shown = f"{_counted(len(masks), 'file')} used as images though named as masks of others"
+        shown = f"{_counted(len(masks), 'file')} used although named like the mask of another image"
         told.append(f"{shown}, such as {told_place(masks[0], root)}")
     return tuple(told)
 
@@ -107,5 +107,6 @@ def _masks(paths: Sequence[Path]) -> list[Path]:
     return [path for path, match in found if match and (path.parent, match[1]) in names]
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}s are" if number > 1 else f"1 {noun} is"
+def _counted(number: int, noun: str, place: str = "") -> str:
+    where = f" {place}" if place else ""
+    return f"{number} {noun}s{where} are" if number > 1 else f"1 {noun}{where} is"

@@ -69,7 +69,7 @@ def _told(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]
     if both:
         count = f"{len(both)} {noun}s are" if len(both) > 1 else f"1 {noun} is"
         name, other = both[0]
-        example = f", such as {name} (there {other})" if name else ""
+        example = f", such as {name} (same as {other})" if name else ""
         yield f"{count} in {earlier} too{example}"
 
 

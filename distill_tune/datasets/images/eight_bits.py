@@ -41,7 +41,7 @@ def _eight_bits(image: Image.Image, ranges: ValueRanges) -> Image.Image:
     """Scale integers of more than 8 bits, or floats, from their range."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise ValueError("values that are infinite or no numbers")
+        raise ValueError("values that are infinite or not numbers")
     pair = ranges.floats if image.mode == "F" else ranges.integers
     if pair is None:
         return _by_itself(values, is_float=image.mode == "F")

@@ -139,13 +139,13 @@ def depth_warnings(
     named = {repr(name): depths for name, depths in of_class.items()}
     told = [
         *_apart(named, "class ", "a classifier can learn the depth instead of the picture"),
-        *_apart(of_part, "", "they may differ by more than what they show"),
+        *_apart(of_part, "", "the parts may differ in more than their content"),
     ]
     num_cut = sum(list(depths).count(CUT) for depths in of_part.values())
     if num_cut:
         told.append(
-            f"{num_cut} files with 16 bits for each of several colours: of these the upper 8 bits "
-            "are read, and data.value_range does not reach them"
+            f"{num_cut} files with 16 bits for each of several colours: only the upper 8 bits are "
+            "read, and data.value_range does not apply to them"
         )
     return tuple(told)
 

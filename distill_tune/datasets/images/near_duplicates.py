@@ -80,7 +80,7 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
             here, there = pairs[0]
             example = ""
             if train.names and pool.names:
-                example = f", such as {pool.names[here]} (there {train.names[there]})"
+                example = f", such as {pool.names[here]} (like {train.names[there]})"
             told.append(f"{count} nearly the same as one in train{example}")
     return tuple(told)
 

@@ -26,7 +26,7 @@ MAX_BEYOND = 0.1
 """Largest share of an image's values that may lie beyond a detected range."""
 CHUNK = 1024
 
-_NOT_FINITE = "values that are infinite or no numbers (NaN)"
+_NOT_FINITE = "values that are infinite or not numbers (NaN)"
 
 PER_FILE = ValueRanges()
 """Every file scaled by its own values, without a common range."""
@@ -108,8 +108,8 @@ def _found(parts: Mapping[str, Extremes]) -> Range:
     if not _is_usable(whole):
         raise _refusal(
             f"{name} with {whole.words}",
-            "values from 0 on, up to 1 or up to 255, 1023, 4095, 16383 or 65535; [LOW, HIGH], the "
-            "values of black and white, takes others",
+            "values from 0 up to 1, 255, 1023, 4095, 16383 or 65535; for others give [LOW, HIGH], "
+            "the values of black and white",
         )
     if whole.has_fractions and ABOUT < whole.high < LEAST_FRACTIONS:
         raise _refusal(
@@ -122,7 +122,7 @@ def _found(parts: Mapping[str, Extremes]) -> Range:
         large = next(part for part, one in parts.items() if one.high == whole.high)
         raise _refusal(
             f"{small[0]} with {parts[small[0]].words}, but {large} with {parts[large].words}",
-            f"one scale in all parts; [0, {_white(whole):g}] says that they have it",
+            f"one scale in all parts; if they share it, give [0, {_white(whole):g}]",
         )
     return 0.0, float(_white(whole))
 

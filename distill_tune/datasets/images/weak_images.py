@@ -96,7 +96,8 @@ def _few_levels(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]
 def _cut_off(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]:
     share = counts[-1] / counts.sum()
     if ranges.is_given and share > _MOSTLY:
-        yield f"{share:.0%} of the values of the training images are white in data.value_range"
+        told = f"{share:.0%} of the values of the training images are white"
+        yield f"{told} with the given data.value_range"
 
 
 def _used(counts: NDArray[np.int64]) -> str:
