@@ -20,9 +20,9 @@ from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config
 
 TEST_READ = (
-    "this reads the test split, which the search never saw. Its number is fair once: whoever "
-    "chooses by it (a model, a field, when to stop) makes the next one too good. "
-    "distill-tune confirm compares with rivals, and writes each reading down."
+    "this reads the test split, which the search never saw. Its score is unbiased only once: after "
+    "a choice by it (of a model, a field, when to stop) the next score is too high. "
+    "distill-tune confirm compares with rivals, and records each reading."
 )
 
 
@@ -103,7 +103,7 @@ def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
         raise InputError(
             Parameter("data"),
             got=met,
-            expected=Message(Parameter("split"), " test instead, which says so"),
+            expected=Message(Parameter("split"), " test instead, which asks for them explicitly"),
         )
     return "part" if here.is_relative_to(there) else "elsewhere"
 

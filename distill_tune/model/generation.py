@@ -157,9 +157,9 @@ def stray_words(model: Model, made: Sequence[Made]) -> str:
     if not stray:
         return ""
     return (
-        f"of class {', '.join(stray)} most images are taken for another class: either the "
-        "generator hardly follows its classes (gan.warmup_steps: auto, or joint.pairing: contrast, "
-        "would help), or the classifier hardly knows them; the hardest will show other classes"
+        f"most images of class {', '.join(stray)} are taken for another class: either the "
+        "generator barely follows its classes (gan.warmup_steps: auto, or joint.pairing: contrast, "
+        "would help), or the classifier barely knows them; the hardest will show other classes"
     )
 
 

@@ -24,7 +24,7 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
         met = Text(f"{out} ({error.strerror})")
         raise InputError(Parameter("out"), got=met, expected=expected) from None
     if is_full and not is_begun:
-        met = Text(f"{out}, which is there already")
+        met = Text(f"{out}, which already exists")
         raise InputError(Parameter("out"), got=met, expected=expected)
     refuse_unwritable(out)
 
