@@ -170,7 +170,7 @@ def test_train_does_not_write_into_a_folder_with_anything_in_it() -> None:
     Path("model").mkdir()
     Path("model/notes.txt").touch()
     assert refused("train", "--config", "best.yaml", "--out", "model") == (
-        "--out: got model, which is there already, expected a new or empty folder"
+        "--out: got model, which already exists, expected a new or empty folder"
     )
 
 

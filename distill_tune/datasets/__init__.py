@@ -1,4 +1,4 @@
-"""The index of data sets: a kind is one file here and one line below."""
+"""The index of data sets; a new kind needs one file here and one line below."""
 
 from functools import reduce
 from operator import or_
@@ -24,7 +24,7 @@ DATASETS: dict[str, type[ImageSource]] = {
 if TYPE_CHECKING:
     Dataset = ImageSource
 else:
-    # A field of this type takes any kind of the index; ``kind`` says which.
+    # A field of this type accepts any kind of the index; ``kind`` selects it.
     Dataset = Annotated[reduce(or_, dict.fromkeys(DATASETS.values())), Field(discriminator="kind")]
 
 __all__ = ["DATASETS", "Dataset", "ImageSource", "unsealed"]

@@ -15,7 +15,7 @@ class Digits(ImageSource):
     """1,797 grey digits of 8x8 pixels; needs no file and no network."""
 
     kind: Literal["digits"]
-    """Which data set."""
+    """The kind of data set."""
     flip: bool = False
     """Whether a mirrored image keeps its meaning (not for digits)."""
 

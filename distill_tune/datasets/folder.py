@@ -46,13 +46,13 @@ from distill_tune.interfaces import ValueRanges
 class Folder(ImageSource):
     """A directory of images: ``root/<class>/...``, or ``root/train/<class>/...`` and so on.
 
-    Folders whose names say so (``Training``, ``seg_test``, ``val2017``) are parts; a missing part
-    is drawn from train. Anything Pillow reads will do, of any size
-    and mode: it is turned upright, put on white, scaled by its shorter side and cropped.
+    Folders with names such as ``Training``, ``seg_test`` or ``val2017`` are parts; a missing part
+    is drawn from train. Every format that Pillow reads is accepted, in any size and mode: images
+    are turned upright, put on white, scaled by the shorter side and cropped.
     """
 
     kind: Literal["folder"]
-    """Which data set."""
+    """The kind of data set."""
     root: Root
     """The directory."""
     image_size: int = Field(default=64, ge=4, le=1024)
@@ -60,14 +60,14 @@ class Folder(ImageSource):
     flip: bool = True
     """Whether a mirrored image keeps its meaning (not for digits)."""
     train: Root | None = None
-    """Folder of the training images, relative to root; null: found by its name. Where it is given,
-    no other part is looked for; ``.`` is the root itself, whose folders then are the classes."""
+    """Folder of the training images, relative to root; null: found by its name. If it is given, no
+    other part is searched for; ``.`` is the root itself, whose folders are then the classes."""
     val: Root | None = None
     """Folder of the validation images, relative to root; null: found by its name."""
     test: Root | None = None
     """Folder of the test images, relative to root; null: found by its name."""
     value_range: ValueRange = "auto"
-    """Values that become black and white, such as [0, 4095]; auto: found over all images."""
+    """Values that become black and white, such as [0, 4095]; auto: detected over all images."""
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ class Folder(ImageSource):
                 without=self._no_classes(own),
             )
             if part == "train" and "test" in folders:
-                # Found now, by the folders' names alone, and not at the end of a long search.
+                # Checked now, by the folders' names alone, not at the end of a long search.
                 names = tuple(printable(path.name) for path in folders["test"].class_folders())
                 unknown_names(names, known=pool.classes, part="test", where="data.root")
             told = pool.warnings + left_out_warnings(own, self._root)
@@ -151,12 +151,12 @@ class Folder(ImageSource):
         return absolute(self.root)
 
     def _given(self) -> dict[Part, Path]:
-        """Return the folders that fields name."""
+        """Return the folders named by fields."""
         named: dict[Part, str | None] = {"train": self.train, "val": self.val, "test": self.test}
         return {part: self._root / Path(name).expanduser() for part, name in named.items() if name}
 
     def _no_classes(self, part: PartFolder) -> frozenset[Path]:
-        """Return the folders among a part's class folders that are none."""
+        """Return the folders among a part's class folders that are not classes."""
         return frozenset((*self._given().values(), *part.left_out))
 
     def _files(self, part: PartFolder) -> list[Path]:
@@ -180,12 +180,12 @@ class Folder(ImageSource):
 
 @contextmanager
 def permitted() -> Iterator[None]:
-    """Say of a folder that may not be read that it may not."""
+    """Raise InputError in place of OSError for a folder that cannot be read."""
     try:
         yield
     except OSError as error:
         met = Text(f"{error.filename} ({error.strerror})")
-        raise InputError("data.root", got=met, expected="a directory one may read") from None
+        raise InputError("data.root", got=met, expected="a directory that can be read") from None
 
 
 def read_classes(
@@ -196,14 +196,14 @@ def read_classes(
     ranges: ValueRanges = PER_FILE,
     without: Collection[Path] = (),
 ) -> Pool:
-    """Read every image of every class folder in ``folder``; paths are told relative to ``root``.
+    """Read all images of the class folders in ``folder``; messages give paths relative to ``root``.
 
     Args:
-        folder: Of the class folders.
-        root: Of the data set.
+        folder: Folder of the class folders.
+        root: Root of the data set.
         size: Height and width to scale the images to.
         ranges: Values that become 0 and 255.
-        without: Folders in ``folder`` that are no classes.
+        without: Folders in ``folder`` that are not classes.
 
     Raises:
         InputError: There is no class folder.

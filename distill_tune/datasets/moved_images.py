@@ -1,4 +1,4 @@
-"""Images that do not lie any more where a study or a model knows them to be."""
+"""Images that have moved since a study or a model recorded their location."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,13 @@ _LONGEST_TAIL = 4
 
 @contextmanager
 def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) -> Iterator[None]:
-    """Say of a ``data.root`` that is gone how a command is told where the images are now.
+    """Add the option for the new location to the error for a missing ``data.root``.
 
     Args:
-        root: As it is known; None where the data have none.
-        command: What takes it, such as ``distill-tune resume runs/s``; empty: the same one.
-        near: Where images may have gone together with it: the study's or the model's folder.
+        root: The recorded location; None if the data has none.
+        command: Command that takes the option, such as ``distill-tune resume runs/s``; empty: the
+            same command.
+        near: Folders of the study or the model, with which the images may have moved.
     """
     try:
         yield
@@ -41,7 +42,7 @@ def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) 
 
 
 def _guess(root: str, near: Sequence[str]) -> str:
-    """Return where the end of a path is found again, in or above some folders; else nothing."""
+    """Return an existing path in or above some folders with the end of ``root``; else empty."""
     parts = absolute(root).parts[1:]
     above = [folder for start in near for folder in (absolute(start), *absolute(start).parents)]
     for length in range(min(len(parts), _LONGEST_TAIL), 0, -1):

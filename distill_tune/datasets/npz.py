@@ -53,20 +53,20 @@ EXPECTED_KEYS = "x_train and y_train (also _val, _test), x and y, or images and 
 class Npz(ImageSource):
     """Arrays in one ``.npz`` file.
 
-    Keys: ``x_train``, ``y_train`` and where they are ``x_val``, ``y_val``, ``x_test``, ``y_test``;
-    or ``x``, ``y``; or ``images``, ``labels``. Images ``[n, h, w]``, ``[n, h, w, c]`` or
-    ``[n, c, h, w]``, of one range of values; labels integers or text. ``classes`` may name the
-    classes 0, 1, ... in their order, or list the labels.
+    Keys: ``x_train``, ``y_train`` and optionally ``x_val``, ``y_val``, ``x_test``, ``y_test``; or
+    ``x``, ``y``; or ``images``, ``labels``. Images are ``[n, h, w]``, ``[n, h, w, c]`` or
+    ``[n, c, h, w]`` with one range of values; labels are integers or text. ``classes`` may name the
+    classes 0, 1, ... in order, or list the labels.
     """
 
     kind: Literal["npz"]
-    """Which data set."""
+    """The kind of data set."""
     root: Root
     """The file."""
     flip: bool = False
-    """Whether a mirrored image keeps its meaning; off, since arrays do not say what they show."""
+    """Whether a mirrored image keeps its meaning; off, because arrays may show anything."""
     value_range: ValueRange = "auto"
-    """Values that become black and white, such as [0, 4095]; auto: found over all parts."""
+    """Values that become black and white, such as [0, 4095]; auto: detected over all parts."""
 
     @property
     def name(self) -> str:
@@ -84,8 +84,8 @@ class Npz(ImageSource):
         kinds: dict[Kind, dict[str, Extremes]] = {}
         for part, (key, _) in self._keys().items():
             kind = kind_of(header(self._path, key).dtype)
-            # Of 8 bits no more is read than tells 0..1 from 0..255. A damaged test part is told
-            # when its turn comes.
+            # 8-bit arrays are read only until 0..1 can be told from 0..255. A damaged test part is
+            # reported when it is used.
             with suppress(InputError) if part == "test" and kind == "eight_bit" else nullcontext():
                 found = array_extremes(self._path, key)
                 kinds.setdefault(kind, {}).update({key: found} if found else {})
@@ -107,7 +107,7 @@ class Npz(ImageSource):
         return (*self._not_read(unused), *unlabelled, *_absent(labels))
 
     def _not_read(self, unused: set[str]) -> Iterator[str]:
-        """Say which arrays that look like images, labels or names of classes are not used."""
+        """Yield a warning about unused arrays that look like images, labels or class names."""
         named = sorted(
             key
             for key in unused - {"classes"}
@@ -138,7 +138,7 @@ class Npz(ImageSource):
             return _part_keys(arrays.files)
 
     def _shape(self, key: str, label_key: str) -> tuple[int, ...]:
-        """Return the shape ``[n, c, h, w]`` of a part's images, which have a label each."""
+        """Return the shape ``[n, c, h, w]`` of a part's images; each must have a label."""
         shape, of_labels = header(self._path, key).shape, header(self._path, label_key).shape
         if not shape or of_labels not in (shape[:1], (*shape[:1], 1)):
             raise InputError(
@@ -149,7 +149,7 @@ class Npz(ImageSource):
         return images_shape(self._path, key)
 
     def _labels(self, arrays: "np.lib.npyio.NpzFile", part: Part) -> tuple[Labels, tuple[str, ...]]:
-        """Return the labels of a part as positions in the names of the classes."""
+        """Return the labels of a part as positions in the class names, and these names."""
         keys = _part_keys(arrays.files)
         names = None
         if "classes" in arrays.files:
@@ -157,7 +157,7 @@ class Npz(ImageSource):
             names = usable_names(_array(arrays, "classes"))
         every = [self._own_labels(arrays, keys[part][1])]
         for _, key in keys.values() if names is not None else ():
-            # What is wrong with other parts is for those to say who read them.
+            # Faults of other parts are reported when these are read.
             with suppress(InputError):
                 every.append(self._own_labels(arrays, key))
         return classes_of(every[0], names, keys[part][1], every)
@@ -191,7 +191,7 @@ class Npz(ImageSource):
 
 
 def _part_keys(found: list[str]) -> dict[Part, tuple[str, str]]:
-    """Return the keys of images and labels for the parts that are there."""
+    """Return the keys of images and labels for the parts that exist."""
     keys = {part: pair for part, pair in PART_KEYS.items() if set(pair) & set(found)}
     if "train" not in keys:
         pools = [pair for pair in POOL_KEYS if set(pair) <= set(found)]
@@ -212,7 +212,7 @@ def _array(arrays: "np.lib.npyio.NpzFile", key: str) -> NDArray[Any]:
 
 
 def _pixels(images: NDArray[Any], key: str, ranges: ValueRanges) -> Bytes:
-    """Return images as uint8: the range of their type as 0..255."""
+    """Return images as uint8, the range of their type mapped to 0..255."""
     if len(images) == 0:
         return images.astype(np.uint8)
     pair = getattr(ranges, kind_of(images.dtype))
@@ -222,7 +222,7 @@ def _pixels(images: NDArray[Any], key: str, ranges: ValueRanges) -> Bytes:
 
 
 def _absent(labels: Mapping[Part, tuple[Labels, tuple[str, ...]]]) -> tuple[str, ...]:
-    """Say which classes of train have no test image."""
+    """Return a warning that lists the classes of train without test images, if any."""
     if "test" not in labels:
         return ()
     seen = {part: {names[one] for one in np.unique(own)} for part, (own, names) in labels.items()}
@@ -232,7 +232,7 @@ def _absent(labels: Mapping[Part, tuple[Labels, tuple[str, ...]]]) -> tuple[str,
 def _refuse_unknown(
     part: Part, names: tuple[str, ...], known: tuple[str, ...], keys: tuple[str, str]
 ) -> None:
-    """Refuse classes that train does not have; say what helps where a part has no labels."""
+    """Refuse classes that train does not have; give advice for a part without usable labels."""
     try:
         unknown_names(names, known=known, part=part, where="data.root")
     except InputError as error:

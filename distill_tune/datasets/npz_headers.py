@@ -1,4 +1,4 @@
-"""Types, shapes and extremes of the arrays in an ``.npz`` file, before they are read."""
+"""Types, shapes and extremes of the arrays in an ``.npz`` file, without loading them whole."""
 
 import tokenize
 import zipfile
@@ -18,19 +18,19 @@ READ_ERRORS = (
     OSError,
     ValueError,
     EOFError,
-    MemoryError,  # A few bytes may claim any number of images.
-    RuntimeError,  # zipfile's, for one with a password or packed in an unknown way.
-    SyntaxError,  # NumPy's headers are Python's literals.
+    MemoryError,  # A small file may claim any number of images.
+    RuntimeError,  # From zipfile, for a password or an unknown compression method.
+    SyntaxError,  # NumPy parses headers as Python literals.
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
 _READ_BYTES = 1 << 22
-"""Read at a time; any type of numbers divides it."""
+"""Bytes read at a time; a multiple of the size of every numeric type."""
 
 
 class Header(NamedTuple):
-    """What an array is, by its first bytes."""
+    """The shape and type of an array, read from its first bytes."""
 
     shape: tuple[int, ...]
     dtype: "np.dtype[Any]"
@@ -45,7 +45,7 @@ def header(path: Path, key: str) -> Header:
     """Return the header of an array.
 
     Raises:
-        InputError: It is damaged, or its array cannot be used without running a stranger's code.
+        InputError: The header is damaged, or loading the array could run untrusted code.
     """
     with _member(path, key, is_whole=False) as file:
         found = _header(file)
@@ -58,7 +58,7 @@ def header(path: Path, key: str) -> Header:
 
 def _instead_of_objects(key: str) -> str:
     if key.startswith(("x", "images")):
-        return "one array of numbers, which numpy.stack makes of images of one size"
+        return "one array of numbers, as numpy.stack makes from images of one size"
     return (
         "text or integers, which need no pickle: save it again as "
         f"{key}=numpy.asarray({key}).astype(str), or .astype(int)"
@@ -69,13 +69,13 @@ def images_shape(path: Path, key: str) -> tuple[int, ...]:
     """Return the shape of images as ``[n, c, h, w]``, from their header.
 
     Raises:
-        InputError: They are not images, or no numbers.
+        InputError: The array does not hold images, or its values are not numbers.
     """
     found = header(path, key)
     if found.dtype.kind not in "buif":
         raise InputError("data.root", got=Text(f"{key} of type {found.dtype}"), expected="numbers")
     try:
-        # Of no size: nothing but its shape is looked at.
+        # Takes no memory: only the shape is checked.
         outline = np.broadcast_to(np.zeros((), dtype=np.uint8), found.shape)
     except READ_ERRORS as error:
         raise unreadable(f"{key}, which cannot be read ({error})") from None
@@ -83,9 +83,9 @@ def images_shape(path: Path, key: str) -> tuple[int, ...]:
 
 
 def array_extremes(path: Path, key: str) -> Extremes | None:
-    """Return the extremes of an array, reading it piece by piece; None where it is empty.
+    """Return the extremes of an array, read piece by piece; None if it is empty.
 
-    Of 8 bits no more is read than tells 0..1 from 0..255.
+    An 8-bit array is read only until 0..1 can be told from 0..255.
     """
     found: Extremes | None = None
     with _member(path, key, is_whole=True) as file:
@@ -108,7 +108,8 @@ def _member(path: Path, key: str, *, is_whole: bool) -> Iterator[IO[bytes]]:
             name = f"{key}.npy"
             member = archive.getinfo(name if name in archive.namelist() else key)
             if not is_whole:
-                # Of a small array its first bytes are all: a damaged image is not the header's.
+                # Reading the header of a small array reads it whole, which must not verify its
+                # data.
                 del member.CRC
             with archive.open(member) as file:
                 yield file
@@ -121,6 +122,6 @@ def _header(file: IO[bytes]) -> Header:
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     else:
-        # 3.0 differs from 2.0 by the encoding of names, which numbers and text have not.
+        # 3.0 differs from 2.0 in the encoding of field names, which plain arrays do not have.
         shape, _, dtype = np.lib.format.read_array_header_2_0(file)
     return Header(tuple(shape), dtype)

@@ -16,7 +16,7 @@ def usable_labels(labels: NDArray[Any], key: str) -> NDArray[Any]:
     """Return labels as ``[n]`` integers or text.
 
     Raises:
-        InputError: They are neither.
+        InputError: The labels are neither.
     """
     if labels.dtype.kind not in "buiSU":
         is_float = labels.dtype.kind == "f"
@@ -40,7 +40,7 @@ def usable_names(names: NDArray[Any]) -> NDArray[Any]:
     """Return the array ``classes`` as integers or text.
 
     Raises:
-        InputError: It is no list of different names.
+        InputError: The array is not a list of distinct names.
     """
     if names.ndim != 1 or names.dtype.kind not in "iuSU" or len(set(names.tolist())) != len(names):
         raise InputError(
@@ -60,16 +60,16 @@ def _decoded(values: NDArray[Any]) -> NDArray[Any]:
 def classes_of(
     labels: NDArray[Any], names: NDArray[Any] | None, key: str, every: Sequence[NDArray[Any]]
 ) -> tuple[Labels, tuple[str, ...]]:
-    """Return labels as positions in the names of the classes, and these names.
+    """Return labels as positions in the class names, and these names.
 
     Args:
         labels: ``[n]``, of one part.
         names: The array ``classes``; None: the labels are the names.
-        key: Of the labels.
-        every: The labels of all parts: they tell whether numbers in ``classes`` are labels.
+        key: Key of the labels.
+        every: Labels of all parts, which decide whether numbers in ``classes`` are labels.
 
     Raises:
-        InputError: A label is no class, or could be one of two.
+        InputError: A label is not a class, or could be one of two classes.
     """
     if names is None:
         found, numbers = np.unique(labels, return_inverse=True)
@@ -89,10 +89,10 @@ def classes_of(
 
 
 def _are_values(names: NDArray[Any], every: Sequence[NDArray[Any]]) -> bool:
-    """Tell whether numbers in ``classes`` are what labels are, and not names of positions.
+    """Return whether ``classes`` lists the label values rather than names by position.
 
     Raises:
-        InputError: They are numbers written as text, and could be either.
+        InputError: The names are numbers written as text, and could be either.
     """
     labels = {str(label) for some in every for label in np.unique(some)}
     listed = [_plain(str(name)) for name in names]
@@ -111,7 +111,7 @@ def _are_values(names: NDArray[Any], every: Sequence[NDArray[Any]]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Return a whole number written in any way, such as ``01`` or ``1.0``, as numbers are."""
+    """Return a whole number such as ``01`` or ``1.0`` in its usual form; other text as it is."""
     try:
         value = float(text)
     except ValueError:
@@ -124,7 +124,7 @@ def _some(names: NDArray[Any]) -> str:
 
 
 def without_a_label(labels: NDArray[Any], key: str) -> tuple[str, ...]:
-    """Say that -1 is a class like others, where it may mean that there is no label."""
+    """Return a warning that -1 counts as a class, where it may mean that there is no label."""
     if labels.dtype.kind != "i":
         return ()
     found = np.unique(labels)
@@ -132,7 +132,7 @@ def without_a_label(labels: NDArray[Any], key: str) -> tuple[str, ...]:
         return ()
     num = int((labels == -1).sum())
     told = (
-        f"the label -1 in {key}, of {num} images, is a class like the others; where it means that "
+        f"the label -1 in {key}, of {num} images, is a class like the others; if it means that "
         "there is no label, leave these images out"
     )
     return (told,)

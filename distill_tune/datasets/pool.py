@@ -1,4 +1,4 @@
-"""A pool: the labelled images of one part of a source, before any split is drawn from it."""
+"""Pools: the labelled images of one part of a source, before any split is drawn."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 
 _SHOWN = 5
 MAX_SIZE = 1024
-"""Height and width in pixels that the networks take."""
+"""Largest height and width, in pixels, that the networks accept."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Pool:
         labels: ``[n]``, positions in ``classes``.
         classes: Names of the classes.
         skipped: Files left out because they could not be read, each ``path: reason``.
-        names: ``[n]``, the images' files; empty where they are not files of their own.
-        warnings: What its user should hear of this part, in words.
-        passed: Names of files and folders of systems and tools that were passed over.
-        value_ranges: Which values became 0 and 255.
+        names: ``[n]``, the file of each image; empty if images have no files of their own.
+        warnings: Warnings about this part for the user.
+        passed: Names of the files and folders of systems and tools that were passed over.
+        value_ranges: Values that became 0 and 255.
     """
 
     images: Bytes
@@ -57,7 +57,7 @@ class Pool:
         )
 
     def require_images(self, part: str, where: str) -> None:
-        """Raise InputError where there is not one; ``part`` and ``where`` are for its message."""
+        """Raise InputError if the pool is empty; ``part`` and ``where`` are for the message."""
         if len(self.labels):
             return
         got = f"no image in {part}"
@@ -67,7 +67,7 @@ class Pool:
         raise InputError(where, got=Text(got), expected="images")
 
     def require_trainable(self, where: str) -> None:
-        """Raise InputError, which blames ``where``, unless training images can be drawn from it."""
+        """Raise InputError, naming ``where``, unless training images can be drawn from the pool."""
         self.require_images("train", where)
         if len(self.classes) < 2:
             got = Text(f"one class only: {self.classes[0]!r}")
@@ -82,7 +82,7 @@ class Pool:
         """Return the pool with its labels as positions in ``classes``.
 
         Raises:
-            InputError: The pool has a class that ``classes`` does not.
+            InputError: The pool has a class that is not in ``classes``.
         """
         unknown_names(self.classes, known=classes, part=part, where=where)
         position = {name: number for number, name in enumerate(classes)}
@@ -91,17 +91,17 @@ class Pool:
 
 
 class Pools(NamedTuple):
-    """What splits are drawn from: the train part, and the validation part of its own, if any."""
+    """The pools to draw splits from: the train part, and the validation part if there is one."""
 
     train: Pool
     val: Pool | None
 
 
 def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, where: str) -> None:
-    """Refuse the classes of ``part`` that the training images do not have.
+    """Raise InputError if ``part`` has classes that the training images do not have.
 
     Raises:
-        InputError: There is such a class; the message names them all.
+        InputError: The message names all such classes.
     """
     unknown = sorted(set(names) - set(known))
     if unknown:
@@ -114,7 +114,7 @@ def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, 
 
 
 def absent_classes(of_train: Collection[str], of_test: Collection[str]) -> tuple[str, ...]:
-    """Say which classes of the training images have no test image."""
+    """Return a warning that lists the training classes without test images, if any."""
     absent = sorted(set(of_train) - set(of_test))
     if not absent:
         return ()

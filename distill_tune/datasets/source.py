@@ -1,4 +1,4 @@
-"""What every kind of data set shares: its fields, its splits, its colour, its digest."""
+"""The base class of data sets: fields, splits, colour and digest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _is_open: ContextVar[bool] = ContextVar("test split is open", default=False)
 
 @contextmanager
 def unsealed() -> Iterator[None]:
-    """Let ``load_test`` be called within: by who writes down that the test split was read."""
+    """Allow ``load_test`` in this context; the caller records that the test split was read."""
     token = _is_open.set(True)
     try:
         yield
@@ -35,31 +35,31 @@ def unsealed() -> Iterator[None]:
 
 
 class ImageSource(Config):
-    """Where images come from and how they are split.
+    """A source of images, and how they are split.
 
-    A kind says which parts it has (``parts``) and reads one of them (``read``). A part that the
-    source does not have is drawn from its train part.
+    A kind declares its parts (``parts``) and reads one of them (``read``). A part that the source
+    does not have is drawn from its train part.
     """
 
     kind: str
-    """Which data set."""
+    """The kind of data set."""
     image_size: int | None = Field(default=None, ge=4, le=MAX_SIZE)
-    """Height and width in pixels; null is the data's own size."""
+    """Height and width in pixels; null keeps the size of the data."""
     train_per_class: int | None = Field(default=None, ge=2)
-    """Training images of each class (the low-data regime); null is all there are."""
+    """Training images per class (the low-data regime); null uses all."""
     val_per_class: int | None = Field(default=None, ge=1)
-    """Validation images of each class; null leaves it to the source or to val_fraction."""
+    """Validation images per class; null leaves it to the source or to val_fraction."""
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
-    """Share of each class drawn for validation where the source has no validation part."""
+    """Share of each class drawn for validation if the source has no validation part."""
     test_fraction: float = Field(default=0.2, ge=0, lt=1)
-    """Share of each class drawn for testing where the source has no test part."""
+    """Share of each class drawn for testing if the source has no test part."""
     seed: int = Field(default=0, ge=0)
-    """Of the draw: the same seed gives the same splits everywhere."""
+    """Seed of the draw; the same seed gives the same splits everywhere."""
     subset_seed: int | None = Field(default=None, ge=0)
-    """Of the draw of training and validation images out of what the test split leaves; null: as
-    ``seed``, which alone draws the test split. A confirmation sets it for each of its seeds."""
+    """Seed of the draw of training and validation images outside the test split; null: ``seed``,
+    which always draws the test split. A confirmation sets it for each of its seeds."""
     color: Literal["auto", "grey", "rgb"] = "auto"
-    """One channel or three; auto is grey when no image of the train part has colour."""
+    """One channel or three; auto is grey if no image of the train part has colour."""
     flip: bool
     """Whether a mirrored image keeps its meaning (not for digits)."""
 
@@ -71,56 +71,56 @@ class ImageSource(Config):
 
     @property
     def name(self) -> str:
-        """What people call the data."""
+        """The display name of the data."""
         return self.kind
 
     def parts(self) -> frozenset[Part]:
-        """Return the parts that the source keeps apart, ``train`` at least; opens no image."""
+        """Return the parts that the source provides, at least ``train``; opens no image."""
         raise NotImplementedError
 
     def places(self) -> dict[Part, str]:
-        """Return where each of ``parts`` comes from, for people; empty: from all there is."""
+        """Return the origin of each of ``parts`` in words; empty if it is all of the data."""
         return {part: f"its {part} part" if len(self.parts()) > 1 else "" for part in self.parts()}
 
     def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
-        """Return all images of one part and open nothing of the others.
+        """Return all images of one part without opening those of the others.
 
         ``ranges`` are the values that become 0 and 255; None: those of ``value_ranges``.
 
         Raises:
-            InputError: The part is not there or not usable.
+            InputError: The part is missing or unusable.
         """
         raise NotImplementedError
 
     def value_ranges(self) -> ValueRanges:
-        """Return which values become 0 and 255 in the images of every part.
+        """Return the values that become 0 and 255 in the images of every part.
 
         Raises:
-            InputError: They could be several.
+            InputError: The range is ambiguous.
         """
         return EIGHT_BIT
 
     def check_parts(self) -> tuple[str, ...]:
-        """Check what can be known of every part, test included, without reading its images.
+        """Check every part, including test, as far as possible without reading images.
 
         Returns:
-            What the user should hear, in words.
+            Warnings for the user.
 
         Raises:
-            InputError: A part could not be used when its turn comes.
+            InputError: A part would turn out to be unusable later.
         """
         return ()
 
     def redrawn(self, seed: int) -> Self:
-        """Return the source with training and validation images drawn anew, the test split kept.
+        """Return the source with new training and validation draws and the same test split.
 
         Args:
-            seed: Above 0: 0 would be the draw that there is.
+            seed: Above 0, because 0 gives the current draw.
         """
         return self.model_copy(update={"subset_seed": self._subset_seed + seed})
 
     def read_pools(self, ranges: ValueRanges | None = None) -> Pools:
-        """Return what :meth:`load` draws from; a test part of its own stays unread.
+        """Return the pools that :meth:`load` draws from; a separate test part is not read.
 
         ``ranges`` are as in :meth:`read`.
 
@@ -133,14 +133,14 @@ class ImageSource(Config):
     def load(self, pools: Pools | None = None) -> ImageData:
         """Return the training and validation images.
 
-        Those of a test part of its own stay undecoded, those of a drawn one where they are; what
-        splits share is told in ``warnings``, by the images' digests.
+        A separate test part is not decoded, and a drawn test split is not built. Images that splits
+        share are reported in ``warnings``, found by their digests.
 
         Args:
-            pools: As :meth:`read_pools` returned them, for who draws again; None: checked and read.
+            pools: Result of :meth:`read_pools`, to draw again; None: check and read the source.
 
         Raises:
-            InputError: The source is missing, damaged, or too small for what is asked.
+            InputError: The source is missing, damaged, or too small for the splits.
         """
         is_redrawn = pools is not None
         told = () if is_redrawn else self.check_parts()
@@ -181,7 +181,7 @@ class ImageSource(Config):
         )
 
     def require_test(self) -> None:
-        """Raise InputError where there are no test images; opens none."""
+        """Raise InputError if there are no test images; opens none."""
         if "test" not in self.parts() and not self.test_fraction:
             raise InputError(
                 "data.test_fraction",
@@ -190,18 +190,18 @@ class ImageSource(Config):
             )
 
     def load_test(self, ranges: ValueRanges | None = None) -> Split:
-        """Return the test images, which nothing else reads: for the end, after the search.
+        """Return the test images, which nothing else reads; for use at the end, after the search.
 
         ``ranges`` are as in :meth:`read`.
 
         Raises:
-            SealedTestError: Not inside :func:`unsealed`.
+            SealedTestError: Called outside :func:`unsealed`.
             InputError: As ``load``; or there is no test part and ``test_fraction`` is 0.
         """
         if not _is_open.get():
             raise SealedTestError(
-                f"{self.name}: the test split is sealed; distill-tune confirm opens it, and writes "
-                "down that it did"
+                f"{self.name}: the test split is sealed; distill-tune confirm opens it and "
+                "records that it did"
             )
         self.require_test()
         drawn = self._drawn(self._train_pool(ranges))
@@ -235,7 +235,7 @@ class ImageSource(Config):
         return _Drawn(pool, chosen, self._channels(pool, chosen))
 
     def _channels(self, pool: Pool, chosen: Draw) -> int:
-        """Decide the colour before train_per_class cuts, which must not change validation."""
+        """Choose the colour before train_per_class applies, which must not change validation."""
         if self.color != "auto":
             return 1 if self.color == "grey" else 3
         seen = np.setdiff1d(np.arange(len(pool.labels)), chosen.test)
@@ -255,7 +255,7 @@ class ImageSource(Config):
 
 
 class _Drawn(NamedTuple):
-    """The train part, what was drawn from it, and the number of channels decided on it."""
+    """The train part, the draw from it, and the number of channels chosen on it."""
 
     pool: Pool
     draw: Draw

@@ -1,4 +1,4 @@
-"""The images of a split as tensors, and the digest that tells whether they are the same ones."""
+"""Splits as tensors, and the digest that identifies their images."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Who goes where: the seeded, stratified draw of test, validation and training images."""
+"""The seeded, stratified draw of test, validation and training images."""
 
 from typing import NamedTuple
 
@@ -8,19 +8,19 @@ from distill_tune.datasets.pool import Indices, Labels, Pool
 from distill_tune.errors import InputError, Text
 
 MIN_TRAIN = 2
-"""Images of a class that training needs: a pair of one class is the least it compares."""
+"""Least training images of a class, because training compares pairs of one class."""
 
 
 _MOST_COUNTED = 1_000_000
-"""Images of a class from which on "at least" may be said of fewer than are needed."""
+"""Images per class beyond which the required number is not computed exactly."""
 
 
 class Share(NamedTuple):
-    """How many images of each class a split gets; the default is none.
+    """The number of images of each class that a split gets; the default is none.
 
     Attributes:
-        fraction: Of the images of the class; at least one image when above 0.
-        per_class: The number itself; goes before ``fraction``.
+        fraction: Share of the images of the class; at least one image when above 0.
+        per_class: The number of images; takes precedence over ``fraction``.
     """
 
     fraction: float = 0.0
@@ -34,7 +34,7 @@ class Share(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is drawn from a pool: shares, and the limit of training images per class."""
+    """The splits to draw from a pool: shares, and the limit of training images per class."""
 
     test: Share
     val: Share
@@ -52,16 +52,16 @@ class Draw(NamedTuple):
 def draw(pool: Pool, wanted: Wanted, *, seed: int, subset_seed: int, where: str) -> Draw:
     """Draw test, then validation, then training images of every class.
 
-    Each class has an order of its own, fixed by a seed and its label. Test and validation are
-    taken from the front and training from the back, so more images per class always contain the
-    fewer, and with equal seeds the size of one split does not move the others.
+    Each class has its own order, fixed by a seed and the label. Test and validation images are
+    taken from the front, training images from the back. A larger split therefore contains a smaller
+    one, and with equal seeds the size of one split does not change the others.
 
     Args:
-        pool: What is drawn from.
-        wanted: How many.
-        seed: Of the draw of test images, which nothing else changes.
-        subset_seed: Of the draw of validation and training images out of what is left.
-        where: Blamed when no number is.
+        pool: Images to draw from.
+        wanted: Sizes of the splits.
+        seed: Seed of the test draw, which depends on no other seed.
+        subset_seed: Seed of the draw of validation and training images from the rest.
+        where: Field to blame where no count is at fault.
 
     Raises:
         InputError: A class has too few images.
@@ -83,7 +83,7 @@ def first_of_each(pool: Pool, per_class: int | None, *, seed: int, where: str) -
     """Return the positions of ``per_class`` images of every class (all for None), ascending.
 
     Raises:
-        InputError: A class has fewer, or none at all.
+        InputError: A class has fewer images, or none.
     """
     needed = per_class or 1
     short = [(name, n) for name, n in zip(pool.classes, pool.counts(), strict=True) if n < needed]
@@ -122,13 +122,13 @@ def _refuse_shortage(pool: Pool, wanted: Wanted, where: str) -> None:
 
 
 def _needed(wanted: Wanted, num_train: int) -> str:
-    """Return the least number of images per class that would do, and what each is for."""
+    """Return the least sufficient number of images per class, and what each is for."""
     needed = num_train
     while needed < _MOST_COUNTED:
         shortage = num_train + wanted.val.of(needed) + wanted.test.of(needed) - needed
         if shortage <= 0:
             break
-        # No fewer would do: the shares only grow with the number.
+        # Fewer would not suffice, because the shares only grow with the number.
         needed += shortage
     shares = [
         (num_train, "for training"),
@@ -140,7 +140,7 @@ def _needed(wanted: Wanted, num_train: int) -> str:
 
 
 def _listed(short: list[tuple[str, int]], pool: Pool) -> Text:
-    """Return the classes with the fewest images, in words; with why files of the first are not."""
+    """Return the smallest classes, and why files of the smallest could not be read, in words."""
     first = sorted(short, key=lambda item: item[1])
     shown = ", ".join(
         f"{count} {'image' if count == 1 else 'images'} of class {name!r}"
@@ -153,5 +153,5 @@ def _listed(short: list[tuple[str, int]], pool: Pool) -> Text:
 
 
 def _class_of(skipped: str, classes: tuple[str, ...]) -> str | None:
-    """Return the class of a file that was left out: the first of its folders named as one."""
+    """Return the class of a skipped file: the first of its folders with the name of a class."""
     return next((folder for folder in skipped.split("/") if folder in classes), None)

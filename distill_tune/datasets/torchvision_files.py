@@ -1,4 +1,4 @@
-"""Where torchvision keeps the files of its data sets, and how they get there whole."""
+"""Locations of torchvision's data set files, and downloads that leave only whole files."""
 
 import http.client
 import socket
@@ -15,7 +15,7 @@ TIMEOUT_S = 20.0
 """How long a server may stay silent before a download counts as failed."""
 FETCH_ERRORS = (
     OSError,  # No network, no such host, a time-out, a full disk.
-    RuntimeError,  # torchvision's: a wrong checksum, no mirror left.
+    RuntimeError,  # From torchvision: a wrong checksum, no mirror left.
     EOFError,
     tarfile.TarError,
     zlib.error,
@@ -23,11 +23,11 @@ FETCH_ERRORS = (
 )
 READ_ERRORS = (
     OSError,
-    RuntimeError,  # torchvision's: a file is missing or has a wrong checksum.
+    RuntimeError,  # From torchvision: a file is missing or has a wrong checksum.
     EOFError,
     ValueError,
     TypeError,
-    AssertionError,  # torchvision's, for a file cut short.
+    AssertionError,  # From torchvision, for a truncated file.
 )
 _CLASS_NAMES = {
     "cifar10": "CIFAR10",
@@ -44,11 +44,11 @@ class Layout:
     """The files of one part of one data set, relative to the root.
 
     Attributes:
-        dataset: torchvision's class, narrowed so that it opens this part's files only: its own
+        dataset: torchvision's class, narrowed to open only the files of this part; the original
             would checksum the test images of CIFAR and STL-10 before it reads the others.
-        files: Every file that has to be there.
-        archives: Files as downloaded with their MD5; whoever copied them here needs no network.
-        urls: Where they are from.
+        files: All required files.
+        archives: Files as downloaded, with their MD5; if they are present, no network is needed.
+        urls: Sources of the files.
     """
 
     dataset: Any
@@ -88,7 +88,7 @@ def _mnist_layout(base: Any, part: Literal["train", "test"]) -> Layout:
     resources = [item for item in base.resources if item[0].startswith(prefix)]
     folder = f"{base.__name__}/raw"
     return Layout(
-        # The class's own name is the folder's, so it has to stay.
+        # torchvision names the folder after the class, so the name must stay.
         dataset=type(base.__name__, (base,), {"resources": resources}),
         files=tuple(f"{folder}/{Path(name).stem}" for name, _ in resources),
         archives=tuple((f"{folder}/{name}", md5) for name, md5 in resources),
@@ -97,21 +97,21 @@ def _mnist_layout(base: Any, part: Literal["train", "test"]) -> Layout:
 
 
 def has_archives(root: Path, archives: tuple[tuple[str, str], ...]) -> bool:
-    """Return whether all archives are there and whole."""
+    """Return whether all archives are present and intact."""
     from torchvision.datasets.utils import check_integrity
 
     return bool(archives) and all(check_integrity(root / name, md5) for name, md5 in archives)
 
 
 def fetch(kind: str, part: Literal["train", "test"], root: Path, *, download: bool) -> None:
-    """Bring the files into ``root`` from archives that lie there, or else from the network.
+    """Fetch the files into ``root`` from archives there, or else from the network.
 
-    From the network both parts come, so that the test images are there when the network is not;
-    nothing reads them here. The files are made in a folder beside and moved in when whole, so
-    whatever breaks off leaves nothing that looks like data.
+    A download covers both parts, so that the test images are available offline later; nothing reads
+    them here. Files are made in a temporary folder and moved when complete, so an interruption
+    leaves nothing that looks like data.
 
     Raises:
-        FETCH_ERRORS: It did not work; ``root`` is as it was.
+        FETCH_ERRORS: The fetch failed; ``root`` is unchanged.
     """
     here = layout(kind, part)
     local = has_archives(root, here.archives)
@@ -158,7 +158,7 @@ def _move_files(folder: Path, root: Path) -> None:
 
 @contextmanager
 def _time_limit() -> Iterator[None]:
-    """Limit the silence of a server; torchvision itself would wait for ever."""
+    """Limit the wait for a silent server; torchvision itself would wait forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_S)
     try:

@@ -1,4 +1,4 @@
-"""The kinds that torchvision knows: CIFAR, MNIST, Fashion-MNIST, SVHN and STL-10."""
+"""The kinds that torchvision provides: CIFAR, MNIST, Fashion-MNIST, SVHN and STL-10."""
 
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,11 +35,11 @@ class TorchvisionSet(ImageSource):
     """A public data set in torchvision's own files; validation is drawn from its train part."""
 
     kind: Kind
-    """Which data set."""
+    """The kind of data set."""
     root: Root = "data"
     """The directory that torchvision calls root."""
     download: bool = True
-    """Whether to fetch the files when they are not there."""
+    """Whether to download missing files."""
     flip: bool = Field(default_factory=_flips)
     """Whether a mirrored image keeps its meaning; by default not for digits."""
 
@@ -56,7 +56,7 @@ class TorchvisionSet(ImageSource):
         try:
             return self._pool(place, part)
         except READ_ERRORS:
-            pass  # Absent or damaged: what follows mends it, or says what is missing.
+            pass  # Absent or damaged: the code below fetches the files, or says what is missing.
         try:
             fetch(self.kind, half, self._root, download=self.download)
             return self._pool(place, part)
@@ -66,7 +66,7 @@ class TorchvisionSet(ImageSource):
     def check_parts(self) -> tuple[str, ...]:
         place, train = layout(self.kind, "test"), layout(self.kind, "train")
         absent = self._absent(place)
-        # Whoever fetches the training images gets the test images with them.
+        # A download of the training images includes the test images.
         if not absent or len(self._absent(train)) == len(train.files) or self._is_packed(place):
             return ()
         then = "confirm has to download them" if self.download else "confirm needs them"

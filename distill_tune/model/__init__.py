@@ -1,4 +1,4 @@
-"""A trained model: its files, and what it is taken home for."""
+"""Trained models: their files, and their use."""
 
 from distill_tune.model.folder import (
     FILES,

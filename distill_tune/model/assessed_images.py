@@ -1,7 +1,7 @@
-"""Which images a model is judged by: those it was validated on, or somebody else's.
+"""Images to evaluate a model on: its own validation images, or other images of the user.
 
-The test split of its own data stays sealed, by whatever path one comes to it, until it is asked
-for by its name.
+The test split of its own data stays sealed, whichever path leads to it, until it is requested by
+name.
 """
 
 import shlex
@@ -20,19 +20,19 @@ from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config
 
 TEST_READ = (
-    "this reads the test split, which the search never saw. Its number is fair once: whoever "
-    "chooses by it (a model, a field, when to stop) makes the next one too good. "
-    "distill-tune confirm compares with rivals, and writes each reading down."
+    "this reads the test split, which the search never saw. Its score is unbiased only once: after "
+    "a choice by it (of a model, a field, when to stop) the next score is too high. "
+    "distill-tune confirm compares with rivals, and records each reading."
 )
 
 
 class Assessed(NamedTuple):
-    """Images to judge a model by.
+    """Images to evaluate a model on.
 
     Attributes:
-        split: With labels in the order of the model's classes.
-        name: What they are, for people.
-        remarks: What its user should hear.
+        split: Images with labels in the order of the model's classes.
+        name: Display name of the images.
+        remarks: Notes for the user.
     """
 
     split: Split
@@ -43,18 +43,18 @@ class Assessed(NamedTuple):
 def assessed_images(
     model: Model, data: Path | None, part: Part | None, moved: Sequence[str] = ()
 ) -> Assessed:
-    """Return the images that a user names.
+    """Return the images that a user chose.
 
     Args:
-        model: Who is to be judged.
+        model: Model to evaluate.
         data: A folder of class folders or an ``.npz`` file; None: the model's own data.
-        part: ``train``, ``val`` or ``test``; None: validation images of its own data, all images
-            of others.
-        moved: ``data.root=PATH``, where the model's own images lie now; otherwise where they did.
+        part: ``train``, ``val`` or ``test``; None: validation images of its own data, all images of
+            other data.
+        moved: ``data.root=PATH``, the new location of the model's own images; empty if unchanged.
 
     Raises:
-        InputError: There are none, others than the model's own where they have moved, or of
-            classes that the model does not know.
+        InputError: There are no images, those at the new location are not the model's own, or they
+            have classes that the model does not know.
     """
     form = form_of(model)
     for assignment in moved:
@@ -80,16 +80,16 @@ def assessed_images(
 
 
 def form_of(model: Model) -> Form:
-    """Return what images have to be for a model."""
+    """Return the input format of a model."""
     takes = model.transforms
     return Form(model.classes, takes.channels, takes.image_size, takes.value_range)
 
 
 def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
-    """Tell where in the model's own data a path leads.
+    """Return where a path lies relative to the model's own data.
 
     Raises:
-        InputError: To its test images.
+        InputError: The path leads to the test images.
     """
     root = getattr(own, "root", None)
     if root is None:
@@ -103,7 +103,7 @@ def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
         raise InputError(
             Parameter("data"),
             got=met,
-            expected=Message(Parameter("split"), " test instead, which says so"),
+            expected=Message(Parameter("split"), " test instead, which asks for them explicitly"),
         )
     return "part" if here.is_relative_to(there) else "elsewhere"
 

@@ -1,4 +1,4 @@
-"""How well a model knows some images: overall, class by class, and what it takes for what."""
+"""Scores of a model on images: overall, by class, and confusions between classes."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from distill_tune.model.folder import Model
 
 
 class ClassScore(NamedTuple):
-    """How well one class is known.
+    """The scores of one class.
 
     Attributes:
-        name: Of the class.
-        num_images: Of the class.
-        precision: Share of the class among what was taken for it; None where nothing was.
-        recall: Share of its images that were taken for it; None where there are none.
-        f1: Harmonic mean of both; None where it is nothing over nothing.
+        name: Name of the class.
+        num_images: Number of images of the class.
+        precision: Share of the class among the images predicted as it; None if there are none.
+        recall: Share of its images that were predicted as it; None if it has no images.
+        f1: Harmonic mean of both; None if it is 0/0.
     """
 
     name: str
@@ -32,15 +32,15 @@ class ClassScore(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """How well a model knows some images.
+    """The scores of a model on images.
 
     Attributes:
-        num_images: How many.
+        num_images: Number of images.
         accuracy: In [0, 1].
         balanced_accuracy: Mean recall of the classes that have images.
         loss: Mean cross-entropy.
-        classes: In the order of the model's.
-        confusion: ``[i][j]``: images of class i that were taken for class j.
+        classes: Scores in the order of the model's classes.
+        confusion: ``[i][j]``: number of images of class i that were predicted as class j.
     """
 
     num_images: int
@@ -52,7 +52,7 @@ class Assessment(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """Images of one class that were taken for another."""
+    """Images of one class that were predicted as another."""
 
     name: str
     taken_for: str
@@ -61,7 +61,7 @@ class Confusion(NamedTuple):
 
 
 def assess(model: Model, split: Split) -> Assessment:
-    """Return how well a model knows a split, whose labels are positions in its classes."""
+    """Return the scores of a model on a split with labels as positions in its classes."""
     device = next(model.classifier.parameters()).device
     _, logits = features_and_logits(model.classifier, split.images.to(device))
     numbers = scores(logits, split.labels.to(device))
@@ -98,7 +98,7 @@ def _known(value: float) -> float | None:
 
 
 def confusions(found: Assessment, most: int) -> list[Confusion]:
-    """Return the most frequent confusions, the most frequent first."""
+    """Return the most frequent confusions in descending order."""
     matrix: NDArray[np.int64] = np.array(found.confusion)
     np.fill_diagonal(matrix, 0)
     order = np.argsort(-matrix, axis=None, kind="stable")[:most]

@@ -1,4 +1,4 @@
-"""Where a model computes, as a user names it."""
+"""The device of a model, by the name that a user gives."""
 
 import torch
 
@@ -6,10 +6,10 @@ from distill_tune.errors import InputError, Parameter
 
 
 def chosen_device(name: str | None) -> torch.device:
-    """Return the device of that name; for None a GPU if there is one.
+    """Return the device of a name; None selects a GPU if there is one.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is no device of that name.
     """
     has_gpu = torch.cuda.is_available()
     if name is None:

@@ -1,7 +1,7 @@
-"""A model as one program for those who have no distill-tune: torch.export, or ONNX.
+"""Export of a model as one program that runs without distill-tune: torch.export, or ONNX.
 
-Both take images ``[n, channels, image_size, image_size]``, uint8 in 0..255, for any n from 1 on,
-and return logits ``[n, num_classes]``; what ``model.yaml`` says is inside them.
+Both take images ``[n, channels, image_size, image_size]``, uint8 in 0..255, for any n from 1, and
+return logits ``[n, num_classes]``; both embed ``model.yaml``.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _EXAMPLES = 2
 
 
 class _FromPixels(nn.Module):
-    """A classifier of images as they are at rest: uint8 in 0..255."""
+    """A classifier that takes uint8 images in 0..255."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
@@ -41,16 +41,16 @@ def export_model(model: Model, kind: str, out: Path | None) -> Path:
     """Write a model as one program.
 
     Args:
-        model: On the CPU.
+        model: Model on the CPU.
         kind: One of ``EXPORTS``.
-        out: The file; None: ``classifier.pt2`` or ``classifier.onnx`` in the model's folder.
+        out: Output file; None: ``classifier.pt2`` or ``classifier.onnx`` in the model's folder.
 
     Returns:
-        The file.
+        The written file.
 
     Raises:
-        InputError: There is no such kind, what it needs is not installed, or the file cannot be
-            written.
+        InputError: The kind is unknown, packages that it needs are not installed, or the file
+            cannot be written.
     """
     if kind not in EXPORTS:
         expected = f"one of {', '.join(EXPORTS)}"
@@ -61,7 +61,7 @@ def export_model(model: Model, kind: str, out: Path | None) -> Path:
         raise InputError(Parameter("out"), got=str(file), expected=f"a name that ends in {suffix}")
     refuse_unwritable(file.parent)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        # Of the exporters' own affairs.
+        # The exporters' warnings are about their own internals.
         warnings.simplefilter("ignore")
         content = make(model)
     storage_at(str(file.parent)).write(file.name, content)
@@ -113,4 +113,4 @@ EXPORTS: dict[str, tuple[str, Callable[[Model], bytes]]] = {
     "torch-export": (".pt2", _torch_export),
     "onnx": (".onnx", _onnx),
 }
-"""Kind -> the end of its file's name, and what makes its content."""
+"""Kind -> the suffix of its file, and the function that makes the content."""

@@ -1,4 +1,4 @@
-"""A model as plain files to take home: written by whoever trained it, read without trust."""
+"""Model folders: plain files, written after training and read without trusting them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ from distill_tune.study.validation import locate_error, parse, read_yaml, to_yam
 WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"
 GENERATOR = "generator.safetensors"
 FILES = {"weights": WEIGHTS, "generator": GENERATOR, "config": CONFIG, "model": MODEL}
-"""What the files of a model folder are, and their names."""
+"""Roles of the files in a model folder, and their names."""
 CPU = torch.device("cpu")
 
 
 class Transforms(Config):
-    """What an image has to be."""
+    """The input format of a model."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -37,20 +37,20 @@ class Transforms(Config):
     image_size: int = Field(ge=1, le=1024)
     """Height and width in pixels."""
     value_range: ValueRanges = ValueRanges()
-    """Which values of new images become 0 and 255; of an older model each file tells its own."""
+    """Values of new images that become 0 and 255; for an older model, each file uses its own."""
 
 
 class _Data(Config):
-    """What is known of the images that it was made from."""
+    """The data that a model was made from."""
 
     model_config = ConfigDict(extra="ignore")
 
     digest: str = ""
-    """Of training and validation images; empty when unknown."""
+    """Digest of the training and validation images; empty if unknown."""
 
 
 class _Description(Config):
-    """What ``model.yaml`` says, as far as using it needs it: it may be a stranger's."""
+    """The fields of ``model.yaml`` that using a model needs; the file may be untrusted."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -59,21 +59,21 @@ class _Description(Config):
     classes: tuple[str, ...] = Field(min_length=2)
     """Names of the classes, in the order of the logits."""
     transforms: Transforms
-    """What an image has to be."""
+    """Input format of the model."""
     data: _Data = _Data()
-    """What it was made from."""
+    """The data that the model was made from."""
 
 
 class Model(NamedTuple):
-    """A classifier that is ready to be used, and what it has to be given.
+    """A classifier that is ready for use, and its input format.
 
     Attributes:
-        folder: Where it was read.
+        folder: Folder it was read from.
         classifier: In eval mode; takes images ``[n, channels, image_size, image_size]``, float32
             in [-1, 1], and returns logits ``[n, num_classes]``.
-        classes: Their names, in the order of the logits.
-        transforms: What an image has to be.
-        digest: Of the images that it was made from; empty when unknown.
+        classes: Class names, in the order of the logits.
+        transforms: Input format of the model.
+        digest: Digest of the images it was made from; empty if unknown.
     """
 
     folder: Path
@@ -89,15 +89,15 @@ def model_files(
     origin: Mapping[str, Any],
     metrics: Metrics | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a model folder by name; of a trial under way, with its best weights.
+    """Return the files of a model folder by name; a running trial gives its best weights.
 
-    The file that describes the others comes last: where it is, they are.
+    The file that describes the others comes last, so that its presence implies theirs.
 
     Args:
-        trial: In stage 3, or through with it.
-        images: What it was trained on.
-        origin: Whose configuration it is, in plain data: ``study``, ``trial``, ``params``.
-        metrics: Of the weights that are written; None: their accuracy, which the trial knows.
+        trial: Trial in stage 3, or done.
+        images: Images it was trained on.
+        origin: Origin of the configuration as plain data: ``study``, ``trial``, ``params``.
+        metrics: Metrics of the written weights; None: their accuracy, as known to the trial.
     """
     state = trial.state
     weights = state.classifier.state_dict() if state.stage == "done" else state.best.weights
@@ -148,16 +148,16 @@ def write_model(folder: str, files: Mapping[str, bytes]) -> None:
 
 
 def load_model(folder: Path, device: torch.device = CPU) -> Model:
-    """Return the model of a folder, ready to be used.
+    """Return the model of a folder, ready for use.
 
-    Nothing in the folder is run, and nothing is downloaded, whoever wrote it.
+    No code from the folder is run and nothing is downloaded, so the folder may be untrusted.
 
     Args:
-        folder: As ``train`` wrote it.
-        device: Where the classifier is to compute.
+        folder: Folder that ``train`` wrote.
+        device: Device of the classifier.
 
     Raises:
-        InputError: A file is missing, damaged or another's; the message names it.
+        InputError: A file is missing, damaged, or of another model; the message names it.
     """
     document = read_yaml(folder / MODEL)
     said = parse(_Description, document)
@@ -186,11 +186,11 @@ def model_config(folder: Path, assignments: Sequence[str] = ()) -> TrialConfig:
     """Return the configuration that a model was trained with.
 
     Args:
-        folder: The model's.
+        folder: Folder of the model.
         assignments: ``path=value`` changes.
 
     Raises:
-        InputError: There is none, or it is not usable.
+        InputError: The configuration is missing or unusable.
     """
     document = read_yaml(folder / CONFIG)
     for assignment in assignments:
@@ -201,10 +201,10 @@ def model_config(folder: Path, assignments: Sequence[str] = ()) -> TrialConfig:
 def load_generator(model: Model, device: torch.device = CPU) -> tuple[nn.Module, int]:
     """Return the averaged generator of a model, in eval mode, and the length of its ``z``.
 
-    It takes ``(z [n, latent_dim], labels [n])`` and returns images in [-1, 1].
+    The generator takes ``(z [n, latent_dim], labels [n])`` and returns images in [-1, 1].
 
     Raises:
-        InputError: The model has none, or its files do not fit each other.
+        InputError: The model has no generator, or its files do not fit each other.
     """
     config = model_config(model.folder)
     if not config.joint.has_gan:

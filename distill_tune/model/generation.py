@@ -1,4 +1,4 @@
-"""Synthetic images from a model's generator, and how hard its classifier finds them."""
+"""Synthetic images from a model's generator, and their hardness for its classifier."""
 
 import csv
 import io
@@ -29,14 +29,14 @@ _COLUMNS, _MAX_ROWS = 8, 48
 
 
 class GenerationRequest(NamedTuple):
-    """What is to be made.
+    """A request for synthetic images.
 
     Attributes:
-        classes: Names; empty: all of the model's.
-        num: Images of each class.
-        is_hard: Whether ``CANDIDATES`` times as many are drawn, and those kept to which the
-            classifier gives the least probability of their class.
-        seed: The same gives the same images, on a CPU bit for bit.
+        classes: Class names; empty: all classes of the model.
+        num: Images per class.
+        is_hard: Whether to draw ``CANDIDATES`` times as many, and keep those with the lowest
+            probability of their class from the classifier.
+        seed: The same seed gives the same images, bit for bit on a CPU.
     """
 
     classes: Sequence[str]
@@ -46,15 +46,15 @@ class GenerationRequest(NamedTuple):
 
 
 class Made(NamedTuple):
-    """Images of one class, the hardest first if hard ones were wished for, else as drawn.
+    """Images of one class, the hardest first if hard ones were requested, else as drawn.
 
     Attributes:
-        label: The class.
-        images: ``[n, channels, size, size]`` uint8, as their files have them.
-        probabilities: ``[n]``: the classifier's, of their class, from those very pixels.
-        taken_for: ``[n]``: its most probable class.
-        num_drawn: How many they were chosen from.
-        share_wrong: Of all that were drawn, the share that was taken for another class.
+        label: Label of the class.
+        images: ``[n, channels, size, size]`` uint8, as in their files.
+        probabilities: ``[n]``, the classifier's probability of their class, from these pixels.
+        taken_for: ``[n]``, the most probable class.
+        num_drawn: Number of images they were chosen from.
+        share_wrong: Share of all drawn images that was taken for another class.
     """
 
     label: int
@@ -69,7 +69,7 @@ def generate(model: Model, wish: GenerationRequest) -> Iterator[Made]:
     """Yield the images of each class.
 
     Raises:
-        InputError: There is no such class, or no generator.
+        InputError: A class does not exist, or the model has no generator.
     """
     device = next(model.classifier.parameters()).device
     labels = [_label(model, name) for name in wish.classes] or list(range(len(model.classes)))
@@ -94,7 +94,7 @@ def _made(
     kept: tuple[Tensor, ...] = ()
     num_wrong = 0
     for chunk in range(-(-total // _CHUNK)):
-        # Drawn on the CPU, whole chunks at a time: neither device nor number changes an image.
+        # Drawn on the CPU in whole chunks, so that neither device nor number changes an image.
         z = normal((_CHUNK, latent_dim), stream(wish.seed, "z", "generate", label, chunk))
         labels = torch.full((_CHUNK,), label, device=device)
         images = to_uint8(generator(z.to(device), labels))[: total - chunk * _CHUNK]
@@ -110,7 +110,7 @@ def _made(
 
 
 def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str]:
-    """Write a PNG file for each image in a folder for each class, a table and a contact sheet.
+    """Write a PNG file per image in a folder per class, a table and a contact sheet.
 
     Returns:
         The paths of ``images``, ``table`` and ``sheet``.
@@ -130,7 +130,7 @@ def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str
     writer.writerows([("file", "class", "probability_of_class", "taken_for"), *rows])
     storage.write(TABLE, text.getvalue().encode())
     with warnings.catch_warnings():
-        # Of a name in a script that the font has not.
+        # A class name may use a script that the font lacks.
         warnings.simplefilter("ignore")
         storage.write(SHEET, png(contact_sheet.draw(sheet(model, made))))
     names = {"images": "", "table": TABLE, "sheet": SHEET}
@@ -138,7 +138,7 @@ def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str
 
 
 def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
-    """Return what was made of each class, as plain data without the images."""
+    """Return a summary of the images of each class as plain data."""
     return [
         {
             "class": model.classes[one.label],
@@ -152,24 +152,24 @@ def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
 
 
 def stray_words(model: Model, made: Sequence[Made]) -> str:
-    """Return what is to be said of classes that the generator does not hit; empty for none."""
+    """Return a warning about classes that the generator misses; empty if there are none."""
     stray = [model.classes[one.label] for one in made if one.share_wrong > 0.5]
     if not stray:
         return ""
     return (
-        f"of class {', '.join(stray)} most images are taken for another class: either the "
-        "generator hardly follows its classes (gan.warmup_steps: auto, or joint.pairing: contrast, "
-        "would help), or the classifier hardly knows them; the hardest will show other classes"
+        f"most images of class {', '.join(stray)} are taken for another class: either the "
+        "generator barely follows its classes (gan.warmup_steps: auto, or joint.pairing: contrast, "
+        "would help), or the classifier barely knows them; the hardest will show other classes"
     )
 
 
 def _folder_name(name: str, label: int) -> str:
-    """Return the class's name, or its number where the name could lead elsewhere."""
+    """Return the name of a class, or its number if the name is unsafe as a folder name."""
     return name if re.fullmatch(r"(?!__)\w[\w .+-]{0,99}(?<![ .])", name) else f"class {label}"
 
 
 def sheet(model: Model, made: Sequence[Made]) -> contact_sheet.Sheet:
-    """Return the contact sheet of what was made: the first ones of each class, if all are many."""
+    """Return the contact sheet of the images; of many, the first ones of each class."""
     shown = made[:_MAX_ROWS]
     num_rows = max(1, _MAX_ROWS // len(shown)) if len(shown) > 1 else _MAX_ROWS
     rows = []

@@ -1,4 +1,4 @@
-"""Where a command is to write: usable, or refused before anything is computed."""
+"""Output folders, checked before anything is computed."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ from distill_tune.errors import InputError, Parameter, Text
 
 
 def refuse_unusable(out: Path, *, beginning: str = "") -> None:
-    """Refuse now what could not be written after hours of work.
+    """Refuse an unusable output folder now, not after hours of work.
 
     Args:
-        out: The folder; a new one, or an empty one.
-        beginning: A file in it by which the command knows its own work, to go on with it.
+        out: The folder, new or empty.
+        beginning: File in it by which the command recognises its own work, to resume it.
 
     Raises:
-        InputError: It holds anything else, or cannot be made.
+        InputError: The folder holds anything else, or cannot be made.
     """
     expected = "a new or empty folder"
     try:
@@ -24,13 +24,13 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
         met = Text(f"{out} ({error.strerror})")
         raise InputError(Parameter("out"), got=met, expected=expected) from None
     if is_full and not is_begun:
-        met = Text(f"{out}, which is there already")
+        met = Text(f"{out}, which already exists")
         raise InputError(Parameter("out"), got=met, expected=expected)
     refuse_unwritable(out)
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Raise InputError where a folder is not, and cannot be made, or cannot be written to."""
+    """Raise InputError if a folder cannot be made, or cannot be written to."""
     try:
         above = next(
             path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()

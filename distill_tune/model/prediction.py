@@ -1,4 +1,4 @@
-"""What a model takes image files for."""
+"""Predictions of a model for image files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,23 +11,23 @@ from distill_tune.model.assessed_images import form_of
 from distill_tune.model.folder import Model
 
 _CHUNK = 256
-"""Files decoded together: large images of any number of files need little memory."""
+"""Files decoded together, so that any number of large images needs little memory."""
 
 
 class Guess(NamedTuple):
-    """A class, and the probability that the model gives it, in [0, 1]."""
+    """A class, and its predicted probability in [0, 1]."""
 
     name: str
     probability: float
 
 
 class Prediction(NamedTuple):
-    """What one file is taken for.
+    """The prediction for one file.
 
     Attributes:
-        file: Its path as it was given.
-        guesses: The most probable classes, the first most of all; empty when unreadable.
-        error: Why it cannot be read, else empty.
+        file: Path as it was given.
+        guesses: The most probable classes in descending order; empty if unreadable.
+        error: Reason why the file cannot be read; otherwise empty.
     """
 
     file: str
@@ -35,19 +35,19 @@ class Prediction(NamedTuple):
     error: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the prediction as plain data."""
         if self.error:
             return {"file": self.file, "error": self.error}
         return {"file": self.file, "guesses": [one._asdict() for one in self.guesses]}
 
 
 def predict(model: Model, files: Sequence[Path], top: int = 1) -> Iterator[Prediction]:
-    """Yield a prediction for every file, in their order.
+    """Yield a prediction for every file, in order.
 
     Args:
-        model: On its device.
+        model: Model on its device.
         files: Image files.
-        top: How many classes of each; no more than there are.
+        top: Number of classes for each file, at most all.
     """
     device = next(model.classifier.parameters()).device
     for start in range(0, len(files), _CHUNK):

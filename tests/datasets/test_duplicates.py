@@ -46,7 +46,7 @@ def test_images_in_two_parts_are_counted_and_one_is_named(
     # The same pixels in other bytes.
     Image.open(root / "train/bee/4.png").save(root / "val/bee/again.bmp")
     assert load(make, root).warnings == (
-        "2 validation images are in train too, such as val/ant/copy.png (there train/ant/3.png)",
+        "2 validation images are in train too, such as val/ant/copy.png (same as train/ant/3.png)",
     )
 
 
@@ -93,8 +93,8 @@ def test_test_files_are_compared_unopened_and_only_where_another_is_as_long(
     monkeypatch.setattr(Image, "open", no_test_image)
     monkeypatch.setattr(hashlib, "file_digest", spy)
     assert load(make, root).warnings == (
-        "1 test file is in train too, such as test/ant/x 猫.png (there train/ant/1.png)",
-        "1 test file is in val too, such as test/ant/y 猫.png (there val/bee/2.png)",
+        "1 test file is in train too, such as test/ant/x 猫.png (same as train/ant/1.png)",
+        "1 test file is in val too, such as test/ant/y 猫.png (same as val/bee/2.png)",
     )
     assert "x 猫.png" in read
     assert not {"longer than any.png", "empty.png", "gone.png"} & set(read)

@@ -27,7 +27,7 @@ def test_a_copy_of_the_class_folders_is_left_out_and_told(copy: str, tmp_path: P
     assert len(data.train.labels) + len(data.val.labels) == 10
     folder = copy.split("/", maxsplit=1)[0]
     assert data.warnings == (
-        f"{folder} is not used: a copy of 2 folders beside it, by its files' names",
+        f"{folder} is not used: a copy of 2 folders beside it, judging by file names",
     )
     assert len(source(tmp_path, train=".").load().classes) == 3
 
@@ -65,7 +65,7 @@ def test_what_describes_images_and_holds_none_is_left_out(name: str, tmp_path: P
     data = source(tmp_path).load()
     assert data.classes == ("ant", "bee")
     assert data.warnings == (
-        f"{name} is not used: no image is in it, and its name says that it describes others",
+        f"{name} is not used: it holds no images, and its name says that it describes other images",
     )
 
 

@@ -23,10 +23,10 @@ def test_images_without_labels_are_told_and_not_used(tmp_path: Path) -> None:
     data = source(tmp_path).load()
     assert data.origin == "train from train, validation and test drawn from train"
     assert data.warnings == (
-        "pred is not used: a folder beside the parts; data.test takes a folder",
+        "pred is not used: a folder beside the parts; data.test can name it",
         (
-            "test is not used: 6 images without class folders beside the parts; data.test takes a "
-            "folder"
+            "test is not used: 6 images without class folders beside the parts; data.test can name "
+            "it"
         ),
     )
 
@@ -34,10 +34,10 @@ def test_images_without_labels_are_told_and_not_used(tmp_path: Path) -> None:
 def test_images_beside_the_class_folders_are_told(tmp_path: Path) -> None:
     pictures(tmp_path, "ant", "bee", ".", "test")
     assert source(tmp_path).load().warnings == (
-        "6 images are beside the class folders not used, such as 0.png",
+        "6 images beside the class folders are not used, such as 0.png",
         (
             "test is taken as a class, although images to test on are often kept in a folder of "
-            "this name: then keep it elsewhere"
+            "this name: if so, move it elsewhere"
         ),
     )
 
@@ -46,9 +46,8 @@ def test_masks_among_the_images_are_told(tmp_path: Path) -> None:
     pictures(tmp_path, "ant", "bee")
     (tmp_path / "ant/1_mask.png").write_bytes((tmp_path / "ant/2.png").read_bytes())
     said = source(tmp_path, image_size=16).load().warnings
-    assert (
-        "1 file is used as images though named as masks of others, such as ant/1_mask.png" in said
-    )
+    told = "1 file is used although named like the mask of another image, such as ant/1_mask.png"
+    assert told in said
 
 
 def test_fields_say_what_the_names_do_not(tmp_path: Path) -> None:

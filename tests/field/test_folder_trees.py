@@ -153,7 +153,7 @@ REFUSED = {
     ),
     "masks of each class": (
         split("ant", "bee", classes=("images", "masks")),
-        "these look like images beside what describes them, such as masks",
+        "these look like images beside masks or other descriptions of them",
     ),
     "images and masks": (["images/{0-4}.png", "masks/{0-4}.png"], "got files of the same names in"),
     "images and annotations": (["JPEGImages/{0-4}.jpg", "Annotations/{0-4}.xml"], "same names in"),

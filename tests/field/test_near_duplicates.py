@@ -56,7 +56,7 @@ def test_a_photograph_saved_anew_is_told(change: str, size: int, tmp_path: Path)
     assert source(tmp_path, image_size=size).load().warnings == (
         (
             "2 validation images are nearly the same as one in train, such as val/ant/copy3.jpg "
-            "(there train/bee/3.png)"
+            "(like train/bee/3.png)"
         ),
     )
 

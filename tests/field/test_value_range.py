@@ -82,7 +82,7 @@ def test_fractions_a_little_beyond_white_are_clipped(
         (noise(40, 1.5), "x with values in 0..1.5 and fractions, expected values up to about 1"),
         (noise(40, 2), r"[0, 2] scales them all"),
         (noise(40, 9.5), "these could be either"),
-        (noise(40, 2) - 1, "[LOW, HIGH], the values of black and white, takes others"),
+        (noise(40, 2) - 1, "for others give [LOW, HIGH], the values of black and white"),
         (noise(40, 9e4), "x with values in 0..90000"),
         ((noise(40, 255) - 128).astype(np.int16), "x with values in -128..127"),
     ],

@@ -103,7 +103,7 @@ def test_colours_of_16_bits_are_said_to_lose_their_lower_ones(tmp_path: Path) ->
             )
     fields = {"kind": "folder", "root": str(tmp_path), "image_size": 8}
     told = source(**fields).load().warnings
-    assert told[0].startswith("20 files with 16 bits for each of several colours: of these the up")
+    assert told[0].startswith("20 files with 16 bits for each of several colours: only the upper 8")
     given = source(**fields, value_range=(0, 4095)).load()
     assert range_line(given.value_ranges).endswith("(data.value_range, given; 8 bits stay)")
 

@@ -151,7 +151,7 @@ def test_its_own_test_images_are_refused_by_whatever_path(own: Path) -> None:
     for path in ("cells/test", "link", "cells/train/../test", "cells/test/ant"):
         message = (
             f"--data: got {path}, the sealed test images of the data that the model was made from, "
-            "expected --split test instead, which says so\n"
+            "expected --split test instead, which asks for them explicitly\n"
         )
         assert run(own, "--data", path) == (2, "", message)
     status, stdout, _ = run(own, "--split", "test")

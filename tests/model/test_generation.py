@@ -113,7 +113,7 @@ def test_a_sheet_of_very_many_images_stays_a_sheet(model: Model) -> None:
 def test_a_generator_that_does_not_follow_its_classes_is_told(model: Model) -> None:
     assert stray_words(model, [made(3, [3], 0.4)]) == ""
     said = stray_words(model, [made(3, [3], 0.4), made(4, [9], 0.6), made(5, [9], 0.9)])
-    assert said.startswith("of class 4, 5 most images are taken for another class: ")
+    assert said.startswith("most images of class 4, 5 are taken for another class: ")
 
 
 def test_a_class_name_leads_nowhere_else(trained: Trained, here: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_class_name_leads_nowhere_else(trained: Trained, here: Path) -> None:
     ("arguments", "message"),
     [
         ("--class four --out new", "--class: got 'four', expected a class of the model: 0, 1, 2"),
-        ("--out full", "--out: got full, which is there already, expected a new or empty folder"),
+        ("--out full", "--out: got full, which already exists, expected a new or empty folder"),
         ("--out full/notes.txt/new", "--out: got full/notes.txt/new"),
     ],
 )

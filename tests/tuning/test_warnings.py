@@ -18,7 +18,7 @@ from distill_tune.tuning.run_options import RunOptions
 from distill_tune.tuning.session import Session
 from tests.refusals import GOOD
 
-WARNING = "1 test file is in train too, such as test/[red]/a.png (there train/[/x]/b.png)"
+WARNING = "1 test file is in train too, such as test/[red]/a.png (same as train/[/x]/b.png)"
 
 
 @pytest.fixture

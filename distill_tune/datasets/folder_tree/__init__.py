@@ -1,1 +1,1 @@
-"""A folder of images: which folders are parts, which are classes."""
+"""Parts and classes in the tree of an image folder."""

@@ -12,12 +12,12 @@ from distill_tune.datasets.images.printable import printable
 def class_files(
     folder: Path, *, without: Collection[Path] = (), passed: list[Path] | None = None
 ) -> dict[str, list[Path]]:
-    """Return the image files of every class folder in ``folder``, by the name of the class.
+    """Return the image files of every class folder in ``folder``, by class name.
 
     Args:
-        folder: Of the class folders.
-        without: Folders in ``folder`` that are no classes.
-        passed: Filled with what was passed over.
+        folder: Folder of the class folders.
+        without: Folders in ``folder`` that are not classes.
+        passed: Extended with the paths that were passed over.
     """
     of_class: dict[str, list[Path]] = {}
     for path in sub_folders(folder, passed):

@@ -1,4 +1,4 @@
-"""Folders beside class folders that are no classes: copies, descriptions and thumbnails."""
+"""Folders beside class folders that are not classes: copies, descriptions and thumbnails."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,45 +19,47 @@ from distill_tune.datasets.images.image_files import has_images, holds_images
 from distill_tune.datasets.images.printable import printable
 
 COUNTED: Final = ""
-"""Instead of a reason: it is told with what was passed over, by its name alone."""
+"""The reason for folders that are only counted by name among those passed over."""
 _COMPARED: Final = 3
 _LISTS: Final = frozenset({"imagesets", "image_sets", "metadata", "meta"})
 
 
 def left_out(folders: Sequence[Path]) -> dict[Path, str]:
-    """Return which folders are no classes, and why; one that could be both is a class.
+    """Return the folders that are not classes, and why; a folder that could be both is a class.
 
     Args:
-        folders: That stand beside each other.
+        folders: Sibling folders.
     """
     found: dict[Path, str] = {}
     names = by_name(folders)
     for folder in folders if len(folders) > 1 else ():
         if _describes(folder):
-            found[folder] = "no image is in it, and its name says that it describes others"
+            found[folder] = "it holds no images, and its name says that it describes other images"
         elif is_named_for_thumbnails(folder.name) and _are_thumbnails(
             folder, [path for path in folders if path != folder and path not in found]
         ):
             found[folder] = COUNTED
         elif (copied := copied_folders(folder, names)) and _is_copy(folder, copied):
-            found[folder] = f"a copy of {len(copied)} folders beside it, by its files' names"
+            found[folder] = f"a copy of {len(copied)} folders beside it, judging by file names"
     return found
 
 
 def by_name(folders: Sequence[Path]) -> dict[str, Path]:
-    """Return folders by their names as :func:`copied_folders` compares them."""
+    """Return folders by name, in the form that :func:`copied_folders` compares."""
     return {printable(path.name).casefold(): path for path in folders}
 
 
 def copied_folders(folder: Path, beside: Mapping[str, Path]) -> dict[Path, Path]:
-    """Return what in a folder, or below what stands alone in it, is called as folders beside it.
+    """Return the sub-folders that have the names of siblings of the folder.
+
+    Single nested folders are followed first.
 
     Args:
-        folder: That may be a copy of the set in itself.
-        beside: The folders beside it, and itself, by name.
+        folder: Folder that may be a copy of the set inside the set.
+        beside: The folder and its siblings, by name.
 
     Returns:
-        The folders in it and their namesakes; empty for fewer than two.
+        The sub-folders and their namesakes; empty for fewer than two.
     """
     level = stepped(folder)
     if has_images(level):
@@ -69,7 +71,7 @@ def copied_folders(folder: Path, beside: Mapping[str, Path]) -> dict[Path, Path]
 
 
 def _is_copy(folder: Path, copied: Mapping[Path, Path]) -> bool:
-    """Tell whether nothing in a folder is new: every file has a namesake."""
+    """Return whether a folder has nothing new: every file has a namesake."""
     new = [path for path in sub_folders(stepped(folder)) if path not in copied]
     return not any(map(holds_images, new)) and all(
         _names(inner) <= _names(namesake) for inner, namesake in copied.items()
@@ -86,9 +88,9 @@ def _describes(folder: Path) -> bool:
 
 
 def _are_thumbnails(folder: Path, others: Sequence[Path]) -> bool:
-    """Tell whether a folder that is called so holds small copies of the images in the others.
+    """Return whether a folder named for thumbnails holds small copies of the others' images.
 
-    Where names are numbers, as those of a class beside may be, its images have to be smaller.
+    If names are just numbers, which another class may share, its images must be smaller.
     """
     if len(others) < 2:
         return False

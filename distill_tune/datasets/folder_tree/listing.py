@@ -1,4 +1,4 @@
-"""What is seen in folders: sub-folders and files in a fixed order, without a system's own."""
+"""Sub-folders and files in a fixed order, without those that systems make for themselves."""
 
 import re
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ _SMALL = re.compile(r"[-_. ]*(thumb(nail)?s?|small|tn)[-_. ]*")
 def sub_folders(folder: Path, passed: list[Path] | None = None) -> list[Path]:
     """Return the folders in ``folder``, without links to itself or a folder above it.
 
-    Those of systems and tools are passed over, and so are names with two leading underscores.
+    Folders of systems and tools, and names with two leading underscores, are passed over.
 
     Args:
-        folder: Where to look.
-        passed: Filled with what was passed over.
+        folder: Folder to search.
+        passed: Extended with the paths that were passed over.
     """
     above = _identities(folder)
     found = [
@@ -34,22 +34,22 @@ def sub_folders(folder: Path, passed: list[Path] | None = None) -> list[Path]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return what is visible right in a folder and no folder, in an order fixed by the names."""
+    """Return the visible files directly in a folder, in an order fixed by the names."""
     return [path for path in _entries(folder, None) if not path.is_dir()]
 
 
 def files_below(folder: Path, passed: list[Path] | None = None) -> Iterator[Path]:
     """Yield every file below ``folder``, in an order fixed by the names.
 
-    Links are followed, each folder is entered once. What systems and tools keep for themselves,
-    and folders of thumbnails of the images beside them, are passed over.
+    Links are followed; each folder is entered once. Files and folders of systems and tools, and
+    folders of thumbnails of the images beside them, are passed over.
 
     Args:
-        folder: Where to look.
-        passed: Filled with what was passed over.
+        folder: Folder to search.
+        passed: Extended with the paths that were passed over.
     """
     entered = _identities(folder)
-    # No recursion: folders nest deeper than functions may.
+    # Not recursive: folders may nest deeper than function calls.
     waiting = [iter(_entries(folder, passed))]
     while waiting:
         path = next(waiting[-1], None)
@@ -66,12 +66,12 @@ def files_below(folder: Path, passed: list[Path] | None = None) -> Iterator[Path
 
 
 def stem_of_thumbnail(name: str) -> str:
-    """Return the name of an image without what names of thumbnails add, in small letters."""
+    """Return the name of an image in lower case, without the affixes of thumbnails."""
     return _SMALL.sub("", name.casefold().partition(".")[0])
 
 
 def _entries(folder: Path, passed: list[Path] | None) -> list[Path]:
-    """Return what is visible in a folder, sorted by name."""
+    """Return the visible entries of a folder, sorted by name."""
     visible: list[Path] = []
     hidden: list[Path] = []
     for path in folder.iterdir():
@@ -84,7 +84,7 @@ def _entries(folder: Path, passed: list[Path] | None) -> list[Path]:
 
 
 def _probably_hidden(entries: list[Path]) -> list[Path]:
-    """Return the folders that a system made, by the names of the folders beside them."""
+    """Return the folders that a system probably made, judging by the names beside them."""
     if len(entries) < 2 or not any(may_be_of_a_system(path.name, ()) for path in entries):
         return []
     folders = [path for path in entries if path.is_dir()]
@@ -97,7 +97,7 @@ def _probably_hidden(entries: list[Path]) -> list[Path]:
 
 
 def _holds_thumbnails(folder: Path) -> bool:
-    """Tell whether a folder called so holds small copies: nothing but names that stand above."""
+    """Return whether a folder named for thumbnails holds only namesakes of what lies beside it."""
     if not is_named_for_thumbnails(folder.name):
         return False
     names = [path.name for path in _entries(folder, None)]
@@ -112,6 +112,6 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _identities(folder: Path) -> set[tuple[int, int]]:
-    """Return ``folder`` and every folder above it, as named and as they really are."""
+    """Return the identities of ``folder`` and those above it, as named and with links resolved."""
     named, real = folder.absolute(), folder.resolve()
     return {_identity(path) for path in (named, *named.parents, real, *real.parents)}

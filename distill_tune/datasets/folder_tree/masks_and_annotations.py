@@ -1,4 +1,4 @@
-"""Images beside what describes them: masks, labels, annotations; by their names and colours."""
+"""Images beside masks, labels or annotations of them, found by names and colours."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from distill_tune.datasets.folder_tree.part_names import (
 from distill_tune.datasets.images.image_files import is_image
 
 _ALIKE = 0.9
-"""Share of equal file names from which on folders hold pairs."""
+"""Least share of equal file names at which folders hold pairs."""
 _FEW_COLORS = 16
 """Largest number of colours of a mask; a photograph has more."""
 _SUFFIX = re.compile(r"[-_. ]+(mask|seg|segmentation|gt|label|annotation)s?$", re.IGNORECASE)
@@ -39,7 +39,7 @@ def masks_beside_images(folders: Sequence[Path]) -> list[Path]:
 
 
 def described(folders: Sequence[Path]) -> list[Path]:
-    """Return folders named for images and for what describes them, whose files have equal names."""
+    """Return a folder of images and one of descriptions whose files have equal names."""
     describing = [path for path in folders if is_named_for_descriptions(path.name)]
     for images in (path for path in folders if path not in describing):
         for other in describing:
@@ -54,10 +54,10 @@ def described(folders: Sequence[Path]) -> list[Path]:
 
 
 def paired(folders: Sequence[Path]) -> list[Path]:
-    """Return all folders, where their files have equal names that are more than numbers."""
+    """Return all folders if their files have equal names that are more than numbers."""
     first = _stems(folders[0])
     if len(first) < 4 or are_numbered(first):
-        return []  # Such as img_1, img_2: a class beside it may well count its images so, too.
+        return []  # Such as img_1, img_2: other classes may number their images likewise.
     is_same = all(_share(first, _stems(path)) >= _ALIKE for path in folders[1:])
     return list(folders) if is_same else []
 
@@ -67,7 +67,7 @@ def _stems(folder: Path) -> set[str]:
 
 
 def _bare_stems(folder: Path) -> set[str]:
-    """Return the names of files without words for what they are: ``image_0`` and ``mask_0``."""
+    """Return file names without words for their role: ``image_0`` and ``mask_0`` become ``0``."""
     return {_PREFIX.sub("", _SIDE.sub("", stem)) for stem in _stems(folder)}
 
 
@@ -77,7 +77,7 @@ def _share(one: set[str], other: set[str]) -> float:
 
 
 def _holds_masks(folder: Path) -> bool:
-    """Tell whether the first images below a folder have few colours each, as masks do."""
+    """Return whether the first images below a folder have few colours each, as masks do."""
     few: list[bool] = []
     for path in islice((path for path in files_below(folder) if is_image(path)), _LOOKED_AT):
         with suppress(Exception), Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""Where the images of each split come from, in a line for people."""
+"""The line that tells users where the images of each split come from."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ def origin(places: Mapping[Part, str], passed: Sequence[str], *, has_test: bool)
     """Return where train, validation and test come from, and what was passed over.
 
     Args:
-        places: Of the parts that the source keeps apart; empty text: all there is.
-        passed: Names, one for each file or folder that was passed over.
-        has_test: Whether test images are drawn where the source has no such part.
+        places: Origin of each part that the source provides; empty text: all of the data.
+        passed: Names of the files and folders that were passed over, one each.
+        has_test: Whether test images are drawn if the source has no test part.
     """
     told = [f"{noun} from {places[part]}" for part, noun in _NOUNS.items() if places.get(part)]
     drawn = [_NOUNS[part] for part in _NOUNS if part not in places and (part != "test" or has_test)]

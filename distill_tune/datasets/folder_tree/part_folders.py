@@ -1,4 +1,4 @@
-"""A part's folder, and the way from it to its class folders."""
+"""Folders of parts, and the path from each to its class folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from distill_tune.datasets.images.printable import printable
 
 @dataclass(frozen=True)
 class PartFolder:
-    """Where the images of a part are.
+    """The location of the images of a part.
 
     Attributes:
         named: The folder that has the part's name, or the root itself.
         classes: The folder of its class folders: ``named``, or one below it.
-        left_out: Folders in ``classes``, or on the way there, that are no classes, each with why:
-            ``COUNTED``, or words.
+        left_out: Folders in ``classes``, or on the way there, that are not classes, each with the
+            reason: ``COUNTED``, or words.
     """
 
     named: Path
@@ -34,12 +34,12 @@ class PartFolder:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a folder is.
+    """The parts found in a folder.
 
     Attributes:
-        parts: By name, ``train`` at least.
-        unused: Folders of images that are none of the parts, which people should hear of.
-        told: What else of it people should hear, in words.
+        parts: Parts by name, at least ``train``.
+        unused: Folders of images that belong to no part, for warnings.
+        told: Further warnings for the user.
     """
 
     parts: dict[Part, PartFolder]
@@ -48,12 +48,12 @@ class Tree:
 
 
 def part_folder(folder: Path, known: Sequence[str] = (), *, is_given: bool = False) -> PartFolder:
-    """Return a part's folder with the one below it that holds its class folders.
+    """Return a part's folder with the folder below it that holds the class folders.
 
     Args:
-        folder: Of the part.
-        known: Names of classes, at which the way down ends, and which are not left out.
-        is_given: Whether a field names the folder: then all that stands in it is a class.
+        folder: Folder of the part.
+        known: Known class names: the descent stops at them, and they are never left out.
+        is_given: Whether a field names the folder; then every folder in it is a class.
     """
     level = folder
     omitted: dict[Path, str] = {}
@@ -72,12 +72,12 @@ def part_folder(folder: Path, known: Sequence[str] = (), *, is_given: bool = Fal
 
 
 def holds_only_folders(folder: Path) -> bool:
-    """Tell whether a folder has folders and no image beside them."""
+    """Return whether a folder contains folders but no image directly."""
     return bool(sub_folders(folder)) and not has_images(folder)
 
 
 def holds_class_folders(part: PartFolder) -> bool:
-    """Tell whether a part has class folders, and not its images together in one folder."""
+    """Return whether a part has class folders, rather than all images in one folder."""
     inner = sub_folders(part.classes)
     if len(inner) == 1 and (role(inner[0].name) or is_named_for_images(inner[0].name)):
         return False  # Such as train/train/*.jpg, or val/images/*.jpg.

@@ -1,4 +1,4 @@
-"""Names of folders: which mean a part, images and what describes them, or come from a system."""
+"""Folder names that stand for parts, images, descriptions of images, or system folders."""
 
 import re
 from collections.abc import Collection
@@ -15,7 +15,7 @@ EXACT: Final[dict[str, Part]] = {
     "validation": "val",
     "test": "test",
 }
-"""Names that mean a part whatever stands beside them, where they hold folders."""
+"""Names that stand for a part regardless of the folders beside them, if they hold folders."""
 
 _ROLES: Final[dict[str, Role]] = {
     **EXACT,
@@ -71,29 +71,29 @@ _THUMBNAILS: Final = frozenset({"thumb", "thumbs", "thumbnail", "thumbnails"})
 
 
 def role(name: str) -> Role | None:
-    """Return what a folder is by its name, such as ``seg_train``, ``Training``, ``train2017``.
+    """Return the role in a folder's name, such as ``seg_train``, ``Training``, ``train2017``.
 
-    None where no word of the name, or words for two parts, say so.
+    None if the words of the name give no role, or two.
     """
     found = {_ROLES[word] for word in _words(name) if word in _ROLES}
     return found.pop() if len(found) == 1 else None
 
 
 def is_named_for_images(name: str) -> bool:
-    """Tell whether a name says that a folder holds images, and of no class: ``images``."""
+    """Return whether a name stands for images of no particular class, such as ``images``."""
     return any(word in _IMAGES for word in _words(name))
 
 
 def is_named_for_descriptions(name: str) -> bool:
-    """Tell whether a name says that a folder describes images: ``masks``, ``Annotations``."""
+    """Return whether a name stands for descriptions of images: ``masks``, ``Annotations``."""
     joined = "".join(_words(name))
     return joined in _DESCRIBING or any(word in _DESCRIBING for word in _words(name))
 
 
 def is_of_a_system(name: str) -> bool:
-    """Tell whether a system or a tool made a file or folder of this name for itself.
+    """Return whether a system or a tool made a file or folder of this name for itself.
 
-    So do dots in front, the folders of NAS systems, trash and snapshots, and tables of thumbnails.
+    Such are hidden names, the folders of NAS systems, trash, snapshots and thumbnail databases.
     """
     if name.startswith(".") or name.casefold() in _SYSTEM or name in _SYSTEM_AS_WRITTEN:
         return True
@@ -101,12 +101,13 @@ def is_of_a_system(name: str) -> bool:
 
 
 def may_be_of_a_system(name: str, beside: Collection[str]) -> bool:
-    """Tell whether a system or a tool probably made a folder, by the names of others beside it.
+    """Return whether a system or a tool probably made a folder, judging by the names beside it.
 
-    They begin with ``@`` or ``$``, and are trash of old disks; a class beside is written so too.
+    Such names begin with ``@`` or ``$``, or are the trash of old disks. A class would have siblings
+    with similar names.
 
     Args:
-        name: Of the folder.
+        name: Name of the folder.
         beside: Names of the folders beside it.
     """
     if not _MAY_BE_OF_A_SYSTEM.fullmatch(name):
@@ -119,17 +120,17 @@ def may_be_of_a_system(name: str, beside: Collection[str]) -> bool:
 
 
 def are_numbered(names: Collection[str]) -> bool:
-    """Tell whether names are told apart by numbers alone, as those of a class beside may be."""
+    """Return whether names differ by numbers alone, so that another class may share them."""
     return 2 * len({_DIGITS.sub("", name) for name in names}) < len(names)
 
 
 def is_named_for_thumbnails(name: str) -> bool:
-    """Tell whether a name says that a folder holds small copies of the images beside it."""
+    """Return whether a name stands for small copies of the images beside the folder."""
     return name.casefold().strip("_-. ") in _THUMBNAILS
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name in small letters: ``TrainSet_2`` has ``train``."""
+    """Return the words of a name in lower case: ``TrainSet_2`` has ``train``."""
     words = [word.casefold() for word in _WORD.findall(_CAMEL.sub(" ", name))]
     whole = "".join(words)
     if whole in {"trainval", "heldout", "holdout"}:

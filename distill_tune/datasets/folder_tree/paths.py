@@ -1,4 +1,4 @@
-"""The ``root`` that a user names: its absolute path, and what lies near when it is not there."""
+"""The ``root`` that a user gives: its absolute path, and suggestions if it does not exist."""
 
 import os
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field
 from distill_tune.errors import InputError, closest
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000
-"""Bytes: the system's limits, with room for what lies below a root."""
+"""Limits in bytes: those of the system, less room for names below a root."""
 
 
 def _check_path(root: str) -> str:
-    """Refuse text that no file can be called, which the system's calls do not take either."""
+    """Raise ValueError for text that cannot be a path, which system calls would reject."""
     try:
         path = absolute(root)
     except RuntimeError:
@@ -30,11 +30,11 @@ def _check_path(root: str) -> str:
 
 
 Root = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
-"""A path that a user gives, as he wrote it."""
+"""A path as the user wrote it."""
 
 
 def absolute(root: str) -> Path:
-    """Return the path with ``~`` and the current directory written out."""
+    """Return the absolute path, with ``~`` expanded."""
     return Path(root).expanduser().absolute()
 
 
@@ -43,8 +43,8 @@ def not_found(root: str, siblings: Iterable[Path], *, expected: str) -> InputErr
 
     Args:
         root: As the user wrote it.
-        siblings: What lies where ``root`` should; the one with a similar name is suggested.
-        expected: What ``root`` should have been.
+        siblings: Paths beside ``root``; one with a similar name is suggested.
+        expected: The kind of path that was expected.
     """
     near = closest(Path(root).name, [path.name for path in siblings])
     return InputError(

@@ -1,4 +1,4 @@
-"""Folders that look like classes and are none: parts of the data, images beside their masks."""
+"""Folders that look like classes but are not: parts of the data, or images beside masks."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,15 +27,15 @@ _AS_THEY_ARE = "data.train: . takes these folders as classes all the same"
 
 
 def refuse_flat_parts(level: Path, trains: Sequence[Path], flat: Sequence[Path]) -> None:
-    """Refuse a train part that has images and no class folders.
+    """Refuse a train part that has images but no class folders.
 
     Args:
         level: The folder of the parts.
-        trains: Such folders; none: nothing is refused.
-        flat: All parts that are so.
+        trains: Such train folders; if there are none, nothing is refused.
+        flat: All parts without class folders.
 
     Raises:
-        InputError: There is one.
+        InputError: ``trains`` is not empty.
     """
     if not trains:
         return
@@ -53,13 +53,13 @@ def refuse_flat_parts(level: Path, trains: Sequence[Path], flat: Sequence[Path])
 def refuse_parts_below(
     level: Path, found: Path, parts: Sequence[Path], others: Sequence[Path]
 ) -> None:
-    """Refuse folders one of which holds parts, where the others would be left out.
+    """Refuse folders if one holds parts and the others would be left out.
 
     Args:
-        level: Where the folders stand.
-        found: Where the parts stand.
-        parts: Their folders.
-        others: The folders beside that have images.
+        level: Folder that contains these folders.
+        found: Folder that contains the parts.
+        parts: Folders of the parts.
+        others: Folders beside them that have images.
 
     Raises:
         InputError: Always.
@@ -75,19 +75,19 @@ def refuse_parts_below(
 def refuse_no_classes(
     level: Path, folders: Sequence[Path], known: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Refuse folders that are parts, or images beside what describes them.
+    """Refuse folders that are parts, or images beside descriptions of them.
 
     Args:
-        level: Where they stand.
-        folders: That would be classes.
-        known: Names of classes: where all folders have such, nothing is refused.
+        level: Folder that contains them.
+        folders: Folders that would be classes.
+        known: Known class names; if all folders have such names, nothing is refused.
 
     Returns:
-        What people should hear of them, in words.
+        Warnings for the user.
 
     Raises:
-        InputError: They all hold folders of the same names, or files of the same names, or one
-            holds folders that are called as those beside it.
+        InputError: All hold folders of the same names or files of the same names, or one holds
+            folders with the names of those beside it.
     """
     if len(folders) < 2 or {printable(path.name) for path in folders} <= set(known):
         return ()
@@ -109,7 +109,7 @@ def _divided(folders: Sequence[Path], common: Sequence[str]) -> str:
 
 
 def _refuse_descriptions(level: Path, folders: Sequence[Path]) -> None:
-    looks = "these look like images beside what describes them, such as masks"
+    looks = "these look like images beside masks or other descriptions of them"
     way = f"keep only the images, in a folder for each class ({_AS_THEY_ARE})"
     pair = described(folders) or paired(folders)
     if pair:
@@ -133,7 +133,7 @@ def _refuse_descriptions(level: Path, folders: Sequence[Path]) -> None:
 
 
 def _refuse_another_set(level: Path, folders: Sequence[Path]) -> None:
-    """Refuse a folder with folders called as those beside it, that is no copy of them."""
+    """Refuse a folder that is no copy of its siblings but has sub-folders of their names."""
     names = by_name(folders)
     for folder in folders:
         inner = list(copied_folders(folder, names))
@@ -153,7 +153,7 @@ def _refuse_another_set(level: Path, folders: Sequence[Path]) -> None:
 def _refuse_same_folders(level: Path, folders: Sequence[Path], common: Sequence[str]) -> None:
     each = f"{_names(folders)} in {level} that each hold the same folders: {_some(common)}"
     if any(map(is_named_for_images, common)) and any(map(is_named_for_descriptions, common)):
-        looks = f"images beside what describes them, such as masks; {_AS_THEY_ARE}"
+        looks = f"images beside masks or other descriptions of them; {_AS_THEY_ARE}"
     elif all(role(name) for name in common):
         looks = f"parts inside classes, or several data sets; {_AS_THEY_ARE}; {_WAY_ON}"
     else:
@@ -163,7 +163,7 @@ def _refuse_same_folders(level: Path, folders: Sequence[Path], common: Sequence[
 
 
 def _first_words(folder: Path) -> list[str]:
-    """Return what the names of a folder's images begin with, where that may be their classes."""
+    """Return the first words of a folder's image names, if these may be classes."""
     counts: dict[str, int] = {}
     for path in images_in(folder):
         word = re.match(r"[^\W\d_]+", path.name)

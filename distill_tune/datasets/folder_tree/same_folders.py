@@ -1,4 +1,4 @@
-"""Folders that hold folders of the same names: parts, domains and pairs do, classes rarely."""
+"""Folders with equal sub-folder names: common for parts, domains and pairs, rare for classes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from distill_tune.datasets.images.image_files import has_images, holds_images
 from distill_tune.datasets.images.printable import printable
 
 MOST_ALONE: Final = 4
-"""How deep a folder may stand alone in another: ``archive/seg_train/seg_train/<class>``."""
+"""Most single nested folders to follow: ``archive/seg_train/seg_train/<class>``."""
 
 _COUNTED: Final = (
     "batch|cam|camera|case|chunk|clip|day|dir|disk|folder|frame|group|id|img|part|patient|person"
@@ -30,16 +30,16 @@ _FOLD: Final = re.compile(r"(cv|fold|k-?fold)s?[-_ ]?\d+", re.IGNORECASE)
 
 
 def same_folders(folders: Sequence[Path]) -> list[str]:
-    """Return the names of the sub-folders that all folders with images have, two at least.
+    """Return the names of sub-folders that all folders with images share, at least two.
 
-    They are looked for right in the folders, then below what stands alone in each, or is named for
-    images beside others: ``amazon/images/<class>``.
+    The sub-folders are searched for directly in the folders, then below a single folder, or one
+    named for images: ``amazon/images/<class>``.
     """
     return _common(folders, folders) or _common(folders, map(stepped, folders))
 
 
 def stepped(folder: Path) -> Path:
-    """Return the folder to which what stands alone, or is named for images, leads from another."""
+    """Return the folder reached by following single folders, or those named for images."""
     level = folder
     for _ in range(MOST_ALONE):
         if has_images(level):
@@ -54,11 +54,11 @@ def stepped(folder: Path) -> Path:
 
 
 def are_pieces(names: Sequence[str], folders: Sequence[Path]) -> bool:
-    """Tell whether sub-folders of the same names divide classes: by number, year, person or side.
+    """Return whether sub-folders of the same names divide classes by number, year, person or side.
 
     Args:
-        names: Of the sub-folders.
-        folders: That have them; those that are named as parts of the data are no classes.
+        names: Names of the sub-folders.
+        folders: Folders that have them; those named like parts of the data are not classes.
     """
     if any(role(path.name) or _FOLD.fullmatch(path.name) for path in folders):
         return False
@@ -66,7 +66,7 @@ def are_pieces(names: Sequence[str], folders: Sequence[Path]) -> bool:
 
 
 def _common(folders: Sequence[Path], levels: Iterable[Path]) -> list[str]:
-    """Return the names of sub-folders that all levels have; none unless there are two or more."""
+    """Return the names of sub-folders that all levels share; empty for fewer than two."""
     common: set[str] | None = None
     every: set[str] = set()
     used: list[Path] = []
@@ -74,7 +74,7 @@ def _common(folders: Sequence[Path], levels: Iterable[Path]) -> list[str]:
         if has_images(level):
             return []
         if not holds_images(folder):
-            continue  # It has nothing to do with images.
+            continue  # It holds no images.
         inner = {printable(path.name) for path in sub_folders(level)}
         used.append(level)
         common = inner if common is None else common & inner

@@ -1,6 +1,6 @@
-"""The tree of a folder, read: which folder is which part, and where its class folders stand.
+"""The tree of a folder: which folder is which part, and where its class folders are.
 
-What could be parts, or images beside what describes them, is never taken for classes.
+Folders that could be parts, or images beside descriptions, are never taken for classes.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -42,18 +42,18 @@ def read_tree(
     known: Sequence[str] = (),
     needs_train: bool = True,
 ) -> Tree:
-    """Read a folder of class folders, or of parts that hold them, one or two levels below too.
+    """Read a folder of class folders, or of parts that hold them, possibly some levels down.
 
     Args:
         root: The folder.
-        without: Folders in it that are spoken for: neither parts nor classes.
-        known: Names of the classes, where they are known already: for a folder of such a name no
-            more is asked.
-        needs_train: Whether parts without ``train`` are of no use.
+        without: Folders to ignore, as neither parts nor classes.
+        known: Names of the classes, if already known; folders of these names are not checked
+            further.
+        needs_train: Whether parts without ``train`` are refused.
 
     Raises:
-        InputError: Parts without ``train``, two folders for one part, or folders that are parts,
-            or images and what describes them, rather than classes.
+        InputError: There are parts without ``train``, two folders for one part, or folders that are
+            parts, or images and descriptions, rather than classes.
     """
     level = root
     omitted: dict[Path, str] = {}
@@ -77,7 +77,7 @@ def read_tree(
 
 
 def _checked(tree: Tree, known: Sequence[str], omitted: Mapping[Path, str]) -> Tree:
-    """Return a tree of parts with what was left out above them; refuse what are no classes."""
+    """Add folders left out above a tree of parts; refuse folders in it that are not classes."""
     if "train" not in tree.parts:
         return tree
     train = tree.parts["train"]
@@ -87,14 +87,14 @@ def _checked(tree: Tree, known: Sequence[str], omitted: Mapping[Path, str]) -> T
 
 
 def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:
-    """Read a tree some of whose parts are known already; with ``train`` no other is looked for.
+    """Read a tree with given parts; if ``train`` is given, no other part is searched for.
 
     Args:
         root: The folder.
-        given: Folders of parts.
+        given: Folders of the given parts.
 
     Raises:
-        InputError: As :func:`read_tree`; or a folder that is given is not there.
+        InputError: As :func:`read_tree`; or a given folder does not exist or has no sub-folders.
     """
     for part, path in given.items():
         if not path.is_dir():
@@ -123,7 +123,7 @@ def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:
 
 
 def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tree | None:
-    """Return the parts among folders; None where they are classes, by their names and content."""
+    """Return the parts among folders; None if they are classes, by their names and content."""
     named = {path: called for path in folders if (called := role(path.name))}
     parts = {path: part_folder(path) for path in named}
     filled = [path for path in named if holds_class_folders(parts[path])]
@@ -137,12 +137,12 @@ def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tre
         raise InputError(
             "data.root",
             got=Text(f"{_listed(filled or flat)} in {level}"),
-            expected="a train folder with a folder for each class beside "
-            "(data.train names it, where it is called otherwise)",
+            expected="a train folder beside them, with a folder for each class "
+            "(data.train names it if it has another name)",
         )
     found: dict[Part, PartFolder] = {}
     classes: list[str] = []
-    for part, path in chosen.items():  # Train is the first.
+    for part, path in chosen.items():  # Train comes first.
         found[part] = part_folder(path, classes)
         classes = classes or [printable(inner.name) for inner in found[part].class_folders()]
     unused = [path for path in folders if path not in chosen.values() and holds_images(path)]
@@ -150,10 +150,10 @@ def _of_parts(level: Path, folders: Sequence[Path], *, needs_train: bool) -> Tre
 
 
 def _of_parts_below(level: Path, folders: Sequence[Path]) -> Tree | None:
-    """Return the parts in one of several folders, where the others are parts as well or no images.
+    """Return the parts in one of several folders, if the others are parts too or hold no images.
 
     Raises:
-        InputError: There are images in others, or parts in several.
+        InputError: Other folders hold images, or several hold parts.
     """
     if len(folders) < 2:
         return None
@@ -171,7 +171,7 @@ def _of_parts_below(level: Path, folders: Sequence[Path]) -> Tree | None:
 
 
 def _parts_in(folder: Path) -> Tree | None:
-    """Return the parts in a folder, or below what stands alone in it: two with class folders."""
+    """Return the parts in a folder or below single folders in it; None for fewer than two."""
     level = stepped(folder)
     if has_images(level) or not any(role(path.name) for path in sub_folders(level)):
         return None
@@ -188,7 +188,7 @@ def _are_parts(
     flat: Collection[Path],
     others: Iterable[Path],
 ) -> bool:
-    """Tell whether folders are parts; a class may be called ``train`` (cars, planes, trains)."""
+    """Return whether folders are parts; a class may be called ``train`` (cars, planes, trains)."""
     if any(path.name.lower() in EXACT for path in filled):
         return True
     roles = {named[path] for path in (*filled, *flat)}
@@ -198,13 +198,13 @@ def _are_parts(
     exact = {EXACT.get(path.name.lower()) for path in flat} - {None}
     if len(roles) < 2 and not filled:
         return False
-    # All that hold images are named as parts are; or one is called train, beside one called test.
+    # All folders with images have names of parts; or one is called train, and another test.
     is_all = not any(holds_images(path) for path in others if path not in named)
     return is_all or len(exact) > 1
 
 
 def _chosen(roles: Mapping[Path, Role], level: Path) -> dict[Part, Path]:
-    """Return each part's folder, train first: that with the plain name, if several are alike."""
+    """Return the folder of each part, train first; of several, the one with the plain name."""
     chosen: dict[Part, Path] = {}
     for part in ("train", "val", "test"):
         paths = [path for path, found in roles.items() if found == part]
@@ -218,7 +218,7 @@ def _chosen(roles: Mapping[Path, Role], level: Path) -> dict[Part, Path]:
             )
         if paths:
             chosen[part] = (plain or paths)[0]
-    # What these are called depends on what else there is; whoever could be tested on is sealed.
+    # The role of these depends on the other parts; a possible test part stays sealed.
     for late in ("holdout", "eval"):
         for path in (path for path, found in roles.items() if found == late):
             if "test" not in chosen:

@@ -1,4 +1,4 @@
-"""What people should hear of a folder's tree: what of it is not used, or used although odd."""
+"""Warnings about a folder's tree: folders that are not used, or used although unusual."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,20 +22,20 @@ _HARDLY_A_CLASS: Final = {
 
 
 def told_place(path: Path, root: Path) -> str:
-    """Return a path as people are told it: relative to the root where it lies below it."""
+    """Return a path as shown to users: relative to the root if it lies below it."""
     told = path.relative_to(root) if path.is_relative_to(root) else path
     return "" if path == root else printable(told.as_posix())
 
 
 def names_of(passed: Iterable[Path]) -> tuple[str, ...]:
-    """Return what was passed over, one name for each, as people are told it."""
+    """Return the names of paths that were passed over, as shown to users."""
     return tuple(
         "hidden names" if path.name.startswith(".") else printable(path.name) for path in passed
     )
 
 
 def left_out_warnings(part: PartFolder, root: Path) -> tuple[str, ...]:
-    """Say which folders among the class folders of a part were left out, but for thumbnails."""
+    """Return a warning for each folder left out among a part's class folders, thumbnails aside."""
     return tuple(
         f"{told_place(path, root)} is not used: {why}"
         for path, why in part.left_out.items()
@@ -44,14 +44,14 @@ def left_out_warnings(part: PartFolder, root: Path) -> tuple[str, ...]:
 
 
 def thumbnails_of(part: PartFolder) -> tuple[str, ...]:
-    """Return the folders of thumbnails among class folders, as people are told them."""
+    """Return the names of thumbnail folders among class folders, as shown to users."""
     return names_of(path for path, why in part.left_out.items() if why == COUNTED)
 
 
 def unused_warnings(tree: Tree, root: Path) -> tuple[str, ...]:
-    """Say which folders of images are no part of the data set that was read."""
+    """Return a warning for each folder of images that no part of the data set uses."""
     return tuple(
-        f"{told_place(path, root)} is not used: {_why(path)}; data.{_field(path)} takes a folder"
+        f"{told_place(path, root)} is not used: {_why(path)}; data.{_field(path)} can name it"
         for path in tree.unused
     )
 
@@ -70,21 +70,21 @@ def _field(path: Path) -> str:
 def class_warnings(
     folder: Path, of_class: Mapping[str, Sequence[Path]], root: Path
 ) -> tuple[str, ...]:
-    """Say what of a folder of class folders may not be what is meant.
+    """Return warnings about what may be unintended in a folder of class folders.
 
     Args:
-        folder: That holds the class folders.
-        of_class: The images of each class.
-        root: Of the data set.
+        folder: Folder of the class folders.
+        of_class: Images of each class.
+        root: Root of the data set.
     """
     told: list[str] = []
     beside = images_in(folder)
     if beside:
-        shown = f"{_counted(len(beside), 'image')} beside the class folders"
+        shown = _counted(len(beside), "image", "beside the class folders")
         told.append(f"{shown} not used, such as {told_place(beside[0], root)}")
     told += [
         f"{name} is taken as a class, although images to {purpose} are often kept in a folder "
-        "of this name: then keep it elsewhere"
+        "of this name: if so, move it elsewhere"
         for name in of_class
         if (purpose := _HARDLY_A_CLASS.get(name.casefold()))
     ]
@@ -96,7 +96,7 @@ def class_warnings(
     ]
     masks = [path for paths in of_class.values() for path in _masks(paths)]
     if masks:
-        shown = f"{_counted(len(masks), 'file')} used as images though named as masks of others"
+        shown = f"{_counted(len(masks), 'file')} used although named like the mask of another image"
         told.append(f"{shown}, such as {told_place(masks[0], root)}")
     return tuple(told)
 
@@ -107,5 +107,6 @@ def _masks(paths: Sequence[Path]) -> list[Path]:
     return [path for path, match in found if match and (path.parent, match[1]) in names]
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}s are" if number > 1 else f"1 {noun} is"
+def _counted(number: int, noun: str, place: str = "") -> str:
+    where = f" {place}" if place else ""
+    return f"{number} {noun}s{where} are" if number > 1 else f"1 {noun}{where} is"

@@ -10,7 +10,7 @@ from distill_tune.datasets.pool import Bytes, Indices
 from distill_tune.errors import InputError, Text
 
 CHUNK = 1024
-"""Images looked at together, so that a comparison needs little memory beside the images."""
+"""Images processed at a time, so that comparisons need little memory beside the images."""
 
 
 def channels_first(images: NDArray[Any], name: str) -> NDArray[Any]:
@@ -37,7 +37,8 @@ def to_bytes(images: NDArray[Any], name: str) -> Bytes:
     """Return images with values in [0, 1] or in 0..255 as uint8 in 0..255.
 
     Raises:
-        InputError: The values of ``name`` are no numbers, or lie elsewhere; the range is told.
+        InputError: The values of ``name`` are not numbers or lie outside these ranges; the message
+            gives their range.
     """
     if images.dtype.kind not in "buif":
         raise InputError(
@@ -60,8 +61,8 @@ def to_bytes(images: NDArray[Any], name: str) -> Bytes:
 def fit_image(image: Image.Image, size: int) -> Image.Image:
     """Return the centre square, scaled to ``size`` (Lanczos, antialiased).
 
-    The same as scaling the shorter side and cropping, without ever holding the long strip that an
-    image of extreme shape would become.
+    Equivalent to scaling the shorter side and cropping, but without the long strip that an image of
+    extreme shape would become.
     """
     width, height = image.size
     if width == height == size:
@@ -73,7 +74,7 @@ def fit_image(image: Image.Image, size: int) -> Image.Image:
 
 
 def fit(images: Bytes, size: int | None) -> Bytes:
-    """Return ``[n, c, h, w]`` as contiguous ``[n, c, size, size]``; None is the shorter side."""
+    """Return ``[n, c, h, w]`` as contiguous ``[n, c, size, size]``; None uses the shorter side."""
     size = size or min(images.shape[2:])
     if images.shape[2:] == (size, size):
         return np.ascontiguousarray(images)
@@ -86,7 +87,7 @@ def fit(images: Bytes, size: int | None) -> Bytes:
 
 
 def is_grey(images: Bytes, indices: Indices) -> bool:
-    """Return whether the images at ``indices`` have no colour, whatever their channels."""
+    """Return whether the images at ``indices`` have no colour, regardless of their channels."""
     if images.shape[1] == 1:
         return True
     for start in range(0, len(indices), CHUNK):
@@ -102,7 +103,7 @@ def with_channels(images: Bytes, channels: int) -> Bytes:
         return images
     if channels == 3:
         return np.repeat(images, 3, axis=1)
-    # Weights of 16 bits that add up to 65536, so a pixel without colour keeps its value.
+    # 16-bit weights that add up to 65536, so a pixel without colour keeps its value.
     weights = np.array([19595, 38470, 7471], dtype=np.uint32)
     grey = np.empty((len(images), 1, *images.shape[2:]), dtype=np.uint8)
     for start in range(0, len(images), CHUNK):

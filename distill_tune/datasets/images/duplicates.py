@@ -1,4 +1,4 @@
-"""Images that stand in two splits at once: what is measured on them is memory, not skill."""
+"""Images that occur in two splits: scores on them measure memory, not skill."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,11 @@ _NOUNS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def digests(pool: Pool, indices: Indices | None = None) -> list[tuple[bytes, str]]:
-    """Return each image's digest and file, an empty text where it has none of its own.
+    """Return each image's digest and file name; the name is empty if there is none.
 
     Args:
         pool: Images after scaling and cropping, as they are used.
-        indices: Which; None for all. No split is made of them.
+        indices: Positions of the images; None for all. No split is built from them.
     """
     names = pool.names or ("",) * len(pool.images)
     chosen = range(len(pool.images)) if indices is None else indices
@@ -29,7 +29,7 @@ def digests(pool: Pool, indices: Indices | None = None) -> list[tuple[bytes, str
 
 
 def shared_images(splits: dict[str, list[tuple[bytes, str]]]) -> tuple[str, ...]:
-    """Say which images of a split are, pixel for pixel, in one before it: a line for two splits.
+    """Return a warning for each pair of splits with images that are equal pixel for pixel.
 
     Args:
         splits: ``train``, ``val``, ``test``, each with its images' ``digests``.
@@ -45,16 +45,16 @@ def shared_images(splits: dict[str, list[tuple[bytes, str]]]) -> tuple[str, ...]
 
 
 def shared_files(part: str, folder: Path, tests: Path, root: Path) -> tuple[str, ...]:
-    """Say which test files are, byte for byte, in another part; no image is decoded.
+    """Return a warning if another part has byte-identical test files; no image is decoded.
 
     Args:
         part: ``train`` or ``val``.
-        folder: Of that part.
-        tests: The folder of the test part.
-        root: The directory of all parts; files are told relative to it.
+        folder: Folder of that part.
+        tests: Folder of the test part.
+        root: Directory of all parts; the warning gives paths relative to it.
     """
     images, others = image_paths(folder), list(files_below(tests))
-    # Only files of one length can be equal: of the others nothing is read.
+    # Only files of equal length can be equal; the others are not read.
     lengths = _lengths(images) & _lengths(others)
     known = dict(_contents(images, lengths))
     both = [
@@ -69,7 +69,7 @@ def _told(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]
     if both:
         count = f"{len(both)} {noun}s are" if len(both) > 1 else f"1 {noun} is"
         name, other = both[0]
-        example = f", such as {name} (there {other})" if name else ""
+        example = f", such as {name} (same as {other})" if name else ""
         yield f"{count} in {earlier} too{example}"
 
 
@@ -78,7 +78,7 @@ def _lengths(paths: Iterable[Path]) -> set[int]:
 
 
 def _contents(paths: Iterable[Path], lengths: set[int]) -> Iterator[tuple[bytes, Path]]:
-    """Yield the digests of the files that have one of the lengths and can be read."""
+    """Yield the digest and path of each readable file that has one of the lengths."""
     for path in paths:
         with suppress(OSError):
             if path.is_file() and path.stat().st_size in lengths:

@@ -1,4 +1,4 @@
-"""Images of any mode and depth as 8 bits: transparency on white, values scaled from their range."""
+"""Conversion of images of any mode and depth to 8 bits, on white and scaled by value range."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,15 @@ from distill_tune.interfaces import ValueRanges
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Tell whether an image has one channel of more than 8 bits."""
+    """Return whether an image has a single channel of more than 8 bits."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def flat(image: Image.Image, ranges: ValueRanges) -> Image.Image:
-    """Return an image of any mode with 8 bits and without transparency.
+    """Return an image of any mode as one of 8 bits without transparency.
 
     Raises:
-        ValueError: Its values are not of the range; the message says what they are.
+        ValueError: The values do not fit the range; the message gives them.
     """
     if is_deep(image):
         return _eight_bits(image, ranges)
@@ -41,7 +41,7 @@ def _eight_bits(image: Image.Image, ranges: ValueRanges) -> Image.Image:
     """Scale integers of more than 8 bits, or floats, from their range."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise ValueError("values that are infinite or no numbers")
+        raise ValueError("values that are infinite or not numbers")
     pair = ranges.floats if image.mode == "F" else ranges.integers
     if pair is None:
         return _by_itself(values, is_float=image.mode == "F")
@@ -52,7 +52,7 @@ def _eight_bits(image: Image.Image, ranges: ValueRanges) -> Image.Image:
 
 
 def _by_itself(values: NDArray[np.float64], *, is_float: bool) -> Image.Image:
-    """Scale 16-bit values from 0..65535, floats from the least range that holds them."""
+    """Scale 16-bit values from 0..65535, floats from the smallest range that holds them."""
     low, high = float(values.min()), float(values.max())
     scales = (1, 255, 65535) if is_float else (65535,)
     scale = next((top for top in scales if high <= top), None)

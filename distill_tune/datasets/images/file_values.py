@@ -1,4 +1,4 @@
-"""Types of values in image files, and their extremes, before they are scaled."""
+"""Value types and extremes of image files, before scaling."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,20 +27,20 @@ from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 
 _PNG_DEPTH = 24
-"""Where a PNG says how many bits a channel has."""
+"""Offset of the number of bits per channel in a PNG file."""
 _EIGHT_BIT_STARTS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 _FULL_SCALE = frozenset({"PPM"})
-"""Formats whose decoder scales more than 8 bits to 0..65535 by what the header says is white;
-floats (PFM) it leaves as they are."""
+"""Formats whose decoder scales more than 8 bits to 0..65535 by the white in the header; floats
+(PFM) are left unchanged."""
 _BYTES = Extremes(0, 255)
-"""Extremes of files of 8 bits, which their type tells."""
+"""Extremes of 8-bit files, known from their type."""
 _MUCH_APART = 0.5
-"""Difference of two classes' shares of deep files from which on it is told."""
+"""Least difference between the shares of deep files in two classes that is reported."""
 
 
 CUT: Final = "cut"
 Depth = Kind | Literal["cut"]
-"""The type of a file's values; cut: colours of 16 bits, of which 8 are read."""
+"""Value type of a file; cut: 16-bit colours, of which only 8 bits are read."""
 _TOLD_APART: Final[tuple[tuple[frozenset[Depth], str], ...]] = (
     (frozenset({"integers", "floats", "cut"}), "have more than 8 bits for each channel"),
     (frozenset({"floats"}), "are floating-point numbers"),
@@ -55,7 +55,7 @@ class FileValues(NamedTuple):
 
     Attributes:
         kind: Their type.
-        extremes: Of what is deeper than 8 bits; None where no range is recognised.
+        extremes: Extremes of the values, 0..255 for 8 bits; None if no range is recognised.
     """
 
     kind: Kind
@@ -63,18 +63,18 @@ class FileValues(NamedTuple):
 
 
 def file_ranges(parts: Mapping[str, Sequence[Path]], sealed: str = "test") -> ValueRanges:
-    """Return the ranges of values of the image files of all parts together.
+    """Return the value ranges of the image files of all parts together.
 
-    Of a file of 8 bits nothing but its first bytes is read. Of a deeper one the least and the
-    greatest value are kept and nothing else. The test part is left alone unless other parts have
-    deeper files, whose scale it then shares.
+    Only the first bytes of an 8-bit file are read. Of a deeper file, only the least and the
+    greatest value are kept. The test part is skipped unless other parts have deeper files, whose
+    scale it then shares.
 
     Args:
-        parts: What people call each part, and its files.
-        sealed: The part that is left alone.
+        parts: Display name and files of each part.
+        sealed: The part that is skipped.
 
     Raises:
-        InputError: The values could be of several ranges.
+        InputError: The range of the values is ambiguous.
     """
     kinds: dict[Kind, dict[str, Extremes]] = {"eight_bit": {}, "integers": {}, "floats": {}}
     for name in sorted(parts, key=lambda name: name == sealed):
@@ -86,7 +86,7 @@ def file_ranges(parts: Mapping[str, Sequence[Path]], sealed: str = "test") -> Va
 
 
 def _extremes(paths: Sequence[Path]) -> dict[Kind, Extremes]:
-    """Return the extremes of some files together, for each type of values that they have."""
+    """Return the common extremes of files, for each value type among them."""
     found: dict[Kind, Extremes] = {}
     for one in _in_threads(partial(_values, turn=Lock()), paths):
         if one is not None and one.extremes is not None:
@@ -96,7 +96,7 @@ def _extremes(paths: Sequence[Path]) -> dict[Kind, Extremes]:
 
 
 def completed(ranges: ValueRanges, name: str, paths: Sequence[Path]) -> ValueRanges:
-    """Return ranges with those of the types of values that only the files of one part have."""
+    """Return ranges completed by the value types that only the files of one part have."""
     if ranges == PER_FILE or (ranges.integers and ranges.floats):
         return ranges
     own = file_ranges({name: paths})
@@ -105,15 +105,15 @@ def completed(ranges: ValueRanges, name: str, paths: Sequence[Path]) -> ValueRan
 
 
 def require_scale(paths: Sequence[Path], depths: Sequence[Depth], name: str) -> None:
-    """Find the ranges of a part that was left alone, so that what is wrong with it is told now.
+    """Check the range of a part that was skipped, so that its faults are reported now.
 
     Args:
         paths: Its files.
-        depths: Their depths; nothing is done where they have 8 bits.
-        name: What people call the part.
+        depths: Their depths; nothing is done if all have 8 bits.
+        name: Display name of the part.
 
     Raises:
-        InputError: The values could be of several ranges, or of none.
+        InputError: The range of the values is ambiguous or not recognised.
     """
     if not {"integers", "floats"} & set(depths):
         return
@@ -130,28 +130,28 @@ def require_scale(paths: Sequence[Path], depths: Sequence[Depth], name: str) -> 
 def depth_warnings(
     of_class: Mapping[str, Sequence[Depth]], of_part: Mapping[str, Sequence[Depth]]
 ) -> tuple[str, ...]:
-    """Say where files of some classes, or of some parts, are of another depth than others.
+    """Return warnings about classes or parts whose files differ in depth.
 
     Args:
-        of_class: Name of each class of the training images, and the depths of its files.
-        of_part: Name of each part, and the depths of its files.
+        of_class: Depths of the files of each class of the training images, by class name.
+        of_part: Depths of the files of each part, by part name.
     """
     named = {repr(name): depths for name, depths in of_class.items()}
     told = [
         *_apart(named, "class ", "a classifier can learn the depth instead of the picture"),
-        *_apart(of_part, "", "they may differ by more than what they show"),
+        *_apart(of_part, "", "the parts may differ in more than their content"),
     ]
     num_cut = sum(list(depths).count(CUT) for depths in of_part.values())
     if num_cut:
         told.append(
-            f"{num_cut} files with 16 bits for each of several colours: of these the upper 8 bits "
-            "are read, and data.value_range does not reach them"
+            f"{num_cut} files with 16 bits for each of several colours: only the upper 8 bits are "
+            "read, and data.value_range does not apply to them"
         )
     return tuple(told)
 
 
 def depths_of(paths: Sequence[Path]) -> list[Depth]:
-    """Return the depths of files by their headers; those that have none are left out."""
+    """Return the depths of files from their headers, without files that have none."""
     return [depth for depth in _in_threads(_depth, paths) if depth is not None]
 
 
@@ -173,12 +173,12 @@ def _apart(depths: Mapping[str, Sequence[Depth]], noun: str, why: str) -> Iterat
 
 def _in_threads(work: Callable[[Path], T], paths: Iterable[Path]) -> list[T]:
     with warnings.catch_warnings(), ThreadPoolExecutor(num_workers()) as workers:
-        warnings.simplefilter("ignore")  # Of files that are broken: reading them says so.
+        warnings.simplefilter("ignore")  # Broken files; reading them reports it.
         return list(workers.map(work, paths))
 
 
 def _depth(path: Path) -> Depth | None:
-    """Return the type of a file's values by its header; None where it has none."""
+    """Return the value type of a file from its header; None if there is none."""
     try:
         if _is_eight_bit(path):
             return "eight_bit"
@@ -191,15 +191,15 @@ def _depth(path: Path) -> Depth | None:
 
 
 def _has_deep_colours(image: Image.Image) -> bool:
-    """Tell whether an image that is read as colours of 8 bits has more of them."""
+    """Return whether an image that is read as 8-bit colours has more bits."""
     if image.format == "PNG":
-        return True  # Else its first bytes would have said that it has 8.
+        return True  # Otherwise its first bytes would have said 8 bits.
     bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, ())
     return max(bits if isinstance(bits, tuple) else (bits,), default=0) > 8
 
 
 def _values(path: Path, turn: Lock) -> FileValues | None:
-    """Return what a file holds; None where it cannot be read, which decoding it will tell."""
+    """Return the values of a file; None if it cannot be read, which decoding reports."""
     try:
         if _is_eight_bit(path):
             return FileValues("eight_bit", _BYTES)
@@ -218,7 +218,7 @@ def _kind_of_mode(mode: str) -> Kind:
 
 
 def _is_eight_bit(path: Path) -> bool:
-    """Tell whether a file's first bytes say that it has at most 8 bits for each channel."""
+    """Return whether a file has at most 8 bits per channel according to its first bytes."""
     if not path.is_file() or not path.stat().st_size:
         raise OSError("not a file that can be read")
     with path.open("rb") as file:

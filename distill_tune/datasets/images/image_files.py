@@ -1,4 +1,4 @@
-"""Image files: found below a folder, decoded, written; and why one cannot be read."""
+"""Image files: finding, decoding and writing them, and reasons why one cannot be read."""
 
 import io
 import os
@@ -23,35 +23,35 @@ from distill_tune.datasets.images.value_range import PER_FILE
 from distill_tune.datasets.pool import Bytes
 from distill_tune.interfaces import ValueRanges
 
-# Formats whose files are no pixels that Pillow itself could decode (PostScript starts a program).
+# Formats whose pixels Pillow cannot decode by itself (PostScript starts a program).
 NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-# Image files all the same, so that a user hears of them although Pillow cannot read them.
+# Image files that Pillow cannot read; they are listed so that the user is told about them.
 UNREADABLE = frozenset({".dcm", ".heic", ".heif", ".jxl", ".svg"})
-# Formats that Pillow opens as another: photographs of two views are a JPEG with a second one.
+# Formats that Pillow opens as another: a photograph of two views is a JPEG with a second image.
 OPENED_AS_OTHERS = frozenset({"MPO"})
-# Formats that a file without a known suffix is recognised as: those with unmistakable first bytes.
+# Formats recognised without a known suffix, by their unmistakable first bytes.
 RECOGNISED = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 MAX_WORKERS = 8
 MAX_PIXELS = 1 << 26
-"""Of an image, by its header, before any is decoded: a few bytes may claim billions of them."""
+"""Largest number of pixels of an image, by its header: a small file may claim billions."""
 LARGE = 1 << 24
-"""Pixels from which on images are decoded one at a time: each may take 16 bytes a pixel."""
+"""Pixels from which images are decoded one at a time: each may take 16 bytes a pixel."""
 
 
 def image_paths(folder: Path, passed: list[Path] | None = None) -> list[Path]:
-    """Return the image files below ``folder``, however deep, in an order fixed by their names.
+    """Return the image files below ``folder``, at any depth, in an order fixed by their names.
 
     Args:
-        folder: As ``walking.files_below`` takes it.
-        passed: Filled with what was passed over.
+        folder: As for ``walking.files_below``.
+        passed: Extended with the paths that were passed over.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of files that turn out to be broken, and are told so.
+        warnings.simplefilter("ignore")  # Broken files are reported later.
         return [path for path in files_below(folder, passed) if _looks_like_image(path)]
 
 
 def holds_images(folder: Path) -> bool:
-    """Tell whether there is an image file below a folder that may be read, however deep."""
+    """Return whether a folder has an image file at any depth; False if access is denied."""
     try:
         return any(map(is_image, files_below(folder)))
     except PermissionError:
@@ -59,19 +59,19 @@ def holds_images(folder: Path) -> bool:
 
 
 def has_images(folder: Path) -> bool:
-    """Tell whether an image file stands right in a folder; of many files the first says so."""
+    """Return whether an image file lies directly in a folder; stops at the first one."""
     with os.scandir(folder) as entries:
         seen = (Path(entry.path) for entry in entries if not entry.is_dir())
         return any(is_image(path) for path in seen if not is_of_a_system(path.name))
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the image files right in a folder, in an order fixed by their names."""
+    """Return the image files directly in a folder, in an order fixed by their names."""
     return list(filter(is_image, files_in(folder)))
 
 
 def is_image(path: Path) -> bool:
-    """Tell whether a file is an image by its name, or by its first bytes."""
+    """Return whether a file is an image by its name, or by its first bytes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _looks_like_image(path)
@@ -79,14 +79,14 @@ def is_image(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path, turn: AbstractContextManager[object] | None = None) -> Iterator[Image.Image]:
-    """Open an image file; nothing but its header is read.
+    """Open an image file; only its header is read.
 
     Args:
         path: The file.
-        turn: Entered while a large image is open, as decoding it takes much memory.
+        turn: Context held while a large image is open, because decoding it takes much memory.
 
     Raises:
-        Exception: Whatever Pillow raises on a file that is broken; see ``decode_all``.
+        Exception: Whatever Pillow raises for a broken file; see ``decode_all``.
     """
     if not path.is_file():
         raise OSError("not a file that can be opened")
@@ -109,11 +109,11 @@ def decode(
     Args:
         path: The file.
         size: Height and width of the result.
-        turn: Entered while a large image is decoded.
-        ranges: Which values become 0 and 255.
+        turn: Context held while a large image is decoded.
+        ranges: Values that become 0 and 255.
 
     Raises:
-        Exception: Whatever Pillow raises on a file that is broken; see ``decode_all``.
+        Exception: Whatever Pillow raises for a broken file; see ``decode_all``.
     """
     with opened(path, turn) as image:
         return _pixels(image, size, ranges)
@@ -122,11 +122,11 @@ def decode(
 def decode_all(
     paths: list[Path], size: int, ranges: ValueRanges = PER_FILE
 ) -> tuple[Bytes, dict[int, str]]:
-    """Decode files in threads; ``ranges`` tells which values become 0 and 255.
+    """Decode files in threads; ``ranges`` are the values that become 0 and 255.
 
     Returns:
-        Images ``[n, 3, size, size]``, and the reason for each position that could not be read,
-        whose pixels mean nothing.
+        Images ``[n, 3, size, size]``, and the reason for each position that could not be read; the
+        pixels there are undefined.
     """
     images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
     turn = Lock()
@@ -139,7 +139,7 @@ def decode_all(
         return None
 
     with warnings.catch_warnings(), ThreadPoolExecutor(num_workers()) as workers:
-        # Broken metadata, of which the pixels are what counts, and a limit of Pillow's above ours.
+        # Broken metadata does not matter for the pixels; Pillow's own limit is above ours.
         warnings.simplefilter("ignore")
         reasons = list(workers.map(fill, range(len(paths))))
     return images, {number: reason for number, reason in enumerate(reasons) if reason}
@@ -155,12 +155,12 @@ def to_png(pixels: Bytes) -> bytes:
 
 
 def num_workers() -> int:
-    """Return how many threads read files."""
+    """Return the number of threads that read files."""
     return min(MAX_WORKERS, os.cpu_count() or 1)
 
 
 def _reason(error: Exception) -> str:
-    """Return why a file was left out, on one line and without repeating its path."""
+    """Return the reason why a file was left out, on one line and without its path."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
     if isinstance(error, Image.DecompressionBombError):
@@ -170,7 +170,7 @@ def _reason(error: Exception) -> str:
 
 
 def _pixels(image: Image.Image, size: int, ranges: ValueRanges) -> Bytes:
-    # A large JPEG is decoded at a half, a quarter or an eighth: still more than is needed.
+    # A large JPEG is decoded at a half, a quarter or an eighth, still larger than needed.
     image.draft(None, (4 * size, 4 * size))
     image = upright(image)
     square = fit_image(flat(image, ranges), size)

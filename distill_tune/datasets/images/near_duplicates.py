@@ -1,8 +1,8 @@
-"""Images that are nearly one in another split: saved anew, scaled, a little brighter.
+"""Near copies of images in another split: saved again, scaled, or slightly brighter.
 
-A perceptual hash (``imagehash``) finds the pairs to look at; the images' edges decide. How alike
-the edges of strangers are differs much between sets (digits are alike, photographs are not), so
-that a pair has to be far more alike than the set's images are among each other.
+A perceptual hash (``imagehash``) finds candidate pairs; the images' edges decide. The usual
+similarity of edges between unrelated images differs much between data sets (high for digits, low
+for photographs), so a copy must be far more similar than is usual in its set.
 """
 
 from collections.abc import Iterator
@@ -17,30 +17,30 @@ from distill_tune.datasets.pool import Bytes, Indices, Pool
 Rows = NDArray[np.float32]
 
 MIN_SIZE = 12
-"""Pixels of height: below, images are too few bits to tell a copy from a likeness."""
+"""Least height in pixels; smaller images hold too little to tell a copy from a similar image."""
 MAX_PAIRS = 4_000_000_000
-"""Pairs of images, from which on none are compared: seconds of work."""
+"""Largest number of pairs that is compared (seconds of work); with more, none are."""
 _MAX_BITS = 8
-"""Largest number of the 64 bits of a hash that may differ in a pair to look at."""
+"""Largest number of bits of the 64-bit hashes that may differ in a candidate pair."""
 _LOOKED_AT = 32
-"""Pixels of height at which edges are compared."""
+"""Height in pixels at which edges are compared."""
 _SAMPLE = 400
-"""Images by which it is measured how alike those of a set are."""
+"""Images sampled to measure the usual similarity within a set."""
 _USUAL = 0.9
-"""Quantile of the pairs of a sample that tells how alike strangers are: few pairs are copies."""
+"""Quantile of the sampled similarities that stands for unrelated images: few pairs are copies."""
 _FAR = 1.8
-"""How far beyond that a copy is, in Fisher's z. Of the pairs whose hashes are near, the nearest
-strangers are 1.6 beyond it in the digits and in 5,000 images of MNIST, 1.4 in 2,000 of
-Fashion-MNIST, 0.8 in CIFAR-10 (but for what are copies there), and 0.1 in blood cells; blood cells
-saved as JPEG of quality 60, or scaled to a half and back, are 2.1 or more beyond."""
+"""Distance of a copy beyond that quantile, in Fisher's z. Of the pairs with near hashes, the
+closest unrelated images are 1.6 beyond it in the digits and in 5,000 images of MNIST, 1.4 in 2,000
+of Fashion-MNIST, 0.8 in CIFAR-10 (apart from true copies), and 0.1 in blood cells; blood cells
+saved as JPEG of quality 60, or scaled to a half and back, are 2.1 or more beyond it."""
 _CHUNK = 1 << 22
-"""Pairs of hashes that are compared at a time."""
+"""Pairs of hashes compared at a time."""
 _EDGES = 4096
-"""Pairs of images that are compared at a time."""
+"""Pairs of images compared at a time."""
 
 
 class _Looks(NamedTuple):
-    """Hashes and small grey copies of images, which are compared.
+    """Hashes and small grey copies of images, for comparison.
 
     Attributes:
         hashes: ``[n]``, of 64 bits each.
@@ -52,14 +52,14 @@ class _Looks(NamedTuple):
 
 
 def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str, ...]:
-    """Say how many validation and test images are nearly one of the training images.
+    """Return warnings that count validation and test images nearly equal to training images.
 
-    Those that are the same pixel for pixel are left to ``duplicates``.
+    Images that are equal pixel for pixel are left to ``duplicates``.
 
     Args:
         train: The training images.
         val: The validation images.
-        test: A pool, and which of its images are test images; no split is made of them.
+        test: A pool, and the positions of the test images in it; no split is built from them.
     """
     num = len(val.labels) + len(test[1])
     if train.images.shape[-1] < MIN_SIZE or not 0 < len(train.labels) * num <= MAX_PAIRS:
@@ -80,7 +80,7 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
             here, there = pairs[0]
             example = ""
             if train.names and pool.names:
-                example = f", such as {pool.names[here]} (there {train.names[there]})"
+                example = f", such as {pool.names[here]} (like {train.names[there]})"
             told.append(f"{count} nearly the same as one in train{example}")
     return tuple(told)
 
@@ -101,7 +101,7 @@ def _looks(images: Bytes, indices: Indices) -> _Looks:
 
 
 def _edges(greys: Bytes) -> Rows:
-    """Return the differences of neighbouring pixels, rows of length 1 (0 for one colour)."""
+    """Return differences of neighbouring pixels as rows of length 1 (0 for a single colour)."""
     values = greys.astype(np.float32)
     down, right = np.diff(values, axis=1)[:, :, :-1], np.diff(values, axis=2)[:, :-1]
     rows = np.stack([down, right], axis=1).reshape(len(greys), -1)
@@ -110,7 +110,7 @@ def _edges(greys: Bytes) -> Rows:
 
 
 def _bound(greys: Bytes) -> float:
-    """Return the likeness, a cosine, from which on two images are one."""
+    """Return the cosine similarity from which two images count as copies."""
     edges = _edges(greys[:: -(-len(greys) // _SAMPLE)])
     likeness = (edges @ edges.T)[np.triu_indices(len(edges), 1)]
     usual = float(np.quantile(likeness, _USUAL)) if len(likeness) else 0.0
@@ -118,7 +118,7 @@ def _bound(greys: Bytes) -> float:
 
 
 def _pairs(train: _Looks, other: _Looks, bound: float) -> Iterator[tuple[int, int]]:
-    """Yield positions of near copies: in ``other``, and in ``train``."""
+    """Yield the positions of near copies, in ``other`` and in ``train``."""
     rows = max(1, _CHUNK // len(train.hashes))
     for start in range(0, len(other.hashes), rows):
         differ = other.hashes[start : start + rows, None] ^ train.hashes[None]

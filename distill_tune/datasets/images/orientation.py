@@ -1,4 +1,4 @@
-"""How a photograph is to be turned, by what its camera noted of it."""
+"""Orientation of photographs, as recorded by the camera."""
 
 from typing import Final
 
@@ -16,20 +16,20 @@ _TURNS: Final = {
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return an image as it is to be seen; as it lies, where its notes are damaged.
+    """Return an image turned upright, or unchanged if its metadata is damaged.
 
-    ``ImageOps.exif_transpose`` writes the notes anew, and fails on what it cannot write.
+    ``ImageOps.exif_transpose`` rewrites the metadata, and fails on what it cannot write.
 
     Raises:
-        Exception: Whatever Pillow raises where the pixels are broken.
+        Exception: Whatever Pillow raises for broken pixels.
     """
     image.load()
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - notes may hold anything; the pixels are read
+    except Exception:  # noqa: BLE001 - metadata may hold anything; the pixels are read
         turn = None
     if turn is None:
         return image
     turned = image.transpose(turn)
-    turned.info = image.info  # Such as what is transparent.
+    turned.info = image.info  # Such as transparency.
     return turned

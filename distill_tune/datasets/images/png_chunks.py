@@ -1,7 +1,7 @@
-"""PNG files without their notes: texts, histories and profiles, which pixels do not need.
+"""PNG files without metadata: texts, histories and profiles, which the pixels do not need.
 
-Pillow refuses a whole file for a text that is too long, or for a note that is damaged. Damaged
-transparency is left out as well: the pixels are there.
+Pillow rejects a whole file for a text that is too long or for damaged metadata. Damaged
+transparency is dropped as well; the pixels remain.
 """
 
 import io
@@ -18,16 +18,16 @@ _ORIENTATION: Final = b"eXIf"
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt"})
 _EXIF_AS_TEXT: Final = b"Raw profile type exif\0"
 _MOST: Final = 1 << 16
-"""Bytes of a text that is kept because it may say how the image is to be turned."""
+"""Largest size in bytes of a text that is kept because it may hold the orientation."""
 _MOST_TRANSPARENT: Final = 256
-"""Bytes of transparency: one for each colour of a palette, at most."""
+"""Largest size in bytes of transparency: one for each colour of a palette."""
 
 
 def without_notes(path: Path) -> io.BytesIO | None:
-    """Return a PNG file with its pixels and its orientation only.
+    """Return a PNG file with only its pixels, transparency and orientation.
 
-    None for a file that is no PNG, that has no pixels, or nothing to leave out: Pillow may read it
-    as it is.
+    None for a file that is not a PNG, has no pixels, or has nothing to drop: Pillow may read it as
+    it is.
     """
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
@@ -53,7 +53,7 @@ def without_notes(path: Path) -> io.BytesIO | None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each chunk's name, place and length; the data is not read."""
+    """Yield each chunk's name, offset and length; the data is not read."""
     while len(head := file.read(8)) == 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:]
         if not name.isalpha():
@@ -72,7 +72,7 @@ def _may_be_kept(name: bytes, length: int) -> bool:
 
 
 def _is_whole(chunk: bytes) -> bool:
-    """Tell whether a chunk is undamaged and is transparency, or says how an image is turned."""
+    """Return whether a chunk is undamaged and holds transparency or the orientation."""
     name, data, checksum = chunk[4:8], chunk[8:-4], chunk[-4:]
     if zlib.crc32(name + data).to_bytes(4, "big") != checksum:
         return False

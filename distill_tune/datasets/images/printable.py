@@ -1,4 +1,4 @@
-"""Names of files as text for people."""
+"""File names as readable text."""
 
 import os
 import unicodedata
@@ -7,10 +7,10 @@ from distill_tune.errors import one_line
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text that is the same on every system and can be written anywhere.
+    """Return a file name as text that is the same on every system and can be written anywhere.
 
-    Systems differ in how they compose accents; bytes that are no UTF-8 are spelled out, and so is
-    what would break a line or steer a terminal.
+    Accents are composed, because systems differ in this. Bytes that are not UTF-8 are escaped, as
+    are characters that would break a line or control a terminal.
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return one_line(unicodedata.normalize("NFC", text))

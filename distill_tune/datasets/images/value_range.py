@@ -1,4 +1,4 @@
-"""The range of values of a data set: which values are black and white, for all of its images."""
+"""The value range of a data set: the values of black and white in all of its images."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,30 +17,30 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 UNIT: Range = (0.0, 1.0)
 BYTES: Range = (0.0, 255.0)
 WHITES = (1, 255, 1023, 4095, 16383, 65535)
-"""The whites that are recognised: of fractions, and of 8, 10, 12, 14 and 16 bits."""
+"""Recognised values of white: of fractions, and of 8, 10, 12, 14 and 16 bits."""
 ABOUT = 1.1
-"""How far, relative to white, fractions may lie beyond it: a resize leaves such values."""
+"""Factor by which fractions may exceed white, because a resize produces such values."""
 LEAST_FRACTIONS = 16
-"""Fractions above 1 that stay below this are refused: as 0..255 they would be nearly black."""
+"""Fractions above 1 with a maximum below this are refused: as 0..255 they would be nearly black."""
 MAX_BEYOND = 0.1
-"""Share of an image's values that may lie beyond a range that was found."""
+"""Largest share of an image's values that may lie beyond a detected range."""
 CHUNK = 1024
 
-_NOT_FINITE = "values that are infinite or no numbers (NaN)"
+_NOT_FINITE = "values that are infinite or not numbers (NaN)"
 
 PER_FILE = ValueRanges()
-"""Every file by its own values, as before there was one range for a data set."""
+"""Every file scaled by its own values, without a common range."""
 EIGHT_BIT = ValueRanges(eight_bit=BYTES)
-"""What has 8 bits for each channel and nothing else."""
+"""Ranges of data that has only 8 bits for each channel."""
 
 
 class Extremes(NamedTuple):
-    """What is known of the values of some images.
+    """The extremes of the values of some images.
 
     Attributes:
-        low: The least.
-        high: The greatest.
-        has_fractions: Whether some lie between integers.
+        low: Least value.
+        high: Greatest value.
+        has_fractions: Whether some values lie between integers.
     """
 
     low: float
@@ -54,19 +54,19 @@ class Extremes(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The range, as messages show it."""
+        """The range, as shown in messages."""
         return f"values in {self.low:g}..{self.high:g}"
 
 
 def kind_of(dtype: "np.dtype[Any]") -> Kind:
-    """Return the type of values of an array of numbers."""
+    """Return the value type of a numeric array."""
     if dtype == np.uint8 or dtype.kind == "b":
         return "eight_bit"
     return "floats" if dtype.kind == "f" else "integers"
 
 
 def extremes_of(values: NDArray[Any]) -> Extremes:
-    """Return the extremes of an array that is not empty; NaN where it has one."""
+    """Return the extremes of a non-empty array; NaN if it contains one."""
     is_float = values.dtype.kind == "f"
     with np.errstate(invalid="ignore"):
         has_fractions = is_float and bool((values != np.trunc(values)).any())
@@ -74,9 +74,9 @@ def extremes_of(values: NDArray[Any]) -> Extremes:
 
 
 def given_ranges(pair: Range) -> ValueRanges:
-    """Return the ranges that a user names with one pair.
+    """Return the ranges for a pair that a user gives.
 
-    Files of 8 bits have other values only where the pair could be theirs.
+    8-bit files keep 0..255 unless the pair lies within it.
     """
     low, high = pair
     eight_bit = pair if low >= 0 and high <= BYTES[1] else BYTES
@@ -84,13 +84,13 @@ def given_ranges(pair: Range) -> ValueRanges:
 
 
 def found_ranges(kinds: Mapping[Kind, Mapping[str, Extremes]]) -> ValueRanges:
-    """Return one range for each type of values, from the extremes of all parts together.
+    """Return one range for each value type, from the extremes of all parts together.
 
     Args:
-        kinds: For each type, what people call a part and its extremes.
+        kinds: For each value type, the extremes of each part by its display name.
 
     Raises:
-        InputError: They could be of several ranges, or of none.
+        InputError: The range is ambiguous or not recognised.
     """
     pairs = {kind: _found(parts) for kind, parts in kinds.items() if parts}
     return ValueRanges(
@@ -108,8 +108,8 @@ def _found(parts: Mapping[str, Extremes]) -> Range:
     if not _is_usable(whole):
         raise _refusal(
             f"{name} with {whole.words}",
-            "values from 0 on, up to 1 or up to 255, 1023, 4095, 16383 or 65535; [LOW, HIGH], the "
-            "values of black and white, takes others",
+            "values from 0 up to 1, 255, 1023, 4095, 16383 or 65535; for others give [LOW, HIGH], "
+            "the values of black and white",
         )
     if whole.has_fractions and ABOUT < whole.high < LEAST_FRACTIONS:
         raise _refusal(
@@ -122,7 +122,7 @@ def _found(parts: Mapping[str, Extremes]) -> Range:
         large = next(part for part, one in parts.items() if one.high == whole.high)
         raise _refusal(
             f"{small[0]} with {parts[small[0]].words}, but {large} with {parts[large].words}",
-            f"one scale in all parts; [0, {_white(whole):g}] says that they have it",
+            f"one scale in all parts; if they share it, give [0, {_white(whole):g}]",
         )
     return 0.0, float(_white(whole))
 
@@ -135,16 +135,16 @@ def _merged(several: Iterable[Extremes]) -> Extremes:
 
 
 def _is_usable(one: Extremes) -> bool:
-    """Tell whether values lie where a range is recognised, but for what a resize leaves."""
+    """Return whether values fit a recognised range, apart from overshoot of a resize."""
     slack = (ABOUT - 1) * min(1.0, one.high) if one.has_fractions else 0.0
     return one.low >= -slack and one.high <= WHITES[-1] + 1
 
 
 def _white(one: Extremes) -> int:
-    """Return the least white that holds values: fractions may pass it by a tenth, others by 1."""
+    """Return the least white for values: fractions may exceed it by a tenth, others by 1."""
     if one.has_fractions:
         return next((white for white in WHITES if one.high <= white * ABOUT), WHITES[-1])
-    # From 0 to 256, 4096 and so on is somebody's rounding; of 0 and 2 it is not known.
+    # A maximum of 256, 4096 and so on is due to rounding; one of 2 may not be.
     return next(white for white in WHITES if one.high <= white + (white > 1))
 
 
@@ -153,16 +153,16 @@ def _refusal(got: str, expected: str) -> InputError:
 
 
 def usable(values: NDArray[Any]) -> Extremes | None:
-    """Return the extremes of one file's values; None where no range is recognised for them."""
+    """Return the extremes of one file's values; None if they fit no recognised range."""
     one = extremes_of(values)
     return one if _is_usable(one) else None
 
 
 def misfit(values: NDArray[Any], pair: Range) -> str:
-    """Say why values cannot be of a range that was found for others; empty where they can."""
+    """Return why values do not fit a range detected for others; empty if they do."""
     one = extremes_of(values)
     if values.dtype == np.float16:
-        values = values.astype(np.float32)  # Whose bounds it could not hold.
+        values = values.astype(np.float32)  # float16 could not hold the bounds.
     if not _is_usable(one._replace(high=min(one.high, WHITES[-1]))):
         return f"{one.words}, where others begin at 0 (data.value_range says what is black)"
     beyond = float((values > pair[0] + ABOUT * (pair[1] - pair[0])).mean())
@@ -172,12 +172,12 @@ def misfit(values: NDArray[Any], pair: Range) -> str:
 
 
 def levels(values: NDArray[Any], pair: Range, precision: type = np.float64) -> Bytes:
-    """Return values as uint8: the range as 0..255, clipped.
+    """Return values as uint8, the range mapped to 0..255 and clipped.
 
     Args:
         values: ``[n, ...]`` of any type of numbers.
-        pair: What becomes 0 and 255.
-        precision: Type that is computed in.
+        pair: Values that become 0 and 255.
+        precision: Type of the computation.
     """
     if values.dtype == np.uint8 and pair == BYTES:
         return values
@@ -190,16 +190,16 @@ def levels(values: NDArray[Any], pair: Range, precision: type = np.float64) -> B
 
 
 def array_levels(images: NDArray[Any], pair: Range, name: str, *, is_given: bool) -> Bytes:
-    """Return an array of images as uint8: a range as 0..255.
+    """Return an array of images as uint8, a range mapped to 0..255.
 
     Args:
         images: ``[n, ...]``, n > 0.
-        pair: What becomes 0 and 255.
-        name: Of the array, for messages.
-        is_given: Whether a user named the range: then anything beyond is clipped.
+        pair: Values that become 0 and 255.
+        name: Name of the array, for messages.
+        is_given: Whether the user gave the range; values beyond it are then clipped.
 
     Raises:
-        InputError: The values are not finite, or not of a range that was found for others.
+        InputError: The values are not finite, or do not fit a range detected for others.
     """
     one = extremes_of(images)
     reason = ""
@@ -211,13 +211,13 @@ def array_levels(images: NDArray[Any], pair: Range, name: str, *, is_given: bool
             reason = f"{one.words}, the range of the data is {range_words(pair)}"
     if reason:
         raise _refusal(f"{name} with {reason}", "finite values of one range in all parts")
-    # As precise as it was when there were only these two: the same images, bit for bit.
+    # float32, used before there were other ranges, keeps these images equal bit for bit.
     is_usual = pair in (UNIT, BYTES)
     return levels(images, pair, np.float32 if is_usual else np.float64)
 
 
 def range_words(pair: Range) -> str:
-    """Return a range as messages show it."""
+    """Return a range as shown in messages."""
     return f"{pair[0]:g}..{pair[1]:g}"
 
 
@@ -229,12 +229,12 @@ _WORDS: dict[Kind, str] = {
 
 
 def range_line(ranges: ValueRanges) -> str:
-    """Return the line that tells a user the range; empty where all is 8 bits in 0..255."""
+    """Return a line that reports the range; empty for 0..255 in 8 bits and for ranges per file."""
     if ranges in (PER_FILE, EIGHT_BIT):
         return ""
     how = "given" if ranges.is_given else "found"
     if ranges.is_given and ranges.integers is not None:
-        # One pair, whatever the type.
+        # One pair for all value types.
         kept = "" if ranges.eight_bit != BYTES or ranges.integers == BYTES else "; 8 bits stay"
         words = range_words(ranges.integers)
         return f"values: {words} become 0..255 (data.value_range, given{kept})"

@@ -1,4 +1,4 @@
-"""The field ``data.value_range``: what may stand there."""
+"""The type of the field ``data.value_range``."""
 
 import math
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from distill_tune.datasets.images.value_range import BYTES, Range
 def _check_range(value: object) -> object:
     if isinstance(value, str) and value in {"auto", "per_file"}:
         return value
-    # In plain data, such as YAML's, a pair is a list.
+    # In plain data such as YAML, a pair is a list.
     pair = tuple(value) if isinstance(value, list | tuple) else ()
     if len(pair) == 2 and all(map(_is_number, pair)) and _can_be_scaled(*map(float, pair)):
         return float(pair[0]), float(pair[1])
@@ -27,4 +27,4 @@ def _can_be_scaled(low: float, high: float) -> bool:
 
 
 ValueRange = Annotated[Literal["auto", "per_file"] | Range, BeforeValidator(_check_range)]
-"""What ``data.value_range`` may be."""
+"""Type of ``data.value_range``."""

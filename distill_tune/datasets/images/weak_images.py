@@ -1,4 +1,4 @@
-"""Images in which there is little to see once they are scaled: named before anything is trained."""
+"""Images with little contrast after scaling, reported before training."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,23 @@ from distill_tune.interfaces import ValueRanges
 
 LEVELS = 256
 FEW = 64
-"""Span of levels above which a set has contrast: a quarter of all, as 12 of 14 bits have."""
+"""Span of levels above which a set has contrast: a quarter of all, as 12 of 14 bits."""
 NEARLY_FLAT = 4
-"""An image of fewer levels is nearly of one colour."""
+"""An image with fewer levels is nearly of a single colour."""
 _MANY = 0.5
-"""Share of a class's images from which on the class is named."""
+"""Least share of a class's images at which the class is named."""
 _SOME, _SOME_SHARE = 2, 0.01
-"""Number, and share of all images, from which on they are told."""
+"""Least number, and least share of all images, that is reported."""
 _CHUNK = 256
 _TAIL, _DEEP_TAIL = 0.001, 0.03
-"""Share of pixels at either end that says nothing, such as a camera's defect pixels; of images of
-more than 8 bits also marks and text that were written into them."""
+"""Share of pixels that is ignored at either end, such as defective pixels of a camera; in images of
+more than 8 bits, also marks and text written into them."""
 _MOSTLY = 0.5
-"""Share of white from which on it is told that a given range ends too soon."""
+"""Share of white above which a given range is reported as ending too low."""
 
 
 def weaknesses(pool: Pool) -> tuple[str, ...]:
-    """Say where scaled images have little or no contrast.
+    """Return warnings about scaled images with little or no contrast.
 
     Args:
         pool: Training images; not empty.
@@ -46,13 +46,13 @@ def weaknesses(pool: Pool) -> tuple[str, ...]:
 
 
 def _look(pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many values there are of each level, and each image's span of levels."""
+    """Return the number of values at each level, and the span of levels of each image."""
     counts = np.zeros(LEVELS, dtype=np.int64)
     spans = np.zeros(len(pool.images), dtype=np.int64)
     for start in range(0, len(pool.images), _CHUNK):
         some = pool.images[start : start + _CHUNK]
         counts += np.bincount(some.reshape(-1), minlength=LEVELS)
-        # Of each channel: a coloured plane is of one colour.
+        # Per channel, because a plane of one colour may have several levels across channels.
         by_channel = some.reshape(*some.shape[:2], -1)
         widest = (by_channel.max(-1) - by_channel.min(-1)).max(-1)
         spans[start : start + _CHUNK] = widest
@@ -96,7 +96,8 @@ def _few_levels(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]
 def _cut_off(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]:
     share = counts[-1] / counts.sum()
     if ranges.is_given and share > _MOSTLY:
-        yield f"{share:.0%} of the values of the training images are white in data.value_range"
+        told = f"{share:.0%} of the values of the training images are white"
+        yield f"{told} with the given data.value_range"
 
 
 def _used(counts: NDArray[np.int64]) -> str:
@@ -105,7 +106,7 @@ def _used(counts: NDArray[np.int64]) -> str:
 
 
 def _advice(first: int, last: int, ranges: ValueRanges) -> str:
-    """Return which values these levels are, where there is one range to name them in."""
+    """Return advice on the value range; empty if the images have no common range."""
     pair = _one_range(ranges)
     if first == last:
         return f": level {first} of {LEVELS}"

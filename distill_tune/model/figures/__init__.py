@@ -1,7 +1,7 @@
-"""The index of figures: a figure is one file here and one line below.
+"""The index of figures; a new figure needs one file here and one line below.
 
-Each file has what it shows as a named tuple, ``draw`` for the eye and ``words`` for who cannot see
-it. A drawing only draws.
+Each file defines its content as a named tuple, ``draw`` to draw it, and ``words`` as a text
+alternative. Drawing computes nothing.
 """
 
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""The poster's collapse figure: does the classifier go on improving when the generator fails?"""
+"""The poster's collapse figure: does the classifier still improve after the generator fails?"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,9 +15,10 @@ class Course(NamedTuple):
     """The epochs of a run's stage 3.
 
     Attributes:
-        title: Whose.
-        accuracy: On validation, after each epoch.
-        diversity: Of the synthetic images over that of real hard ones; below 0.25 is collapse.
+        title: Name of the run.
+        accuracy: Validation accuracy after each epoch.
+        diversity: Diversity of the synthetic images relative to real hard ones; below 0.25 is
+            collapse.
         border: Share of the synthetic images on a border between classes.
     """
 
@@ -36,7 +37,7 @@ class Course(NamedTuple):
 
     @property
     def gain_after_collapse(self) -> float | None:
-        """Best accuracy after that epoch minus that at its end; None where there is none."""
+        """Best accuracy after that epoch minus that at its end; None if there is none."""
         epoch = self.collapsed_at
         if epoch is None or epoch >= len(self.accuracy):
             return None
@@ -44,7 +45,7 @@ class Course(NamedTuple):
 
 
 def course(title: str, curves: Mapping[str, Sequence[float]]) -> Course | None:
-    """Return the course of a run by its curves; None where it has no generator's."""
+    """Return the course of a run from its curves; None if it has no generator."""
     names = ("val/accuracy", "synthetic/diversity", "synthetic/border_share")
     if not all(curves.get(name) for name in names):
         return None
@@ -73,7 +74,7 @@ def _draw(axes: Axes, one: Course) -> None:
 
 
 def words(courses: Sequence[Course]) -> str:
-    """Return in words what the figure shows, for who does not see it."""
+    """Return the content of the figure in words."""
     return " ".join(_words(one) for one in courses)
 
 

@@ -1,4 +1,4 @@
-"""Synthetic images in rows, each with what the classifier says of it."""
+"""Contact sheets: rows of synthetic images, each with the prediction of the classifier."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from distill_tune.model.figures.figure import HARD, blank
 
 _SIDE = 0.9
-"""Of an image, in inches; all below are shares of it."""
+"""Side of an image in inches; the lengths below are shares of it."""
 _GAP = 0.12
-"""Between images."""
+"""Gap between images."""
 _CAPTION = 0.2
 """Height of a caption."""
 _LETTER, _LONGEST_NAME = 0.1, 24
-"""Width of a letter of a class's name, and how many are shown."""
+"""Width of a letter of a class name, and the number of letters shown."""
 
 
 class Row(NamedTuple):
     """Images of a class.
 
     Attributes:
-        name: Of the class; empty in a row that goes on with the one above.
+        name: Name of the class; empty in a row that continues the one above.
         images: ``[n, size, size, 1 or 3]`` uint8.
-        probabilities: That the classifier gives to their class.
-        taken_for: The class that each is taken for; empty where that is its own.
+        probabilities: Probabilities of their class, as predicted by the classifier.
+        taken_for: The predicted class of each; empty if it is its own.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Sheet(NamedTuple):
     """A contact sheet.
 
     Attributes:
-        title: What they are.
-        rows: From the top.
+        title: Description of the images.
+        rows: Rows from the top.
         columns: Images in a full row.
-        total: Images that were made, with those that have no room here.
+        total: Number of images made, including those not shown.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Sheet(NamedTuple):
 
 
 def draw(sheet: Sheet) -> Figure:
-    """Draw a row below the other; under an image the probability of its class, or its confusion."""
+    """Draw the rows; under each image the probability of its class, or its confusion."""
     names = [row.name[:_LONGEST_NAME] for row in sheet.rows]
     margin = _LETTER * max(map(len, names), default=0) + 2 * _GAP
     width, height = sheet.columns * (1 + _GAP), 1 + _GAP + _CAPTION
@@ -92,7 +92,7 @@ def _draw_row(axes: Axes, row: Row, top: float) -> None:
 
 
 def words(sheet: Sheet) -> str:
-    """Return in words what the figure shows, for who does not see it."""
+    """Return the content of the figure in words."""
     shown = sum(len(row.images) for row in sheet.rows)
     wrong = sum(bool(guess) for row in sheet.rows for guess in row.taken_for)
     classes = ", ".join(row.name for row in sheet.rows if row.name)

@@ -1,4 +1,4 @@
-"""The poster's t-SNE: easy, hard and synthetic images in the classifier's feature space."""
+"""The poster's t-SNE figure: easy, hard and synthetic images in the classifier's feature space."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,16 +14,15 @@ _STYLES = {"easy": (EASY, "o", 10), "hard": (HARD, "^", 16), "synthetic": (SYNTH
 
 
 class FeatureMap(NamedTuple):
-    """Images laid out in a plane, so that those with like features are near.
+    """Images laid out in a plane, so that those with similar features are near.
 
     Attributes:
-        title: Which space.
+        title: Name of the feature space.
         positions: ``[n, 2]`` float.
-        kinds: Of every image: ``easy``, ``hard`` or ``synthetic``.
+        kinds: Kind of every image: ``easy``, ``hard`` or ``synthetic``.
         labels: ``[n]`` int.
-        hard_share: Of the synthetic images, how many have a hard real image as their nearest
-            real one in the full space, over the share of hard ones among the real ones: 1 = no
-            preference.
+        hard_share: Share of the synthetic images whose nearest real image in the full space is
+            hard, over the share of hard images among the real ones; 1 means no preference.
     """
 
     title: str
@@ -39,9 +38,9 @@ def feature_map(
     """Lay images out by t-SNE (van der Maaten and Hinton 2008; scikit-learn), seed 0.
 
     Args:
-        title: Which space.
+        title: Name of the feature space.
         features: ``[n, d]``, n >= 4.
-        kinds: Of every image.
+        kinds: Kind of every image.
         labels: ``[n]``.
     """
     from sklearn.manifold import TSNE
@@ -64,7 +63,7 @@ def _hard_share(features: NDArray[np.float32], kinds: NDArray[np.str_]) -> float
 
 
 def draw(maps: Sequence[FeatureMap]) -> Figure:
-    """Draw spaces side by side: one colour and sign a kind, one number a class."""
+    """Draw spaces side by side, with a colour and marker per kind and a number per class."""
     figure = blank(5.2 * len(maps), 5)
     for axes, one in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps, strict=True):
         _draw(axes, one)
@@ -89,7 +88,7 @@ def _draw(axes: Axes, one: FeatureMap) -> None:
 
 
 def words(maps: Sequence[FeatureMap]) -> str:
-    """Return in words what the figure shows, for who does not see it."""
+    """Return the content of the figure in words."""
     counts = {kind: list(maps[0].kinds).count(kind) for kind in _STYLES}
     shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     shares = "; ".join(

@@ -1,4 +1,4 @@
-"""What all figures have in common: their paper, their colours, their way to a file."""
+"""Common parts of all figures: canvas, colours and output."""
 
 import io
 
@@ -7,14 +7,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# Okabe and Ito's palette: told apart by people with any colour vision, and in grey.
+# Okabe and Ito's palette, distinguishable with any colour vision and in grey.
 EASY, HARD, SYNTHETIC, OTHER = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 
 DPI = 110
 
 
 def blank(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches; not pyplot's, which keeps what it draws."""
+    """Return an empty figure of a size in inches; pyplot would keep a reference to it."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 

@@ -14,9 +14,9 @@ class Matches(NamedTuple):
     """Pairs of images.
 
     Attributes:
-        classes: Their names.
+        classes: Names of the classes.
         hard: ``[classes, k, size, size, channels]`` uint8.
-        synthetic: The same of what was matched to them.
+        synthetic: The images matched to them, of the same shape.
     """
 
     classes: Sequence[str]
@@ -25,7 +25,7 @@ class Matches(NamedTuple):
 
 
 def draw(matches: Matches) -> Figure:
-    """Draw a row for each class: its hard images left, the synthetic ones right, in their order."""
+    """Draw a row per class: hard images on the left, their matches in order on the right."""
     figure = blank(8, 0.7 * len(matches.classes) + 0.6)
     rows = figure.subplots(len(matches.classes), 2, squeeze=False)
     for row, name, *sides in zip(rows, matches.classes, *matches[1:], strict=True):
@@ -42,7 +42,7 @@ def draw(matches: Matches) -> Figure:
 
 
 def words(matches: Matches) -> str:
-    """Return in words what the figure shows, for who does not see it."""
+    """Return the content of the figure in words."""
     classes, count = matches.hard.shape[:2]
     return (
         f"{count} hard training images of each of {classes} classes, and beside each the synthetic "
