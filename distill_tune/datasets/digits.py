@@ -6,30 +6,42 @@ import numpy as np
 
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.images.arrays import fit
-from distill_tune.datasets.pool import Pool
+from distill_tune.datasets.pool import Bytes, Labels, Pool
 from distill_tune.datasets.source import ImageSource
 from distill_tune.interfaces import ValueRanges
 
 
-class Digits(ImageSource):
-    """1,797 grey digits of 8x8 pixels; needs no file and no network."""
+class EmbeddedDigits(ImageSource):
+    """Handwritten digits that come with a library, all in one pool."""
 
-    kind: Literal["digits"]
-    """The kind of data set."""
     flip: bool = False
     """Whether a mirrored image keeps its meaning (not for digits)."""
+
+    def arrays(self) -> tuple[Bytes, Labels]:
+        """Return all images, uint8 NCHW, and their labels."""
+        raise NotImplementedError
 
     def parts(self) -> frozenset[Part]:
         return frozenset({"train"})
 
     def read(
         self,
-        part: Part,  # noqa: ARG002 - one pool is all there is
-        ranges: ValueRanges | None = None,  # noqa: ARG002 - of 8 bits
+        part: Part,  # noqa: ARG002 - there is only one pool
+        ranges: ValueRanges | None = None,  # noqa: ARG002 - always 8 bits
     ) -> Pool:
+        images, labels = self.arrays()
+        return Pool(fit(images, self.image_size), labels, tuple("0123456789"))
+
+
+class Digits(EmbeddedDigits):
+    """1,797 grey digits of 8x8 pixels; needs no file and no network."""
+
+    kind: Literal["digits"]
+    """Which data set."""
+
+    def arrays(self) -> tuple[Bytes, Labels]:
         from sklearn.datasets import load_digits
 
         digits = load_digits()
         images = np.round(digits.images[:, None] * (255 / 16)).astype(np.uint8)
-        labels = digits.target.astype(np.int64)
-        return Pool(fit(images, self.image_size), labels, tuple("0123456789"))
+        return images, digits.target.astype(np.int64)

