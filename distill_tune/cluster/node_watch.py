@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from distill_tune.cluster.node_guard import NodeGuard
+from distill_tune.cluster.joining_nodes import NodeGuard
 from distill_tune.cluster.resources import Slots, alive_nodes, fitting
 from distill_tune.records.directory import StudyDirectory
 

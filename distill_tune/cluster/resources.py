@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.cluster.environment import prepare
-from distill_tune.cluster.failures.daemon_watch import daemons_of_ray, watched
+from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray, watched
 from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.ray_session import require_listener, start_or_join
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
-from distill_tune.records.gpu_sharing import RESOLUTION, share
+from distill_tune.records.gpu_use import RESOLUTION, share
 from distill_tune.study.sections import Resources
 
 # A node has an amount of 1 of "accelerator_type:H100", however many GPUs it has. A task that wants

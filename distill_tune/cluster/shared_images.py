@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill_tune.datasets import Dataset
-from distill_tune.datasets.pool import Pools
+from distill_tune.datasets.image_pool import Pools
 from distill_tune.interfaces import ImageData, Split
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from distill_tune.distill.augmentation import to_uint8
-from distill_tune.distill.monitoring.portrait import Portrait, portray
+from distill_tune.distill.monitoring.trial_portrait import Portrait, portray
 from distill_tune.distill.trial import Trial
 from distill_tune.model.figures import collapse, features, matches
 from distill_tune.model.figures.figure import pixels, png

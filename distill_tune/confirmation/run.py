@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from distill_tune.cluster.shared_images import PlacedImages
-from distill_tune.cluster.study_visibility import wait_for_study
+from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.confirmation.figures import Picture, portraits
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from distill_tune.cluster.node_checks import check_nodes
+from distill_tune.cluster.node_start_checks import check_nodes
 from distill_tune.cluster.node_watch import NodeWatch
 from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.cluster.shared_images import StudyImages

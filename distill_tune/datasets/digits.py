@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 
 from distill_tune.datasets.folder_tree.part_names import Part
+from distill_tune.datasets.image_pool import Bytes, Labels, Pool
 from distill_tune.datasets.images.arrays import fit
-from distill_tune.datasets.pool import Bytes, Labels, Pool
 from distill_tune.datasets.source import ImageSource
 from distill_tune.interfaces import ValueRanges
 

@@ -24,6 +24,7 @@ from distill_tune.datasets.folder_tree.warnings import (
     told_place,
     unused_warnings,
 )
+from distill_tune.datasets.image_pool import Pool, absent_classes, unknown_names
 from distill_tune.datasets.images.duplicates import shared_files
 from distill_tune.datasets.images.file_values import (
     Depth,
@@ -37,7 +38,6 @@ from distill_tune.datasets.images.image_files import decode_all
 from distill_tune.datasets.images.printable import printable
 from distill_tune.datasets.images.value_range import PER_FILE, given_ranges
 from distill_tune.datasets.images.value_range_field import ValueRange
-from distill_tune.datasets.pool import Pool, absent_classes, unknown_names
 from distill_tune.datasets.source import ImageSource
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges

@@ -16,11 +16,11 @@ from torch import Tensor
 from distill_tune.datasets.folder import permitted, read_classes
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.tree import read_tree
+from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.arrays import with_channels
 from distill_tune.datasets.images.image_files import decode_all, image_paths
 from distill_tune.datasets.images.value_range import PER_FILE
 from distill_tune.datasets.npz import Npz
-from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.split_images import split_of
 from distill_tune.errors import InputError, Message, Parameter, Text, closest
 from distill_tune.interfaces import Split, ValueRanges

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from distill_tune.datasets.digits import EmbeddedDigits
-from distill_tune.datasets.pool import Bytes, Labels
+from distill_tune.datasets.image_pool import Bytes, Labels
 
 
 class Mnist5k(EmbeddedDigits):

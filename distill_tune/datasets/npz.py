@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.paths import Root, absolute, not_found
+from distill_tune.datasets.image_pool import Bytes, Labels, Pool, absent_classes, unknown_names
 from distill_tune.datasets.images.arrays import channels_first, fit, to_bytes
 from distill_tune.datasets.images.value_range import (
     PER_FILE,
@@ -34,7 +35,6 @@ from distill_tune.datasets.npz_labels import (
     usable_names,
     without_a_label,
 )
-from distill_tune.datasets.pool import Bytes, Labels, Pool, absent_classes, unknown_names
 from distill_tune.datasets.source import ImageSource
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges

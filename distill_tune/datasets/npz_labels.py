@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_tune.datasets.pool import Labels
+from distill_tune.datasets.image_pool import Labels
 from distill_tune.errors import InputError, Text
 
 _SHOWN = 5

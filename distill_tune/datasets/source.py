@@ -10,12 +10,12 @@ from pydantic import Field, model_validator
 
 from distill_tune.datasets.folder_tree.origin import origin
 from distill_tune.datasets.folder_tree.part_names import Part
+from distill_tune.datasets.image_pool import MAX_SIZE, Pool, Pools
 from distill_tune.datasets.images.arrays import is_grey
 from distill_tune.datasets.images.duplicates import digests, shared_images
 from distill_tune.datasets.images.near_duplicates import near_copies
 from distill_tune.datasets.images.value_range import EIGHT_BIT
 from distill_tune.datasets.images.weak_images import weaknesses
-from distill_tune.datasets.pool import MAX_SIZE, Pool, Pools
 from distill_tune.datasets.split_images import digest, split_of
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
 from distill_tune.errors import InputError, SealedTestError, Text

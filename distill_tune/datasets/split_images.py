@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import torch
 
+from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.arrays import with_channels
-from distill_tune.datasets.pool import Pool
 from distill_tune.interfaces import Split
 
 

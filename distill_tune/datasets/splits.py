@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill_tune.datasets.pool import Indices, Labels, Pool
+from distill_tune.datasets.image_pool import Indices, Labels, Pool
 from distill_tune.errors import InputError, Text
 
 MIN_TRAIN = 2

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.paths import Root, absolute
+from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.arrays import channels_first, fit
-from distill_tune.datasets.pool import Pool
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.torchvision_files import (
     FETCH_ERRORS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from distill_tune.distill.compute.averaging import stage_decay
-from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
+from distill_tune.distill.gan_steps import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.monitoring.fidelity import (
     CHECK_STEPS,
     FidelityTest,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import classifier_augmentation, to_float
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.losses import normalise

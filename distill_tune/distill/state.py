@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from distill_tune.distill.backbones.classifier import Classifier
-from distill_tune.distill.classifier import make_optimizer
+from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.distill.classifier_stage import make_optimizer
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.random_streams import seed_global

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from distill_tune.distill.classifier import real_batches, scheduled_lr, set_lr, train_epoch
+from distill_tune.distill.classifier_stage import real_batches, scheduled_lr, set_lr, train_epoch
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.gan_stage import GanStage
-from distill_tune.distill.gan_training import GanTrainer
+from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
-from distill_tune.distill.joint import JointStage, enter
+from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import validate
-from distill_tune.distill.monitoring.policies import refuse_unfit
+from distill_tune.distill.monitoring.failure_policies import refuse_unfit
 from distill_tune.distill.state import Best, StateDict, TrialState
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics, Stage

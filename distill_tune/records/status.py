@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.fitness_text import fitness, last
-from distill_tune.records.gpu_sharing import GpuUse, fitting, gpu_uses
+from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import (
     Event,

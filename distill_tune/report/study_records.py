@@ -8,7 +8,7 @@ from typing import NamedTuple
 from distill_tune.confirmation.evidence.summary import Confirmation, confirmation
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import short_names
-from distill_tune.records.gpu_sharing import GpuUse, fitting, share
+from distill_tune.records.gpu_use import GpuUse, fitting, share
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StageInfo, StatusInfo, status_info
 from distill_tune.records.tables import flat

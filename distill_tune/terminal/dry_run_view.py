@@ -8,7 +8,7 @@ from rich.markup import escape
 from distill_tune.cluster.resources import in_words
 from distill_tune.interfaces import plain
 from distill_tune.records.formatting import duration
-from distill_tune.records.gpu_sharing import GpuUse, packing_words
+from distill_tune.records.gpu_use import GpuUse, packing_words
 from distill_tune.study.study import Study
 from distill_tune.terminal.result_table import result_table
 from distill_tune.tuning.dry_run.estimate import Measured

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from distill_tune.records.fitness_text import stage_words
 from distill_tune.records.formatting import duration
-from distill_tune.records.gpu_sharing import PACKING, gpu_uses, packing_words
+from distill_tune.records.gpu_use import PACKING, gpu_uses, packing_words
 from distill_tune.records.replay import stage_record
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
 

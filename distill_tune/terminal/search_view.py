@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_tune.records.formatting import duration
-from distill_tune.records.gpu_sharing import PACKING
+from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState
 from distill_tune.study.study import Study

@@ -5,7 +5,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from distill_tune.records.fitness_text import is_unfit, stage_words
 from distill_tune.records.formatting import duration, short_names
-from distill_tune.records.gpu_sharing import packing_words
+from distill_tune.records.gpu_use import packing_words
 from distill_tune.records.status import StageInfo, StatusInfo, status_info, status_json
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value

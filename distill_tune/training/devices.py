@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from distill_tune.records.gpu_sharing import USABLE_MEMORY
+from distill_tune.records.gpu_use import USABLE_MEMORY
 
 
 def device_of(bundle: Mapping[str, float]) -> torch.device:

@@ -18,10 +18,10 @@ from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
 from distill_tune.model.output_folder import refuse_unusable
 from distill_tune.study.validation import Document, locate_error, parse
+from distill_tune.training.interrupt import stopping_at_a_report
 from distill_tune.training.memory import named_failures
 from distill_tune.training.recipe import Recipe
 from distill_tune.training.runner import Runner, RunSpec
-from distill_tune.training.stopping import stopping_at_a_report
 from distill_tune.training.training_folder import (
     BEGINNING,
     NAME,

@@ -7,7 +7,7 @@ from typing import Any
 from distill_tune.cluster.failures.start_failures import StartFailures
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.gpu_sharing import PACKING
+from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
 from distill_tune.training.tensorboard.writer import TensorBoard

@@ -23,7 +23,7 @@ from distill_tune.study.validation import to_yaml
 from distill_tune.training.checkpoints import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
-from distill_tune.tuning.introduction import introduction
+from distill_tune.tuning.first_lines import introduction
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.outcome import write_best
 from distill_tune.tuning.run_options import RunOptions, SearchView
@@ -77,7 +77,7 @@ class Session:
             return self._session(self._open(), trial_slots)
 
     def _check_nodes(self, trial_slots: Slots) -> None:
-        from distill_tune.cluster.node_checks import check_nodes
+        from distill_tune.cluster.node_start_checks import check_nodes
 
         check_nodes(self.directory, trial_slots.bundle)
 

@@ -10,7 +10,7 @@ from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.node_watch import NodeWatch
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages, StudyImages
-from distill_tune.cluster.study_visibility import wait_for_study
+from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError

@@ -5,9 +5,9 @@ from typing import Any
 
 from ray import tune
 
-from distill_tune.cluster.gpu_use import GpuMeter
+from distill_tune.cluster.gpu_memory import GpuMeter
 from distill_tune.cluster.shared_images import PlacedImages
-from distill_tune.cluster.study_visibility import sees_study, wait_for_study
+from distill_tune.cluster.study_folder_check import sees_study, wait_for_study
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE

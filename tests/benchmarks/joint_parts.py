@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_tune.distill.classifier import real_batches
+from distill_tune.distill.classifier_stage import real_batches
 from distill_tune.distill.compute.batches import Batch
 from distill_tune.distill.hardness import label
-from distill_tune.distill.joint import JointStage, enter
+from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.losses import discriminator_hinge, generator_hinge, triplet_loss
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept

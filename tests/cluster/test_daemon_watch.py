@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from distill_tune.cluster.failures.daemon_watch import (
+from distill_tune.cluster.failures.ray_daemon_watch import (
     Daemon,
     DaemonLostError,
     _end_of,

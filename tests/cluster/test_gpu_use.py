@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.cluster import gpu_use
-from distill_tune.cluster.gpu_use import GpuMeter, memory_in_use, utilisation_reader
+from distill_tune.cluster import gpu_memory as gpu_use
+from distill_tune.cluster.gpu_memory import GpuMeter, memory_in_use, utilisation_reader
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Stage
 from distill_tune.study.sections import Resources

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from distill_tune.cluster import node_guard
-from distill_tune.cluster.node_guard import NodeGuard
+from distill_tune.cluster import joining_nodes as node_guard
+from distill_tune.cluster.joining_nodes import NodeGuard
 from distill_tune.cluster.resources import Slots, alive_nodes
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.tuning.journal import Journal

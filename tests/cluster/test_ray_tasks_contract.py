@@ -12,7 +12,7 @@ import pytest
 import ray
 
 import distill_tune
-from distill_tune.cluster.failures.daemon_watch import daemons_of_ray
+from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 

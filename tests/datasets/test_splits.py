@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tune.datasets import ImageSource
-from distill_tune.datasets.pool import Pool
+from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.split_images import digest
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw
 from distill_tune.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from distill_tune.distill.backbones import Backbone
-from distill_tune.distill.joint import enter
+from distill_tune.distill.joint_stage import enter
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from tests.distill.tiny import build, packed, run_until, trial, unpacked

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.classifier import (
+from distill_tune.distill.classifier_stage import (
     make_optimizer,
     num_steps,
     real_batches,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import GanAugmentation, classifier_augmentation, to_float
-from distill_tune.distill.classifier import (
+from distill_tune.distill.classifier_stage import (
     num_steps,
     real_batches,
     scheduled_lr,

@@ -11,7 +11,7 @@ from torch import Tensor
 from distill_tune.distill import gan_stage
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.compute.device_data import DeviceData
-from distill_tune.distill.joint import JointStage
+from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.fidelity import (
     Fidelity,
     FidelityTest,

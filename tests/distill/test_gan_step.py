@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.distill.compute.random_streams import stream
-from distill_tune.distill.gan_training import GanTrainer, Latent
+from distill_tune.distill.gan_steps import GanTrainer, Latent
 from distill_tune.distill.gans import Sngan
 from distill_tune.distill.losses import triplet_loss
 from distill_tune.distill.pairing import pair

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distill_tune.distill.classifier import real_batches
-from distill_tune.distill.joint import JointStage
+from distill_tune.distill.classifier_stage import real_batches
+from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.trial import Trial
 from tests.distill.conftest import Begin
@@ -101,7 +101,7 @@ def steps_of_an_epoch(
                 journeys.found.clear()
                 yield batch
 
-        monkeypatch.setattr("distill_tune.distill.joint.real_batches", stepping)
+        monkeypatch.setattr("distill_tune.distill.joint_stage.real_batches", stepping)
         stage._train(1)
     return found
 

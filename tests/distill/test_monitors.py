@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.gan_training import Latent
+from distill_tune.distill.gan_steps import Latent
 from distill_tune.distill.monitoring.diversity import (
     effective_rank,
     vendi_score,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill_tune.distill.monitoring import policies
+from distill_tune.distill.monitoring import failure_policies as policies
 from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError

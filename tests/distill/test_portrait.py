@@ -3,7 +3,7 @@
 import torch
 
 from distill_tune.distill.monitoring.evaluation import features_and_logits
-from distill_tune.distill.monitoring.portrait import portray
+from distill_tune.distill.monitoring.trial_portrait import portray
 from tests.distill.conftest import Begin
 from tests.distill.tiny import packed
 

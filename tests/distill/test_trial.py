@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.distill.gan_training import GanLosses, GanTrainer
-from distill_tune.distill.joint import JointStage
+from distill_tune.distill.gan_steps import GanLosses, GanTrainer
+from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.probe import probe

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits, load_sample_images
 
+from distill_tune.datasets.image_pool import Bytes, Pool
 from distill_tune.datasets.images.near_duplicates import near_copies
-from distill_tune.datasets.pool import Bytes, Pool
 from tests.field.trees import source
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from distill_tune.records.gpu_sharing import (
+from distill_tune.records.gpu_use import (
     RESOLUTION,
     USABLE_MEMORY,
     GpuUse,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.cluster import gpu_use
+from distill_tune.cluster import gpu_memory as gpu_use
 from distill_tune.tuning import trainable
 from distill_tune.tuning.sampling.proposals import trial_name
 from distill_tune.tuning.trainable import DistillTrial

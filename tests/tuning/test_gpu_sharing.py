@@ -14,7 +14,7 @@ from distill_tune.cluster.resources import Slots, packed, slots
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.gpu_sharing import GpuUse, share
+from distill_tune.records.gpu_use import GpuUse, share
 from distill_tune.study.sections import Resources
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text

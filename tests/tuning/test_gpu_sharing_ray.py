@@ -15,7 +15,7 @@ import distill_tune
 from distill_tune.cluster.environment import prepare
 from distill_tune.cluster.resources import slots
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.gpu_sharing import share
+from distill_tune.records.gpu_use import share
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.callbacks.gpu_sharing import PackingStopper

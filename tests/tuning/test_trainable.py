@@ -10,7 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distill_tune.cluster import study_visibility as sight
+from distill_tune.cluster import study_folder_check as sight
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from distill_tune.datasets.pool import Bytes, Indices
+from distill_tune.datasets.image_pool import Bytes, Indices
 from distill_tune.errors import InputError, Text
 
 CHUNK = 1024

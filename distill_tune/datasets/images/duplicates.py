@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from distill_tune.datasets.folder_tree.listing import files_below
+from distill_tune.datasets.image_pool import Indices, Pool
 from distill_tune.datasets.images.image_files import image_paths
 from distill_tune.datasets.images.printable import printable
-from distill_tune.datasets.pool import Indices, Pool
 
 _NOUNS = {"train": "training", "val": "validation", "test": "test"}
 

@@ -15,12 +15,12 @@ from PIL import Image, UnidentifiedImageError
 
 from distill_tune.datasets.folder_tree.listing import files_below, files_in
 from distill_tune.datasets.folder_tree.part_names import is_of_a_system
+from distill_tune.datasets.image_pool import Bytes
 from distill_tune.datasets.images.arrays import fit_image
 from distill_tune.datasets.images.eight_bits import flat
 from distill_tune.datasets.images.orientation import upright
 from distill_tune.datasets.images.png_chunks import without_notes
 from distill_tune.datasets.images.value_range import PER_FILE
-from distill_tune.datasets.pool import Bytes
 from distill_tune.interfaces import ValueRanges
 
 # Formats whose pixels Pillow cannot decode by itself (PostScript starts a program).

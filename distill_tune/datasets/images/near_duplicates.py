@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from distill_tune.datasets.pool import Bytes, Indices, Pool
+from distill_tune.datasets.image_pool import Bytes, Indices, Pool
 
 Rows = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_tune.datasets.pool import Bytes
+from distill_tune.datasets.image_pool import Bytes
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 

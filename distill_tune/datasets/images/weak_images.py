@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.value_range import BYTES, Range
-from distill_tune.datasets.pool import Pool
 from distill_tune.interfaces import ValueRanges
 
 LEVELS = 256

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.backbones.pointwise import use_matrix_products
 from distill_tune.errors import InputError, Text
 

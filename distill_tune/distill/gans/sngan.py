@@ -21,7 +21,7 @@ from distill_tune.distill.gans.blocks import (
     light_discriminator_body,
     spectrally_normalised,
 )
-from distill_tune.distill.gans.training import GanTraining
+from distill_tune.distill.gans.training_fields import GanTraining
 
 
 class Sngan(GanTraining):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.compute.device_data import DeviceData
-from distill_tune.distill.gan_training import GanTrainer, Latent
+from distill_tune.distill.gan_steps import GanTrainer, Latent
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import generator_hinge
 from distill_tune.distill.monitoring.diversity import (

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.interfaces import Metrics, Split
 

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.stopper import NoopStopper
 
 from distill_tune.cluster.resources import Slots, packed
-from distill_tune.records.gpu_sharing import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
+from distill_tune.records.gpu_use import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
 from distill_tune.records.trials import Event
 from distill_tune.study.study import Study
 from distill_tune.tuning.journal import Journal

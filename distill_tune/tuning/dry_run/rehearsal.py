@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import torch
 
-from distill_tune.distill.classifier import num_steps, real_batches, train_step
+from distill_tune.distill.classifier_stage import num_steps, real_batches, train_step
 from distill_tune.distill.compute.batches import Batch
 from distill_tune.distill.hardness import Scores, label, score
-from distill_tune.distill.joint import JointStage, enter
+from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.fidelity import train_judge
 from distill_tune.distill.trial import Trial

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from distill_tune.cluster.gpu_use import memory_in_use
+from distill_tune.cluster.gpu_memory import memory_in_use
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages, placed
 from distill_tune.cluster.task_pool import Failed, FixedNodes, Reported, TaskPool

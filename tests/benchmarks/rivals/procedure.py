@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from distill_tune.study.opening import load_images, read_study

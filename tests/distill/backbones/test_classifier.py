@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from distill_tune.distill.backbones.classifier import Classifier, interpolation_matrix
+from distill_tune.distill.backbones.classifier_network import Classifier, interpolation_matrix
 
 
 def classifier(image_size: int, input_size: int, channels: int = 1) -> Classifier:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from distill_tune.distill.gans import GANS, AnyGan, Sngan
-from distill_tune.distill.gans.training import GanTraining
+from distill_tune.distill.gans.training_fields import GanTraining
 from distill_tune.interfaces import plain
 
 CLASSES = 4

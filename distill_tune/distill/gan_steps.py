@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from distill_tune.distill.augmentation import GanAugmentation, to_float
-from distill_tune.distill.classifier import set_lr
+from distill_tune.distill.classifier_stage import set_lr
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import Purpose, integers, normal, stream, uniform
-from distill_tune.distill.gan_terms import in_pairs, other_labels, sameness, weighted_hinge
+from distill_tune.distill.gan_loss_terms import in_pairs, other_labels, sameness, weighted_hinge
 from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,

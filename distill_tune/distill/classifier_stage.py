@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.batches import Batch, ExtraBatch, augmented_batch, smoothed
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution

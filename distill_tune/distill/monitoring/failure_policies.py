@@ -4,7 +4,7 @@ from typing import TypeGuard
 
 from torch import Tensor
 
-from distill_tune.distill.gan_training import GanTrainer
+from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitoring.diversity import within_class_distance
 from distill_tune.distill.monitoring.epoch_metrics import (

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from distill_tune.distill.trial import Report
-from distill_tune.records.gpu_sharing import GpuUse
+from distill_tune.records.gpu_use import GpuUse
 from distill_tune.study.sections import Resources
 
 _EVERY_S = 0.25

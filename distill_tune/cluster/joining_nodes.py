@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from distill_tune.cluster.node_checks import PATIENCE_S, answer, ask, on_node
+from distill_tune.cluster.node_start_checks import PATIENCE_S, answer, ask, on_node
 from distill_tune.cluster.resources import Slots, fitting, task_options
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.random_streams import integers
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.backbones.classifier import Classifier
+from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.trial import Trial

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from distill_tune.distill.classifier import (
+from distill_tune.distill.classifier_stage import (
     make_optimizer,
     mean_loss,
     num_steps,
@@ -21,11 +21,11 @@ from distill_tune.distill.compute.batches import Batch, ExtraBatch
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.extra_images import ExtraImages
-from distill_tune.distill.gan_training import GanLosses, GanTrainer, gan_metrics
+from distill_tune.distill.gan_steps import GanLosses, GanTrainer, gan_metrics
 from distill_tune.distill.hardness import HardSets, label, turnover
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate, validate
-from distill_tune.distill.monitoring.policies import ratio_factor, refuse_unfit, watch_gan
+from distill_tune.distill.monitoring.failure_policies import ratio_factor, refuse_unfit, watch_gan
 from distill_tune.distill.state import Best, TrialState
 from distill_tune.distill.trial_config import JointTraining, TrialConfig
 from distill_tune.interfaces import Metrics
