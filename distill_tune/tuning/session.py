@@ -1,10 +1,6 @@
 """Session of a search, from its start or its last interruption to its end."""
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from distill_tune import __version__
@@ -27,6 +23,7 @@ from distill_tune.tuning.first_lines import introduction
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.outcome import write_best
 from distill_tune.tuning.run_options import RunOptions, SearchView
+from distill_tune.tuning.stop_rules import TimeBudget, terminate_as_interrupt
 
 
 @dataclass
@@ -46,7 +43,10 @@ class Session:
     images: ImageData
     view: SearchView
     options: RunOptions
-    is_time_over: bool = field(default=False, init=False)
+    _time_budget: TimeBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._time_budget = TimeBudget(self.study.search.time_budget_s)
 
     def run(self) -> StudyState:
         """Run until every trial has ended, the time is up, or the user interrupts.
@@ -177,7 +177,7 @@ class Session:
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
-                with terminate_as_interrupt(), self._time_limit():
+                with terminate_as_interrupt(), self._time_budget:
                     self._search(journal, trial_slots)
         except KeyboardInterrupt:
             pass
@@ -214,46 +214,4 @@ class Session:
     def _status(self, state: StudyState) -> str:
         if self._num_open(state) <= 0:
             return "finished"
-        return "time_budget" if self.is_time_over else "interrupted"
-
-    @contextmanager
-    def _time_limit(self) -> Iterator[None]:
-        """Interrupt as Ctrl-C does once the session's time is up."""
-        limit = self.study.search.time_budget_s
-        if limit is None:
-            yield
-            return
-
-        def stop() -> None:
-            self.is_time_over = True
-            os.kill(os.getpid(), signal.SIGINT)
-
-        timer = threading.Timer(limit, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-
-@contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, as a cluster's scheduler sends it, end a session as Ctrl-C does.
-
-    This also works where Ctrl-C is ignored, as it is for background jobs of a shell script; Ray
-    Tune listens to it there as well.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if is_ignored:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if is_ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return "time_budget" if self._time_budget.is_over else "interrupted"
