@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs inside itself: --help answers at once."""
+"""The command line. Each command imports its dependencies lazily, so that --help is fast."""
 
 import json
 import sys
@@ -216,7 +216,7 @@ def confirm(  # noqa: PLR0913 - the options of the command line
 def main() -> None:
     """Run the command line.
 
-    Whoever reads its output may have heard enough, as ``head`` has: that ends it without a word.
+    If the reader of the output closes the pipe early, as ``head`` does, the program exits silently.
     """
     try:
         app()

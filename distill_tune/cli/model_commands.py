@@ -1,4 +1,4 @@
-"""The commands that make a model and use it: each imports what it needs inside itself."""
+"""Commands that train and use a model. Each imports its dependencies lazily."""
 
 import json
 import shlex
@@ -83,7 +83,7 @@ def train(  # noqa: PLR0913 - the options of the command line
 def _recipe(
     config: Path | None, study: str | None, trial: str | None, backbone: str | None
 ) -> "Recipe":
-    """Return what is to be trained: a file, or a trial of a study."""
+    """Return the recipe to train, from a file or from a trial of a study."""
     if (config is None) == (study is None):
         met = Text("nothing" if config is None else "both --config and --study")
         raise InputError("--config", got=met, expected="either --config FILE or --study STUDY_DIR")

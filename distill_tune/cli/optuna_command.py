@@ -1,4 +1,4 @@
-"""``distill-tune optuna``."""
+"""The command ``distill-tune optuna``."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""``distill-tune report``."""
+"""The command ``distill-tune report``."""
 
 import json
 from typing import Annotated

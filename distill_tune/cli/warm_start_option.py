@@ -1,4 +1,4 @@
-"""``--warm-start``: a search that begins with what another study found best."""
+"""The options ``--warm-start`` and ``--warm-start-trials`` of a search."""
 
 from typing import Annotated
 
