@@ -19,7 +19,7 @@ def space_argument(space: object) -> Path | Mapping[str, Any]:
         return space
     if isinstance(space, str | os.PathLike):
         return Path(space)
-    raise InputError("space", got=space, expected="a YAML file, or a mapping of what stands in one")
+    raise InputError("space", got=space, expected="a YAML file, or a mapping with the same content")
 
 
 def assignment_options(assignments: object) -> list[str]:

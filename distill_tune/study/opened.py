@@ -85,7 +85,7 @@ def open_new(wish: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened
         if not resume:
             raise StudyError(
                 Message(
-                    f"{directory.root}: got a study that is there already, expected another ",
+                    f"{directory.root}: got a study that already exists, expected another ",
                     Parameter("name"),
                     ", or ",
                     Parameter("resume=True"),

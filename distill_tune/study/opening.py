@@ -101,8 +101,8 @@ def require_utf8(directory: StudyDirectory) -> None:
         path.encode()
     except UnicodeEncodeError:
         raise StudyError(
-            f"{one_line(path)}: got a path that is no text in UTF-8, expected one: the processes "
-            "that compute are told it"
+            f"{one_line(path)}: got a path that is not UTF-8, expected one that is: Ray's "
+            "processes receive it"
         ) from None
 
 
@@ -121,7 +121,7 @@ def _require_log(directory: StudyDirectory) -> None:
         raise StudyError(
             Message(
                 f"{directory.root}: {LOG_FILE} is missing, though there is "
-                f"{' and '.join(results)}; bring it back, or give the new study another ",
+                f"{' and '.join(results)}; restore it, or give the new study another ",
                 Parameter("name"),
             )
         )
@@ -219,7 +219,7 @@ def require_only_moved(directory: StudyDirectory, study: Study) -> None:
 def _begun_otherwise(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
     return StudyError(
         Message(
-            f"{directory.root}: the study was begun otherwise:\n",
+            f"{directory.root}: the study was started with other settings:\n",
             *(Message("  ", line, "\n") for line in lines),
             "Undo these changes, or give the new study another ",
             Parameter("name"),

@@ -22,10 +22,10 @@ _UNSEARCHABLE = {
     "backbone": "list the backbones under backbones: each gets its own search",
     "backbones": "list them under backbones: each gets its own search",
     "compute": "it changes how fast a trial computes, not its method; set trial.compute",
-    "seed": "a lucky seed is no better configuration; set trial.seed",
+    "seed": "a lucky seed is not a better configuration; set trial.seed",
     "preset": "set trial.preset, and search the fields that it changes",
-    "search": "it is no part of a trial",
-    "resources": "it is no part of a trial",
+    "search": "it is not part of a trial",
+    "resources": "it is not part of a trial",
     "joint.epochs": "rungs compare trials after equal numbers of epochs; set trial.joint.epochs",
     "joint.monitor_images": "it changes no result",
     "gan.kind": "its fields depend on it; set trial.gan.kind",
@@ -58,15 +58,15 @@ class Study(Config):
     """A whole search, as described by a YAML file."""
 
     study: str
-    """Its name, and that of its directory."""
+    """Name of the study and of its directory."""
     data: Dataset
-    """What is learnt."""
+    """The data set to learn."""
     backbones: tuple[Backbone, ...] = Field(min_length=1)
-    """Who learns it; each gets its own sampler, rungs and winner."""
+    """Backbones of the classifiers; each gets its own sampler, rungs and winner."""
     trial: TrialTemplate = TrialTemplate()
     """The procedure; fields that are not given keep their defaults."""
     space: SearchSpace
-    """What is searched: fields of the trial by dotted path, each with its dimension."""
+    """Fields of the trial to search: dotted paths, each with its dimension."""
     search: Search = Search()
     """Sampler, scheduler, budget."""
     resources: Resources = Resources()

@@ -21,7 +21,7 @@ _EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
         "float_type": "a number",
         "bool_type": "true or false",
         "string_type": "text",
-        "string_unicode": "text of whole signs, not halves (surrogates)",
+        "string_unicode": "text without lone surrogates",
         "is_instance_of": "a {class}",
         "none_required": "null",
         "finite_number": "a finite number",

@@ -77,7 +77,7 @@ def _searched(source: StudyDirectory, state: StudyState) -> set[str]:
     """Return the paths searched by trials that have a value."""
     over = [trial for name in state.backbones for trial in top(state, name, len(state.trials))]
     if not over:
-        got = Text(f"{source.root}, of whose {len(state.trials)} trials none is over with a value")
+        got = Text(f"{source.root}, none of whose {len(state.trials)} trials ended with a value")
         raise InputError(_WHERE, got=got, expected="a study with results")
     return {path for trial in over for path in flat(trial.params)}
 
@@ -154,7 +154,7 @@ class WarmStartOutcome(NamedTuple):
         start = f"warm start of {self.backbone}: "
         if self.warm is None or self.others is None:
             missing = "warm-started" if self.warm is None else "other"
-            return f"{start}nothing to compare, as no {missing} trial is over with a value"
+            return f"{start}nothing to compare, as no {missing} trial ended with a value"
         lead = (self.warm.value or 0.0) - (self.others.value or 0.0)
         verdict = "gave the study's best" if lead > 0 else "did not give the study's best"
         return (
@@ -162,7 +162,7 @@ class WarmStartOutcome(NamedTuple):
             f"trial{'' if self.num_warm == 1 else 's'} has {_result(self.warm)}, "
             f"the best of {_others(self.num_others)} {_result(self.others)}; it "
             f"{'was as good as the others' if lead == 0 else verdict} (validation values of one "
-            "search, in which chance has a part)"
+            "search, subject to chance)"
         )
 
 

@@ -54,7 +54,7 @@ def read_json(path: Path) -> Document:
     try:
         value = json.loads(read_text(source))
     except (ValueError, RecursionError) as error:
-        met = Text(f"no JSON ({error})")
+        met = Text(f"invalid JSON ({error})")
         raise InputError(source, got=met, expected="JSON") from None
     if not isinstance(value, dict):
         raise InputError(source, got=describe(value), expected="a JSON object")

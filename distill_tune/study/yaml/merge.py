@@ -52,7 +52,7 @@ class Merging:
         with self.within(node):
             for other in self._mappings(merged[0], where):
                 if id(other) in self._open:
-                    met = "an alias (*) of what it stands in"
+                    met = "an alias (*) of an enclosing value"
                     raise self._error(node, where, met, "another mapping")
                 self.unfold(other, where)
                 self._count(len(other.value), other, where)

@@ -144,7 +144,7 @@ def _compose(text: str, source: str) -> yaml.Node | None:
 
 
 def _endless(location: str) -> InputError:
-    met = Text("values nested without end, or an alias (*) of what it stands in")
+    met = Text("values nested without end, or an alias (*) of an enclosing value")
     return InputError("YAML", got=met, expected="fewer levels", location=location)
 
 
