@@ -179,6 +179,6 @@ def test_a_storage_that_cannot_be_written_is_refused_before_anything_starts(tmp_
     Path("taken").write_text("a file")
     Path("bad.yaml").write_text(GOOD, encoding="utf-8")
     assert search("--storage", "taken") == (
-        f"taken/bad: got {tmp_path}/taken, which is no folder, expected a folder that can be "
+        f"taken/bad: got {tmp_path}/taken, which is not a folder, expected a folder that can be "
         "written to"
     )

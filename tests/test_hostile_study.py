@@ -183,7 +183,7 @@ def test_a_new_study_does_not_follow_a_link(tmp_path: Path, exists: bool) -> Non
     Path("runs/bad").symlink_to(target)
     assert search() == (
         f"runs/bad: got a symbolic link to {target}, expected a new name or the folder of a study: "
-        "a new study is written nowhere but below its own name"
+        "a new study is written only below its own name"
     )
 
 

@@ -85,7 +85,7 @@ class StudyDirectory:
         """
         if self.exists():
             raise StudyError(
-                f"{self.root}: there is a study already; go on with it by "
+                f"{self.root}: a study already exists here; resume it with "
                 f"`distill-tune resume {shlex.quote(self.root)}`, or give the new one another name"
             )
         self._storage.make()
@@ -99,7 +99,7 @@ class StudyDirectory:
         if target and not self.exists():
             raise StudyError(
                 f"{self.root}: got a symbolic link to {target}, expected a new name or the "
-                "folder of a study: a new study is written nowhere but below its own name"
+                "folder of a study: a new study is written only below its own name"
             )
 
     def require(self) -> None:
@@ -145,7 +145,7 @@ class StudyDirectory:
         try:
             return content.decode()
         except UnicodeDecodeError as error:
-            raise StudyError(f"{self.path(name)}: got no text in UTF-8 ({error.reason})") from None
+            raise StudyError(f"{self.path(name)}: got non-UTF-8 text ({error.reason})") from None
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file atomically, as :meth:`write_text` does."""

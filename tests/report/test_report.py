@@ -191,7 +191,7 @@ ADDRESS = "a path or a reachable URI (Protocol not known: xyz)"
         ("stud", "stud: no study here (no study.yaml). Did you mean 'study'?"),
         (
             "study --out study/study.yaml",
-            f"--out: got 'study/study.yaml', {FOLDER} (got {STUDY_FILE}, which is no folder)",
+            f"--out: got 'study/study.yaml', {FOLDER} (got {STUDY_FILE}, which is not a folder)",
         ),
         ("study --out xyz://a", f"study directory: got 'xyz://a', expected {ADDRESS}"),
     ],

@@ -50,7 +50,7 @@ class LocalFiles:
         with explained(self.path("")):
             place = next(path for path in (self._root, *self._root.parents) if path.exists())
             if not place.is_dir():
-                return f"got {place}, which is no folder"
+                return f"got {place}, which is not a folder"
             return "" if os.access(place, os.W_OK) else f"got {place}, which is write-protected"
 
     def link_target(self) -> str:
