@@ -1,7 +1,7 @@
-"""The commands for Python: what they return is typed, what goes wrong is an exception of ours.
+"""The Python API: typed results, and errors as exceptions of ``distill_tune.errors``.
 
-Exceptions are those of ``distill_tune.errors``; what a user can cause is an ``InputError``, an
-``InputErrors`` or a ``StudyError``, its message ``where: got X, expected Y``.
+Errors that a user can cause are an ``InputError``, an ``InputErrors`` or a ``StudyError``, with a
+message ``where: got X, expected Y``.
 """
 
 import os
@@ -44,38 +44,37 @@ def search(  # noqa: PLR0913 - the options of the command
     address: str | None = None,
     progress: bool = True,
 ) -> StudyResult:
-    """Find the best configuration of every backbone of a study, as ``distill-tune search`` does.
+    """Find the best configuration for every backbone of a study, as ``distill-tune search`` does.
 
     Args:
-        space: The study: a YAML file, or the mapping that would stand in one.
-        storage: Folder or URI below which the study gets a folder of its name.
-        name: Of the study, instead of the one in ``space``.
-        num_trials: In total, those of an earlier session included.
-        time_budget_s: Seconds after which to stop; ``resume`` goes on.
+        space: The study: a YAML file, or a mapping with the same content.
+        storage: Folder or URI under which the study gets a folder of its name.
+        name: Name of the study; overrides the one in ``space``.
+        num_trials: Trials in total, including those of earlier sessions.
+        time_budget_s: Seconds after which to stop; ``resume`` continues.
         warm_start: A study whose best configurations are tried first.
-        warm_start_trials: How many of them for each backbone; None: 3.
-        assignments: Further changes of ``space``: dotted path -> value, such as
+        warm_start_trials: Number of these configurations per backbone; None: 3.
+        assignments: Further changes to ``space``: dotted path -> value, such as
             ``{"trial.joint.epochs": 8, "backbones.0.name": "resnet18"}``.
-        resume: Go on with the study if it is there already.
-        allow_changed: Go on though version, ``data.root``, ``search.seed`` or
+        resume: Resume the study if it already exists.
+        allow_changed: Continue even if the version, ``data.root``, ``search.seed`` or
             ``search.num_startup_trials`` changed.
-        share_stages: Compute what trials have in common once; the same numbers, sooner.
-        address: Of a Ray cluster (``auto``, ``HOST:PORT``); None: Ray is started on
-            this machine and stopped at the end.
-        progress: Print what happens, on stdout.
+        share_stages: Compute stages that trials have in common only once: same results, faster.
+        address: Ray cluster (``auto``, ``HOST:PORT``); None: Ray runs here and stops at the end.
+        progress: Print progress on stdout.
 
     Returns:
-        The study; its ``status`` is ``finished``, or ``time_budget``. Where the study has a
-        ``confirm:``, the confirmation is done, too.
+        The study; its ``status`` is ``finished`` or ``time_budget``. A finished study with a
+        ``confirm:`` section has been confirmed, too.
 
     Raises:
-        InputError, InputErrors: Of everything that is wrong in ``space`` or an argument.
-        StudyError: It is there and ``resume`` is not set, was begun otherwise, or is in use.
-        NoTrialSucceededError: All trials failed; the message has the reasons.
-        DiskFullError: No room; make some and resume.
-        RayError: Ray is in use in this process already, does not start, or failed; the message says
-            how to go on.
-        KeyboardInterrupt: What is done is kept; the message says how to go on.
+        InputError, InputErrors: All errors in ``space`` and the other arguments.
+        StudyError: It exists and ``resume`` is not set, has other settings, or is in use.
+        NoTrialSucceededError: All trials failed; the message gives the reasons.
+        DiskFullError: The disk is full; free some space and resume.
+        RayError: Ray is already in use in this process, does not start, or failed; the message says
+            how to continue.
+        KeyboardInterrupt: Finished work is kept; the message says how to continue.
     """
     options = _options(
         "search", address, progress, share_stages=share_stages, allow_changed=allow_changed
@@ -102,11 +101,11 @@ def resume(  # noqa: PLR0913 - the options of the command
     address: str | None = None,
     progress: bool = True,
 ) -> StudyResult:
-    """Go on with a study that was interrupted, or give it more trials: ``num_trials`` in total.
+    """Resume an interrupted study, or give it more trials: ``num_trials`` in total.
 
-    ``study`` is its directory, or what :func:`search` or :func:`load_study` returned; the other
-    arguments, the result and the errors are as for :func:`search`. Where its images have moved,
-    ``assignments={"data.root": path}`` says where they are.
+    ``study`` is the study's directory, or the result of :func:`search` or :func:`load_study`. The
+    other arguments, the result and the errors are those of :func:`search`. If the study's images
+    have moved, pass their new location as ``assignments={"data.root": path}``.
     """
     options = _options(
         "resume", address, progress, share_stages=share_stages, allow_changed=allow_changed
@@ -133,34 +132,34 @@ def confirm(  # noqa: PLR0913 - the options of the command
     address: str | None = None,
     progress: bool = True,
 ) -> Confirmation:
-    """Say whether the gain is real, as ``distill-tune confirm`` does; the same call resumes it.
+    """Test whether the gain is real, as ``distill-tune confirm`` does; the same call resumes it.
 
     Args:
-        study: Its directory, or what ``search`` or ``load_study`` returned.
-        top: How many of each backbone's best configurations are trained anew to choose one.
-        seeds: Fresh seeds of every arm; an interval needs three.
-        arms: Names of what to compare, or ``"all"``; None: as the study says.
-        rival: Name of the arm that the verdict is about beside the baseline; None: as the study
-            says, otherwise the arm with the highest mean.
-        redraw: Draw training and validation images anew with every seed, the same for all arms;
-            None: as the study says, by default yes.
+        study: The study's directory, or the result of ``search`` or ``load_study``.
+        top: Number of best configurations per backbone that are trained again to choose one.
+        seeds: Fresh seeds per arm; an interval needs three.
+        arms: Names of the arms to compare, or ``"all"``; None: those of the study.
+        rival: Name of the arm that the verdict is about besides the baseline; None: that of the
+            study, or else the arm with the highest mean.
+        redraw: Draw new training and validation images for every seed, the same for all arms; None:
+            as set in the study, by default yes.
         assignments: ``{"data.root": path}``: where the same images are now, if they have moved.
-        tune_arms: Give each arm a search of its own, with the budget that the method had, over
-            what the study searches and makes a difference to it.
-        read_test_again: Train and test once more what was tested already; the records show it.
+        tune_arms: Give each arm its own search, with the method's budget, over those dimensions of
+            the study that affect the arm.
+        read_test_again: Train and test again what was already tested; the records show it.
         share_stages: As for :func:`search`.
         address: As for :func:`search`.
         progress: As for :func:`search`.
 
     Returns:
-        Per backbone the arms with accuracies on the test split by seed, in [0, 1], paired gains
-        with their 95 % intervals, and a verdict in words. Tables lie in ``confirm/`` of the study.
+        Per backbone: the arms' accuracies on the test split by seed, in [0, 1], paired gains with
+        95 % intervals, and a verdict in words. Tables are in ``confirm/`` of the study.
 
     Raises:
         InputError: There is no such arm or rival, or there are no test images.
-        StudyError: There is no study, no trial of it has a value, or it is in use.
+        StudyError: There is no study, none of its trials has a value, or it is in use.
         RayError: As for :func:`search`.
-        KeyboardInterrupt: What is recorded stays; the message says how to go on.
+        KeyboardInterrupt: Recorded results are kept; the message says how to continue.
     """
     require_count("top", top)
     require_count("seeds", seeds)
@@ -188,23 +187,24 @@ def train(  # noqa: PLR0913 - the options of the command
 ) -> TrainedModel:
     """Train one configuration through all stages and write the model.
 
-    Stopped in any way, it goes on by the same call.
+    If the training is stopped in any way, the same call resumes it.
 
     Args:
         config: A trial's whole configuration, such as ``study.best["resnet50"].config``, or the
             directory of a study.
-        out: The model's folder; made, and refused if it holds anything but its own beginning.
-        trial: Of a study: the trial's number or name; None: the best one.
-        backbone: Of a study: whose best trial; needed where there are several.
-        seed: Another seed than the configuration's.
-        assignments: Changes of the configuration: dotted path -> value.
-        threads: CPU threads meanwhile; a trial's own give its very numbers.
-        progress: Print a line per report, on stdout.
+        out: The model's folder; created, and refused if it holds anything but part of this
+            training.
+        trial: For a study: the trial's number or name; None: the best one.
+        backbone: For a study: the backbone whose best trial to take; required if there are several.
+        seed: Seed that replaces the configuration's.
+        assignments: Changes to the configuration: dotted path -> value.
+        threads: CPU threads; a trial's own number reproduces its results exactly.
+        progress: Print a line per report on stdout.
 
     Raises:
-        InputError, InputErrors: A configuration that is not usable, a folder that is not empty.
-        StudyError: No such study or trial; the beginning of another training.
-        DivergedError: The training cannot go on.
+        InputError, InputErrors: The configuration is invalid, or the folder is not empty.
+        StudyError: There is no such study or trial, or the folder holds part of another training.
+        DivergedError: The training diverged and cannot continue.
     """
     with _threads(threads):
         from distill_tune.cluster.user_environment import provide_user
@@ -269,7 +269,7 @@ def _options(
     share_stages: bool,
     allow_changed: bool = False,
 ) -> "RunOptions":
-    """Set Ray's environment, before anything imports it, and return how to run."""
+    """Set Ray's environment before anything imports Ray, and return the run options."""
     from distill_tune.cluster.environment import prepare
 
     prepare(address)
@@ -286,7 +286,7 @@ def _options(
 
 
 def _console(*, progress: bool) -> "Console":
-    """Return where progress goes: a live view in a terminal, in a notebook a line per event."""
+    """Return the console for progress: live in a terminal, one line per event in a notebook."""
     from distill_tune.terminal.study_tables import console_on
 
     return console_on(quiet=not progress)
@@ -294,7 +294,7 @@ def _console(*, progress: bool) -> "Console":
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Let torch use so many threads meanwhile."""
+    """Set the number of torch's threads while the context is open; None leaves it unchanged."""
     require_count("threads", count)
     import torch
 

@@ -100,7 +100,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[DistillTuneError], str]] = 
     "no space": (
         lambda: search(3),  # type: ignore[arg-type]
         InputError,
-        "space: got 3, expected a YAML file, or a mapping of what stands in one",
+        "space: got 3, expected a YAML file, or a mapping with the same content",
     ),
     "a field of the mapping": (
         lambda: search({**SPACE, "trial": {"joint": {"epochs": 0}}}),

@@ -35,7 +35,7 @@ def made_study(name: str = "bad") -> Study:
 def test_a_study_that_is_there_is_not_overwritten() -> None:
     made_study()
     assert search() == (
-        "runs/bad: got a study that is there already, expected another --name, or --resume "
+        "runs/bad: got a study that already exists, expected another --name, or --resume "
         "(the same as: distill-tune resume runs/bad)"
     )
 
@@ -50,7 +50,7 @@ def test_a_study_is_not_resumed_under_other_conditions() -> None:
     ]
     options = [part for change in changes for part in ("--set", change)]
     assert search("--resume", *options).splitlines() == [
-        "runs/bad: the study was begun otherwise:",
+        "runs/bad: the study was started with other settings:",
         "  trial.joint.epochs: 3 -> 4",
         "  space.joint.margin: 'uniform(0.05, 0.9)' -> 'uniform(0.1, 0.5)'",
         "  search.seed: 0 -> 1 (--allow-changed lets this pass)",
@@ -68,7 +68,7 @@ def test_a_study_of_another_version_is_not_resumed_unless_the_user_says_so(
     Path("runs/bad/lock").touch()
     monkeypatch.setattr("distill_tune.study.opening.__version__", "99.0")
     assert refused("resume", "runs/bad").splitlines() == [
-        "runs/bad: the study was begun otherwise:",
+        "runs/bad: the study was started with other settings:",
         f"  version: {distill_tune.__version__} -> 99.0 (--allow-changed lets this pass)",
         "Undo these changes, or give the new study another --name.",
     ]
@@ -96,7 +96,7 @@ def test_a_study_whose_log_is_gone_is_not_begun_anew_over_its_results(tmp_path: 
         log.unlink()
     (tmp_path / "runs/bad/tensorboard").mkdir()
     assert refused("resume", "runs/bad") == (
-        "runs/bad: events.jsonl is missing, though there is tensorboard; bring it back, or give "
+        "runs/bad: events.jsonl is missing, though there is tensorboard; restore it, or give "
         "the new study another --name"
     )
 
@@ -178,6 +178,6 @@ def test_a_storage_that_cannot_be_written_is_refused_before_anything_starts(tmp_
     Path("taken").write_text("a file")
     Path("bad.yaml").write_text(GOOD, encoding="utf-8")
     assert search("--storage", "taken") == (
-        f"taken/bad: got {tmp_path}/taken, which is no folder, expected a folder that can be "
+        f"taken/bad: got {tmp_path}/taken, which is not a folder, expected a folder that can be "
         "written to"
     )

@@ -53,7 +53,7 @@ def test_mistakes_are_told_as_by_a_search(tmp_path: Path, monkeypatch: pytest.Mo
     write()
     Path("runs/bad").mkdir(parents=True)
     Path("runs/bad/study.yaml").touch()
-    assert refused(*dry).startswith("runs/bad: got a study that is there already")
+    assert refused(*dry).startswith("runs/bad: got a study that already exists")
     said = "bad: a dry run, nothing is written; starting Ray on nonsense\n"
     assert refused(
         *dry, "--name", "bad", "--storage", "other", "--address", "nonsense", stdout=said

@@ -77,8 +77,8 @@ def test_a_line_nested_without_end_is_a_damaged_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"study: \xe9\n", ": got no text in UTF-8 (invalid continuation byte)"),
-        (b"a: &a [*a]\n", ": YAML: got values nested without end, or an alias (*) of what it"),
+        (b"study: \xe9\n", ": got non-UTF-8 text (invalid continuation byte)"),
+        (b"a: &a [*a]\n", ": YAML: got values nested without end, or an alias (*) of an enclosing"),
         (b"", ": got an empty file, expected a mapping"),
     ],
 )

@@ -93,7 +93,7 @@ def test_endless_nesting_is_told(text: str) -> None:
     Path("bad.yaml").write_text(text, encoding="utf-8")
     with at_once():
         assert search() == (
-            "bad.yaml: YAML: got values nested without end, or an alias (*) of what it stands in, "
+            "bad.yaml: YAML: got values nested without end, or an alias (*) of an enclosing value, "
             "expected fewer levels"
         )
 
@@ -182,7 +182,7 @@ def test_a_new_study_does_not_follow_a_link(tmp_path: Path, exists: bool) -> Non
     Path("runs/bad").symlink_to(target)
     assert search() == (
         f"runs/bad: got a symbolic link to {target}, expected a new name or the folder of a study: "
-        "a new study is written nowhere but below its own name"
+        "a new study is written only below its own name"
     )
 
 
@@ -210,7 +210,7 @@ ROOTS = {
     "x" * 256: "expected a path of at most 4000 bytes, 255 for each name in it",
     "x/" * 2001: "expected a path of at most 4000 bytes, 255 for each name in it",
     "a\0b": "expected a path without a zero byte",
-    "\ud800": "expected text of whole signs, not halves (surrogates)",
+    "\ud800": "expected text without lone surrogates",
 }
 
 

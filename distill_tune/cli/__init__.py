@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs inside itself: --help answers at once."""
+"""The command line. Each command imports its dependencies lazily, so that --help is fast."""
 
 import json
 import sys
@@ -48,16 +48,16 @@ AllowChanged = Annotated[
     bool,
     typer.Option(
         "--allow-changed",
-        help="Go on though version, data.root, search.seed or num_startup_trials changed.",
+        help="Resume even if version, data.root, search.seed or num_startup_trials changed.",
     ),
 ]
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, writing nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would take; write nothing.")]
 NoSharedStages = Annotated[
     bool,
     typer.Option(
         "--no-shared-stages",
-        help="Let every trial compute all of its stages itself: the same numbers, later.",
+        help="Let every trial compute all of its stages itself: same results, slower.",
     ),
 ]
 
@@ -76,13 +76,13 @@ def search(  # noqa: PLR0913 - the options of the command line
     *,
     space: Annotated[Path, typer.Option(metavar="FILE", help="The study as a YAML file.")],
     storage: Annotated[str, typer.Option(metavar="DIR|URI", help="Where studies go.")] = "runs",
-    name: Annotated[str | None, typer.Option(help="Name of the study, not the file's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Overrides the file's study name.")] = None,
     num_trials: NumTrials = None,
     time_budget: TimeBudget = None,
     assignments: Sets = None,
     warm_start: WarmStartFrom = None,
     warm_start_trials: WarmStartTrials = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on if it exists.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume it if it exists.")] = False,
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,
@@ -120,7 +120,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a study that was interrupted, or give it more trials."""
+    """Resume a study that was interrupted, or give it more trials."""
     with reporting():
         prepare(address)
         from distill_tune.study.opened_study import open_stored
@@ -139,7 +139,7 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say how a study stands; reads plain files only."""
+    """Show the status of a study; reads plain files only."""
     with reporting():
         from distill_tune.records.directory import StudyDirectory
         from distill_tune.terminal.study_tables import status_info, status_json, status_table
@@ -171,13 +171,13 @@ def confirm(  # noqa: PLR0913 - the options of the command line
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Best configurations to choose from anew.")
+        int | None, typer.Option(min=1, help="Best configurations to train again and choose from.")
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Fresh seeds of every arm; an interval needs 3.")
     ] = None,
     arms: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="What to compare; all for all.")
+        str | None, typer.Option(metavar="NAME,...", help="Arms to compare; 'all' for all.")
     ] = None,
     rival: Annotated[
         str | None, typer.Option(metavar="NAME", help="The verdict's rival, named beforehand.")
@@ -194,14 +194,14 @@ def confirm(  # noqa: PLR0913 - the options of the command line
         bool,
         typer.Option(
             "--read-test-again",
-            help="Train and test once more what was tested already; the records show it.",
+            help="Train and test again what was already tested; the records show it.",
         ),
     ] = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether the gain is real: the best configuration against its rivals, on fresh seeds."""
+    """Test whether the gain is real: the best configuration against its rivals, on fresh seeds."""
     with reporting():
         prepare(address)
         from distill_tune.confirmation.commands import open_to_confirm
@@ -216,7 +216,7 @@ def confirm(  # noqa: PLR0913 - the options of the command line
 def main() -> None:
     """Run the command line.
 
-    Whoever reads its output may have heard enough, as ``head`` has: that ends it without a word.
+    If the reader of the output closes the pipe early, as ``head`` does, the program exits silently.
     """
     try:
         app()

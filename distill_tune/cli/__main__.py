@@ -1,4 +1,4 @@
-"""``python -m distill_tune.cli``: the command line without its entry point."""
+"""Entry point of ``python -m distill_tune.cli``."""
 
 from distill_tune.cli import main
 

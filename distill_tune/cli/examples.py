@@ -1,4 +1,4 @@
-"""The examples below each command's --help."""
+"""Examples shown below each command's --help."""
 
 _EXAMPLES = {
     "search": (
@@ -53,5 +53,5 @@ _EXAMPLES = {
 
 
 def examples(command: str) -> str:
-    """Return the epilog of a command; an empty line between two is a line's end in the help."""
+    """Return the epilog of a command; an empty line becomes a line break in the help."""
     return "\n\n".join(["Examples:", *_EXAMPLES[command]])

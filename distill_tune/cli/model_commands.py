@@ -1,4 +1,4 @@
-"""The commands that make a model and use it: each imports what it needs inside itself."""
+"""Commands that train and use a model. Each imports its dependencies lazily."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distill_tune.training.recipe import Recipe
 
 ModelDir = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model's folder, as train or a search leaves it.")
+    Path, typer.Argument(metavar="MODEL", help="A model's folder, written by train or a search.")
 ]
 UNREADABLE = 2
 
@@ -28,27 +28,27 @@ def train(  # noqa: PLR0913 - the options of the command line
         Path | None, typer.Option(metavar="FILE", help="Such as best/resnet50.yaml.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option(metavar="STUDY_DIR", help="Instead: a trial of this study.")
+        str | None, typer.Option(metavar="STUDY_DIR", help="Train a trial of this study instead.")
     ] = None,
     trial: Annotated[
         str | None, typer.Option(metavar="ID", help="Its number or name; otherwise the best one.")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose best trial, if there are several.")
+        str | None, typer.Option(metavar="NAME", help="Its best trial; needed if several.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Another seed than the configuration's.")
+        int | None, typer.Option(min=0, help="Seed instead of the configuration's.")
     ] = None,
     assignments: Sets = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; a trial's own give its very numbers.")
+        int | None, typer.Option(min=1, help="CPU threads; a trial's own number reproduces it.")
     ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Train one configuration through all stages and write the model.
 
-    Interrupted or killed, it goes on by the same command.
+    If it is interrupted or killed, the same command resumes it.
     """
     with reporting():
         from distill_tune.cluster.user_environment import provide_user
@@ -83,14 +83,14 @@ def train(  # noqa: PLR0913 - the options of the command line
 def _recipe(
     config: Path | None, study: str | None, trial: str | None, backbone: str | None
 ) -> "Recipe":
-    """Return what is to be trained: a file, or a trial of a study."""
+    """Return the recipe to train, from a file or from a trial of a study."""
     if (config is None) == (study is None):
         met = Text("nothing" if config is None else "both --config and --study")
         raise InputError("--config", got=met, expected="either --config FILE or --study STUDY_DIR")
     if config is not None:
         for option, value in (("--trial", trial), ("--backbone", backbone)):
             if value is not None:
-                raise InputError(option, got=value, expected="it beside --study, not --config")
+                raise InputError(option, got=value, expected="it with --study, not --config")
         from distill_tune.training.recipe import read_recipe
 
         return read_recipe(config)
@@ -109,13 +109,13 @@ def evaluate(
     ] = None,
     split: Annotated[
         Literal["train", "val", "test"] | None,
-        typer.Option(help="Of its own data, val by default; of other data that have parts."),
+        typer.Option(help="Split of its own data (val by default), or of other data with splits."),
     ] = None,
     assignments: Moved = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Say how well a model knows some images: overall, class by class, and what it confuses."""
+    """Evaluate a model on images: overall, class by class, and what it confuses."""
     with reporting():
         from distill_tune.cli.model_view import assessment_view
         from distill_tune.model import load_model
@@ -143,13 +143,13 @@ def predict(
         list[Path], typer.Argument(metavar="IMAGES", help="Files, or folders of files.")
     ],
     *,
-    top: Annotated[int, typer.Option(min=1, help="Classes of each, the most probable first.")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="Classes per image, most probable first.")] = 1,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a model takes images for.
+    """Predict the classes of images.
 
-    Files that cannot be read are named on stderr; then the exit code is 2.
+    Files that cannot be read are named on stderr; the exit code is then 2.
     """
     with reporting():
         from distill_tune.cli.model_view import prediction_line
@@ -188,11 +188,10 @@ def generate(  # noqa: PLR0913 - the options of the command line
         bool,
         typer.Option(
             "--hard",
-            help="Draw 8 times as many, keep those to which the classifier gives the least "
-            "probability of their class.",
+            help="Draw 8 times as many; keep those whose class the classifier finds least likely.",
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -235,7 +234,7 @@ def export(
         typer.Option(metavar="FILE", help="Otherwise classifier.pt2 or .onnx in the folder."),
     ] = None,
 ) -> None:
-    """Write a model as one program that needs no distill-tune.
+    """Write a model as one program that does not need distill-tune.
 
     It takes images (uint8, 0..255, n x channels x size x size), and returns logits (n x classes).
     """
@@ -247,5 +246,5 @@ def export(
         file = export_model(model, kind, out)
         channels, size = model.transforms.channels, model.transforms.image_size
         typer.echo(f"written: {file.absolute()}")
-        typer.echo(f"  images: uint8 [n, {channels}, {size}, {size}] in 0..255, n from 1 on")
+        typer.echo(f"  images: uint8 [n, {channels}, {size}, {size}] in 0..255, n >= 1")
         typer.echo(f"  logits: float32 [n, {len(model.classes)}], in the order of the classes")

@@ -1,4 +1,4 @@
-"""What the commands of a model print: tables that fit 80 columns, lines that can be copied."""
+"""Output of the model commands: tables that fit 80 columns, lines that can be copied."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ _WIDEST_MATRIX, _MOST_CONFUSIONS = 12, 10
 
 
 def assessment_view(found: Assessment) -> "Iterator[RenderableType]":
-    """Yield an assessment: overall, class by class, the confusion matrix or what is most of it."""
+    """Yield an assessment: overall, per class, and the confusion matrix or its largest entries."""
     yield Text(
         f"{found.num_images} images: accuracy {found.accuracy:.4f}, balanced accuracy "
         f"{found.balanced_accuracy:.4f}, loss {found.loss:.4f}"
@@ -59,13 +59,13 @@ def _share(value: float | None) -> str:
 
 
 def prediction_line(found: "Prediction", width: int, class_width: int) -> str:
-    """Return ``file  class  probability  class  probability``, in columns."""
+    """Return ``file  class  probability  class  probability``, aligned in columns."""
     guesses = (f"{one.name:<{class_width}}  {one.probability:.4f}" for one in found.guesses)
     return "  ".join([f"{found.file:<{width}}", *guesses])
 
 
 def generation_table(model: "Model", made: Sequence["Made"]) -> Table:
-    """Return a row for each class: how many of how many, and how hard they are."""
+    """Return a table with a row per class: images kept, images drawn, and how hard they are."""
     table = _table("synthetic images", "class", "kept", "drawn", "of these wrong", "P(class), mean")
     for one in made:
         table.add_row(

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the options that parameters of functions are here."""
+"""Options shared by several commands, and the option names of function parameters."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -34,9 +34,9 @@ OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "time_budget_s": "--time-budget",
     }
 )
-"""What messages say for parameters that are called otherwise here."""
+"""Parameters whose command-line option has another name, with that option."""
 
 
 def option(parameter: str) -> str:
-    """Return the option of a parameter that an error names, such as ``--num-trials``."""
+    """Return the option for a parameter that an error names, such as ``--num-trials``."""
     return OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")

@@ -1,4 +1,4 @@
-"""``distill-tune optuna``."""
+"""The command ``distill-tune optuna``."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ def optuna(
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where it goes, not optuna.journal.")
+        str | None, typer.Option(metavar="FILE", help="File; otherwise the study's optuna.journal.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -29,6 +29,6 @@ def optuna(
         for line in (f"written: {path}", "", "next", f"  {command}"):
             output.print(line, markup=False, soft_wrap=True)
         if importlib.util.find_spec("optuna_dashboard") is None:
-            output.print("  (which `pip install optuna-dashboard` brings)", markup=False)
+            output.print("  (to install it: pip install optuna-dashboard)", markup=False)
         if as_json:
             typer.echo(json.dumps({"path": path, "command": command}))

@@ -1,4 +1,4 @@
-"""``distill-tune report``."""
+"""The command ``distill-tune report``."""
 
 import json
 from typing import Annotated
@@ -13,7 +13,7 @@ def report(
     study_dir: Annotated[str, typer.Argument(metavar="STUDY_DIR", help="Such as runs/resnet.")],
     *,
     out: Annotated[
-        str | None, typer.Option(metavar="DIR|URI", help="Where the files go, not the study.")
+        str | None, typer.Option(metavar="DIR|URI", help="Where the files go; otherwise the study.")
     ] = None,
     is_opened: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
     as_json: Json = False,

@@ -1,4 +1,4 @@
-"""What commands do with a study once it is known to be good: search, confirm, report, fail."""
+"""Execution of the commands on a valid study: search, confirmation, report, failure."""
 
 import json
 import shlex
@@ -25,7 +25,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 class CommandOptions(NamedTuple):
-    """The options that commands which compute have in common."""
+    """Options shared by the commands that compute."""
 
     address: str | None
     is_sharing: bool
@@ -33,7 +33,7 @@ class CommandOptions(NamedTuple):
     allow_changed: bool = False
 
     def on(self, output: "Console", *, is_again: bool = False) -> "RunOptions":
-        """Return the same for whoever computes, with a console for its progress."""
+        """Return the run options, with a console for progress."""
         from distill_tune.terminal.views import ConsoleViews
         from distill_tune.tuning.run_options import RunOptions
 
@@ -48,14 +48,14 @@ class CommandOptions(NamedTuple):
 
 
 def prepare(address: str | None) -> None:
-    """Set Ray's environment, before anything imports it."""
+    """Set Ray's environment before anything imports Ray."""
     from distill_tune.cluster.environment import prepare as set_environment
 
     set_environment(address)
 
 
 def run_search(opened: "Opened", options: CommandOptions) -> None:
-    """Search, and confirm if the study asks for it; print what came of it."""
+    """Search, confirm if the study asks for it, and print the result."""
     from distill_tune.study.opening import resume_command
     from distill_tune.tuning.commands import search_study
 
@@ -73,7 +73,7 @@ def run_search(opened: "Opened", options: CommandOptions) -> None:
 
 
 def run_dry(opened: "Opened", options: CommandOptions, began: float) -> None:
-    """Print what a search would take; it is not begun."""
+    """Print what a search would take, without starting it."""
     from distill_tune.study.opening import located
     from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
     from distill_tune.tuning.dry_run.plan import dry_run
@@ -91,7 +91,7 @@ def run_dry(opened: "Opened", options: CommandOptions, began: float) -> None:
 
 
 def run_confirmation(opened: "Opened", options: CommandOptions, *, is_again: bool) -> None:
-    """Confirm, and print what came of it."""
+    """Confirm a study and print the result."""
     command = shlex.join(["distill-tune", *sys.argv[1:]])
     output = console(as_json=options.as_json)
     found = _confirmed(opened, output, options, go_on=command, is_again=is_again)
@@ -155,10 +155,10 @@ def _finish(
 
 
 def write_page(directory: "StudyDirectory", output: "Console") -> list[str]:
-    """Write the report of what is done; that it cannot be written ends nothing.
+    """Write the report so far; an error only causes a warning.
 
     Returns:
-        The page's path; nothing where there is none.
+        The page's path; an empty list if it was not written.
     """
     from distill_tune.report import write_report
 
@@ -168,7 +168,7 @@ def write_page(directory: "StudyDirectory", output: "Console") -> list[str]:
 
 
 def _write_journal(directory: "StudyDirectory", output: "Console") -> None:
-    """Write the study for Optuna's dashboard; that it cannot be written ends nothing."""
+    """Write the study for Optuna's dashboard; an error only causes a warning."""
     from distill_tune.tuning.sampling.optuna_journal import write_journal
 
     if directory.is_local:
@@ -180,14 +180,14 @@ def _write_journal(directory: "StudyDirectory", output: "Console") -> None:
 def _as_a_warning(what: str, output: "Console") -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - hours of computing came before it
+    except Exception as error:  # noqa: BLE001 - hours of computing must not be lost
         why = error.spelled(option) if isinstance(error, DistillTuneError) else str(error)
         text = f"warning: {what} was not written: {why}"
         output.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def console(*, as_json: bool) -> "Console":
-    """Return where people read: stdout, or stderr when stdout is for a program."""
+    """Return the console for users: stdout, or stderr if stdout is read by a program."""
     from distill_tune.terminal.study_tables import console_on
 
     return console_on(stderr=as_json)
@@ -195,7 +195,7 @@ def console(*, as_json: bool) -> "Console":
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Show what a user can cause as a message without a traceback."""
+    """Show errors that a user can cause as messages without a traceback."""
     try:
         yield
     except DistillTuneError as error:
@@ -205,6 +205,6 @@ def reporting() -> Iterator[None]:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Print why on stderr and end with this code."""
+    """Print a message on stderr and exit with a code."""
     typer.echo(message, err=True)
     raise typer.Exit(code)

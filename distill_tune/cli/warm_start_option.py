@@ -1,4 +1,4 @@
-"""``--warm-start``: a search that begins with what another study found best."""
+"""The options ``--warm-start`` and ``--warm-start-trials`` of a search."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 WarmStartFrom = Annotated[
     str | None,
     typer.Option(
-        "--warm-start", metavar="STUDY_DIR", help="Try the best configurations of another first."
+        "--warm-start", metavar="STUDY_DIR", help="Try another study's best configurations first."
     ),
 ]
 WarmStartTrials = Annotated[

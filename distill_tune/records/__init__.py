@@ -1,1 +1,1 @@
-"""What a study has on disk: its log, and what the log adds up to. Needs no torch and no Ray."""
+"""A study's log on disk, and the state folded from it. Needs neither torch nor Ray."""

@@ -1,4 +1,4 @@
-"""Checksums on what we write: a byte that a disk lost or changed is noticed, not believed."""
+"""Checksums on written data, which reveal bytes that a disk lost or changed."""
 
 import json
 import re
@@ -13,7 +13,7 @@ def seal_line(line: bytes) -> bytes:
 
 
 def unseal_line(line: bytes) -> bytes | None:
-    """Return the line as it was sealed; None when it is damaged, or never was sealed."""
+    """Return the line as it was before sealing; None if it is damaged or was never sealed."""
     end = _LINE_END.search(line)
     if end is None:
         return None
@@ -22,7 +22,7 @@ def unseal_line(line: bytes) -> bytes | None:
 
 
 def seal(content: bytes) -> bytes:
-    """Return the content of a file below a first line that holds its size and checksum."""
+    """Return content preceded by a line that holds its size and checksum."""
     line = json.dumps({"bytes": len(content), "crc32": zlib.crc32(content)})
     return line.encode() + b"\n" + content
 
@@ -31,7 +31,7 @@ def unseal(sealed: bytes) -> bytes:
     """Return the content that was sealed.
 
     Raises:
-        ValueError: It is incomplete or damaged; the message says how.
+        ValueError: The content is incomplete or damaged; the message says how.
     """
     line, _, content = sealed.partition(b"\n")
     found = {"bytes": len(content), "crc32": zlib.crc32(content)}

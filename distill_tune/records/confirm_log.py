@@ -1,4 +1,4 @@
-"""A study's log as far as its confirmation goes: its kinds of events, and the runs they tell of."""
+"""The events of a confirmation in a study's log, and the runs that they record."""
 
 import csv
 import io
@@ -19,26 +19,25 @@ class RunRecord:
     """One training of one arm's configuration with one fresh seed.
 
     Attributes:
-        name: Such as ``confirm-resnet50-baseline-1f2e3d-seed1000``.
+        name: Name, such as ``confirm-resnet50-baseline-1f2e3d-seed1000``.
         phase: ``selection`` picks one of the search's best configurations, on seeds of its own;
-            ``evidence`` compares the arms; ``figures`` shows what the others do not.
+            ``evidence`` compares the arms; ``figures`` shows what the other runs do not.
         trial: Number of the trial whose configuration is confirmed.
-        key: Digest of the arm's configuration, the seed left out.
-        value: The best value of the search's metric over the epochs; None if it failed.
-        test: Metric to value on the test split; empty if it failed, and for ``selection``.
-        seconds: Stage to seconds, those of a shared stage in full.
-        reading: Of ``evidence``, how often its model has then been read on the test split, had it
-            not failed: 1, 2, ...; 0 for ``selection``.
-        order: Place of its arm in tables.
-        curves: Metric to its value after each epoch of stage 3.
-        is_concerned: Whether anything that was searched makes a difference to its arm.
-        subset_seed: By which its training and validation images were drawn; None: those of the
-            search.
+        key: Digest of the arm's configuration without the seed.
+        value: Best value of the search's metric over the epochs; None if the run failed.
+        test: Metric -> value on the test split; empty if the run failed, and for ``selection``.
+        seconds: Stage -> seconds; a shared stage counts in full.
+        reading: For ``evidence``: how often the model has then been read on the test split, had the
+            run not failed: 1, 2, ...; 0 for ``selection``.
+        order: Position of its arm in tables.
+        curves: Metric -> its value after each epoch of stage 3.
+        is_concerned: Whether any searched dimension affects its arm.
+        subset_seed: Seed that drew its training and validation images; None: those of the search.
         images: Digest of these images.
-        chance: Metric to what naming the largest class of the test split gets; empty where that
-            was not read.
-        agreement: The newest of its generator; None without a GAN, where nothing was measured, and
-            in logs of older versions.
+        chance: Metric -> its value for always naming the largest class of the test split; empty if
+            the test split was not read.
+        agreement: Newest agreement of its generator; None without a GAN, if nothing was measured,
+            and in logs of older versions.
     """
 
     name: str
@@ -69,7 +68,7 @@ class RunRecord:
 
     @property
     def is_redrawn(self) -> bool:
-        """Whether its images are other ones than those of the search."""
+        """Whether its images differ from those of the search."""
         return self.subset_seed is not None
 
     @property
@@ -79,19 +78,19 @@ class RunRecord:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its training was lost to the machine: it is repeated."""
+        """Whether its training was lost to the machine and is repeated."""
         return self.status == "failed" and self.reason not in INFEASIBLE
 
 
 class Asked(NamedTuple):
-    """What a confirmation was asked for last, as far as it is seen in no run.
+    """The newest request for a confirmation, as far as no run shows it.
 
     Attributes:
-        rival: Name of the arm that the verdict is about; None: the one with the greatest mean.
-        is_late: Whether test results were known when that was last changed.
-        wants_redraw: Whether the images of every seed were to be drawn anew.
-        overlap: Share of training images that two seeds then have in common; None where all have
-            the same: nobody wants others, or the data set has fixed splits.
+        rival: Name of the arm that the verdict is about; None: the one with the highest mean.
+        is_late: Whether test results were known when the rival was last changed.
+        wants_redraw: Whether every seed should draw its images anew.
+        overlap: Share of training images that two seeds have in common; None if all seeds have the
+            same images: no redraw was requested, or the data set has fixed splits.
     """
 
     rival: str | None = None
@@ -106,7 +105,7 @@ class Asked(NamedTuple):
 
 
 def asked_for(events: Iterable[Event]) -> Asked:
-    """Return what the newest session of a log's confirmation was asked for."""
+    """Return what the newest confirmation session in a log was asked for."""
     found, has_results = Asked(), False
     for event in events:
         if event.get("event") == STARTED:
@@ -120,9 +119,9 @@ def asked_for(events: Iterable[Event]) -> Asked:
 
 
 def run_records(events: Iterable[Event]) -> list[RunRecord]:
-    """Return the finished runs of a log, oldest first; one that is damaged is left out.
+    """Return the finished runs of a log, oldest first, without damaged ones.
 
-    Of a run that failed and was tried again, what became of it in the end.
+    For a run that failed and was repeated, return its last result.
     """
     records: dict[tuple[str, int], RunRecord] = {}
     for event in events:
@@ -136,11 +135,11 @@ def run_records(events: Iterable[Event]) -> list[RunRecord]:
 
 
 def next_reading(events: Iterable[Event], *, is_again: bool) -> int:
-    """Return how often the models will then have been read on the test split.
+    """Return how often the models will have been read on the test split after the next session.
 
     Args:
         events: The log.
-        is_again: Whether a repetition is asked for; one that was interrupted goes on.
+        is_again: Whether a repetition was requested; an interrupted one is resumed.
     """
     last, has_ended = 1, True
     for event in events:
@@ -155,14 +154,14 @@ def _record(event: Event) -> RunRecord:
     fields = {
         name: event[name]
         for name, one in RunRecord.__dataclass_fields__.items()
-        # Logs of older versions lack what has a default.
+        # Logs of older versions lack fields that have a default.
         if name in event or (one.default is MISSING and one.default_factory is MISSING)
     }
     return RunRecord(**fields | {"seed": int(event["seed"]), "trial": int(event["trial"])})
 
 
 def runs_csv(records: Iterable[RunRecord]) -> str:
-    """Return every run as a line, for pandas."""
+    """Return the runs as CSV, one row per run, for pandas."""
     runs = list(records)
     tests = list(dict.fromkeys(name for run in runs for name in run.test))
     columns = ["name", "phase", "backbone", "arm", "trial", "seed", "subset_seed", "is_tuned"]

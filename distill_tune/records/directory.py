@@ -1,10 +1,10 @@
-"""The study directory: everything that a search writes and a report reads, in plain files.
+"""The study directory: all that a search writes and a report reads, in plain files.
 
-``study.yaml`` the study as resolved; ``events.jsonl`` the log, from which all else follows, and
-its copy ``events.copy.jsonl``;
-``trials.csv`` and ``epochs.csv`` for people and pandas; ``best/<backbone>.yaml`` the winners;
-``stages/`` what trials share, with a picture of what each warmed generator draws;
-``tensorboard/<trial>/``, ``checkpoints/<trial>/``, ``ray/`` and ``lock``.
+``study.yaml`` is the resolved study. ``events.jsonl`` is the log, from which all else follows, and
+``events.copy.jsonl`` its copy. ``trials.csv`` and ``epochs.csv`` are for users and pandas.
+``best/<backbone>.yaml`` are the winners. ``stages/`` holds what trials share, with a picture of
+what each warmed generator draws. There are also ``tensorboard/<trial>/``, ``checkpoints/<trial>/``,
+``ray/`` and ``lock``.
 """
 
 import shlex
@@ -28,16 +28,16 @@ LOCK_FILE = "lock"
 STAGES_FOLDER = "stages"
 FIGURES_FOLDER = "confirm/figures"
 
-# Looking whether a study is in use takes its lock for an instant: a search outwaits that.
+# Checking whether a study is in use takes its lock for an instant; a search waits for that.
 _LOCK_PATIENCE_S = 1.0
 
 
 def stage_picture(stage: str, key: str) -> str:
-    """Return where in a study the picture of a shared stage's generator lies.
+    """Return the path, within a study, of the picture of a shared stage's generator.
 
     Args:
-        stage: Its name or kind, such as ``warmup`` or ``warmup lr=0.001``.
-        key: Of its product.
+        stage: Name or kind of the stage, such as ``warmup`` or ``warmup lr=0.001``.
+        key: Key of its product.
     """
     kind = stage.partition(" ")[0].partition("/")[0]
     return f"{STAGES_FOLDER}/{kind}-{key}.png"
@@ -62,36 +62,36 @@ class StudyDirectory:
 
     @property
     def is_local(self) -> bool:
-        """Whether it lies on this machine; otherwise it is behind a URI and has no lock."""
+        """Whether the study lies on this machine; otherwise it is behind a URI and has no lock."""
         return self._storage.is_local
 
     def path(self, name: str = "") -> str:
-        """Return the absolute path, or the URI, of something in it; of itself for ``""``."""
+        """Return the absolute path, or the URI, of an entry; of the directory itself for ``""``."""
         return self._storage.path(name)
 
     def exists(self) -> bool:
-        """Tell whether it holds a study; a folder without one does not count."""
+        """Return whether the directory holds a study; a folder without one does not count."""
         return self._storage.exists(STUDY_FILE) or self._log.exists()
 
     def has(self, name: str) -> bool:
-        """Tell whether it holds a file of that name."""
+        """Return whether the directory holds a file of that name."""
         return self._storage.exists(name)
 
     def create(self) -> None:
-        """Make the folder of a new study; it holds a study once its first file is written.
+        """Create the folder of a new study; it holds a study once its first file is written.
 
         Raises:
-            StudyError: There is a study already; the message says how to go on with it.
+            StudyError: A study already exists; the message says how to resume it.
         """
         if self.exists():
             raise StudyError(
-                f"{self.root}: there is a study already; go on with it by "
+                f"{self.root}: a study already exists here; resume it with "
                 f"`distill-tune resume {shlex.quote(self.root)}`, or give the new one another name"
             )
         self._storage.make()
 
     def refuse_unusable(self) -> None:
-        """Raise StudyError where no study can be written, or only elsewhere, through a link."""
+        """Raise StudyError if no study can be written here, or only through a symbolic link."""
         obstacle = self._storage.obstacle()
         if obstacle:
             raise StudyError(f"{self.root}: {obstacle}, expected a folder that can be written to")
@@ -99,11 +99,11 @@ class StudyDirectory:
         if target and not self.exists():
             raise StudyError(
                 f"{self.root}: got a symbolic link to {target}, expected a new name or the "
-                "folder of a study: a new study is written nowhere but below its own name"
+                "folder of a study: a new study is written only below its own name"
             )
 
     def require(self) -> None:
-        """Raise StudyError unless it holds a study, naming one nearby that is spelt alike."""
+        """Raise StudyError if there is no study here; suggest a neighbour with a similar name."""
         if self.exists():
             return
         near = closest(self.name, self.siblings()) if self.is_local else None
@@ -111,7 +111,7 @@ class StudyDirectory:
         raise StudyError(f"{self.root}: no study here (no {STUDY_FILE}){suggestion}")
 
     def siblings(self) -> list[str]:
-        """Return the names of the studies that lie beside it, on this machine."""
+        """Return the names of the studies next to this one, on this machine."""
         from pathlib import Path
 
         parent = Path(self.path()).parent
@@ -120,7 +120,7 @@ class StudyDirectory:
         return []
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add one event to the log; see :meth:`distill_tune.records.event_log.EventLog.append`."""
+        """Append one event; see :meth:`distill_tune.records.event_log.EventLog.append`."""
         self._log.append(event)
 
     def events(self) -> list[Event]:
@@ -132,51 +132,51 @@ class StudyDirectory:
         return self._log.mend()
 
     def has_log(self) -> bool:
-        """Tell whether there is a log, or a copy of it."""
+        """Return whether there is a log, or a copy of it."""
         return self._log.exists()
 
     def state(self) -> StudyState:
-        """Return what the log adds up to."""
+        """Return the state folded from the log."""
         return fold(self.events())
 
     def read_text(self, name: str) -> str:
-        """Return a file's text; StudyError when there is none, or it is no text in UTF-8."""
+        """Return a file's text; raise StudyError if it is missing or not UTF-8."""
         content = self._storage.read(name)
         try:
             return content.decode()
         except UnicodeDecodeError as error:
-            raise StudyError(f"{self.path(name)}: got no text in UTF-8 ({error.reason})") from None
+            raise StudyError(f"{self.path(name)}: got non-UTF-8 text ({error.reason})") from None
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file as a whole, as :meth:`write_text` does."""
+        """Write a file atomically, as :meth:`write_text` does."""
         self._storage.write(name, content)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file as a whole: a reader, or a kill, never sees a part of it."""
+        """Write a file atomically: neither a reader nor a kill ever leaves a part of it visible."""
         self._storage.write(name, text.encode())
 
     def write_tables(self, state: StudyState | None = None) -> None:
-        """Write ``trials.csv`` and ``epochs.csv`` anew.
+        """Rewrite ``trials.csv`` and ``epochs.csv``.
 
         Args:
-            state: What the log adds up to, for who knows it; None: it is read.
+            state: State folded from the log, if it is known; None: the log is read.
         """
         state = self.state() if state is None else state
         self.write_text(TRIALS_FILE, trials_csv(state))
         self.write_text(EPOCHS_FILE, epochs_csv(state))
 
     def disk_bytes(self) -> int:
-        """Return the size of all its files together."""
+        """Return the total size of all its files in bytes."""
         return self._storage.size()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other searches out; ends with the process, however that dies.
+        """Keep other searches out; the lock ends with the process, however it ends.
 
-        An object store has no lock: there two searches must be kept apart by their names.
+        An object store has no lock: two searches there must have different names.
 
         Raises:
-            StudyError: Another search holds it.
+            StudyError: Another search holds the lock.
         """
         if not self.is_local:
             yield
@@ -195,7 +195,7 @@ class StudyDirectory:
             lock.release()
 
     def in_use(self) -> bool | None:
-        """Tell whether a search holds the lock; None where that cannot be known."""
+        """Return whether a search holds the lock; None if this cannot be known."""
         if not self.is_local:
             return None
         if not self._storage.exists(LOCK_FILE):

@@ -1,4 +1,4 @@
-"""The event log: one JSON object a line, each with a checksum, the whole of it kept twice."""
+"""The event log: one JSON object per line, each with a checksum, kept in two copies."""
 
 import json
 import math
@@ -17,11 +17,11 @@ LOG_FILE, COPY_FILE = "events.jsonl", "events.copy.jsonl"
 
 
 class _Reading(NamedTuple):
-    """A log as it was found.
+    """A log as it was read.
 
     Attributes:
-        content: Its lines without one that a kill left unfinished.
-        events: In the place of a damaged line a ``warning`` that names it.
+        content: Its lines, without a last one that a kill left unfinished.
+        events: Its events, with a ``warning`` in place of each damaged line.
         damaged: Numbers of the damaged lines, from 1.
     """
 
@@ -35,7 +35,7 @@ class _Reading(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What was read last, and of which state of the files."""
+    """The events that were read last, and the state of the files at that time."""
 
     stamp: tuple[object, ...]
     events: list[Event]
@@ -44,11 +44,11 @@ class _Known(NamedTuple):
 class EventLog:
     """The log of one study.
 
-    On a disk every line is written to a copy as well, so that one that a disk lost or changed
-    costs nothing. (Object stores keep checksums and copies of their own.)
+    On a disk, every line is also written to a copy, so that a line that the disk loses or changes
+    can be recovered. (Object stores keep their own checksums and copies.)
 
     Args:
-        storage: Of the study.
+        storage: Storage of the study.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -56,19 +56,19 @@ class EventLog:
         self._known: _Known | None = None
 
     def exists(self) -> bool:
-        """Tell whether there is a log, or a copy of it."""
+        """Return whether there is a log, or a copy of it."""
         return self._storage.exists(LOG_FILE) or self._storage.exists(COPY_FILE)
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add one event; it is on disk when this returns.
+        """Append one event; it is on disk when this returns.
 
         Args:
-            event: ``event`` names its kind; ``time`` (unix seconds) is now unless given. Numbers
-                may be numpy's or torch's; those that are not finite are kept as text.
+            event: ``event`` names its kind; ``time`` (Unix seconds) defaults to now. Numbers may be
+                numpy or torch scalars; numbers that are not finite are stored as text.
         """
         whole = {"event": str(event["event"]), "time": time.time(), **event}
         text = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
-        # A name that is no UTF-8 holds halves of signs: JSON has an escape for each.
+        # A name that is not UTF-8 contains lone surrogates; JSON has an escape for each.
         line = seal_line(text.encode("utf-8", "backslashreplace"))
         self._known = None
         self._storage.append(LOG_FILE, line)
@@ -76,11 +76,11 @@ class EventLog:
             self._storage.append(COPY_FILE, line)
 
     def events(self) -> list[Event]:
-        """Return the log, oldest first, of whatever kind the events are.
+        """Return the log, oldest first, with events of any kind.
 
-        A last line torn by a kill is passed over. If another is damaged, the copy is read; if
-        that holds no more, a ``warning`` event stands in the place of each damaged line.
-        Files on a disk that are as they were at the last reading are not read again.
+        A last line torn by a kill is ignored. If another line is damaged, the copy is read. If the
+        copy is no better, a ``warning`` event replaces each damaged line. Files on a disk that have
+        not changed since the last reading are not read again.
         """
         stamp = self._stamp()
         if not stamp or self._known is None or self._known.stamp != stamp:
@@ -91,7 +91,7 @@ class EventLog:
         return list(self._known.events)
 
     def _stamp(self) -> tuple[object, ...]:
-        """Return what changes whenever one of the files does; empty if that cannot be known."""
+        """Return a value that changes whenever a file does; empty if this cannot be known."""
         stamps: list[object] = []
         for name in (LOG_FILE, COPY_FILE) if self._storage.is_local else ():
             with suppress(OSError):
@@ -100,7 +100,7 @@ class EventLog:
         return tuple(stamps)
 
     def mend(self) -> str:
-        """Make log and copy alike, from the better of the two; only for who holds the lock.
+        """Make the log and its copy equal, from the better of the two; requires the lock.
 
         Returns:
             What was damaged, for the log; empty if nothing was.
@@ -114,7 +114,7 @@ class EventLog:
         return complaint
 
     def _best(self) -> tuple[_Reading, str]:
-        """Return the log or its copy, and in the latter case why."""
+        """Return the log and an empty text, or its copy and the reason for using it."""
         log = self._read(LOG_FILE)
         is_there = self._storage.exists(LOG_FILE)
         if is_there and not log.damaged:
@@ -127,7 +127,7 @@ class EventLog:
         return copy, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
 
     def _content(self, name: str) -> bytes:
-        """Return a file's whole lines; nothing where there is no such file."""
+        """Return a file's whole lines; empty if there is no such file."""
         return whole_lines(self._storage.read(name)) if self._storage.exists(name) else b""
 
     def _read(self, name: str) -> _Reading:
@@ -154,7 +154,7 @@ def _parsed(line: bytes) -> Event | None:
         return None
     sound = isinstance(event, dict) and isinstance(event.get("event"), str)
     moment = event.get("time") if sound else None
-    # A moment that is no number, or beyond every calendar, comes of no clock.
+    # A time that is not a number, or is beyond any calendar, does not come from a clock.
     return event if isinstance(moment, int | float) and abs(moment) < 1e15 else None
 
 
@@ -163,7 +163,7 @@ def _warning(text: str, moment: float) -> Event:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it; TypeError names what it cannot."""
+    """Return a value in a form for JSON, which refuses other types with a TypeError."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -171,6 +171,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(float(value))
     if hasattr(value, "item"):
-        # A number of numpy's or torch's, neither of which this module may import.
+        # A numpy or torch scalar; this module may import neither.
         return _plain(value.item())
     return value

@@ -1,4 +1,4 @@
-"""Words for how fit a generator is: one text each for terminals, logs, reports and warnings."""
+"""Text about the fitness of a generator, shared by terminals, logs, reports and warnings."""
 
 import math
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class TrainedGanStage(Protocol):
 
     @property
     def name(self) -> str:
-        """Such as ``warmup`` or ``triplet/resnet50``."""
+        """Name, such as ``warmup`` or ``triplet/resnet50``."""
 
     @property
     def steps(self) -> int:
@@ -34,7 +34,7 @@ class TrainedGanStage(Protocol):
 
     @property
     def max_steps(self) -> int | None:
-        """The most it might have taken, where it ended by itself."""
+        """Maximum number of steps, if the stage ends by itself."""
 
     @property
     def curve(self) -> tuple[FidelityPoint, ...]:
@@ -45,7 +45,7 @@ _Stage = TypeVar("_Stage", bound=TrainedGanStage)
 
 
 def known(curve: Iterable[FidelityPoint]) -> tuple[FidelityPoint, ...]:
-    """Return the measurements that are numbers in the range of what can be measured."""
+    """Return the measurements whose numbers lie in the possible range."""
     return tuple(
         one
         for one in curve
@@ -54,25 +54,25 @@ def known(curve: Iterable[FidelityPoint]) -> tuple[FidelityPoint, ...]:
 
 
 def last(curve: Iterable[FidelityPoint]) -> FidelityPoint | None:
-    """Return the newest measurement that is sound; None where there is none."""
+    """Return the newest sound measurement; None if there is none."""
     return next(reversed(known(curve)), None)
 
 
 def fitness(agreement: float) -> Fitness:
-    """Return what an agreement in [0, 1] says of a generator."""
+    """Return the fitness of a generator with an agreement in [0, 1]."""
     if agreement >= FIT_AGREEMENT:
         return "fit"
     return "not fit" if agreement < UNFIT_AGREEMENT else "nearly fit"
 
 
 def is_unfit(curve: Iterable[FidelityPoint]) -> bool:
-    """Return whether the newest sound measurement is that of a generator that is not fit."""
+    """Return whether the generator is not fit by its newest sound measurement."""
     end = last(curve)
     return end is not None and fitness(end.agreement) == "not fit"
 
 
 def least_fit(stages: Iterable[_Stage]) -> _Stage | None:
-    """Return the stage whose generator agreed least when it ended; None where none was measured."""
+    """Return the stage whose generator had the lowest final agreement; None if unmeasured."""
     found = [(end.agreement, stage) for stage in stages if (end := last(stage.curve)) is not None]
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
@@ -97,12 +97,12 @@ def fidelity_words(measured: FidelityPoint) -> str:
 
 
 def _two(agreement: float) -> str:
-    """Return an agreement cut off after two digits, so that none below a bound looks above it."""
+    """Return an agreement truncated to two digits, so that none below a bound looks above it."""
     return f"{math.floor(100 * agreement + 1e-9) / 100:.2f}"
 
 
 def metrics_words(metrics: "Metrics") -> str:
-    """Return the number by which a stage under way is followed, such as ``agreement 0.83``."""
+    """Return the number that shows a running stage's progress, such as ``agreement 0.83``."""
     if "val/accuracy" in metrics:
         return f"val/accuracy {metrics['val/accuracy']:.4f}"
     if AGREEMENT in metrics:
@@ -111,10 +111,10 @@ def metrics_words(metrics: "Metrics") -> str:
 
 
 def fitness_sentence(whose: str, agreement: float) -> str:
-    """Return whether a generator was fit, and where it was not, what that means.
+    """Return a sentence on whether a generator was fit and, if not, what that means.
 
     Args:
-        whose: Such as ``the generator of trial resnet50-0003``.
+        whose: The generator, such as ``the generator of trial resnet50-0003``.
         agreement: At the end of its warm-up or triplet stage, whichever is lower.
     """
     kind, first = fitness(agreement), f"{whose[0].upper()}{whose[1:]}"
@@ -128,11 +128,11 @@ def fitness_sentence(whose: str, agreement: float) -> str:
 
 
 def unfit_warning(stage: str, agreement: float) -> str:
-    """Return what to change where a stage left a generator that is not fit; empty where it is.
+    """Return what to change if a stage left a generator that is not fit; otherwise empty.
 
     Args:
-        stage: Its name, such as ``triplet/resnet50``.
-        agreement: When it ended.
+        stage: Name of the stage, such as ``triplet/resnet50``.
+        agreement: Agreement at its end.
     """
     if fitness(agreement) != "not fit":
         return ""
@@ -150,7 +150,7 @@ def _advice(kind: str) -> str:
 
 
 def briefly(text: str, said: Iterable[str]) -> str:
-    """Return a warning without the advice in it, where one that was said before gave the same."""
+    """Return a warning without its advice, if an earlier warning gave the same advice."""
     for advice in map(_advice, _ADVICE):
         if advice in text and any(advice in earlier for earlier in said):
             return text.replace(advice, "")
@@ -158,7 +158,7 @@ def briefly(text: str, said: Iterable[str]) -> str:
 
 
 def curve_of(reports: Iterable["Report"]) -> tuple[FidelityPoint, ...]:
-    """Return what a stage's reports tell of its generator."""
+    """Return the measurements of the generator in a stage's reports."""
     return tuple(
         FidelityPoint(report.step, report.metrics[AGREEMENT], report.metrics[DIVERSITY])
         for report in reports
@@ -167,7 +167,7 @@ def curve_of(reports: Iterable["Report"]) -> tuple[FidelityPoint, ...]:
 
 
 class FitnessWatch:
-    """Follows the reports of a trial: what its GAN stages came to, and a warning where unfit.
+    """Monitor of a trial's reports: the results of its GAN stages, and a warning if unfit.
 
     Args:
         is_told: Whether an earlier session has warned.
@@ -182,9 +182,9 @@ class FitnessWatch:
         self._is_told = is_told
 
     def take(self, report: "Report") -> str:
-        """Take a report; return the warning that it gives rise to, mostly empty.
+        """Process a report; return the warning that it causes, usually empty.
 
-        A generator that is unfit after its warm-up is named then, and not once more after the
+        A generator that is unfit after its warm-up is reported then, and not again after the
         triplet stage.
         """
         if report.stage not in _ADVICE or report.step != report.num_steps:

@@ -1,4 +1,4 @@
-"""Durations and names of params as people read them."""
+"""Readable durations and names of params."""
 
 import math
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from distill_tune.records.trials import TrialRecord
 
 
 def short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:
-    """Return each param's dotted path to its shortest ending that no other param shares."""
+    """Return each param's dotted path with its shortest ending that no other param shares."""
     paths = list(dict.fromkeys(path for trial in trials for path in flat(trial.params)))
     return {path: _ending(path, paths) for path in paths}
 
@@ -23,7 +23,7 @@ def _ending(path: str, paths: list[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return ``42s``, ``3m 05s`` or ``2h 07m``; a damaged log may hold what is no time."""
+    """Return ``42s``, ``3m 05s`` or ``2h 07m``; ``?`` for a number that is not finite."""
     if not math.isfinite(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: what one of them was seen to take, and what follows from that."""
+"""GPU sharing: the measured use of one trial, and how many trials fit."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,26 +7,26 @@ from typing import NamedTuple
 from distill_tune.records.trials import Event
 
 PACKING = "packing"
-"""The kind of event that holds what a trial takes."""
+"""The kind of event that records what a trial uses."""
 
 USABLE_MEMORY = 0.9
-"""The share of a GPU's memory that trials may fill; the rest is for peaks that were not seen."""
+"""Share of a GPU's memory that trials may fill; the rest is for peaks that were not measured."""
 
 RESOLUTION = 10_000
-"""Ray counts a GPU in so many parts, and cuts off what is finer."""
+"""Ray divides a GPU into this many parts and truncates finer shares."""
 
 _MOST, _MOST_UNSEEN = 16, 4
 _GIB = 2.0**30
 
 
 class GpuUse(NamedTuple):
-    """What one trial takes of a GPU that it has for itself.
+    """GPU use of one trial that has the GPU to itself.
 
     Attributes:
-        memory_bytes: At its peak, with all that the process and others hold beside tensors.
-        total_bytes: What the GPU has.
-        utilisation: The share of the time in which the GPU computed, in [0, 1]; None where that
-            cannot be seen.
+        memory_bytes: Peak memory, including what the process and others hold besides tensors.
+        total_bytes: Total memory of the GPU.
+        utilisation: Share of the time in which the GPU computed, in [0, 1]; None if it cannot be
+            measured.
     """
 
     memory_bytes: int
@@ -37,8 +37,8 @@ class GpuUse(NamedTuple):
 def fitting(use: GpuUse) -> int:
     """Return how many such trials share a GPU: at least 1, at most 16.
 
-    More than keep it busy are of no use. Where that cannot be seen, 4 at most: trials that only
-    wait for each other end later, and there is less to learn from while they run.
+    More trials than keep the GPU busy are of no use. If the utilisation is unknown, the limit is 4:
+    trials that only wait for each other end later, and there is less to learn from while they run.
     """
     by_memory = int(USABLE_MEMORY * use.total_bytes / max(1, use.memory_bytes))
     if use.utilisation is None:
@@ -49,20 +49,20 @@ def fitting(use: GpuUse) -> int:
 
 
 def share(num_trials: int) -> float:
-    """Return the share of a GPU, in (0, 1], of which so many fit as Ray counts them."""
+    """Return the share of a GPU, in (0, 1], at which this many trials fit as Ray counts them."""
     return RESOLUTION // num_trials / RESOLUTION
 
 
 def trials_per_gpu(uses: Mapping[str, GpuUse], backbones: Iterable[str]) -> int | None:
-    """Return how many trials of any of these backbones share a GPU; None until all were seen."""
+    """Return how many trials of any of these backbones share a GPU; None until all are measured."""
     names = set(backbones)
     return min(fitting(uses[name]) for name in names) if names <= uses.keys() else None
 
 
 def gpu_uses(events: Iterable[Event]) -> dict[str, GpuUse]:
-    """Return what a trial of each backbone takes, by the newest event that tells it.
+    """Return what a trial of each backbone uses, by the newest event that records it.
 
-    What makes no sense is passed over.
+    Invalid events are ignored.
     """
     found: dict[str, GpuUse] = {}
     for event in events:
@@ -87,7 +87,7 @@ def _use(event: Event) -> GpuUse | None:
 
 
 def packing_words(backbone: str, use: GpuUse) -> str:
-    """Return what a trial takes, how many fit, and how to ask for that."""
+    """Return a line on what a trial uses, how many fit, and how to request that."""
     took = f"{use.memory_bytes / _GIB:.1f} GiB of {use.total_bytes / _GIB:.1f} GiB"
     if use.utilisation is None:
         took += " of its GPU (how busy that is cannot be seen)"

@@ -1,4 +1,4 @@
-"""What a study's events add up to: all of them at once, or one after the other as they come."""
+"""Folding of a study's events into its state: all at once, or one by one."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fold(events: Iterable[Event]) -> StudyState:
-    """Add up a log's events, oldest first; see :class:`Fold`."""
+    """Fold a log's events, oldest first; see :class:`Fold`."""
     study = Fold()
     for event in events:
         study.add(event)
@@ -29,11 +29,11 @@ def fold(events: Iterable[Event]) -> StudyState:
 
 
 class Fold:
-    """A study in the making, to which events are added in the order of its log.
+    """An incremental fold of a study's events, added in the order of its log.
 
-    Events of an unknown kind are passed over; one that lacks what its kind needs is passed over
-    with a warning. A trial that starts anew keeps its history. An event costs the same however
-    many were added before: of the records that it does not concern, none is made again.
+    Events of an unknown kind are ignored; an incomplete one is skipped with a warning. A trial that
+    is started again keeps its history. The cost of an event does not depend on how many were added
+    before: records that it does not concern are not rebuilt.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Fold:
 
     @property
     def state(self) -> StudyState:
-        """What has been added so far; events added later do not change it."""
+        """The state so far; events added later do not change it."""
         if self._state is None:
             self._state = StudyState(
                 dict(self._trials),
@@ -59,7 +59,7 @@ class Fold:
         return self._state
 
     def add(self, event: Event) -> bool:
-        """Add the next event; return whether it held what its kind needs."""
+        """Add the next event; return whether it was complete."""
         self._state = None
         self._num_events += 1
         kind = event.get("event")
@@ -98,7 +98,7 @@ class Fold:
             self._adopted.setdefault(str(key), set()).add(number)
 
     def _change_session(self, **changes: Any) -> None:
-        """Change the last session, unless it is over."""
+        """Change the last session, unless it has ended."""
         if self._sessions and self._sessions[-1].status == "running":
             self._sessions[-1] = dataclasses.replace(self._sessions[-1], **changes)
 
@@ -113,7 +113,7 @@ class Fold:
 
 
 def _unknown(number: int) -> TrialRecord:
-    """Return what is known of a trial when the line of its start was lost."""
+    """Return a placeholder for a trial whose start event was lost."""
     return TrialRecord(
         number=number,
         name=f"trial-{number:04d}",
@@ -157,12 +157,12 @@ def _ended(trial: TrialRecord, time: float, event: Event) -> TrialRecord:
 
 
 def stage_record(event: Event) -> StageRecord:
-    """Return what a ``stage`` event tells; older logs lack steps and curve.
+    """Return the record of a ``stage`` event; older logs lack steps and curve.
 
     Raises:
-        KeyError: It lacks what every such event has.
-        TypeError: A field is of another type.
-        ValueError: A number is none.
+        KeyError: A required field is missing.
+        TypeError: A field has the wrong type.
+        ValueError: A number is invalid.
     """
     limit = event.get("max_steps")
     return StageRecord(
@@ -183,6 +183,6 @@ def stage_record(event: Event) -> StageRecord:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> "Metrics":
-    """Return metrics as numbers; the log holds ``nan`` and ``inf`` as text."""
-    # Thousands of epochs have the same few names: each is kept once.
+    """Return metrics as numbers; the log stores ``nan`` and ``inf`` as text."""
+    # Thousands of epochs share the same few names; each is stored once.
     return {sys.intern(str(name)): float(value) for name, value in metrics.items()}

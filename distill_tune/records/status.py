@@ -1,4 +1,4 @@
-"""Where a study stands: read from its records, for a program or for the terminal to show."""
+"""Status of a study, read from its records, for programs and the terminal."""
 
 import math
 import time
@@ -20,21 +20,21 @@ from distill_tune.records.trials import (
 
 StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
 
-# Without a lock (object stores) an unended search that was silent for this long counts as killed.
+# Without a lock (object stores), a search that has logged nothing for so long counts as killed.
 _SILENCE_S = 900.0
 
 
 class StageInfo(NamedTuple):
-    """A stage shared by trials, all times that it was needed together.
+    """A stage shared by trials, summed over all its uses.
 
     Attributes:
-        seconds: What computing it took, here or in another study.
-        cached: Whether this study only ever found it ready.
-        hits: Trials that took it over instead of computing it.
-        saved_s: What that spared them, less what it took here.
-        steps: Epochs or generator steps that it took; 0 where an older log does not tell.
-        max_steps: The most that it might have taken, where it ended by itself; else None.
-        curve: Of the generator while it was trained, oldest first; empty for a classifier.
+        seconds: Time to compute it, here or in another study.
+        cached: Whether this study always found it ready.
+        hits: Trials that reused it instead of computing it.
+        saved_s: Time that this saved them, minus the time spent on it here.
+        steps: Epochs or generator steps taken; 0 if an older log does not record them.
+        max_steps: Maximum number of steps if it ended by itself; otherwise None.
+        curve: Measurements of the generator in training, oldest first; empty for a classifier.
     """
 
     name: str
@@ -49,15 +49,15 @@ class StageInfo(NamedTuple):
 
 
 class StatusInfo(NamedTuple):
-    """Where a study stands.
+    """Status of a study.
 
     Attributes:
-        counts: Backbone to trial outcome to number of trials. While no search runs, the
-            unfinished trials count as ``interrupted`` instead of ``running``.
-        best: Backbone to its winner; None while no trial has a value.
-        elapsed_s: Seconds in which a search ran, all sessions together.
+        counts: Backbone -> trial outcome -> number of trials. While no search runs, unfinished
+            trials count as ``interrupted`` instead of ``running``.
+        best: Backbone -> its winner; None while no trial has a value.
+        elapsed_s: Seconds in which a search ran, over all sessions.
         disk_bytes: Size of the whole study directory.
-        packing: Backbone to what a trial takes of a GPU, where that was measured.
+        packing: Backbone -> a trial's use of a GPU, if it was measured.
     """
 
     study: str
@@ -73,11 +73,11 @@ class StatusInfo(NamedTuple):
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
-    """Read where a study stands.
+    """Return the status of a study, read from its records.
 
     Args:
         directory: The study.
-        events: Its log, for who has read it; None: it is read.
+        events: Its log, if already read; None: it is read.
 
     Raises:
         StudyError: There is no study.
@@ -103,11 +103,11 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
 
 
 def study_status(state: StudyState, in_use: bool | None, now: float) -> StudyStatus:
-    """Return where a study stands.
+    """Return the status of a study as one word.
 
     Args:
-        state: What its log adds up to.
-        in_use: Whether its lock is held; None where that cannot be known.
+        state: State folded from its log.
+        in_use: Whether its lock is held; None if this cannot be known.
         now: Unix time.
     """
     last = state.sessions[-1] if state.sessions else None
@@ -153,7 +153,7 @@ def _stage(records: list[StageRecord], hits: int) -> StageInfo:
 
 
 def status_json(info: StatusInfo) -> dict[str, Any]:
-    """Return a status as JSON can hold it; numbers that are not finite become null."""
+    """Return a status as JSON data; numbers that are not finite become null."""
     plain = info._asdict() | {
         "best": {backbone: _trial_json(trial) for backbone, trial in info.best.items()},
         "stages": [_stage_json(stage) for stage in info.stages],
@@ -180,7 +180,7 @@ def _trial_json(trial: TrialRecord | None) -> dict[str, Any] | None:
 
 
 def plain_json(value: Any) -> Any:
-    """Return as JSON can hold it: named tuples as mappings, None for what is no finite number."""
+    """Return JSON data: named tuples become mappings, numbers that are not finite None."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):

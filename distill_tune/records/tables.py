@@ -1,4 +1,4 @@
-"""A study as CSV text: one row a trial, and one row an epoch, for people and pandas."""
+"""A study as CSV text: one row per trial, and one row per epoch, for users and pandas."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ Row = dict[str, Any]
 
 
 class Table(NamedTuple):
-    """Rows with names; a row lacks what it has no value of."""
+    """Rows with named columns; a row omits columns in which it has no value."""
 
     columns: list[str]
     rows: list[Row]
 
 
 def trials_csv(state: StudyState) -> str:
-    """Return ``trials.csv``: the text of :func:`trial_rows`; what is not there is empty."""
+    """Return ``trials.csv``: the text of :func:`trial_rows`; missing values are empty."""
     return _csv(trial_rows(state))
 
 
@@ -32,10 +32,10 @@ def epochs_csv(state: StudyState) -> str:
 
 
 def trial_rows(state: StudyState) -> Table:
-    """Return a row a trial, by number.
+    """Return a row per trial, by number.
 
-    After the fixed columns stand the params by dotted path, the seconds of the stages, what was
-    measured when the GAN stages ended, and the last epoch's metrics.
+    The fixed columns come first, then the params by dotted path, the seconds of the stages, the
+    measurements at the end of the GAN stages, and the last epoch's metrics.
     """
     trials = state.trials.values()
     params = [flat(trial.params) for trial in trials]
@@ -43,12 +43,12 @@ def trial_rows(state: StudyState) -> Table:
     metrics = [trial.stage_metrics | _without_seconds(trial.metrics) for trial in trials]
     columns = _columns(_TRIAL_COLUMNS, params, seconds, metrics)
     parts = zip(metrics, seconds, params, map(_fixed, trials), strict=True)
-    # The later part wins: a metric cannot take the place of a param or of a fixed column.
+    # Later parts win: a metric cannot replace a param or a fixed column.
     return Table(columns, [{k: v for part in row for k, v in part.items()} for row in parts])
 
 
 def epoch_rows(state: StudyState) -> Table:
-    """Return a row an epoch of a trial: the learning curves."""
+    """Return a row per epoch of each trial: the learning curves."""
     rows = [
         metrics | {"number": trial.number, "name": trial.name, "epoch": epoch}
         for trial in state.trials.values()
@@ -79,7 +79,7 @@ def _without_seconds(metrics: dict[str, float]) -> Row:
 
 
 def _columns(fixed: Iterable[str], *parts: Iterable[Row]) -> list[str]:
-    """Return every column once: the fixed ones, then the parts', in order of appearance."""
+    """Return every column once: the fixed ones, then those of the parts, in order of appearance."""
     return list(dict.fromkeys([*fixed, *(name for part in parts for row in part for name in row)]))
 
 

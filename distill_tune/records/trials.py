@@ -1,4 +1,4 @@
-"""A study's records: the trials, the sessions, the stages, and the winner of each backbone."""
+"""Records of a study: trials, sessions, stages, and the winner of each backbone."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ Event = dict[str, Any]
 SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "failed"]
 
 INTERRUPTED: Final = "interrupted"
-"""What the terminal is told at the first interrupt; the log hears when the session ends."""
+"""Event for the terminal at the first interrupt; the log records it when the session ends."""
 
 OBJECTIVE = "objective"
 SECONDS = "seconds/"
@@ -23,7 +23,7 @@ AGREEMENT, DIVERSITY = "synthetic/agreement", "synthetic/pixel_diversity"
 
 STAGE_STEPS = "steps"
 WARMUP_GRID = "warmup/synthetic"
-"""Tag of the picture in the TensorBoard run of a trial that computed its own warm-up."""
+"""TensorBoard tag of the picture in the run of a trial that computed its own warm-up."""
 _STAGE_METRICS = frozenset(
     f"{stage}/{name}"
     for stage in ("warmup", "triplet")
@@ -32,12 +32,12 @@ _STAGE_METRICS = frozenset(
 
 
 class FidelityPoint(NamedTuple):
-    """How well a generator follows its classes at a moment.
+    """How well a generator follows its classes at one moment.
 
     Attributes:
         step: Generator steps taken in the stage.
-        agreement: Share of synthetic images, in [0, 1], that a judge trained on the training
-            images gives the class that they were asked for.
+        agreement: Share of synthetic images, in [0, 1], to which a judge trained on the training
+            images assigns the requested class.
         diversity: Mean pixel distance within a class, synthetic over real.
     """
 
@@ -48,17 +48,17 @@ class FidelityPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial, as far as the log tells.
+    """One trial, as recorded in the log.
 
     Attributes:
-        number: Counts from 0 within the study.
-        name: Such as ``resnet50-0003``.
+        number: Number within the study, from 0.
+        name: Name, such as ``resnet50-0003``.
         params: The sampled values by dotted path.
-        reason: Short name of why it failed or was pruned, else empty.
+        reason: Short name of why it failed or was pruned; otherwise empty.
         detail: The reason in words.
-        history: Epoch to metrics, in the order of epochs; a re-reported epoch replaces its row.
-        started_at: Unix time of the first start; None when that line was lost.
-        ended_at: Unix time of the end; None while it runs.
+        history: Epoch -> metrics, in the order of epochs; a re-reported epoch replaces its row.
+        started_at: Unix time of the first start; None if that event was lost.
+        ended_at: Unix time of the end; None while the trial runs.
     """
 
     number: int
@@ -74,12 +74,12 @@ class TrialRecord:
 
     @property
     def epochs(self) -> int:
-        """How many epochs are recorded."""
+        """Number of recorded epochs."""
         return len(self.history)
 
     @cached_property
     def value(self) -> float | None:
-        """The highest finite objective of any epoch; None when there is none."""
+        """The highest finite objective of any epoch; None if there is none."""
         values = (metrics.get(OBJECTIVE, math.nan) for metrics in self.history.values())
         return max(filter(math.isfinite, values), default=None)
 
@@ -90,7 +90,7 @@ class TrialRecord:
 
     @property
     def stage_metrics(self) -> "Metrics":
-        """What was measured when its GAN stages ended, such as ``warmup/synthetic/agreement``."""
+        """Measurements at the end of its GAN stages, such as ``warmup/synthetic/agreement``."""
         first = self.history.get(1, {})
         return {name: value for name, value in first.items() if name in _STAGE_METRICS}
 
@@ -106,20 +106,20 @@ class TrialRecord:
         return total
 
     def outcome(self, *, is_running: bool) -> str:
-        """Return its status; of one that is not over where no search runs, ``interrupted``."""
+        """Return its status; ``interrupted`` for an unfinished trial while no search runs."""
         return "interrupted" if self.status == "running" and not is_running else self.status
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One time that a stage shared by trials was computed or found ready (``cached``).
+    """One use of a stage shared by trials: computed, or found ready (``cached``).
 
     Attributes:
-        seconds: Wall time of its computation now, 0 if it was found ready.
-        cost_s: Wall time of its computation, whenever that was.
-        steps: Epochs or generator steps that it took; 0 where an older log does not tell.
-        max_steps: The most that it might have taken, where it ended by itself; else None.
-        curve: Of the generator while it was trained, oldest first; empty for a classifier.
+        seconds: Wall time of computing it now; 0 if it was found ready.
+        cost_s: Wall time of computing it, whenever that was.
+        steps: Epochs or generator steps taken; 0 if an older log does not record them.
+        max_steps: Maximum number of steps if it ended by itself; otherwise None.
+        curve: Measurements of the generator in training, oldest first; empty for a classifier.
     """
 
     name: str
@@ -136,10 +136,10 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """One run of the search: from its command to its end, or to its last event when killed.
+    """One run of the search, from its command to its end, or to its last event if it was killed.
 
-    ``running`` means only that no end is recorded: the last session may have been killed, as
-    earlier ones without an end (here ``interrupted``) certainly were.
+    ``running`` only means that no end is recorded: the last session may have been killed. Earlier
+    sessions without an end certainly were, and are ``interrupted`` here.
     """
 
     command: str
@@ -153,11 +153,11 @@ class StudyState:
     """A whole study, folded from its log.
 
     Attributes:
-        trials: By number, in their order.
-        stages: Every time that a shared stage was needed, oldest first.
-        sessions: Oldest first.
-        adopted: How many trials took over the product of a shared stage, by its key.
-        warnings: Of the search, and of reading its log.
+        trials: Trials by number, in ascending order.
+        stages: Every use of a shared stage, oldest first.
+        sessions: Sessions, oldest first.
+        adopted: Key of a shared stage -> number of trials that reused its product.
+        warnings: Warnings of the search, and of reading its log.
     """
 
     trials: dict[int, TrialRecord]
@@ -168,20 +168,20 @@ class StudyState:
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """The backbones tried, in the order of their first trials."""
+        """The backbones, in the order of their first trials."""
         return tuple(dict.fromkeys(trial.backbone for trial in self.trials.values()))
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds in which a search ran, all sessions together, without the gaps."""
+        """Seconds in which a search ran, over all sessions, without the gaps."""
         return sum(session.ended_at - session.started_at for session in self.sessions)
 
 
 def best(state: StudyState, backbone: str) -> TrialRecord | None:
     """Return a backbone's winner: the highest value, on a tie the lower number.
 
-    Complete trials come first; only when there is none, a pruned or a running one wins, which
-    its ``status`` tells. A failed trial never does. None when no trial has a value.
+    Complete trials come first. If there is none, a pruned or running trial wins, as its ``status``
+    shows. A failed trial never wins. Return None if no trial has a value.
     """
     rivals = [t for t in state.trials.values() if t.backbone == backbone and t.value is not None]
     complete = [trial for trial in rivals if trial.status == "complete"]
@@ -190,7 +190,7 @@ def best(state: StudyState, backbone: str) -> TrialRecord | None:
 
 
 def top(state: StudyState, backbone: str, count: int) -> list[TrialRecord]:
-    """Return a backbone's best trials that are over, the winner first: complete, then pruned."""
+    """Return a backbone's best ended trials, the winner first: complete ones, then pruned ones."""
     over = [
         trial
         for trial in state.trials.values()
@@ -201,7 +201,7 @@ def top(state: StudyState, backbone: str, count: int) -> list[TrialRecord]:
 
 
 def by_value(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return trials best first; those without a value come last; ties by number."""
+    """Return trials best first; those without a value come last. Ties are broken by number."""
     return sorted(trials, key=_rank)
 
 

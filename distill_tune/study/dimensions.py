@@ -1,4 +1,4 @@
-"""Dimensions: what one searched parameter may be."""
+"""Dimensions: the values that one searched parameter may take."""
 
 import math
 import sys
@@ -21,12 +21,12 @@ class Range:
 
     Attributes:
         kind: ``uniform`` and ``loguniform`` give floats, ``randint`` and ``lograndint`` integers.
-        min: The least value (the least above zero with ``or_zero``).
-        max: The greatest.
-        or_zero: For ``loguniform``: the probability under the prior of exactly 0, in (0, 1).
+        min: The smallest value (the smallest above zero with ``or_zero``).
+        max: The largest value.
+        or_zero: For ``loguniform``: the prior probability of exactly 0, in (0, 1).
 
     Raises:
-        InputError: The bounds make no range; ``where`` is the name of the field.
+        InputError: The bounds do not form a range; ``where`` is the name of the field.
     """
 
     kind: RangeKind
@@ -49,7 +49,7 @@ class Range:
 
     @property
     def log(self) -> bool:
-        """Whether to draw on a log scale."""
+        """Whether values are drawn on a log scale."""
         return self.kind.startswith("log")
 
     @property
@@ -59,29 +59,29 @@ class Range:
 
     @property
     def low(self) -> float:
-        """Where to draw from; below ``min`` with ``or_zero``, by the log-mass that zero has."""
+        """Lower end of the draw; below ``min`` with ``or_zero``, by the log-mass of zero."""
         if self.or_zero is None:
             return self._number(self.min)
         return float(self.min * (self.min / self.max) ** (self.or_zero / (1 - self.or_zero)))
 
     @property
     def high(self) -> float:
-        """Where to draw to."""
+        """Upper end of the draw."""
         return self._number(self.max)
 
     def decode(self, raw: float) -> float:
-        """Return the value that a number drawn between ``low`` and ``high`` stands for."""
+        """Return the value for a number drawn between ``low`` and ``high``."""
         return 0.0 if self.or_zero is not None and raw < self.min else self._number(raw)
 
     def holds(self, value: object) -> bool:
-        """Tell whether a decoded value is one of these."""
+        """Return whether a decoded value lies in the range."""
         wanted = int if self.integer else int | float
         if isinstance(value, bool) or not isinstance(value, wanted):
             return False
         return self.min <= value <= self.max or (self.or_zero is not None and value == 0)
 
     def probe(self) -> float:
-        """Return a value in the middle, to check the path against the configuration."""
+        """Return a middle value, used to check the path against the configuration."""
         if self.integer:
             low, high = int(self.min), int(self.max)
             return math.isqrt(low * high) if self.log else (low + high) // 2
@@ -101,7 +101,7 @@ class Range:
         return f"{self.kind}({low}, {high})" + (" or 0" if self.or_zero is not None else "")
 
     def plain(self) -> object:
-        """Return what YAML can hold and :func:`parse_dimension` reads back."""
+        """Return plain data for YAML, which :func:`parse_dimension` reads back."""
         if self.or_zero is None:
             return self.describe()
         return {"type": self.kind, "min": self.min, "max": self.max, "or_zero": self.or_zero}
@@ -121,7 +121,7 @@ class Choice:
     """One of several values.
 
     Raises:
-        InputError: Fewer than two values, one of them twice, or not plain ones.
+        InputError: There are fewer than two values, a duplicate, or a value that is not plain.
     """
 
     values: tuple[Scalar, ...]
@@ -157,8 +157,8 @@ class Choice:
         return raw
 
     def holds(self, value: object) -> bool:
-        """Tell whether a value is one of these."""
-        # True equals 1, and is another choice.
+        """Return whether a value is one of the choices."""
+        # True == 1, but they are different choices.
         return any(value == one and type(value) is type(one) for one in self.values)
 
     def probe(self) -> Scalar:
@@ -174,7 +174,7 @@ class Choice:
         return f"choice({', '.join(scalar_text(value) for value in self.values)})"
 
     def plain(self) -> object:
-        """Return what YAML can hold and :func:`parse_dimension` reads back."""
+        """Return plain data for YAML, which :func:`parse_dimension` reads back."""
         return list(self.values)
 
 

@@ -1,4 +1,4 @@
-"""A study that a command goes on with: opened whole, or refused before anything is created."""
+"""A study opened for a command: either fully valid, or refused before anything is created."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,14 +24,14 @@ from distill_tune.study.warm_start import WARM_START_TRIALS, warm_start
 
 
 class Opened(NamedTuple):
-    """A study that is known to be good, with all that goes with it.
+    """A valid study with everything that belongs to it.
 
     Attributes:
-        study: As checked.
-        directory: Where it lies, or will.
+        study: The checked study.
+        directory: Its directory, which may not exist yet.
         images: Its data.
-        document: Where it was read: knows the places of fields.
-        remark: What is to be said of it before anything else; may be empty.
+        document: The document that it was read from, with the positions of fields.
+        remark: Text to print before anything else; may be empty.
     """
 
     study: Study
@@ -42,11 +42,11 @@ class Opened(NamedTuple):
 
 
 class WarmStartRequest(NamedTuple):
-    """What is to be tried first.
+    """A request to try configurations of another study first.
 
     Attributes:
-        source: The study whose best configurations; None: no other's.
-        num_trials: How many of them for each backbone; None: as many as usual.
+        source: The study whose best configurations are tried; None: no warm start.
+        num_trials: Number of configurations per backbone; None: the default.
     """
 
     source: str | None = None
@@ -54,14 +54,14 @@ class WarmStartRequest(NamedTuple):
 
 
 class StudyRequest(NamedTuple):
-    """What a user says of a study that may be new.
+    """A user's request for a study that may be new.
 
     Attributes:
-        space: A YAML file, or what would stand in one.
+        space: A YAML file, or a mapping with the same content.
         storage: Folder or URI of studies.
-        assignments: ``path=value`` changes of the space.
+        assignments: ``path=value`` changes to the space.
         options: Further changes.
-        warm_start: Whose configurations are tried first.
+        warm_start: Configurations to try first.
     """
 
     space: Path | Mapping[str, Any]
@@ -72,11 +72,11 @@ class StudyRequest(NamedTuple):
 
 
 def open_new(wish: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened:
-    """Return a study that may be there already, if it may be gone on with.
+    """Return a study that may already exist, if it may be started or resumed.
 
     Raises:
-        InputError, InputErrors: With the place of everything that is wrong.
-        StudyError: It is there and not to be resumed, or was begun otherwise.
+        InputError, InputErrors: All errors, with their positions.
+        StudyError: It exists and is not to be resumed, or was started with other settings.
     """
     typed, document = read_study(wish.space, wish.assignments, wish.options)
     study, remark = warm_started(with_absolute_root(typed), wish.warm_start)
@@ -85,7 +85,7 @@ def open_new(wish: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened
         if not resume:
             raise StudyError(
                 Message(
-                    f"{directory.root}: got a study that is there already, expected another ",
+                    f"{directory.root}: got a study that already exists, expected another ",
                     Parameter("name"),
                     ", or ",
                     Parameter("resume=True"),
@@ -100,7 +100,7 @@ def open_new(wish: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened
 def open_stored(
     root: str, options: Options | None = None, assignments: Sequence[str] = ()
 ) -> Opened:
-    """Return a study that is there, with changes applied; raises as :func:`stored_study`."""
+    """Return an existing study with changes applied; raises as :func:`stored_study`."""
     directory = StudyDirectory(root)
     require_utf8(directory)
     stored, document = stored_study(directory, options, assignments)
@@ -110,7 +110,7 @@ def open_stored(
 
 
 def warm_started(study: Study, wish: WarmStartRequest) -> tuple[Study, str]:
-    """Return the study with its first points, and what to say of them."""
+    """Return the study with its first points, and a text that describes them."""
     if wish.source is None:
         if wish.num_trials is not None:
             expected = Message(Parameter("warm_start"), " beside it")

@@ -1,4 +1,4 @@
-"""From what a user typed to a study that is known to be good, before anything is created."""
+"""Reading and checking of a study, from user input to a valid study, before anything is created."""
 
 import json
 import shlex
@@ -27,7 +27,7 @@ from distill_tune.study.validation import (
 )
 
 Options = Mapping[str, str | float | None]
-"""Parameters that change a field of the study, and their values; None leaves it as it is."""
+"""Parameters that change a field of the study, with their values; None changes nothing."""
 
 _FIELDS = {
     "name": "study",
@@ -41,10 +41,10 @@ def read_study(
 ) -> tuple[Study, Document]:
     """Return the study of a YAML file with ``path=value`` assignments, then options, applied.
 
-    Instead of the file there may be its content; in messages that is ``space``.
+    The file's content may be given instead of the file; messages then call it ``space``.
 
     Raises:
-        InputError, InputErrors: With the place of everything that is wrong.
+        InputError, InputErrors: All errors, with their positions.
     """
     document = _plain(space) if isinstance(space, Mapping) else read_yaml(space)
     for assignment in assignments:
@@ -54,7 +54,7 @@ def read_study(
 
 
 def _plain(space: Mapping[str, Any]) -> Document:
-    """Return a mapping as if it were read: tuples as lists, paths as text; the caller's stays."""
+    """Return a mapping as a document: tuples become lists, paths text. The input is unchanged."""
     value = read_yaml_text(to_yaml(space), "space").value
     return Document("space", value, None)
 
@@ -64,14 +64,14 @@ def stored_study(
     options: Options | None = None,
     assignments: Sequence[str] = (),
 ) -> tuple[Study, Document]:
-    """Return the study that a directory holds, with assignments, then options, applied.
+    """Return the study in a directory with assignments, then options, applied.
 
-    The log has it, with a checksum; ``study.yaml`` is a copy for people, read only where the log
-    holds none.
+    The study is read from the log, which has checksums. ``study.yaml`` is a copy for users; it is
+    read only if the log holds no study.
 
     Raises:
-        StudyError: There is none, or its log is gone.
-        InputError: ``study.yaml`` was damaged, or what is to be changed is not usable.
+        StudyError: There is no study, or its log is missing.
+        InputError: ``study.yaml`` is damaged, or a change is invalid.
     """
     directory.require()
     _require_log(directory)
@@ -81,7 +81,7 @@ def stored_study(
     if logged is None:
         document = read_yaml_text(directory.read_text(STUDY_FILE), directory.path(STUDY_FILE))
     else:
-        # A line of the log is no text in which a value has a place.
+        # Positions within a line of the log would not help a user.
         document = replace(read_yaml_text(to_yaml(logged), directory.path(LOG_FILE)), root=None)
     for assignment in assignments:
         document.set(assignment)
@@ -90,30 +90,30 @@ def stored_study(
 
 
 def resume_command(directory: StudyDirectory) -> str:
-    """Return the command that goes on with a study."""
+    """Return the command that resumes a study."""
     return f"distill-tune resume {shlex.quote(directory.root)}"
 
 
 def require_utf8(directory: StudyDirectory) -> None:
-    """Raise StudyError where a study's path cannot be told to Ray's processes."""
+    """Raise StudyError if a study's path is not UTF-8 and cannot be passed to Ray's processes."""
     path = directory.path()
     try:
         path.encode()
     except UnicodeEncodeError:
         raise StudyError(
-            f"{one_line(path)}: got a path that is no text in UTF-8, expected one: the processes "
-            "that compute are told it"
+            f"{one_line(path)}: got a path that is not UTF-8, expected one that is: Ray's "
+            "processes receive it"
         ) from None
 
 
 def last_session(directory: StudyDirectory) -> Event:
-    """Return the event with which the newest session began; empty when no session did."""
+    """Return the event that started the newest session; empty if there was no session."""
     sessions = [event for event in directory.events() if event["event"] == "session_started"]
     return sessions[-1] if sessions else {}
 
 
 def _require_log(directory: StudyDirectory) -> None:
-    """Refuse a study that has results and no log: new trials would take their numbers."""
+    """Refuse a study with results but no log: new trials would reuse its trial numbers."""
     if directory.has_log():
         return
     results = [name for name in ("ray", "tensorboard", TRIALS_FILE) if directory.has(name)]
@@ -121,7 +121,7 @@ def _require_log(directory: StudyDirectory) -> None:
         raise StudyError(
             Message(
                 f"{directory.root}: {LOG_FILE} is missing, though there is "
-                f"{' and '.join(results)}; bring it back, or give the new study another ",
+                f"{' and '.join(results)}; restore it, or give the new study another ",
                 Parameter("name"),
             )
         )
@@ -130,16 +130,16 @@ def _require_log(directory: StudyDirectory) -> None:
 def load_images(
     study: Study, document: Document, go_on: str = "", directory: StudyDirectory | None = None
 ) -> ImageData:
-    """Return the study's data, known to suit every backbone.
+    """Return the study's data after checking that every backbone can take them.
 
     Args:
-        study: Whose.
-        document: Where it was read.
-        go_on: The command that goes on with a study that is there; empty for a new one.
-        directory: Where that one lies.
+        study: The study.
+        document: The document that it was read from.
+        go_on: The command that resumes an existing study; empty for a new one.
+        directory: Directory of an existing study.
 
     Raises:
-        InputError: No such data, too few images, or a backbone that cannot take them.
+        InputError: The data are missing, there are too few images, or a backbone cannot take them.
     """
     with located(document):
         root = getattr(study.data, "root", None) if go_on else None
@@ -161,7 +161,7 @@ def load_images(
 
 @contextmanager
 def located(document: Document) -> Iterator[None]:
-    """Give an error that names a field of the study the field's place in the file."""
+    """Add the position in the file to an error that names a field of the study."""
     try:
         yield
     except InputError as error:
@@ -173,23 +173,23 @@ def located(document: Document) -> Iterator[None]:
 def check_same(
     directory: StudyDirectory, study: Study, *, allow_changed: bool = False
 ) -> list[str]:
-    """Refuse to go on with a study under other conditions than it began with.
+    """Refuse to resume a study with settings other than those it was started with.
 
     Args:
-        directory: The study as it stands.
-        study: As it would go on.
-        allow_changed: Let pass what changes no trial that is there already.
+        directory: The stored study.
+        study: The study as it would be resumed.
+        allow_changed: Accept changes that do not affect existing trials.
 
     Returns:
-        What differs and was let pass, one a line.
+        The accepted differences, one per item.
 
     Raises:
-        StudyError: What differs, one a line.
+        StudyError: There are other differences; the message lists them, one per line.
     """
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
     if list(found) == ["data.root"]:
-        # Nobody needs to be asked: whether the images are the same is known by their digest.
+        # No consent needed: the digest of the images shows whether they are the same.
         return list(found.values())
     version = last_session(directory).get("version", __version__)
     if version != __version__:
@@ -205,9 +205,9 @@ def check_same(
 
 
 def require_only_moved(directory: StudyDirectory, study: Study) -> None:
-    """Raise StudyError unless a study is the one that a directory holds, wherever its images lie.
+    """Raise StudyError if a study differs from the stored one in more than ``data.root``.
 
-    That they are the same images is for whoever loads them to check.
+    The code that loads the images checks that they are the same.
     """
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
@@ -219,7 +219,7 @@ def require_only_moved(directory: StudyDirectory, study: Study) -> None:
 def _begun_otherwise(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
     return StudyError(
         Message(
-            f"{directory.root}: the study was begun otherwise:\n",
+            f"{directory.root}: the study was started with other settings:\n",
             *(Message("  ", line, "\n") for line in lines),
             "Undo these changes, or give the new study another ",
             Parameter("name"),
@@ -229,7 +229,7 @@ def _begun_otherwise(directory: StudyDirectory, lines: Sequence[str]) -> StudyEr
 
 
 def _set_options(document: Document, options: Options) -> None:
-    """Set what parameters say, known by the parameter in messages."""
+    """Apply parameters to a document; messages then name the parameter."""
     for name, value in options.items():
         if value is not None:
             field = _FIELDS[name]
@@ -239,7 +239,7 @@ def _set_options(document: Document, options: Options) -> None:
 
 
 def with_absolute_root(study: Study) -> Study:
-    """Return the study with its data's root absolute: it may be resumed from another folder."""
+    """Return the study with an absolute data root, as it may be resumed from another folder."""
     root = getattr(study.data, "root", None)
     if root is None or "://" in str(root):
         return study

@@ -1,4 +1,4 @@
-"""Arguments of the public functions as the rooms below take them."""
+"""Conversion of the public functions' arguments to the types used internally."""
 
 import json
 import os
@@ -14,21 +14,21 @@ FileName = str | os.PathLike[str]
 
 
 def space_argument(space: object) -> Path | Mapping[str, Any]:
-    """Return a YAML file's path, or a mapping; InputError for anything else."""
+    """Return the path of a YAML file, or a mapping; raise InputError for anything else."""
     if isinstance(space, Mapping):
         return space
     if isinstance(space, str | os.PathLike):
         return Path(space)
-    raise InputError("space", got=space, expected="a YAML file, or a mapping of what stands in one")
+    raise InputError("space", got=space, expected="a YAML file, or a mapping with the same content")
 
 
 def assignment_options(assignments: object) -> list[str]:
-    """Return dotted path -> value as ``path=value`` with the value in YAML.
+    """Return assignments (dotted path -> value) as ``path=value``, with the value in YAML.
 
-    Tuples become lists, paths and what else is no plain data their text.
+    Tuples become lists. Paths and other objects that are not plain data become text.
 
     Raises:
-        InputError: It is no mapping, nor None.
+        InputError: ``assignments`` is neither a mapping nor None.
     """
     if assignments is None:
         return []

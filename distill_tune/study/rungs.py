@@ -6,7 +6,7 @@ from distill_tune.errors import InputError
 
 
 def default_min_epochs(max_epochs: int) -> int:
-    """Return the epochs that every trial gets where a study does not say: a third, rounded up."""
+    """Return the default epochs that every trial gets: a third of ``max_epochs``, rounded up."""
     return -(-max_epochs // 3)
 
 
@@ -23,7 +23,7 @@ def rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tu
     epochs: list[int] = []
     exact: float = min_epochs
     while exact < max_epochs:
-        # A fractional factor: the first whole epoch at or after the rung, as Ray has it.
+        # With a fractional factor: the first whole epoch at or after the rung, as in Ray.
         epochs += [epoch for epoch in [math.ceil(exact)] if epoch < max_epochs]
         exact *= reduction_factor
     return tuple(sorted(set(epochs)))

@@ -1,4 +1,4 @@
-"""Parts of a study beside the procedure: the search, its confirmation, what a trial takes."""
+"""Sections of a study besides the procedure: search, confirmation, resources of a trial."""
 
 from collections.abc import Iterable
 from typing import Literal, Self
@@ -12,43 +12,43 @@ from distill_tune.study.dimensions import Scalar
 
 
 class Search(Config):
-    """How the search goes about it."""
+    """Settings of the search."""
 
     num_trials: int = Field(default=16, ge=1)
-    """Trials in total, shared out evenly between the backbones."""
+    """Trials in total, divided evenly among the backbones."""
     metric: Literal["val/accuracy", "val/balanced_accuracy"] = "val/accuracy"
-    """What is compared: a trial's best value over its epochs."""
+    """Metric to compare: a trial's best value over its epochs."""
     mode: Literal["max"] = "max"
     """Higher is better."""
     seed: int = Field(default=0, ge=0)
-    """Of the sampler."""
+    """Seed of the sampler."""
     num_startup_trials: int = Field(default=5, ge=1)
-    """Random configurations per backbone before TPE begins to learn."""
+    """Random configurations per backbone before TPE starts to learn."""
     min_epochs: int | None = Field(default=None, ge=1)
     """Epochs that every trial gets (ASHA's grace period); null: a third of ``joint.epochs``."""
     reduction_factor: float = Field(default=3, gt=1)
-    """One in so many trials survives a rung (ASHA's eta)."""
+    """One in this many trials survives a rung (ASHA's eta)."""
     max_failures: int = Field(default=2, ge=0)
-    """How often a trial whose worker was lost is continued from its last checkpoint."""
+    """How often a trial whose worker was lost is resumed from its last checkpoint."""
     checkpoint_share: float = Field(default=0.05, gt=0, le=1)
-    """Largest share of a trial's time that writing its checkpoints may cost; 1: after every
-    epoch. A trial that is killed repeats what came after its last one."""
+    """Largest share of a trial's time that may be spent on writing checkpoints; 1: after every
+    epoch. A trial that is killed repeats everything after its last checkpoint."""
     keep_top: int = Field(default=3, ge=1)
-    """Of how many of the best trials of each backbone the weights are kept."""
+    """Number of best trials per backbone whose weights are kept."""
     first_points: dict[str, tuple[dict[str, Scalar], ...]] = Field(default_factory=dict)
-    """Backbone to what it tries first, by dotted path; what is missing is sampled. Filled by
-    ``warm_start``; the study's own values follow."""
+    """Backbone -> points to try first, by dotted path; missing values are sampled. Set by
+    ``warm_start``. The study's own values are tried after them."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
 
 
 class Confirm(Config):
-    """Whether the gain is real: the best configuration and its rivals, trained with fresh seeds."""
+    """Settings of the confirmation: the best configuration and its rivals, on fresh seeds."""
 
     top: int = Field(default=3, ge=1)
-    """How many of a backbone's best configurations are trained anew, to find the best of them."""
+    """Number of best configurations per backbone that are trained again to choose one."""
     seeds: int = Field(default=5, ge=1)
-    """Fresh seeds of every arm; an interval needs three."""
+    """Fresh seeds per arm; an interval needs three."""
     arms: tuple[str, ...] = (
         "baseline",
         "equal_steps",
@@ -56,20 +56,20 @@ class Confirm(Config):
         "gan_augmentation",
         "gan_distillation",
     )
-    """What is compared; the method itself always is."""
+    """Arms to compare; the method itself is always included."""
     rival: str | None = None
-    """The arm that the verdict is about beside the baseline, named before results are known; null:
-    the one with the highest mean then. Either way p-values are corrected for all arms."""
+    """The arm that the verdict is about besides the baseline, named before results are known; null:
+    the arm with the highest mean. In both cases p-values are corrected for all arms."""
     redraw: bool = True
-    """Whether training and validation images are drawn anew for every seed, the same for all arms;
-    the test images stay. Makes no difference where the data set has fixed splits."""
+    """Whether every seed draws new training and validation images, the same for all arms. The test
+    images stay the same. Has no effect if the data set has fixed splits."""
     tune_arms: bool = False
-    """Whether each arm gets a search of its own, with the budget that the method had: of what the
-    study searches, in the same ranges, what makes a difference to the arm, and of nothing else. An
-    arm to which nothing of it does has nothing to tune."""
+    """Whether each arm gets its own search, with the method's budget, over those dimensions of the
+    study, in the same ranges, that affect the arm. An arm that none of them affects has nothing to
+    tune."""
 
     figures: bool = True
-    """Whether a run is added to show what a collapsed generator does, for the figure of it."""
+    """Whether to add a run that shows what a collapsed generator does, for its figure."""
 
     @field_validator("arms")
     @classmethod
@@ -92,12 +92,12 @@ class Confirm(Config):
 
 
 def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputError | None:
-    """Return what is wrong with a rival that is named: it has to be compared, and to be one.
+    """Return the error in a named rival: it must be compared and have the role ``rival``.
 
     Args:
-        rival: Its name; None is never wrong.
-        arms: That are compared.
-        where: Who named it, for the message.
+        rival: Its name; None is always valid.
+        arms: Names of the compared arms.
+        where: The field or parameter that names the rival, for the message.
     """
     rivals = [name for name in arms if ARMS[name].role == "rival"]
     if rival is None or rival in rivals:
@@ -107,17 +107,17 @@ def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputErro
 
 
 class Resources(Config):
-    """What one trial takes."""
+    """Resources of one trial."""
 
     cpus: float = Field(default=1, gt=0)
-    """CPU cores; also its number of threads."""
+    """CPU cores; also the number of threads."""
     gpus: float | Literal["auto", "fit"] = "auto"
-    """GPUs, or a share of one such as 0.25. ``auto``: one where the cluster has any; what a trial
-    takes of it is measured, and how many would fit is told. ``fit``: as many trials share a GPU."""
+    """GPUs, or a share of one such as 0.25. ``auto``: one if the cluster has any; a trial's use of
+    it is measured, and how many would fit is reported. ``fit``: that many trials share a GPU."""
     accelerator: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    """Type of the GPUs that trials run on, as Ray names it, such as ``H100``; null: any."""
+    """Type of GPU for the trials, as Ray names it, such as ``H100``; null: any."""
     max_concurrent: int | None = Field(default=None, ge=1)
-    """Most trials at a time; null: as many as fit."""
+    """Maximum number of concurrent trials; null: as many as fit."""
 
     @field_validator("gpus")
     @classmethod

@@ -50,10 +50,10 @@ _FORMS: Final = "a range such as uniform(0.1, 0.5), or a list such as [a, b]"
 
 
 def parse_dimension(where: str, raw: object) -> Dimension:
-    """Read one dimension: short form, list, or mapping; ``where`` is its path for messages.
+    """Read one dimension: short form, list, or mapping; messages call it ``where``.
 
     Raises:
-        InputError: It is none of them, or makes no range.
+        InputError: The value has none of these forms, or does not form a range.
     """
     names: Mapping[str, str] = {"values": ""}
     if isinstance(raw, str):
@@ -78,7 +78,7 @@ def parse_dimension(where: str, raw: object) -> Dimension:
 
 
 def sound_dimensions(space: object) -> dict[str, Dimension]:
-    """Return the dimensions of a recorded space by dotted path; without what is none."""
+    """Return the valid dimensions of a recorded space by dotted path; invalid ones are left out."""
     found: dict[str, Dimension] = {}
     for path, raw in space.items() if isinstance(space, Mapping) else ():
         try:
@@ -118,7 +118,7 @@ def _read_kind(where: str, raw: object) -> str:
 
 
 def _canonical_keys(where: str, raw: Mapping[str, object]) -> dict[str, str]:
-    """Return ``min``, ``max``, ... and how each is spelled here."""
+    """Return the canonical keys (``min``, ``max``, ...) with their spelling in ``raw``."""
     names: dict[str, str] = {}
     for key in raw:
         name = _SAME_KEY.get(key, key)
@@ -141,7 +141,7 @@ def _read_mapping(where: str, raw: Mapping[str, Any], names: Mapping[str, str]) 
     optional = ["or_zero"] if kind == "loguniform" else []
     known = sorted([*needed, *optional, "type"])
     for name, key in names.items():
-        # Another range's or_zero is refused with its reason by the range itself.
+        # Range itself refuses or_zero for other kinds, and says why.
         if name not in known and (name != "or_zero" or kind == "choice"):
             expected = f"one of the keys {', '.join(known)}"
             raise InputError(f"{where}.{key}", got=key, expected=expected, choices=known)
@@ -156,7 +156,7 @@ def _read_mapping(where: str, raw: Mapping[str, Any], names: Mapping[str, str]) 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is searched: dotted paths of a trial's configuration, each with its dimension.
+    """A search space: dotted paths of a trial's configuration, each with its dimension.
 
     A field of this type in a pydantic model reads the mapping under ``space:``.
     """
@@ -165,11 +165,11 @@ class SearchSpace:
 
     @classmethod
     def parse(cls, raw: object) -> "SearchSpace":
-        """Read the mapping under ``space:``; nothing (null) is an empty space.
+        """Read the mapping under ``space:``; null is an empty space.
 
         Raises:
-            InputError: One dimension is wrong; ``where`` is ``space.<path>``.
-            InputErrors: Several are.
+            InputError: One dimension is invalid; ``where`` is ``space.<path>``.
+            InputErrors: Several dimensions are invalid.
         """
         if not isinstance(raw, Mapping | None):
             expected = "a mapping (lines of 'joint.margin: uniform(0.1, 0.5)')"
@@ -177,7 +177,7 @@ class SearchSpace:
         errors: list[InputError] = []
         dimensions: dict[str, Dimension] = {}
         for path, value in (raw or {}).items():
-            # The end of a short form that was cut at its comma inside {...}: said already.
+            # The rest of a short form that was cut at its comma inside {...}: already reported.
             if errors and value is None and path.endswith(")"):
                 continue
             try:
@@ -190,7 +190,7 @@ class SearchSpace:
         return cls(dimensions)
 
     def plain(self) -> dict[str, object]:
-        """Return what YAML can hold and :meth:`parse` reads back."""
+        """Return plain data for YAML, which :meth:`parse` reads back."""
         return {path: dimension.plain() for path, dimension in self.dimensions.items()}
 
     @classmethod
@@ -225,7 +225,7 @@ def _check_path(path: str, space: Mapping[str, object]) -> None:
 def apply(base: Mapping[str, Any], params: Mapping[str, object]) -> dict[str, Any]:
     """Return a deep copy of nested plain data in which each dotted path has its value.
 
-    Mappings on the way are made when absent; tuples come back as lists.
+    Missing mappings on the way are created; tuples become lists.
 
     Raises:
         InputError: A path leads through a scalar; ``where`` is ``space.<path>``.

@@ -1,4 +1,4 @@
-"""What one study is: data, backbones, procedure, space, search, resources; checked as a whole."""
+"""A study: data, backbones, procedure, space, search and resources, checked as a whole."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,10 +22,10 @@ _UNSEARCHABLE = {
     "backbone": "list the backbones under backbones: each gets its own search",
     "backbones": "list them under backbones: each gets its own search",
     "compute": "it changes how fast a trial computes, not its method; set trial.compute",
-    "seed": "a lucky seed is no better configuration; set trial.seed",
+    "seed": "a lucky seed is not a better configuration; set trial.seed",
     "preset": "set trial.preset, and search the fields that it changes",
-    "search": "it is no part of a trial",
-    "resources": "it is no part of a trial",
+    "search": "it is not part of a trial",
+    "resources": "it is not part of a trial",
     "joint.epochs": "rungs compare trials after equal numbers of epochs; set trial.joint.epochs",
     "joint.monitor_images": "it changes no result",
     "gan.kind": "its fields depend on it; set trial.gan.kind",
@@ -39,40 +39,40 @@ HARMLESS_CHANGES = (
     "resources.",
     "confirm",
 )
-"""What may differ between a study and its resumption: the results are the same."""
+"""Fields that may change when a study is resumed: they do not affect results."""
 
 ALLOWABLE_CHANGES = frozenset(
     {
         "version",
         "data.root",
-        "data.value_range",  # The images' digest tells whether it makes a difference.
+        "data.value_range",  # The images' digest shows whether this matters.
         "search.seed",
         "search.num_startup_trials",
     }
 )
-"""What may differ when the user says so: it changes no trial that is there already. (Where the
-images lie is one; that they are the same images is checked by their digest.)"""
+"""Fields that may change if the user allows it: they do not affect existing trials. (After a change
+of ``data.root``, the digest shows whether the images are the same.)"""
 
 
 class Study(Config):
-    """A whole search, as a YAML file describes it."""
+    """A whole search, as described by a YAML file."""
 
     study: str
-    """Its name, and that of its directory."""
+    """Name of the study and of its directory."""
     data: Dataset
-    """The data set."""
+    """The data set to learn."""
     backbones: tuple[Backbone, ...] = Field(min_length=1)
-    """The classifiers' networks; each gets its own sampler, rungs and winner."""
+    """Backbones of the classifiers; each gets its own sampler, rungs and winner."""
     trial: TrialTemplate = TrialTemplate()
-    """The procedure; unnamed fields keep their defaults."""
+    """The procedure; fields that are not given keep their defaults."""
     space: SearchSpace
-    """What is searched: fields of the trial by dotted path, each with its dimension."""
+    """Fields of the trial to search: dotted paths, each with its dimension."""
     search: Search = Search()
     """Sampler, scheduler, budget."""
     resources: Resources = Resources()
-    """What a trial takes."""
+    """Resources of a trial."""
     confirm: Confirm | None = None
-    """Makes ``distill-tune confirm`` the last step of the search; null: it is not."""
+    """Settings of a ``distill-tune confirm`` as the last step of the search; null: no such step."""
 
     @field_validator("study")
     @classmethod
@@ -100,7 +100,7 @@ class Study(Config):
 
     @property
     def max_epochs(self) -> int:
-        """Epochs of a trial that nobody prunes."""
+        """Epochs of a trial that is not pruned."""
         return self.trial.joint.epochs
 
     def backbone(self, name: str) -> Backbone:
@@ -168,7 +168,7 @@ class Study(Config):
 def _point_errors(
     where: str, point: Mapping[str, object], space: SearchSpace
 ) -> Iterator[InputError]:
-    """Yield what of a point does not lie in the space."""
+    """Yield an error for every value of a point that lies outside the space."""
     for path, value in point.items():
         dimension = space.dimensions.get(path)
         if dimension is None:
@@ -189,7 +189,7 @@ def _leaves(value: object, path: str) -> Iterator[str]:
 
 
 def _path_error(path: str, known: list[str]) -> InputError | None:
-    """Return what is wrong with a dimension's path, None if it can be searched."""
+    """Return the error in a dimension's path; None if it can be searched."""
     where, room = f"space.{path}", path.split(".", maxsplit=1)[0]
     reason = _UNSEARCHABLE.get(path) or _UNSEARCHABLE.get(room)
     if reason:
@@ -205,7 +205,7 @@ def _path_error(path: str, known: list[str]) -> InputError | None:
 
 
 def _value_error(base: dict[str, Any], path: str, values: list[Any]) -> InputError | None:
-    """Return what a trial says of the first value, of a dimension's extremes, that it refuses."""
+    """Return the error for the first of a dimension's extreme values that a trial refuses."""
     for value in values:
         config = apply(base, {path: value})
         try:
@@ -222,7 +222,7 @@ def _value_error(base: dict[str, Any], path: str, values: list[Any]) -> InputErr
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return ``path: old -> new``, by path, for every leaf in which two plain studies differ.
 
-    Those of ``HARMLESS_CHANGES`` are left out.
+    Fields in ``HARMLESS_CHANGES`` are left out.
     """
     found: dict[str, str] = {}
     for key in [*old, *(key for key in new if key not in old)]:

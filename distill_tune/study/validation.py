@@ -1,7 +1,8 @@
-"""YAML to checked objects and back: every error as ``file:line:column: where: got X, expected Y``.
+"""Conversion of YAML to checked objects and back, with errors that name the place.
 
-A validator says what would have been right: ``raise ValueError("expected ...")``, or
-``raise ValueError(InputError(...))`` with ``where`` relative to the model that it belongs to.
+An error reads ``file:line:column: where: got X, expected Y``. A validator says what it expected:
+``raise ValueError("expected ...")``, or ``raise ValueError(InputError(...))`` with ``where``
+relative to its model.
 """
 
 import re
@@ -48,11 +49,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse(model: type[M], document: Document) -> M:
-    """Check a document against a strict model; lists do for tuples and text for paths.
+    """Check a document against a strict model; lists count as tuples and text as paths.
 
     Raises:
-        InputError: One thing is wrong.
-        InputErrors: Several are; all of them, in the order of the file.
+        InputError: There is one error.
+        InputErrors: There are several; they are in the order of the file.
     """
     _refuse_excess(document)
     fixes: dict[Place, Callable[[Any], object] | None] = {}
@@ -71,7 +72,7 @@ def parse(model: type[M], document: Document) -> M:
 
 
 def _refuse_excess(document: Document) -> None:
-    """Refuse what no field means and much code cannot take: endless depth, endless numbers."""
+    """Refuse excessive depth and huge integers: no field needs them, and other code may fail."""
     places: list[tuple[Place, Any]] = [((), document.value)]
     while places:
         path, value = places.pop()
@@ -94,7 +95,7 @@ def _refuse_excess(document: Document) -> None:
 
 
 def _fixed(value: Any, fixes: Mapping[Place, Any], path: Place = ()) -> Any:
-    """Return a copy with some values converted; a fix of None leaves the key out."""
+    """Return a copy with some values converted; a fix of None drops the key."""
     if isinstance(value, dict):
         kept = [key for key in value if fixes.get((*path, key), "") is not None]
         value = {key: _fixed(value[key], fixes, (*path, key)) for key in kept}
@@ -106,7 +107,7 @@ def _fixed(value: Any, fixes: Mapping[Place, Any], path: Place = ()) -> Any:
 def _fixes(
     error: ErrorDetails, document: Document
 ) -> Iterator[tuple[Place, Callable[[Any], object] | None]]:
-    """Yield what strict validation does not take from YAML, and the converter (None: drop)."""
+    """Yield what strict validation does not accept from YAML, with its converter (None: drop)."""
     path = _place(document.value, error)
     given = get_path(document.value, path)
     if error["type"] == "tuple_type" and isinstance(given, list):
@@ -119,7 +120,7 @@ def _fixes(
 
 
 def _place(value: Any, error: ErrorDetails) -> Place:
-    """Where in the raw data an error lies: pydantic's place without the tags of unions."""
+    """Return an error's place in the raw data: pydantic's place without the tags of unions."""
     names_a_key = error["type"] in ("missing", "extra_forbidden")
     path: Place = ()
     for part in error["loc"][: -1 if names_a_key else None]:
@@ -147,7 +148,7 @@ def _complaints(
 
 
 def _is_consequence(error: ErrorDetails, given: object) -> bool:
-    """Whether a list is too short only because pydantic does not count its wrong items."""
+    """Return whether a list is too short only because pydantic does not count its invalid items."""
     if error["type"] != "too_short" or not isinstance(given, list):
         return False
     return bool(len(given) >= error["ctx"]["min_length"])
@@ -159,7 +160,7 @@ def _line(error: InputError) -> Place:
 
 
 def _own(path: Place, error: ErrorDetails, document: Document) -> list[InputError]:
-    """Return the input errors that a validator of ours put into its ValueError."""
+    """Return the input errors that one of our validators put into its ValueError."""
     cause = error.get("ctx", {}).get("error")
     for inner in (cause, *getattr(cause, "args", ())):
         if isinstance(inner, InputError | InputErrors):
@@ -169,7 +170,7 @@ def _own(path: Place, error: ErrorDetails, document: Document) -> list[InputErro
 
 
 def _found(error: InputError, document: Document) -> InputError:
-    """Locate an error that a validator raised as it is, so that pydantic could not say where."""
+    """Locate an InputError that a validator raised directly, which pydantic cannot locate."""
     where, places = error.where, list(find_all(document.value, error.where))
     if len(places) == 1:
         where = dotted(places[0])
@@ -177,7 +178,7 @@ def _found(error: InputError, document: Document) -> InputError:
 
 
 def _below(path: Place, error: InputError) -> InputError:
-    """Return the error with its ``where`` from the top: it may be whole, or relative."""
+    """Return the error with ``where`` as a full path; it may be full already, or relative."""
     here, where = dotted(path), error.where
     if not path or f"{where}.".startswith(f"{here}."):
         return error

@@ -1,4 +1,4 @@
-"""pydantic's errors in plain words: what was got, and what would have been right."""
+"""Plain versions of pydantic's errors: the value given, and what was expected."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from distill_tune.errors import InputError, Text, closest, show
 from distill_tune.study.yaml.document import A_MAPPING, ANCHORS, Document
 from distill_tune.study.yaml.text import Place, describe, dotted, read_scalar, scalar_text
 
-# pydantic's names of errors, and what would have been right; the error's context fills the braces.
+# pydantic's error types, and what was expected; the error's context fills the braces.
 _EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys(("int_type", "int_from_float"), "a whole number")
     | dict.fromkeys(("list_type", "tuple_type"), "a list")
@@ -21,7 +21,7 @@ _EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
         "float_type": "a number",
         "bool_type": "true or false",
         "string_type": "text",
-        "string_unicode": "text of whole signs, not halves (surrogates)",
+        "string_unicode": "text without lone surrogates",
         "is_instance_of": "a {class}",
         "none_required": "null",
         "finite_number": "a finite number",
@@ -42,7 +42,7 @@ _EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
 def translated(
     model: type[BaseModel], path: Place, errors: Sequence[ErrorDetails], document: Document
 ) -> InputError:
-    """Say in plain words what one or (of a union) several pydantic errors say of one place."""
+    """Return one plain error for one or (in a union) several pydantic errors at one place."""
     error = errors[0]
     if error["type"] == "extra_forbidden":
         names = sorted(_fields(model, error["loc"][:-1]))
@@ -82,7 +82,7 @@ def _got(error: ErrorDetails, choices: Sequence[str]) -> object:
 
 
 def _expected(model: type[BaseModel], error: ErrorDetails) -> tuple[str, Sequence[str]]:
-    """Return what would have been right, and the names among which a near one is suggested."""
+    """Return what was expected, and the names from which a similar one is suggested."""
     kind, context, loc = error["type"], error.get("ctx", {}), error["loc"]
     if kind in ("literal_error", "enum", "union_tag_invalid"):
         listing: str = context.get("expected") or context["expected_tags"]
@@ -103,7 +103,7 @@ def _expected(model: type[BaseModel], error: ErrorDetails) -> tuple[str, Sequenc
 
 
 def _absent(model: type[BaseModel], loc: Place) -> str:
-    """Return what a missing key is for, by the docstring of its field."""
+    """Return the purpose of a missing key, from the docstring of its field."""
     *above, last = loc
     if isinstance(last, int):
         return f"a list of at least {last + 1}"
@@ -118,7 +118,7 @@ def _one_of(names: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def _tags(model: type[BaseModel], loc: Place) -> list[str]:
-    """Return the values of the discriminator at ``loc`` in all the kinds that may stand there."""
+    """Return the values of the discriminator at ``loc`` in all the kinds allowed there."""
     models = _models_at(model, loc[:-1])
     fields = [one.model_fields[str(loc[-1])] for one in models if loc[-1] in one.model_fields]
     return sorted({str(tag) for one in fields for tag in get_args(one.annotation)})
@@ -129,7 +129,7 @@ def _fields(model: type[BaseModel], loc: Place) -> dict[str, FieldInfo]:
 
 
 def _models_at(model: type[BaseModel], loc: Place) -> list[type[BaseModel]]:
-    """Return the models that may stand at pydantic's ``loc``, which holds the tags of unions."""
+    """Return the models allowed at pydantic's ``loc``, which contains the tags of unions."""
     models = [model]
     for part in loc:
         infos = [one.model_fields[str(part)] for one in models if part in one.model_fields]
@@ -155,9 +155,9 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 
 def discriminator(error: ErrorDetails) -> Place:
-    """Return the last part of the path of a wrong or missing ``kind``; pydantic leaves it out."""
+    """Return the last path part of an invalid or missing ``kind``, which pydantic leaves out."""
     if error["type"] not in ("union_tag_invalid", "union_tag_not_found"):
         return ()
-    # A function that tells the kinds apart has the name of no key.
+    # A discriminator function is not named after a key.
     named: str = error["ctx"]["discriminator"]
     return (named.strip("'") if "'" in named else "kind",)

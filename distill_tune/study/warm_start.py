@@ -1,4 +1,4 @@
-"""A warm start: what another study found best, to be tried first, and whether that helped."""
+"""Warm starts: the best configurations of another study, tried first, and their effect."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +13,17 @@ from distill_tune.study.dimensions import Dimension, Scalar
 from distill_tune.study.validation import scalar_text
 
 WARM_START_TRIALS = 3
-"""Of how many configurations each backbone begins, unless it is said otherwise."""
+"""Default number of first configurations per backbone."""
 
 _WHERE = Parameter("warm_start")
 
 
 class WarmStart(NamedTuple):
-    """What is taken over from another study.
+    """Configurations taken over from another study.
 
     Attributes:
-        points: Backbone to the values that it tries first, by dotted path; a path that is
-            missing in one is sampled.
+        points: Backbone -> the points that it tries first, by dotted path; missing values are
+            sampled.
         words: The same in one line, with what was left out.
     """
 
@@ -37,19 +37,19 @@ def warm_start(
     dimensions: Mapping[str, Dimension],
     count: int = WARM_START_TRIALS,
 ) -> WarmStart:
-    """Choose what each backbone of a study tries first.
+    """Choose the configurations that each backbone of a study tries first.
 
-    A backbone that the source has searched too gets its own best configurations; any other one,
-    or one with too few, gets those of the source's backbones in turn, the winners first.
+    A backbone that the source has searched too gets its own best configurations. Any other
+    backbone, or one with too few, gets those of the source's backbones in turn, winners first.
 
     Args:
         source: The other study.
-        backbones: Of this one.
-        dimensions: Of this one, by dotted path.
-        count: Configurations for each backbone.
+        backbones: Backbones of this study.
+        dimensions: Dimensions of this study, by dotted path.
+        count: Configurations per backbone.
 
     Raises:
-        InputError: There is no such study, or nothing of it can be tried here.
+        InputError: There is no such study, or none of its values can be tried here.
     """
     if not source.exists():
         folder = source.root[: len(source.root) - len(source.name)]
@@ -74,10 +74,10 @@ def warm_start(
 
 
 def _searched(source: StudyDirectory, state: StudyState) -> set[str]:
-    """Return the paths that trials with a value have."""
+    """Return the paths searched by trials that have a value."""
     over = [trial for name in state.backbones for trial in top(state, name, len(state.trials))]
     if not over:
-        got = Text(f"{source.root}, of whose {len(state.trials)} trials none is over with a value")
+        got = Text(f"{source.root}, none of whose {len(state.trials)} trials ended with a value")
         raise InputError(_WHERE, got=got, expected="a study with results")
     return {path for trial in over for path in flat(trial.params)}
 
@@ -95,7 +95,7 @@ Chosen = list[tuple[TrialRecord, dict[str, Scalar]]]
 def _chosen(
     ranked: Iterator[TrialRecord], dimensions: Mapping[str, Dimension], count: int
 ) -> Chosen:
-    """Return the first trials, each with those of its values that lie in the space; none twice."""
+    """Return the first trials, each with its values that lie in the space, without duplicates."""
     found: Chosen = []
     for trial in ranked:
         params = flat(trial.params)
@@ -133,13 +133,13 @@ def _words(
 
 
 class WarmStartOutcome(NamedTuple):
-    """Whether a backbone's warm start helped.
+    """Effect of a backbone's warm start.
 
     Attributes:
-        num_warm: Warm-started trials that are over, failed ones included.
-        warm: The best of them; None while none has a value.
-        num_others: The backbone's other trials that are over.
-        others: The best of those.
+        num_warm: Ended warm-started trials, including failed ones.
+        warm: The best of them; None if none has a value.
+        num_others: The backbone's other ended trials.
+        others: The best of those; None if none has a value.
     """
 
     backbone: str
@@ -150,11 +150,11 @@ class WarmStartOutcome(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The outcome in words."""
+        """The outcome as a sentence."""
         start = f"warm start of {self.backbone}: "
         if self.warm is None or self.others is None:
             missing = "warm-started" if self.warm is None else "other"
-            return f"{start}nothing to compare, as no {missing} trial is over with a value"
+            return f"{start}nothing to compare, as no {missing} trial ended with a value"
         lead = (self.warm.value or 0.0) - (self.others.value or 0.0)
         verdict = "gave the study's best" if lead > 0 else "did not give the study's best"
         return (
@@ -162,7 +162,7 @@ class WarmStartOutcome(NamedTuple):
             f"trial{'' if self.num_warm == 1 else 's'} has {_result(self.warm)}, "
             f"the best of {_others(self.num_others)} {_result(self.others)}; it "
             f"{'was as good as the others' if lead == 0 else verdict} (validation values of one "
-            "search, in which chance has a part)"
+            "search, subject to chance)"
         )
 
 
@@ -178,11 +178,11 @@ def _result(trial: TrialRecord) -> str:
 def warm_start_outcomes(
     terms: Mapping[str, Any], state: StudyState
 ) -> tuple[WarmStartOutcome, ...]:
-    """Return for each backbone that was started warm whether that helped.
+    """Return the effect of the warm start for each backbone that had one.
 
     Args:
-        terms: The study as plain data, as its log and ``study.yaml`` have it.
-        state: What its log adds up to.
+        terms: The study as plain data, as in its log and ``study.yaml``.
+        state: State folded from its log.
     """
     search, listed = terms.get("search"), terms.get("backbones")
     points = search.get("first_points") if isinstance(search, Mapping) else None

@@ -121,7 +121,7 @@ def test_a_temporary_folder_that_is_none_is_named(
 
 
 def test_a_study_whose_path_is_no_utf8_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="got a path that is no text in UTF-8"):
+    with pytest.raises(StudyError, match="got a path that is not UTF-8"):
         require_utf8(StudyDirectory(f"{tmp_path}/runs\udcff/s"))
 
 

@@ -74,10 +74,10 @@ def test_what_is_merged_twice_is_not_shared() -> None:
         ("b: {<<: [{x: 1}, y]}", "a.yaml:1:18: b: got something else after <<"),
         ("b: {<<: !!python/name:os {x: 1}}", "a.yaml:1:9: b: got something else after <<"),
         ("b: {<<: {x: 1}, <<: {y: 1}}", "a.yaml:1:21: b: got the key << a second time, expected"),
-        ("b: &b {<<: *b}", "a.yaml:1:4: b: got an alias (*) of what it stands in"),
-        ("a: &a {b: {<<: *a}}", "a.yaml:1:11: a.b: got an alias (*) of what it stands in"),
-        ("a: &a {b: {c: [{<<: [*a]}]}}", "a.yaml:1:16: a.b.c.0: got an alias (*) of what it"),
-        ("a: &a {x: 1}\nb: &a {<<: *a}", "a.yaml:2:4: b: got an alias (*) of what it stands in"),
+        ("b: &b {<<: *b}", "a.yaml:1:4: b: got an alias (*) of an enclosing value"),
+        ("a: &a {b: {<<: *a}}", "a.yaml:1:11: a.b: got an alias (*) of an enclosing value"),
+        ("a: &a {b: {c: [{<<: [*a]}]}}", "a.yaml:1:16: a.b.c.0: got an alias (*) of an enclosing"),
+        ("a: &a {x: 1}\nb: &a {<<: *a}", "a.yaml:2:4: b: got an alias (*) of an enclosing value"),
         ("a: &a {? [x] : 1}\nb: {<<: *a}", "a.yaml:1:10: a: got a key that is a list"),
         (
             "a: &a {" + ", ".join(f"k{n}: 1" for n in range(2000)) + "}\n"

@@ -49,7 +49,7 @@ def test_the_program_gives_the_classifiers_logits(residual: Model) -> None:
     file = residual.folder / "classifier.pt2"
     assert stdout.splitlines() == [
         f"written: {file}",
-        "  images: uint8 [n, 3, 16, 16] in 0..255, n from 1 on",
+        "  images: uint8 [n, 3, 16, 16] in 0..255, n >= 1",
         "  logits: float32 [n, 3], in the order of the classes",
     ]
     files = {"model.yaml": ""}

@@ -147,7 +147,7 @@ def test_a_warm_start_says_whether_it_helped(tmp_path: Path) -> None:
     text = (
         f"warm start of {NAME}: the best of 1 warm-started trial has 0.7500 (trial 0), the best "
         "of 1 other 0.6250 (trial 1); it gave the study's best (validation values of one search, "
-        "in which chance has a part)"
+        "subject to chance)"
     )
     assert said["warm_start"] == [text]
     assert "Warm start of" in page.text
@@ -190,7 +190,7 @@ ADDRESS = "a path or a reachable URI (Protocol not known: xyz)"
         ("stud", "stud: no study here (no study.yaml). Did you mean 'study'?"),
         (
             "study --out study/study.yaml",
-            f"--out: got 'study/study.yaml', {FOLDER} (got {STUDY_FILE}, which is no folder)",
+            f"--out: got 'study/study.yaml', {FOLDER} (got {STUDY_FILE}, which is not a folder)",
         ),
         ("study --out xyz://a", f"study directory: got 'xyz://a', expected {ADDRESS}"),
     ],

@@ -173,8 +173,8 @@ def test_a_file_that_is_no_mapping_in_yaml_is_named(text: str, expected: str) ->
             b"a: \xc3\xbc\nb: \xe9",
             "s.yaml:2:4: file: got the byte 0xe9, which is not UTF-8, expected text in UTF-8",
         ),
-        (b"a: &x [*x]", "s.yaml: YAML: got values nested without end, or an alias (*) of what"),
-        (b"[" * 2000, "s.yaml: YAML: got values nested without end, or an alias (*) of what"),
+        (b"a: &x [*x]", "s.yaml: YAML: got values nested without end, or an alias (*) of an"),
+        (b"[" * 2000, "s.yaml: YAML: got values nested without end, or an alias (*) of an"),
     ],
 )
 def test_a_file_without_readable_text_is_named(data: bytes, expected: str) -> None:

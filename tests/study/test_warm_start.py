@@ -171,7 +171,7 @@ def test_another_warm_start_is_refused_as_another_space_is() -> None:
     old_study()
     kept(new_study(1))
     expected = [
-        "runs/bad: the study was begun otherwise:",
+        "runs/bad: the study was started with other settings:",
         "  search.first_points.resnet18: [{'joint.margin': 0.4, 'joint.gan_lr': 1e-05}] -> None",
         "Undo these changes, or give the new study another --name.",
     ]
@@ -191,7 +191,7 @@ def test_another_warm_start_is_refused_as_another_space_is() -> None:
         (
             ["--warm-start", "empty"],
             (
-                "--warm-start: got empty, of whose 1 trials none is over with a value, expected a "
+                "--warm-start: got empty, none of whose 1 trials ended with a value, expected a "
                 "study with results"
             ),
         ),
@@ -273,7 +273,7 @@ def outcome(*values: float | None, num_points: int = 2, backbones: tuple[str, ..
     return [one.sentence for one in found]
 
 
-CHANCE = "(validation values of one search, in which chance has a part)"
+CHANCE = "(validation values of one search, subject to chance)"
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ CHANCE = "(validation values of one search, in which chance has a part)"
                 f"0.5000 (trial 2); it was as good as the others {CHANCE}"
             ),
         ),
-        ((0.5,), "nothing to compare, as no other trial is over with a value"),
-        ((None, None, 0.5), "nothing to compare, as no warm-started trial is over with a value"),
+        ((0.5,), "nothing to compare, as no other trial ended with a value"),
+        ((None, None, 0.5), "nothing to compare, as no warm-started trial ended with a value"),
     ],
 )
 def test_whether_it_helped_is_said_in_a_sentence(

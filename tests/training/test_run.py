@@ -126,7 +126,7 @@ MISTAKES = {
     "": "--config: got nothing, expected either --config FILE or --study STUDY_DIR",
     "--config best.yaml --study runs/a": "--config: got both --config and --study, expected either "
     "--config FILE or --study STUDY_DIR",
-    "--config best.yaml --trial 3": "--trial: got '3', expected it beside --study, not --config",
+    "--config best.yaml --trial 3": "--trial: got '3', expected it with --study, not --config",
     "--config best.yaml --seed 3 --set classifier.epochs=0": "--set classifier.epochs=0: "
     "classifier.epochs: got 0, expected a number >= 1",
     "--config best.yaml --device gpu": "--device: got 'gpu', expected cpu",

@@ -11,9 +11,9 @@ from distill_tune.errors import DiskFullError, InputError, StudyError, is_disk_f
 
 
 def whole_lines(log: bytes) -> bytes:
-    """Return a log without the line that a kill left unfinished, ending in a newline.
+    """Return a log without a last line left unfinished by a kill; the result ends in a newline.
 
-    A last line that lacks nothing but its newline is kept.
+    A last line that lacks only its newline is kept.
     """
     end = log.rfind(b"\n") + 1
     tail = log[end:]
@@ -24,7 +24,7 @@ def whole_lines(log: bytes) -> bytes:
 
 
 class LocalFiles:
-    """A folder on this machine; what is appended or written has reached the disk on return."""
+    """A folder on this machine; appended and written data are on the disk on return."""
 
     is_local = True
 
@@ -50,7 +50,7 @@ class LocalFiles:
         with explained(self.path("")):
             place = next(path for path in (self._root, *self._root.parents) if path.exists())
             if not place.is_dir():
-                return f"got {place}, which is no folder"
+                return f"got {place}, which is not a folder"
             return "" if os.access(place, os.W_OK) else f"got {place}, which is write-protected"
 
     def link_target(self) -> str:
@@ -101,7 +101,7 @@ class LocalFiles:
 
 
 def _repair(file: Any) -> None:
-    """Cut or complete the last line of an open log, so that the next one starts afresh."""
+    """Cut or complete the last line of an open log, so that the next one starts on its own line."""
     length = file.seek(0, os.SEEK_END)
     if length == 0:
         return
@@ -118,7 +118,7 @@ def _repair(file: Any) -> None:
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turn the system's refusal into a message with the path: full disk, no permission."""
+    """Turn an OSError into a message with the path, such as a full disk or no permission."""
     try:
         yield
     except FileNotFoundError as error:

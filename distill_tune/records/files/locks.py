@@ -1,4 +1,4 @@
-"""Locks on files of this machine: one process at a time holds one, and loses it when it dies."""
+"""File locks on this machine: held by one process at a time, released when it dies."""
 
 from filelock import FileLock, Timeout
 

@@ -1,4 +1,4 @@
-"""A folder on this machine in the place of one in an object store, for libraries of files."""
+"""A local folder in place of one in an object store, for libraries that need files."""
 
 import tempfile
 from pathlib import Path
@@ -7,10 +7,10 @@ from distill_tune.records.files.storage import storage_at
 
 
 class Mirror:
-    """A local folder for a path or a URI: the path itself, or a copy that ``push`` brings back.
+    """A local folder for a path or a URI: the path itself, or a copy that ``push`` uploads.
 
     Args:
-        root: A path, or a URI; what lies directly in it is fetched.
+        root: A path or a URI; the files directly in it are fetched.
     """
 
     def __init__(self, root: str) -> None:
@@ -28,7 +28,7 @@ class Mirror:
             self._pushed[name] = len(content)
 
     def push(self) -> None:
-        """Bring back every file that has grown; nothing to do for a path."""
+        """Upload every file whose size has changed; a path needs no upload."""
         if self._temporary is None:
             return
         for path in sorted(self.folder.iterdir()):
@@ -38,7 +38,7 @@ class Mirror:
                 self._pushed[path.name] = len(content)
 
     def close(self) -> None:
-        """Bring back what is left and remove the copy."""
+        """Upload the remaining changes and remove the copy."""
         self.push()
         if self._temporary is not None:
             self._temporary.cleanup()

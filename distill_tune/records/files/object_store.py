@@ -1,4 +1,4 @@
-"""Objects behind a URI: whole or not there at all, in a store that fails now and then."""
+"""Objects behind a URI, always whole, in a store that may fail temporarily."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from distill_tune.errors import InputError, StudyError, is_disk_full
 from distill_tune.records.files.local_files import explained, whole_lines
 
-# Ray resolves these with pyarrow; resolved otherwise, we could write to another place than Ray.
+# Ray resolves these with pyarrow; with another library we might write to a different place.
 _PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-# Seconds between attempts, each of which the store's own library has tried several times.
+# Seconds between attempts; within each attempt the store's own library also retries.
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-# What no second attempt changes, as pyarrow words it.
+# Permanent errors, as pyarrow words them.
 _FINAL = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
 
 _T = TypeVar("_T")
@@ -22,8 +22,8 @@ _T = TypeVar("_T")
 class ObjectStore:
     """Objects behind a URI, read and written whole: an append rewrites its log.
 
-    What fails in passing (a busy or slow server, a broken line) is tried again, for a quarter of
-    a minute beside what the store's own library tries.
+    Temporary failures (a busy or slow server, a lost connection) are retried for a quarter of a
+    minute, in addition to the retries of the store's own library.
     """
 
     is_local = False
@@ -50,7 +50,7 @@ class ObjectStore:
         return f"{self._folder}/{name}" if name else self._folder
 
     def obstacle(self) -> str:
-        # Only an attempt tells what credentials allow. Beside the root, which may be new.
+        # Only an attempt shows what credentials allow. Next to the root, which may be new.
         probe = f"{self._folder}.write-probe"
         try:
             self._patiently("", lambda: self._put(probe, b"distill-tune"))
@@ -105,7 +105,7 @@ class ObjectStore:
         return int(self._patiently("", lambda: self._files.du(self._folder)))
 
     def _patiently(self, name: str, attempt: Callable[[], _T]) -> _T:
-        """Return what an attempt does, which is made again where the store fails in passing."""
+        """Return the result of an attempt, which is repeated if the store fails temporarily."""
         with explained(self.path(name)):
             for pause in _PAUSES_S:
                 try:
@@ -144,7 +144,7 @@ def filesystem_at(root: str) -> tuple[Any, str]:
 
 
 def is_local(filesystem: Any) -> bool:
-    """Tell whether a filesystem of :func:`filesystem_at` is this machine's."""
+    """Return whether a filesystem of :func:`filesystem_at` is on this machine."""
     from fsspec.implementations.local import LocalFileSystem
 
     return isinstance(filesystem, LocalFileSystem)

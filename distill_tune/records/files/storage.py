@@ -1,4 +1,4 @@
-"""Where a study's files lie: a folder on this machine, or an object store behind a URI."""
+"""Storage of a study's files: a folder on this machine, or an object store behind a URI."""
 
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -16,35 +16,35 @@ class Storage(Protocol):
         """Return the absolute path, or the URI, of a name; of the root for ``""``."""
 
     def make(self) -> None:
-        """Make the root folder where folders are made at all."""
+        """Create the root folder, if the storage has folders."""
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a file (for ``""``, a folder) of that name."""
+        """Return whether there is a file (for ``""``, a folder) of that name."""
 
     def obstacle(self) -> str:
-        """Return what keeps files from being written under the root, else an empty text."""
+        """Return the reason why files cannot be written under the root; empty if they can."""
 
     def link_target(self) -> str:
-        """Return where the root leads if it is a symbolic link, else an empty text."""
+        """Return the target of the root if it is a symbolic link; otherwise an empty text."""
 
     def read(self, name: str) -> bytes:
-        """Return a file's content; StudyError when it cannot be read."""
+        """Return a file's content; raise StudyError if it cannot be read."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file as a whole: a reader sees the old content or the new, never a part."""
+        """Replace a file atomically: a reader sees the old content or the new, never a part."""
 
     def append(self, name: str, line: bytes) -> None:
-        """Add one line (without its newline) to a log, repairing a line torn by a kill."""
+        """Append one line (without its newline) to a log, repairing a line torn by a kill."""
 
     def names(self) -> list[str]:
-        """Return the names of the files that lie directly under the root, sorted."""
+        """Return the names of the files directly under the root, sorted."""
 
     def size(self) -> int:
-        """Return the bytes of all files under the root."""
+        """Return the total size in bytes of all files under the root."""
 
 
 def storage_at(root: str) -> Storage:
-    """Return the storage for a path, a ``file://`` URI or any URI that pyarrow or fsspec know.
+    """Return the storage for a path, a ``file://`` URI or any URI that pyarrow or fsspec supports.
 
     Raises:
         InputError: The URI's scheme is unknown, or its library is not installed.
@@ -56,7 +56,7 @@ def storage_at(root: str) -> Storage:
 
 
 def joined(root: str, name: str) -> str:
-    """Return the path or the URI of what lies below a root; a URI's query stays at its end."""
+    """Return the path or the URI of a name below a root; a URI's query stays at its end."""
     if "://" not in root:
         return f"{root.rstrip('/')}/{name}"
     base, mark, query = root.partition("?")

@@ -1,4 +1,4 @@
-"""The index of arms: an arm is one file here and one line below, in the order of tables."""
+"""Index of the arms, in table order: each arm is one file here and one line below."""
 
 from distill_tune.study.arms.arm import Arm
 from distill_tune.study.arms.baseline import BASELINE
@@ -24,6 +24,6 @@ ARMS: dict[str, Arm] = {
 }
 
 METHOD = GAN_DISTILLATION.name
-"""What the others are compared with."""
+"""The arm that the others are compared with."""
 
 __all__ = ["ARMS", "COLLAPSED", "METHOD", "Arm"]

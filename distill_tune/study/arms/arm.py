@@ -1,4 +1,4 @@
-"""What an arm is: a change of a trial's configuration, and what of it makes a difference."""
+"""An arm: a change of a trial's configuration, and the fields that affect it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from distill_tune.study.space import apply
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to train a classifier, to be compared with the others on the same seeds.
+    """One way to train a classifier, compared with the others on the same seeds.
 
     Attributes:
-        name: Such as ``gan_augmentation``.
-        title: What tables call it.
-        role: ``method`` is what is to be shown to help, ``baseline`` what it is to improve on,
-            ``rival`` what else might have; ``combination`` is the method with something more,
-            ``demonstration`` the method made to fail.
-        changes: Dotted path of a trial -> the arm's own value: what makes it this arm.
-        unused: Fields, or rooms that end in a dot, that make no difference to the arm.
-        is_stage_one_only: Whether it ends with the classifier's first training.
+        name: Name, such as ``gan_augmentation``.
+        title: Name in tables.
+        role: ``method`` is what should help, ``baseline`` what it should improve on, ``rival`` an
+            alternative to it, ``combination`` the method with an addition, and ``demonstration``
+            the method made to fail.
+        changes: Dotted path of a trial -> the arm's own value.
+        unused: Fields, or sections that end in a dot, that do not affect the arm.
+        is_stage_one_only: Whether the arm ends with the classifier's first training.
     """
 
     name: str
@@ -32,15 +32,14 @@ class Arm:
     is_stage_one_only: bool = False
 
     def config(self, method: TrialConfig) -> TrialConfig:
-        """Return the arm's configuration beside that of the method."""
+        """Return the arm's configuration, derived from that of the method."""
         return TrialConfig.model_validate(apply(plain(method), self.changes))
 
     def dimensions(self, searched: Mapping[str, Dimension]) -> dict[str, Dimension]:
-        """Return what the arm's own search searches: all that the method's did, where it matters.
+        """Return the dimensions of the arm's own search: those of the method that affect the arm.
 
-        An arm gets the method's dimensions, each with the method's range, and no other: what is
-        searched for one arm is searched for all. Left out are those that make no difference to it
-        and those that it fixes.
+        The ranges are the method's, and nothing else is searched, so that all arms are treated
+        alike. Dimensions that do not affect the arm or that it fixes are left out.
 
         Args:
             searched: The study's dimensions.
@@ -69,7 +68,7 @@ GAN_FIELDS = (
     "joint.candidates",
     "joint.unfit_policy",
 )
-"""What makes a difference only where there is a GAN."""
+"""Fields that matter only with a GAN."""
 
 EXTRA_FIELDS = (
     "joint.synthetic_ratio",
@@ -77,7 +76,7 @@ EXTRA_FIELDS = (
     "joint.label_smoothing",
     "joint.batch_norm",
 )
-"""What makes a difference only where there are extra images."""
+"""Fields that matter only with extra images."""
 
 HARD_FIELDS = ("joint.hard_threshold", "joint.hard_rule", "joint.min_hard", "joint.refresh")
-"""What makes a difference only where hard images do."""
+"""Fields that matter only if hard images are used."""

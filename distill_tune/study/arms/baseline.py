@@ -1,4 +1,4 @@
-"""The poster's baseline: the classifier as stage 1 leaves it."""
+"""The poster's baseline: the classifier after stage 1."""
 
 from distill_tune.study.arms.arm import Arm
 

@@ -1,4 +1,4 @@
-"""No rival but a demonstration: the method with a generator that is made to collapse."""
+"""A demonstration, not a rival: the method with a generator that is made to collapse."""
 
 from distill_tune.study.arms.arm import Arm
 
@@ -14,9 +14,9 @@ COLLAPSED = Arm(
         "joint.batch_norm": "mixed",
         "joint.margin_unit": "feature",
         "joint.selection": "none",
-        # Beyond every distance: the hinge is active always.
+        # Larger than any distance: the hinge is always active.
         "joint.margin": 1000.0,
-        # So heavy that the discriminator has no say.
+        # Large enough to outweigh the discriminator.
         "joint.triplet_weight": 100.0,
         "joint.gan_lr": 2e-4,
         "joint.collapse_policy": "continue",

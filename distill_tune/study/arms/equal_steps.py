@@ -1,4 +1,4 @@
-"""The baseline that trains as long as the method: as many steps, on real images alone."""
+"""A baseline trained as long as the method: as many steps, on real images only."""
 
 from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
 

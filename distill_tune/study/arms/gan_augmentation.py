@@ -6,14 +6,14 @@ GAN_AUGMENTATION = Arm(
     name="gan_augmentation",
     title="GAN augmentation",
     role="rival",
-    # As many steps of the GAN as the method's, in all of which lambda is 0.
+    # The GAN takes as many steps as the method's, all with lambda 0.
     changes={"joint.triplet_weight": 0.0},
     unused=(
         "joint.margin",
         "joint.margin_unit",
         "joint.feature_norm",
         "joint.pairing",
-        # Not "joint.refresh": the snapshot that it renews selects images, too.
+        # "joint.refresh" is used: the snapshot that it renews also selects images.
         "joint.hard_threshold",
         "joint.hard_rule",
         "joint.min_hard",

@@ -1,4 +1,4 @@
-"""No GAN but strong augmentation: small affine changes and label smoothing."""
+"""Strong augmentation without a GAN: small affine changes and label smoothing."""
 
 from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
 

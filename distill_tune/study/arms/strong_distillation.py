@@ -1,4 +1,4 @@
-"""The method with strong augmentation of real and synthetic images on top."""
+"""The method with additional strong augmentation of real and synthetic images."""
 
 from distill_tune.study.arms.arm import Arm
 from distill_tune.study.arms.strong_augmentation import STRONG

@@ -1,1 +1,1 @@
-"""YAML files as plain data that knows where everything stands."""
+"""YAML files as plain data with source positions."""

@@ -1,4 +1,4 @@
-"""A YAML file as plain data that knows where everything stands, and the assignments over it."""
+"""A YAML file as plain data with source positions, and the assignments applied to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.study.yaml.text import MAX_LEVELS, Place, describe, dotted, mark_text, read_value
 
 ANCHORS: Final = "x-"
-"""How keys of the top level begin that hold anchors for the others and mean nothing themselves."""
+"""Prefix of top-level keys that only hold anchors for others and have no meaning themselves."""
 A_MAPPING: Final = "a mapping (lines of 'key: value')"
 _ABSENT: Final = object()
 _ASSIGNMENTS: Final = Parameter("assignments")
 
 
 def get_path(value: Any, path: Sequence[str | int], default: object = None) -> Any:
-    """Return what stands at ``path`` in nested plain data, or ``default``."""
+    """Return the value at ``path`` in nested plain data, or ``default``."""
     for part in path:
         if isinstance(value, Mapping) and part in value:
             value = value[str(part)]
@@ -30,21 +30,21 @@ def get_path(value: Any, path: Sequence[str | int], default: object = None) -> A
 
 
 def list_index(part: str | int, values: Sequence[object]) -> int | None:
-    """Return the place in a list that a part of a path names; None when there is none."""
+    """Return the list index that a part of a path names; None if there is none."""
     name = str(part)
-    # Longer numbers name no place, and the longest cannot even be read.
+    # Longer numbers are not indices, and int() refuses the longest.
     found = int(name) if name.isdecimal() and len(name) < 10 else len(values)
     return found if found < len(values) else None
 
 
 def set_path(data: dict[str, Any], path: Sequence[str | int], value: object) -> Place:
-    """Set ``path`` in nested plain data, in place; mappings on the way are made when absent.
+    """Set ``path`` in nested plain data, in place; missing mappings on the way are created.
 
     Returns:
-        The path with the indices of lists as integers.
+        The path with list indices as integers.
 
     Raises:
-        InputError: The path leads through a scalar, or to an index that a list has not.
+        InputError: The path leads through a scalar, or to an index that is not in the list.
     """
     here: Any = data
     done: Place = ()
@@ -73,7 +73,7 @@ def _step(here: object, part: str | int, done: Place, where: str) -> str | int:
 
 
 def resolve(value: object, where: str) -> Place:
-    """Split a dotted place along the keys of ``value``, which may hold dots themselves."""
+    """Split a dotted path along the keys of ``value``, which may contain dots themselves."""
     names: list[str] = []
     if isinstance(value, Mapping):
         names = sorted(value, key=len, reverse=True)
@@ -87,7 +87,7 @@ def resolve(value: object, where: str) -> Place:
 
 
 def find_all(value: object, where: str, above: Place = ()) -> Iterator[Place]:
-    """Yield every place in ``value`` that is there and whose dotted path ends in ``where``."""
+    """Yield every existing place in ``value`` whose dotted path ends in ``where``."""
     path = resolve(value, where)
     if get_path(value, path, default=_ABSENT) is not _ABSENT:
         yield (*above, *path)
@@ -101,14 +101,14 @@ def find_all(value: object, where: str, above: Place = ()) -> Iterator[Place]:
 
 @dataclass
 class Document:
-    """A YAML file as plain data that knows where everything stands.
+    """A YAML file as plain data with source positions.
 
     Attributes:
         source: The file's name as the user gave it.
         value: Mappings, lists and scalars; changed by :meth:`set`.
-        root: The file's own nodes, which hold the places; None where places are unknown.
-        assigned: The paths given by assignments, each with the assignment as it was written.
-        switched: The mappings whose ``kind`` was changed by an assignment.
+        root: The file's nodes, which hold the positions; None if positions are unknown.
+        assigned: Paths set by assignments, each with the assignment as it was written.
+        switched: Mappings whose ``kind`` was changed by an assignment.
     """
 
     source: str
@@ -118,10 +118,10 @@ class Document:
     switched: set[Place] = field(default_factory=set)
 
     def locate(self, path: Place, *, key: bool = False) -> str:
-        """Return ``file:line:column`` of a value (or its key), or of the nearest thing around it.
+        """Return ``file:line:column`` of a value (or its key), or of the nearest enclosing one.
 
-        An assigned value is at ``assignments path=value``, and so is what is missing where an
-        assignment changed the ``kind``.
+        The location of an assigned value is ``assignments path=value``. A value that is missing
+        because an assignment changed the ``kind`` has the location of that assignment.
         """
         prefixes = [path[:length] for length in range(len(path), -1, -1)]
         for prefix in prefixes:
@@ -136,7 +136,7 @@ class Document:
         return self.source
 
     def holds_anchors(self, path: Place) -> bool:
-        """Tell whether a value of the file has an anchor (``&name``), or one below it."""
+        """Return whether a value of the file, or one below it, has an anchor (``&name``)."""
         node = self._find(path, key=False)
         nodes = [] if node is None else [node]
         while nodes:
@@ -161,13 +161,14 @@ class Document:
         return name if key else node
 
     def set(self, assignment: str) -> None:
-        """Take one assignment ``path=value``; below ``space`` the rest of the path is one key.
+        """Apply one assignment ``path=value``; below ``space`` the rest of the path is one key.
 
-        After a change of a ``kind``, keys of the file that the new kind lacks are left out by
-        ``parse``.
+        If the assignment changes a ``kind``, ``parse`` drops keys of the file that the new kind
+        lacks.
 
         Raises:
-            InputError: No ``=``, an empty path or value, no YAML, or a path that leads nowhere.
+            InputError: There is no ``=``, the path or value is empty, the value is not YAML, or the
+                path does not fit the data.
         """
         name, equals, text = assignment.partition("=")
         path: Place = tuple(name.strip().split("."))
@@ -201,7 +202,7 @@ class Document:
         self.assigned[path] = option
 
     def is_left_over(self, path: Place) -> bool:
-        """Whether a key of the file stems from a ``kind`` that an assignment has replaced."""
+        """Return whether a key of the file belongs to a ``kind`` that an assignment replaced."""
         given = any(all(map(eq, other, path)) for other in self.assigned)
         return path[:-1] in self.switched and not given
 
@@ -213,7 +214,7 @@ def _inner(node: yaml.Node) -> list[yaml.Node]:
 
 
 def locate_error(error: InputError, document: Document) -> InputError:
-    """Return ``error`` with the place in the file of what its dotted ``where`` names."""
+    """Return ``error`` with the source position of what its dotted ``where`` names."""
     if error.location or isinstance(error.where, Parameter):
         return error
     return error.at(document.locate(resolve(document.value, error.where)))

@@ -1,4 +1,4 @@
-"""Files that a user gives, read as documents: YAML, and JSON as this package writes it."""
+"""Documents read from user files: YAML, and JSON as this package writes it."""
 
 import codecs
 import json
@@ -10,28 +10,28 @@ from distill_tune.study.yaml.document import A_MAPPING, ANCHORS, Document
 from distill_tune.study.yaml.text import describe, load, mark_text
 
 MAX_BYTES: Final = 1 << 18
-"""How large a file may be; a study takes two thousand bytes."""
+"""Maximum size of a file; a study takes about two thousand bytes."""
 
 
 def read_yaml(path: str | Path) -> Document:
     """Read a YAML file whose top level is a mapping.
 
-    Only true and false are booleans (``no`` and ``off`` are text), ``1e-5`` is a number, ``010``
-    is ten, ``12:30`` is text; no key may stand twice. ``<<: *base`` merges a mapping; keys of the
-    top level that begin with ``x-`` are passed over once their anchors are known.
+    Only true and false are booleans (``no`` and ``off`` are text). ``1e-5`` is a number, ``010`` is
+    ten and ``12:30`` is text. Duplicate keys are refused. ``<<: *base`` merges a mapping. Top-level
+    keys that begin with ``x-`` are dropped once their anchors are known.
 
     Raises:
-        InputError: There is no such file, it is no YAML, or its top level is no mapping.
+        InputError: There is no such file, it is not YAML, or its top level is not a mapping.
     """
     source = str(path)
     return read_yaml_text(read_text(source), source)
 
 
 def read_yaml_text(text: str, source: str) -> Document:
-    """Return YAML that was read already; ``source`` stands for its file in messages.
+    """Read YAML text; ``source`` stands for its file in messages.
 
     Raises:
-        InputError: As :func:`read_yaml`.
+        InputError: As for :func:`read_yaml`.
     """
     node, value = load(text, source)
     if node is None:
@@ -48,13 +48,13 @@ def read_json(path: Path) -> Document:
     """Read a JSON file whose top level is an object; messages name it without line and column.
 
     Raises:
-        InputError: There is no such file, it is no JSON, or its top level is no object.
+        InputError: There is no such file, it is not JSON, or its top level is not an object.
     """
     source = str(path)
     try:
         value = json.loads(read_text(source))
     except (ValueError, RecursionError) as error:
-        met = Text(f"no JSON ({error})")
+        met = Text(f"invalid JSON ({error})")
         raise InputError(source, got=met, expected="JSON") from None
     if not isinstance(value, dict):
         raise InputError(source, got=describe(value), expected="a JSON object")
@@ -65,7 +65,7 @@ def read_text(source: str) -> str:
     """Return a file's text.
 
     Raises:
-        InputError: There is no such file, it is too large, or no text in UTF-8.
+        InputError: There is no such file, it is too large, or it is not UTF-8 text.
     """
     data = _read_bytes(source)
     if len(data) > MAX_BYTES:
@@ -84,7 +84,7 @@ def read_text(source: str) -> str:
 
 
 def _read_bytes(source: str) -> bytes:
-    """Return the beginning of a file: one byte more than may be, if it is too large."""
+    """Return the content of a file, at most one byte more than the maximum size."""
     path = Path(source)
     try:
         with path.open("rb") as file:
@@ -94,7 +94,7 @@ def _read_bytes(source: str) -> bytes:
         near = closest(path.name, names)
         choices = [str(path.with_name(near))] if near else []
         expected = "a file that exists"
-        # Whole, however long: what else would tell which file.
+        # The full name, however long, as nothing else identifies the file.
         met = Text(repr(source))
         raise InputError("file", got=met, expected=expected, choices=choices) from None
     except IsADirectoryError:

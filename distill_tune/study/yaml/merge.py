@@ -9,18 +9,18 @@ import yaml
 from distill_tune.errors import InputError, Text
 
 MERGE: Final = "<<"
-"""The key, where it is written without quotation marks."""
+"""The merge key, if written without quotation marks."""
 MAX_MERGED: Final = 100_000
-"""How many keys may be looked at for one file: those of a study are dozens."""
+"""Maximum number of keys inspected for one file; a study has dozens."""
 
 _MAPPING: Final = "tag:yaml.org,2002:map"
 Pairs = list[tuple[yaml.Node, yaml.Node]]
 
 
 class Merging:
-    """Replaces the merge keys of mappings by what they stand for, in the nodes themselves.
+    """Expansion of merge keys in the nodes themselves.
 
-    So a value that was merged has the place in the file where it was written.
+    A merged value keeps its position in the file.
 
     Args:
         source: The file's name for messages.
@@ -32,14 +32,14 @@ class Merging:
         self._open: set[int] = set()
 
     def unfold(self, node: yaml.Node, where: str) -> None:
-        """Give a mapping the keys that it merges; its own go first, then those of the first.
+        """Add the merged keys to a mapping; its own keys win, then those of the first mapping.
 
         Args:
-            node: Changed in place; without a merge key it stays as it is.
+            node: The mapping, changed in place; unchanged if it has no merge key.
             where: Its dotted path, for messages.
 
         Raises:
-            InputError: What is merged is no mapping nor a list of such, or it is endless.
+            InputError: The merged value is neither a mapping nor a list of mappings, or is endless.
         """
         merged = [item for key, item in node.value if is_merge(key)]
         if not merged:
@@ -52,7 +52,7 @@ class Merging:
         with self.within(node):
             for other in self._mappings(merged[0], where):
                 if id(other) in self._open:
-                    met = "an alias (*) of what it stands in"
+                    met = "an alias (*) of an enclosing value"
                     raise self._error(node, where, met, "another mapping")
                 self.unfold(other, where)
                 self._count(len(other.value), other, where)
@@ -63,7 +63,7 @@ class Merging:
 
     @contextmanager
     def within(self, node: yaml.Node) -> Iterator[None]:
-        """Mark a mapping as being read: nothing in it can merge it."""
+        """Mark a mapping as being read, so that nothing inside it can merge it."""
         self._open.add(id(node))
         yield
         self._open.discard(id(node))
@@ -90,10 +90,10 @@ class Merging:
 
 
 def is_merge(key: yaml.Node) -> bool:
-    """Tell whether a key merges; in quotation marks it is text like any other."""
+    """Return whether a key is a merge key; in quotation marks it is ordinary text."""
     return isinstance(key, yaml.ScalarNode) and key.style is None and key.value == MERGE
 
 
 def _name(key: yaml.Node) -> object:
-    """Return what tells keys apart; one that is no text is refused later, whatever it is."""
+    """Return an identity for a key; a key that is not text is refused later."""
     return key.value if isinstance(key, yaml.ScalarNode) else id(key)

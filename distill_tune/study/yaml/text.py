@@ -1,4 +1,4 @@
-"""YAML text to plain data and back."""
+"""Conversion of YAML text to plain data and back."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from distill_tune.study.yaml.merge import MERGE, Merging
 Place = tuple[str | int, ...]
 
 MAX_LEVELS: Final = 64
-"""How deep values may nest; a study needs six."""
+"""Maximum depth of nested values; a study needs six."""
 MAX_VALUES: Final = 10_000
-"""How many values a file may stand for once its aliases are unfolded."""
+"""Maximum number of values in a file after its aliases are expanded."""
 
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,400}")
@@ -29,7 +29,7 @@ _WORDS: Final[Mapping[str, object]] = MappingProxyType(
 
 
 def read_scalar(text: str) -> object:
-    """Return what a plain YAML scalar means: null, true, false, a number, or else the text."""
+    """Return the value of a plain YAML scalar: null, true, false, a number, or else the text."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
@@ -48,7 +48,7 @@ def scalar_text(value: object) -> str:
 
 
 def describe(value: object) -> Text:
-    """Return ``value`` with the kind of thing it is, for an error message: ``'a' (text)``."""
+    """Return ``value`` with its type, for an error message: ``'a' (text)``."""
     if value is None:
         return Text("nothing (null)")
     if isinstance(value, Mapping):
@@ -62,7 +62,7 @@ def describe(value: object) -> Text:
 
 
 def to_yaml(value: object) -> str:
-    """Return plain data as YAML that reads back equal: block style, a short list on one line."""
+    """Return plain data as YAML that reads back equal: block style, short lists on one line."""
     text: str = yaml.serialize(
         _node(value), Dumper=yaml.BaseDumper, allow_unicode=True, width=2**31
     )
@@ -91,7 +91,7 @@ def read_value(text: str) -> Any:
     """Return a short YAML text as plain data, by the rules of ``read_yaml``.
 
     Raises:
-        InputError: It is no YAML.
+        InputError: The text is not YAML.
     """
     return load(text, "text")[1]
 
@@ -102,18 +102,18 @@ def mark_text(source: str, mark: yaml.Mark | None) -> str:
 
 
 def load(text: str, source: str) -> tuple[yaml.Node | None, Any]:
-    """Return the tree of nodes of a YAML text and its plain data; both None for an empty text.
+    """Return the node tree and the plain data of a YAML text; both are None for an empty text.
 
     Raises:
-        InputError: It is no YAML, a key stands twice or is no text, a value has a tag, or it
-            is made to exhaust who reads it; located.
+        InputError: The text is not YAML, a key is duplicate or not text, a value has a tag, or the
+            text would exhaust memory or the stack. The error has its position.
     """
     node = _compose(text, source)
     return node, None if node is None else _Builder(source).build(node, ())
 
 
 class _Loader(yaml.BaseLoader):
-    """Composes nodes as PyYAML does; an anchor may be defined anew, as YAML 1.2 has it."""
+    """Loader that composes nodes as PyYAML does, but allows redefined anchors as in YAML 1.2."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -135,7 +135,7 @@ def _compose(text: str, source: str) -> yaml.Node | None:
     except (
         ValueError,
         OverflowError,
-    ):  # PyYAML's own, of a number that it reads in a sign's place.
+    ):  # Raised by PyYAML for a number in the place of a character.
         met = Text("a '\\U' or a '%' with too large a number")
         raise InputError("YAML", got=met, expected="text", location=source) from None
     except RecursionError:
@@ -144,12 +144,12 @@ def _compose(text: str, source: str) -> yaml.Node | None:
 
 
 def _endless(location: str) -> InputError:
-    met = Text("values nested without end, or an alias (*) of what it stands in")
+    met = Text("values nested without end, or an alias (*) of an enclosing value")
     return InputError("YAML", got=met, expected="fewer levels", location=location)
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> InputError:
-    """Return an error with PyYAML's own words: what it was at, since where, and what it found."""
+    """Return an error in PyYAML's words: what it was parsing, since where, and what it found."""
     words = [error.problem or "an unknown error"]
     if error.context:
         since = error.context_mark
@@ -162,7 +162,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> InputError:
 
 
 class _Builder:
-    """Makes plain data of nodes: keys are text, plain scalars are what they mean.
+    """Builder of plain data from nodes: keys are text, plain scalars are converted.
 
     Args:
         source: The file's name for messages.
@@ -174,7 +174,7 @@ class _Builder:
         self._merging = Merging(source)
 
     def build(self, node: yaml.Node, path: Place) -> Any:
-        """Return the plain data of a node that stands at ``path``."""
+        """Return the plain data of a node at ``path``."""
         self._refuse_excess(node, path)
         if isinstance(node, yaml.ScalarNode):
             return read_scalar(node.value) if node.style is None else node.value
@@ -222,5 +222,5 @@ def _key(node: yaml.Node, earlier: Mapping[str, yaml.Mark], path: Place, source:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """Return a path as a message names it: ``backbones.0.stem``."""
+    """Return a path as messages show it: ``backbones.0.stem``."""
     return ".".join(str(part) for part in path) or "top level"
