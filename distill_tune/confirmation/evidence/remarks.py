@@ -1,4 +1,4 @@
-"""What a reader has to know of how a confirmation's numbers came about, in words."""
+"""Remarks on how a confirmation's numbers came about."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 
 _MUCH = 0.2
-"""Share of training images in common from which on draws are far from independent (Nadeau & Bengio,
+"""Share of common training images above which draws are far from independent (Nadeau & Bengio,
 "Inference for the Generalization Error", Machine Learning 52, 2003)."""
 
 
 def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
-    """Yield them: corrections of p, images, untuned controls, failed seeds, unfit generators.
+    """Yield the remarks on a confirmation.
 
-    And every way to have seen the test split twice.
+    They cover corrections of p-values, images, untuned controls, failed seeds, unfit generators,
+    and every way in which the test split was seen twice.
 
     Args:
         log: All events.
         records: The finished runs among them.
-        found: What they add up to.
+        found: The results of these runs.
     """
     if found.num_comparisons > 1:
         yield (
@@ -96,7 +97,7 @@ def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator
 
 
 def _of_generators(who: str, arm: "ArmEvidence") -> Iterator[str]:
-    """Tell on how many seeds an arm's generator was not fit, of those where it was measured."""
+    """Yield on how many of the measured seeds an arm's generator was not fit, if on any."""
     unfit = [value for value in arm.agreements.values() if fitness(value) == "not fit"]
     if unfit:
         total, measured = len({*arm.accuracies, *arm.failures, *arm.lost}), len(arm.agreements)
@@ -113,7 +114,7 @@ def _share(reasons: Mapping[int, str], total: int) -> str:
 
 
 def _late_seeds(log: list[Event]) -> Iterator[str]:
-    """Tell of seeds that were added when results were known already."""
+    """Yield remarks on seeds that were added after results were known."""
     seeds: set[int] = set()
     has_results = False
     for event in log:
