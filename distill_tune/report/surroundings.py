@@ -1,4 +1,4 @@
-"""How a study was made, and how to go on: images, versions, seeds, machine, commands."""
+"""Origin of a study and next steps: images, versions, seeds, machine, commands."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from distill_tune.report.source import Source
 
 
 class Command(NamedTuple):
-    """What can be done next.
+    """A suggested next command.
 
     Attributes:
-        purpose: What for.
-        line: To be copied into a shell.
+        purpose: What the command is for.
+        line: Command line to copy into a shell.
     """
 
     purpose: str
@@ -23,7 +23,7 @@ class Command(NamedTuple):
 
 
 def commands(source: Source) -> tuple[Command, ...]:
-    """Return what resumes, confirms, trains and shows a study."""
+    """Return the commands that resume, confirm, train and show a study."""
     root = shlex.quote(source.directory.root)
     found = []
     if source.status.state not in {"finished", "running"}:
@@ -47,14 +47,14 @@ def commands(source: Source) -> tuple[Command, ...]:
 
 
 def _tuned_arms(source: Source) -> list[str]:
-    """Return the arms of the confirmation that had a search of their own."""
+    """Return the arms of the confirmation that had their own search."""
     backbones = source.confirmation.backbones if source.confirmation else ()
     names = dict.fromkeys(arm.arm for one in backbones for arm in one.arms)
     return [name for name in names if source.directory.has(f"arms/{name}/{STUDY_FILE}")]
 
 
 def surroundings(source: Source) -> dict[str, str]:
-    """Return what a repetition needs to know: name of the fact to the fact."""
+    """Return the facts that are needed to repeat the study, by name."""
     return {name: text for name, text in _facts(source) if text}
 
 

@@ -1,4 +1,4 @@
-"""Trials that failed: why, and where in the space."""
+"""Failed trials: why, and where in the space."""
 
 import statistics
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ _MOST_NUMBERS = 12
 
 
 class Reason(NamedTuple):
-    """Trials that failed alike.
+    """Trials that failed for the same reason.
 
     Attributes:
-        is_infeasible: Whether that lies in what was proposed: the sampler keeps away from there.
-        numbers: Of the trials.
-        detail: What the newest of them said.
+        is_infeasible: Whether the proposed params are the cause; the sampler avoids that region.
+        numbers: Numbers of the trials.
+        detail: Detail of the newest failure.
     """
 
     reason: str
@@ -35,13 +35,13 @@ class Reason(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """A param.
+    """Places of the trials along one param.
 
     Attributes:
-        failed: Places on its axis of the infeasible trials, in [0, 1].
-        others: Places of all others.
-        apart: How well it tells them apart: the chance that, of one infeasible trial and one
-            other, the infeasible one lies higher, 0.5 to 1 (or lower, whichever is more likely).
+        failed: Places of the infeasible trials on the axis, in [0, 1].
+        others: Places of all trials that did not fail.
+        apart: How well the param separates the two: the probability that an infeasible trial lies
+            higher than another one (or lower, whichever is more likely), 0.5 to 1.
     """
 
     axis: Axis
@@ -54,8 +54,8 @@ class Failures(NamedTuple):
     """The failed trials of a backbone.
 
     Attributes:
-        num_trials: All of them.
-        strips: Params, the one that tells most first; none for fewer than three infeasible trials.
+        num_trials: Number of all trials.
+        strips: Params, best separation first; empty for fewer than three infeasible trials.
     """
 
     num_trials: int
@@ -64,7 +64,7 @@ class Failures(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Failures | None:
-    """Return what failed of a backbone; None before the first trial."""
+    """Return the failures of a backbone; None before the first trial."""
     trials = source.trials(backbone)
     if not trials:
         return None
@@ -94,7 +94,7 @@ def _strip(
 
 
 def draw(found: Failures) -> Markup:
-    """Draw a line for each param: where infeasible trials lie, and where the others."""
+    """Draw a line for each param with the places of infeasible trials and of the others."""
     row = Markup(
         '<div class="strip"><span>{}</span><svg aria-hidden="true">'
         '<line class="grid" x1="0" x2="100%" y1="50%" y2="50%"/>{}{}</svg>'
