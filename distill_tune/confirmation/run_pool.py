@@ -126,7 +126,7 @@ class RunPool:
         self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
         self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:
-            self._journal.warn(f"{run.name} is begun again: {detail}")
+            self._journal.warn(f"{run.name} is restarted: {detail}")
             self._waiting.append(run)
             return
         self._record(_RunWork(run, outcome=Outcome("failed", word, detail, None, {}, {})), view)
@@ -134,7 +134,7 @@ class RunPool:
     def _record(self, work: _RunWork, view: ConfirmationView) -> None:
         run, outcome, test = work.run, work.outcome, work.test or {}
         if outcome is None:
-            raise RuntimeError(f"{run.name} ended without saying what became of it")
+            raise RuntimeError(f"{run.name} ended without an outcome")
         self._journal.emit(
             RUN,
             name=run.name,

@@ -114,7 +114,7 @@ def _candidates(
     if missing:
         raise StudyError(
             f"{directory.root}: got no trial of {', '.join(missing)} that is over and has a "
-            "value, expected a search that came to some result"
+            "value, expected a search with at least one result"
         )
     return found
 
@@ -192,7 +192,7 @@ class _ConfirmationSession:
         events = directory.events()
         found = confirmation(events)
         if found is None:
-            raise StudyError(f"{directory.root}: not one run of the confirmation is recorded")
+            raise StudyError(f"{directory.root}: no run of the confirmation is recorded")
         directory.write_text(CONFIRMATION_FILE, f"{json.dumps(as_json(found), indent=2)}\n")
         directory.write_text(TABLES_FILE, markdown(found))
         runs = run_records(events)

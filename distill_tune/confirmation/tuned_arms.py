@@ -16,7 +16,7 @@ from distill_tune.tuning.session import Session
 Tuned = dict[str, dict[str, dict[str, Any]]]
 """Arm -> backbone -> params."""
 
-UNCONCERNED = "none, since nothing of what was searched concerns it"
+UNCONCERNED = "none, because no searched param affects it"
 
 
 def arm_study(study: Study, arm: Arm) -> Study | None:

@@ -76,7 +76,7 @@ def agreement_words(found: Agreement) -> str:
     """Return an agreement in words, such as ``rho 0.62 (95 %: 0.10 to 0.90), n = 12``."""
     count = f"n = {found.num_pairs}"
     if found.rho is None:
-        return f"too few: {count}" if found.num_pairs < LEAST else f"nothing but ties, {count}"
+        return f"too few: {count}" if found.num_pairs < LEAST else f"only ties, {count}"
     if found.low is None or found.high is None:
         return f"rho {found.rho:.2f}, {count} (no interval below {LEAST_FOR_INTERVAL})"
     return f"rho {found.rho:.2f} (95 %: {found.low:.2f} to {found.high:.2f}), {count}"

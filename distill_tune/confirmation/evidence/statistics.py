@@ -173,7 +173,7 @@ def verdict(baseline: Compared | None, rival: Compared | None) -> str:
     """Return in one sentence whether the method helps against a baseline and its best rival."""
     known = [one for one in (baseline, rival) if one is not None]
     if not known:
-        return "nothing was run that GAN distillation could be compared with"
+        return "no arm was run to compare GAN distillation with"
     clauses = " and ".join(
         f"{_VERBS[one.effect]} against {one.what} ({one.title}: {_gain_words(one)})"
         for one in known
