@@ -97,7 +97,7 @@ def _confirmation(events: list[Event]) -> tuple[Confirmation | None, tuple[str, 
     try:
         return confirmation(events), ()
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return None, (f"the confirmation's records make no sense and were skipped ({error!r})",)
+        return None, (f"the confirmation's records are invalid and were skipped ({error!r})",)
 
 
 def _axes(study: StudyPlan, state: StudyState) -> dict[str, Axis]:

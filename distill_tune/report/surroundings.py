@@ -27,10 +27,10 @@ def commands(source: Source) -> tuple[Command, ...]:
     root = shlex.quote(source.directory.root)
     found = []
     if source.status.state not in {"finished", "running"}:
-        found.append(Command("go on with the search", f"distill-tune resume {root}"))
+        found.append(Command("resume the search", f"distill-tune resume {root}"))
     if any(source.status.best.values()):
         found.append(
-            Command("ask whether the gain is real", f"distill-tune confirm {root} --seeds 5")
+            Command("check whether the gain is real", f"distill-tune confirm {root} --seeds 5")
         )
     for backbone, winner in source.status.best.items():
         if winner is not None:
@@ -42,7 +42,7 @@ def commands(source: Source) -> tuple[Command, ...]:
         found.append(Command(f"see the search of {arm}, an arm of the confirmation", line))
     board = shlex.quote(f"{source.directory.root}/tensorboard")
     found.append(Command("see every curve", f"tensorboard --logdir {board}"))
-    found.append(Command("write this report anew", f"distill-tune report {root}"))
+    found.append(Command("update this report", f"distill-tune report {root}"))
     return tuple(found)
 
 

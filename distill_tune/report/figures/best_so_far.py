@@ -86,7 +86,7 @@ def draw(found: BestSoFar) -> Markup:
     hours = [0.0, *(step.hours for step in found.steps)]
     drawn = []
     for across, index in (
-        (axis_covering("trials that were over", counts, is_whole=True), 2),
+        (axis_covering("trials that ended", counts, is_whole=True), 2),
         (axis_covering(f"{found.unit}-hours", hours), 3),
     ):
         panel = Panel(across, up)
@@ -106,11 +106,11 @@ def words(found: BestSoFar) -> str:
     last, step = found.steps[-1], found.found
     total = f"{last.num_over} trials and {last.hours:.2g} {found.unit}-hours"
     if step is None or step.best is None:
-        return f"No trial came to a value in {total}."
+        return f"No trial has a value after {total}."
     kind = (
         "" if any(one.status == "complete" for one in found.steps) else " (of pruned trials only)"
     )
     return (
-        f"The best {found.metric}, {step.best:.4f}{kind}, came with trial {step.number}, after "
-        f"{step.num_over} trials and {step.hours:.2g} {found.unit}-hours; all in all {total}."
+        f"The best {found.metric}, {step.best:.4f}{kind}, was reached by trial {step.number}, "
+        f"after {step.num_over} trials and {step.hours:.2g} {found.unit}-hours; in total {total}."
     )

@@ -106,7 +106,7 @@ def _runs(levels: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 def words(found: Contour) -> str:
     """Return in words what the figure shows."""
-    plane = f"{found.across.title} from left to right, {found.up.title} from below to above"
+    plane = f"{found.across.title} from left to right, {found.up.title} from bottom to top"
     if not found.levels:
         return (
             f"{plane}: {len(found.trials)} trials. Too few complete ones for a map: n = "
@@ -119,7 +119,7 @@ def words(found: Contour) -> str:
         if level == _LEVELS - 1
     ]
     where = f"{_span([x for x, _ in peak])} of the way from left to right and "
-    where += f"{_span([y for _, y in peak])} from below to above"
+    where += f"{_span([y for _, y in peak])} from bottom to top"
     return (
         f"{plane}: {len(found.trials)} trials over a smoothed map of the {found.num_complete} "
         f"complete ones, {found.low:.4f} (faint) to {found.high:.4f} (strong); blank where no "

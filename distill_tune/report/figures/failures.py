@@ -129,15 +129,15 @@ def words(found: Failures) -> str:
 def _reason_words(reason: Reason) -> str:
     numbers = ", ".join(map(str, reason.numbers[:_MOST_NUMBERS]))
     more = "" if len(reason.numbers) <= _MOST_NUMBERS else " ..."
-    kind = " (lies in what was proposed)" if reason.is_infeasible else ""
+    kind = " (caused by the params)" if reason.is_infeasible else ""
     detail = f": {reason.detail}" if reason.detail else ""
-    return f"{reason.reason or 'no reason told'}{kind}, trials {numbers}{more}{detail}"
+    return f"{reason.reason or 'no reason recorded'}{kind}, trials {numbers}{more}{detail}"
 
 
 def _place_words(strip: Strip) -> str:
     failed, others = statistics.median(strip.failed), statistics.median(strip.others)
     side = "higher" if failed > others else "lower"
     return (
-        f"The infeasible ones (crosses) stand most apart in {strip.axis.title}: of one of them and "
-        f"one other (dots), it is the {side} one with chance {strip.apart:.2f}."
+        f"The infeasible ones (crosses) differ most in {strip.axis.title}: one of them is {side} "
+        f"than one of the others (dots) with probability {strip.apart:.2f}."
     )

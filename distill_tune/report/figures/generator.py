@@ -153,7 +153,7 @@ def draw(found: GeneratorFitness) -> Markup:
     agreement.level(found.fit_from, f"fit from {found.fit_from:g} on")
     agreement.level(found.unfit_below, f"not fit below {found.unfit_below:g}")
     diversity = Panel(across, Axis("diversity within a class", 0.0, _ROOM * max(1.0, most)))
-    diversity.level(1.0, "as of real images", is_at_end=True)
+    diversity.level(1.0, "like real images", is_at_end=True)
     for panel, index in ((agreement, 1), (diversity, 2)):
         for one in found.warmups:
             kind = "curve failed" if fitness(one.end.agreement) == "not fit" else "curve"
@@ -192,7 +192,7 @@ def words(found: GeneratorFitness) -> str:
     ]
     sentences.append(
         "Agreement is the share of synthetic images that a network trained on the training images "
-        f"alone gives the class that was asked for: fit from {found.fit_from:g} on, not fit below "
+        f"alone assigns to the requested class: fit from {found.fit_from:g} on, not fit below "
         f"{found.unfit_below:g}. Diversity is the mean pixel distance within a class, synthetic "
         "over real"
     )

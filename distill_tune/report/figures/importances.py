@@ -53,19 +53,12 @@ def draw(found: Importances) -> Markup:
 def words(found: Importances) -> str:
     """Return in words what the figure shows."""
     if not found.rows:
-        return (
-            f"Too few: n = {found.num_complete}; params are told apart from {LEAST} complete "
-            "trials on."
-        )
+        return f"Too few complete trials: n = {found.num_complete}, at least {LEAST} are needed."
     shown = ", ".join(f"{row.param} {row.share:.2f}" for row in found.rows)
     beyond = [row.param for row in found.rows if row.share > row.by_chance]
-    told = (
-        f"More than chance gives: {', '.join(beyond)}."
-        if beyond
-        else "None is more than chance gives."
-    )
+    told = f"Above chance: {', '.join(beyond)}." if beyond else "None is above chance."
     return (
-        f"Share of each param in what tells the best trials from the others (PED-ANOVA, n = "
-        f"{found.num_complete} complete trials): {shown}. {told} (The mark on a bar: what it has "
-        "in one of 20 shuffles of the values.)"
+        f"Share of each param in what separates the best trials from the others (PED-ANOVA, n = "
+        f"{found.num_complete} complete trials): {shown}. {told} (The mark on a bar: the share "
+        "that the param has in one of 20 shuffles of the values.)"
     )

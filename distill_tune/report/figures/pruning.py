@@ -122,8 +122,8 @@ def draw(found: Pruning) -> Markup:
 def words(found: Pruning) -> str:
     """Return in words what the figure shows, and what it cannot show."""
     caveat = (
-        f" Only complete trials have a final value: of the {found.num_pruned} pruned ones nobody "
-        "knows what they would have come to."
+        " Only complete trials are compared: the final values of pruned ones "
+        f"(n = {found.num_pruned}) are unknown."
     )
     caveat = caveat if found.num_pruned else ""
     if not found.rows:
@@ -134,7 +134,7 @@ def words(found: Pruning) -> str:
 
 
 def _row_words(row: Foresight) -> str:
-    kept = "would have gone on" if row.is_best_kept else "would have been pruned there"
+    kept = "would have continued" if row.is_best_kept else "would have been pruned there"
     return (
         f"Rung at epoch {row.epoch}: {agreement_words(row.agreement)}; among complete trials "
         f"alone, the one that is best in the end {kept}."
@@ -143,13 +143,13 @@ def _row_words(row: Foresight) -> str:
 
 def _advice(found: Pruning) -> str:
     if all(row.agreement.low is None for row in found.rows):
-        return "Without an interval nothing can be said of whether pruning is safe here."
+        return "Without an interval, nothing can be said about whether pruning is safe here."
     if found.safe_from is None:
         return (
-            f"From no epoch on does the interval stay above {SAFE}: that pruning is safe here is "
-            "not shown."
+            f"The interval does not stay above {SAFE} from any epoch on: pruning is not shown to "
+            "be safe here."
         )
     text = f"From epoch {found.safe_from} on the interval stays above {SAFE}: "
     if found.first is not None and found.safe_from <= found.first:
-        return f"{text}pruning from epoch {found.first} on, as it was done, looks safe."
+        return f"{text}pruning from epoch {found.first} on, as in this search, looks safe."
     return f"{text}min_epochs: {found.safe_from} would have been safe."
