@@ -197,7 +197,7 @@ def test_a_host_is_lost_while_it_trains_a_run_of_a_confirmation(
     assert {"baseline", "gan_distillation"} <= {run["arm"] for run in evidence}
     assert len(evidence) == len({run["name"] for run in evidence})
     assert {run["status"] for run in evidence} == {"complete"}
-    (warning,) = [text for text in Watched(tmp_path).warnings() if "is begun again" in text]
+    (warning,) = [text for text in Watched(tmp_path).warnings() if "is restarted" in text]
     assert warning.endswith(f": node {others[0].address}, which computed it, is lost")
     assert list(study.rglob("checkpoint_*")) == []
 

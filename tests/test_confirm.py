@@ -123,7 +123,7 @@ def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> No
     assert said["verdict"] in shown
     # None of the searched parameters makes a difference to three of the arms.
     unconcerned = "Baseline; Baseline, equal steps; Strong augmentation"
-    assert f"nothing of what was searched concerns {unconcerned}" in shown
+    assert f"no searched param affects {unconcerned}" in shown
     assert "controls untuned: GAN augmentation" in shown
     assert "Holm's p is corrected for 4 comparisons" in shown
     assert "every seed has training and validation images of its own" in shown
@@ -212,7 +212,7 @@ def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
     assert "against its rival (GAN augmentation, named beforehand: " in found["verdict"]
     remarks = said["confirmation"]["remarks"]
     assert not any("untuned" in text for text in remarks)
-    expected = "shufflenet_v2_x0_5: nothing of what was searched concerns Baseline, equal steps"
+    expected = "shufflenet_v2_x0_5: no searched param affects Baseline, equal steps"
     assert expected in remarks
     assert not said["confirmation"]["is_redrawn"]
     assert any("confirm.redraw is off" in text for text in remarks)

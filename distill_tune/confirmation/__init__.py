@@ -1,1 +1,1 @@
-"""Whether a gain is real: arms with fresh seeds, the sealed test split, statistics."""
+"""Confirmation of a gain: arms with fresh seeds, the sealed test split, statistics."""

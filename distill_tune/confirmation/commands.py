@@ -1,4 +1,4 @@
-"""A confirmation from what a user asked for, as the command line and Python share it."""
+"""Confirmations as users request them, shared by the command line and the Python API."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ from distill_tune.tuning.run_options import RunOptions
 
 
 def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[str] = ()) -> Opened:
-    """Return a study that is there, with the confirmation that is asked for.
+    """Open an existing study with the requested confirmation.
 
     Args:
-        root: Its directory.
-        asked: As for :func:`planned`.
+        root: Directory of the study.
+        asked: Options of the confirmation, as for :func:`planned`.
         assignments: ``path=value`` changes, as for a resumed search.
 
     Raises:
-        InputError: There is no such arm, or nothing to compare with.
-        StudyError: There is no study, or more is changed of it than where its images lie.
+        InputError: An arm is unknown, or there is nothing to compare with.
+        StudyError: There is no study, or a change goes beyond the location of its images.
     """
     directory = StudyDirectory(root)
     require_utf8(directory)
@@ -44,6 +44,6 @@ def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[s
 
 
 def confirm_opened(opened: Opened, options: RunOptions) -> Confirmation:
-    """Train what a confirmation still lacks; see :func:`confirm_study`."""
+    """Train the missing runs of a confirmation; see :func:`confirm_study`."""
     with located(opened.document):
         return confirm_study(opened.study, opened.directory, opened.images, options)

@@ -1,4 +1,4 @@
-"""The figures of a confirmation: drawn where a run's model is, or from the log of several."""
+"""Figures of a confirmation, drawn where a run's model is or from the log of several runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,10 +22,10 @@ class Picture(NamedTuple):
     """A figure that is ready to be stored.
 
     Attributes:
-        name: Such as ``features``.
-        png: The file's content.
+        name: Name of the figure, such as ``features``.
+        png: Content of the PNG file.
         pixels: ``[height, width, 3]`` uint8, for TensorBoard.
-        words: What it shows.
+        words: Caption.
     """
 
     name: str
@@ -35,14 +35,14 @@ class Picture(NamedTuple):
 
 
 def store_picture(directory: StudyDirectory, backbone: str, picture: Picture) -> None:
-    """Write a figure, and what it shows, into ``confirm/figures/`` of a study."""
+    """Write a figure and its caption to ``confirm/figures/`` of a study."""
     name = f"{FIGURES_FOLDER}/{backbone}-{picture.name}"
     directory.write_bytes(f"{name}.png", picture.png)
     directory.write_text(f"{name}.txt", f"{picture.words}\n")
 
 
 def portraits(trial: Trial, classes: Sequence[str]) -> Iterator[Picture]:
-    """Yield the figures that need a trained trial: its feature spaces, its matched images."""
+    """Yield the figures that need a trained trial: its feature spaces and matched images."""
     found = portray(trial)
     yield _features(found)
     yield _matches(found, classes)
@@ -70,11 +70,11 @@ def _matches(found: Portrait, classes: Sequence[str]) -> Picture:
 
 
 def collapse_picture(backbone: str, runs: Iterable[RunRecord]) -> Picture | None:
-    """Return what collapse does to the classifier; None without a run that shows it.
+    """Return the figure of a collapse's effect on the classifier; None without a run to show.
 
     Args:
-        backbone: Whose.
-        runs: Of a log.
+        backbone: Name of the backbone.
+        runs: Runs of a log.
     """
     wanted = {
         run.phase: run

@@ -1,4 +1,4 @@
-"""What a confirmation trains: arms and seeds, and which runs begin with the same stages."""
+"""Plan of a confirmation: its arms and seeds, and the stages that its runs share."""
 
 import hashlib
 import json
@@ -24,14 +24,16 @@ _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
 
 
 def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
-    """Return what a study says of its confirmation, with options of the command line applied.
+    """Return the confirmation of a study with options of the command line applied.
 
     Args:
-        study: May say nothing.
-        options: Field of :class:`Confirm` -> value, ``arms`` as text with commas; None leaves it.
+        study: A study, with or without a ``confirm`` section.
+        options: Field of :class:`Confirm` -> value, ``arms`` as comma-separated text; None keeps
+            the study's value.
 
     Raises:
-        InputError: There is no such arm, or nothing to compare with, or no such rival.
+        InputError: An arm is unknown, there is nothing to compare with, or the rival is not one of
+            the arms that are rivals.
     """
     base = study.confirm or Confirm()
     given = {name: value for name, value in options.items() if value is not None}
@@ -72,11 +74,11 @@ class Plan:
     """The runs of a confirmation.
 
     Attributes:
-        study: The search's.
+        study: The study that was searched.
         confirm: Arms and numbers.
-        digest: Of the images of the search.
-        is_redrawn: Whether each seed has training and validation images of its own.
-        tuned: Params of arms that had a search of their own.
+        digest: Digest of the search's images.
+        is_redrawn: Whether each seed has its own training and validation images.
+        tuned: Params of the arms that had their own search.
     """
 
     study: Study
@@ -90,9 +92,10 @@ class Plan:
         return evidence_seeds(self.study, self.confirm)
 
     def selection(self, backbone: str, trial: TrialRecord) -> list[ArmRun]:
-        """Return the runs by which a configuration is compared with the search's other best ones.
+        """Return the runs that compare a configuration with the search's other best ones.
 
-        Their seeds are others than those of the evidence: what won by luck has to win again.
+        Their seeds differ from those of the evidence: a configuration that won by luck must win
+        again.
         """
         return [
             self._run(SELECTION, backbone, trial, ARMS[METHOD], seed)
@@ -100,10 +103,10 @@ class Plan:
         ]
 
     def evidence(self, chosen: Mapping[str, TrialRecord]) -> Iterator[ArmRun]:
-        """Yield the runs of all arms, seed after seed: what an interrupt leaves is paired.
+        """Yield the runs of all arms, seed after seed, so that an interrupt leaves paired runs.
 
         Args:
-            chosen: Backbone -> the trial that is confirmed.
+            chosen: Backbone -> the trial to confirm.
         """
         for seed in self.evidence_seeds():
             for backbone, trial in chosen.items():
@@ -111,7 +114,7 @@ class Plan:
                     yield self._run(EVIDENCE, backbone, trial, ARMS[arm], seed)
 
     def figures(self, chosen: Mapping[str, TrialRecord]) -> list[ArmRun]:
-        """Return the runs that only figures show: each backbone's, with a collapsed generator."""
+        """Return the runs for figures only: one per backbone, with a collapsed generator."""
         if not self.confirm.figures:
             return []
         seed = self.evidence_seeds()[0]
@@ -143,12 +146,12 @@ class Plan:
     ) -> TrialConfig:
         if params is None:
             return arm.config(self.study.trial_config(backbone, trial.params))
-        # As its own search was: from the study's values, not from those found for the method.
+        # Like the arm's own search, start from the study's values, not those of the method.
         base = arm.config(self.study.trial_config(backbone, {}))
         return TrialConfig.model_validate(apply(plain(base), params))
 
     def _key(self, config: TrialConfig) -> str:
-        """Return a digest of all that the runs of an arm have in common, whatever their seeds."""
+        """Return a digest of everything that the runs of an arm share, regardless of seed."""
         fields = {name: value for name, value in plain(config).items() if name != "seed"}
         fields |= {"digest": self.digest, "is_redrawn": self.is_redrawn}
         text = json.dumps(fields, sort_keys=True)
@@ -156,12 +159,12 @@ class Plan:
 
 
 def shared_by(runs: Iterable[ArmRun], images: StudyImages, place: ComputePlace) -> list[Job]:
-    """Return the stages that at least two runs begin with: those of one seed, in several arms.
+    """Return the stages that at least two runs begin with: several arms with the same seed.
 
     Args:
-        runs: What is to be trained.
-        images: Of each.
-        place: Where.
+        runs: Runs to train.
+        images: Images of each run.
+        place: Where the stages are computed.
     """
     jobs: dict[str, list[Job]] = {}
     for run in runs:
@@ -171,5 +174,5 @@ def shared_by(runs: Iterable[ArmRun], images: StudyImages, place: ComputePlace) 
             key = stage_key(stage, run.config, digest, place)
             jobs.setdefault(key, []).append(Job(stage, run.config, name))
     shared = [same[0] for same in jobs.values() if len(same) > 1]
-    # Seed after seed, as their images are drawn; the warm-up first, since mostly it takes longest.
+    # Seed after seed, as images are drawn; warm-ups first, because they usually take longest.
     return sorted(shared, key=lambda job: (job.config.seed, job.stage != "warmup"))

@@ -1,4 +1,4 @@
-"""One arm with one fresh seed, trained from nothing, and its model read on the test split."""
+"""One run of a confirmation: an arm trained from scratch with a fresh seed."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,20 +25,20 @@ _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_
 
 
 class ArmRun(NamedTuple):
-    """What is to be trained.
+    """A run to train.
 
     Attributes:
-        name: Of its checkpoints and its TensorBoard run.
-        phase: ``selection`` or ``evidence``.
+        name: Name of its checkpoints and its TensorBoard run.
+        phase: ``selection``, ``evidence`` or ``figures``.
         backbone: Name of the backbone.
-        arm: Which arm.
-        trial: Number of the trial that is confirmed.
-        config: The arm's, with the fresh seed and, where they are redrawn, images of its own.
+        arm: The arm that is trained.
+        trial: Number of the confirmed trial.
+        config: The arm's configuration, with the fresh seed and, if redrawn, its own images.
         key: Digest of what all runs of the arm have in common.
-        is_tuned: Whether the arm had a search of its own.
-        is_concerned: Whether anything that was searched makes a difference to it.
-        is_redrawn: Whether its training and validation images are others than the search's.
-        is_portrayed: Whether figures are drawn of it.
+        is_tuned: Whether the arm had its own search.
+        is_concerned: Whether any searched param affects the arm.
+        is_redrawn: Whether its training and validation images differ from the search's.
+        is_portrayed: Whether figures of the run are drawn.
     """
 
     name: str
@@ -55,15 +55,15 @@ class ArmRun(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a run.
+    """Outcome of a run.
 
     Attributes:
         status: ``complete`` or ``failed``.
-        value: Highest value of the search's metric over the epochs; None if it failed.
-        seconds: Stage to seconds, those of an adopted stage included.
-        curves: Metric to its value after each epoch of stage 3, of the few that figures show.
-        agreement: The newest of its generator, in [0, 1]; None without a GAN, and where the run
-            ended before it was measured.
+        value: Highest value of the search's metric over the epochs; None if the run failed.
+        seconds: Stage to seconds, including adopted stages.
+        curves: Metric to its values after each epoch of stage 3, for the few that figures show.
+        agreement: Newest agreement of the generator, in [0, 1]; None without a GAN, or if the run
+            ended before the first measurement.
     """
 
     status: str
@@ -76,12 +76,12 @@ class Outcome(NamedTuple):
 
 
 class RunSettings(NamedTuple):
-    """What all runs of a study have in common.
+    """Settings that all runs of a study share.
 
     Attributes:
-        root: The study directory or URI.
-        metric: The search's.
-        checkpoint_share: As for a trial.
+        root: Directory or URI of the study.
+        metric: Metric of the search.
+        checkpoint_share: Largest share of the time that checkpoints may take, as for a trial.
         bundle: Resources of a run.
         is_sharing: Whether stages are taken over from the study.
     """
@@ -94,11 +94,11 @@ class RunSettings(NamedTuple):
 
 
 def train_arm(run: ArmRun, placed: PlacedImages, ground: RunSettings) -> Iterator[Any]:
-    """Train an arm, from its newest sound checkpoint if there is one.
+    """Train an arm, starting from its newest valid checkpoint if there is one.
 
     Yields:
-        Warnings and reports; figures, if there are to be any; then the :class:`Outcome`; at last,
-        of a run that is complete, its classifier's weights in main memory.
+        Warnings and reports; figures, if requested; then the :class:`Outcome`; finally, if the run
+        is complete, its classifier's weights in main memory.
     """
     wait_for_study(ground.root)
     device, running = device_of(ground.bundle), None
@@ -120,13 +120,13 @@ def train_arm(run: ArmRun, placed: PlacedImages, ground: RunSettings) -> Iterato
 
 
 class _Notes(NamedTuple):
-    """What a run keeps in its checkpoints.
+    """Records that a run keeps in its checkpoints.
 
     Attributes:
         value: Highest value of the search's metric so far.
         seconds: Stage to seconds.
         curves: Metric to its values.
-        number: Of the checkpoint.
+        number: Number of the checkpoint.
     """
 
     value: float | None
@@ -136,13 +136,13 @@ class _Notes(NamedTuple):
 
     @classmethod
     def read(cls, saved: dict[str, Any]) -> "_Notes":
-        # A run that was begun by an earlier version counts epochs of stage 3.
+        # Checkpoints of earlier versions are numbered by epochs of stage 3.
         number = saved.get("number", saved["trial"]["joint_epoch"])
         return cls(saved["value"], saved["seconds"], saved["curves"], int(number))
 
 
 class ArmTrial:
-    """A run under way."""
+    """A run in progress."""
 
     def __init__(
         self, run: ArmRun, images: ImageData, ground: RunSettings, device: torch.device
@@ -169,11 +169,11 @@ class ArmTrial:
 
     @property
     def trial(self) -> Trial:
-        """Return the trial."""
+        """The trial that is trained."""
         return self._runner.trial
 
     def events(self) -> Iterator[str | Report | Picture]:
-        """Train to the end; yield warnings and reports, then the figures if there are any."""
+        """Train to the end, yielding warnings and reports, then any figures."""
         for report in self.reports():
             yield from self._warnings()
             yield report
@@ -185,7 +185,7 @@ class ArmTrial:
         yield from (f"{self._run.name}: {text}" for text in self._runner.take_warnings())
 
     def reports(self) -> Iterator[Report]:
-        """Train to the end."""
+        """Train to the end, yielding reports."""
         for report in self._runner.reports():
             self._take(report)
             self._number += 1
@@ -193,7 +193,7 @@ class ArmTrial:
             yield report
 
     def pictures(self) -> Iterator[Picture]:
-        """Draw what figures show of the trained trial; into its TensorBoard run too."""
+        """Draw the figures of the trained trial and add them to its TensorBoard run."""
         for picture in portraits(self.trial, self._classes):
             self._board.add_picture(picture.name, self.trial.state.joint_epoch, picture.pixels)
             yield picture
@@ -213,19 +213,19 @@ class ArmTrial:
         return _Notes(self._value, seconds, self._curves, self._number)._asdict()
 
     def outcome(self, status: str, reason: str = "", detail: str = "") -> Outcome:
-        """Return what has become of the run; what failed has no value."""
+        """Return the outcome of the run; a failed run has no value."""
         value = self._value if status == "complete" else None
         seconds, agreement = dict(self._seconds), self._agreement()
         return Outcome(status, reason, detail, value, seconds, self._curves, agreement)
 
     def _agreement(self) -> float | None:
-        """Return that of the generator as it is now, if the arm has one."""
-        # An arm that uses no GAN may have taken over a warmed one with the study's stages.
+        """Return the generator's current agreement; None if the arm has no GAN."""
+        # An arm that uses no GAN may have adopted a warmed-up one with the study's stages.
         if self._run.arm.is_stage_one_only or not self._run.config.joint.has_gan:
             return None
         newest = self.trial.state.gan.newest
         return None if newest is None else newest.agreement
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for pending writes."""
         self._runner.close()

@@ -1,4 +1,4 @@
-"""Where a confirmation computes: Ray, shared stages and runs, once there is need of them."""
+"""Execution of a confirmation: Ray, shared stages and runs, started when they are needed."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunExecutor:
-    """Computes what is not recorded yet; Ray is started when there is something to compute.
+    """Executor of the runs that are not recorded yet; a context manager.
 
-    A context manager, which leaves Ray again.
+    Ray starts only when there is something to compute; leaving the context disconnects from it.
 
     Attributes:
-        study: As stored.
-        images: Of each run.
-        journal: Where results go.
-        view: Shows it.
+        study: The stored study.
+        images: Images of each run.
+        journal: Where results are recorded.
+        view: Shows the progress.
         options: How to run.
-        reading: How often the models will have been read on the test split.
+        reading: Number of the reading of the test split: 1 the first time.
     """
 
     study: Study
@@ -61,13 +61,13 @@ class RunExecutor:
         self._stack.__exit__(kind, error, trace)
 
     def compute(self, runs: list[ArmRun]) -> None:
-        """Compute what of these is not recorded yet."""
+        """Compute those of the runs that are not recorded yet."""
         todo = self._open(runs)
         if not todo:
             return
         present = self._start()
         self.view.expect(len(todo))
-        # What is repeated begins from nothing: else it would not be a repetition.
+        # A repetition must start from scratch, so it takes over no stages.
         is_sharing = self.options.is_sharing and self.reading == 1
         if is_sharing:
             jobs = shared_by(todo, self.images, ComputePlace.of(present.bundle))

@@ -1,4 +1,4 @@
-"""The runs of a confirmation as Ray tasks: trained side by side, then read on the test split."""
+"""Runs of a confirmation as Ray tasks: trained in parallel, then read on the test split."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,13 +24,13 @@ from distill_tune.tuning.run_options import ConfirmationView
 
 @dataclass(eq=False)
 class _RunWork:
-    """A run under way.
+    """A run in progress.
 
     Attributes:
-        placed: Where Ray keeps its images; None of one that does not compute any more.
-        outcome: What became of its training, once that is over.
-        weights: Where its classifier's weights are, once it is complete.
-        test: What was read on the test split.
+        placed: Where Ray keeps its images; None for a run that no longer computes.
+        outcome: Outcome of the training; None until it is over.
+        weights: Where its classifier's weights are; None until the run is complete.
+        test: Metrics that were read on the test split.
     """
 
     run: ArmRun
@@ -41,15 +41,15 @@ class _RunWork:
 
 
 class RunPool:
-    """Who computes what in a confirmation.
+    """Pool of a confirmation's runs.
 
     Args:
-        journal: Where results go; each is there before the next is looked at.
-        images: Of each run.
-        ground: What all runs have in common.
+        journal: Where results are recorded, each before the next is handled.
+        images: Images of each run.
+        ground: Settings that all runs share.
         test: The sealed test split.
-        nodes: Returns a watch on the nodes, which say how many runs there is room for.
-        max_failures: How often a run whose worker was lost is begun again.
+        nodes: Returns a watch on the nodes, which determine how many runs fit.
+        max_failures: How often a run whose worker was lost is restarted.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class RunPool:
         self._backbones: set[str] = set()
 
     def compute(self, runs: Iterable[ArmRun], view: ConfirmationView) -> None:
-        """Train and read runs, as many at a time as there is room for, in their order."""
+        """Train and read runs in order, as many at a time as fit."""
         self._waiting = list(runs)
         self._backbones = {run.backbone for run in self._waiting}
-        # What is begun again goes on from a checkpoint: it says less than Ray would expect of a
-        # retry of its own.
+        # Restarts are handled here: a restarted run resumes from a checkpoint and yields fewer
+        # items than Ray would expect of its own retry.
         with TaskPool[_RunWork](self._nodes(), task_options(self._ground.bundle)) as pool:
             while self._waiting or pool.works:
                 while self._waiting and pool.has_room:
@@ -90,7 +90,7 @@ class RunPool:
     def _train(self, pool: TaskPool[_RunWork], run: ArmRun) -> None:
         placed = self._images.place(run.config.data)
         work = _RunWork(run, placed)
-        # Weights stay where they are, and go from there to who reads the test split.
+        # Weights are not fetched: they go directly to the task that reads the test split.
         pool.start(
             work, train_arm, run, placed, self._ground, is_fetched=lambda: work.outcome is None
         )
@@ -111,7 +111,7 @@ class RunPool:
             work.test = said
 
     def _go_on(self, pool: TaskPool[_RunWork], work: _RunWork, view: ConfirmationView) -> None:
-        """Let a trained model be read on the test split; record what has nothing before it."""
+        """Start reading a trained model on the test split, or record a run that is done."""
         if work.run.phase != EVIDENCE or work.weights is None or work.test is not None:
             self._record(work, view)
             return
@@ -120,13 +120,13 @@ class RunPool:
         pool.start(work, read_test, work.run.config, work.weights, work.placed, test, bundle)
 
     def _begin_again(self, failed: Failed[_RunWork], view: ConfirmationView) -> None:
-        """Let a run that was lost wait for its turn, or record that it was lost too often."""
+        """Queue a lost run again, or record that it was lost too often."""
         run, detail = failed.work.run, failed.detail
         word = "worker_lost" if failed.reason == "node_lost" else failed.reason
         self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
         self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:
-            self._journal.warn(f"{run.name} is begun again: {detail}")
+            self._journal.warn(f"{run.name} is restarted: {detail}")
             self._waiting.append(run)
             return
         self._record(_RunWork(run, outcome=Outcome("failed", word, detail, None, {}, {})), view)
@@ -134,7 +134,7 @@ class RunPool:
     def _record(self, work: _RunWork, view: ConfirmationView) -> None:
         run, outcome, test = work.run, work.outcome, work.test or {}
         if outcome is None:
-            raise RuntimeError(f"{run.name} ended without saying what became of it")
+            raise RuntimeError(f"{run.name} ended without an outcome")
         self._journal.emit(
             RUN,
             name=run.name,

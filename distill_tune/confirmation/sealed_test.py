@@ -1,4 +1,4 @@
-"""The test split, sealed: nothing else opens it, and each look at it is in the log before."""
+"""The sealed test split: nothing else opens it, and every reading is logged beforehand."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,15 +18,16 @@ from distill_tune.tuning.journal import Journal
 
 
 class SealedTest:
-    """Hands out the test images for one reading at a time.
+    """The test images, handed out for one reading at a time.
 
     Args:
-        data: Where they come from.
-        journal: Where readings are written down.
-        reading: How often the models will have been read: 1 the first time.
+        data: Data set of the images.
+        journal: Where readings are logged.
+        reading: Number of the reading: 1 the first time.
 
     Attributes:
-        chance: Metric to what naming the largest class for every image gets; empty until opened.
+        chance: Metric to the score of predicting the largest class for every image; empty until
+            the split is opened.
     """
 
     def __init__(self, data: Dataset, journal: Journal, reading: int) -> None:
@@ -35,7 +36,7 @@ class SealedTest:
         self.chance: dict[str, float] = {}
 
     def open(self, run: ArmRun) -> Any:
-        """Write down that a run's model is read, then return where Ray keeps the test images."""
+        """Log that a run's model is read, then return where Ray keeps the test images."""
         self._journal.emit(
             READING,
             run=run.name,
@@ -60,12 +61,12 @@ def read_test(
     test: Any,
     bundle: Mapping[str, float],
 ) -> Iterator[Metrics]:
-    """Read how well trained weights know the test split.
+    """Evaluate trained weights on the test split.
 
     Args:
-        config: That of the run.
-        weights: Its classifier's.
-        placed: For the number of classes and the shape of images.
+        config: Configuration of the run.
+        weights: Weights of its classifier.
+        placed: Images of the run, for the number of classes and the shape.
         test: ``images`` and ``labels`` of the test split, as arrays.
         bundle: Resources to compute with.
 
@@ -86,7 +87,7 @@ def read_test(
 
 
 def chance(labels: Tensor) -> dict[str, float]:
-    """Return accuracy and balanced accuracy of naming the largest class for every image.
+    """Return accuracy and balanced accuracy of predicting the largest class for every image.
 
     Args:
         labels: ``[n]`` int64, n > 0.

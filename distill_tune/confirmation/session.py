@@ -1,4 +1,4 @@
-"""A confirmation: the search's best configurations and their rivals, trained with fresh seeds."""
+"""Confirmation session: the search's best configurations and rivals, trained with fresh seeds."""
 
 import json
 import math
@@ -45,18 +45,18 @@ FILES = (TABLES_FILE, CONFIRMATION_FILE, RUNS_FILE)
 def confirm_study(
     study: Study, directory: StudyDirectory, images: ImageData, options: RunOptions
 ) -> Confirmation:
-    """Train what a confirmation still lacks, and return what is then known.
+    """Train the missing runs of a confirmation and return its results.
 
     Args:
-        study: As stored, with its ``confirm``.
-        directory: Where it lies.
-        images: Its data.
+        study: The stored study, with its ``confirm`` section.
+        directory: Directory of the study.
+        images: Images of the study.
         options: How to run.
 
     Raises:
-        StudyError: No trial has a value, a search is at it, or the images are others.
-        InputError: There are no test images, or no cluster.
-        KeyboardInterrupt: What is recorded until then stays.
+        StudyError: No trial has a value, a search is running, or the images differ.
+        InputError: There are no test images, or there is no cluster.
+        KeyboardInterrupt: Interrupted; everything recorded so far is kept.
     """
     plan = study.confirm or Confirm()
     study.data.require_test()
@@ -78,8 +78,8 @@ def confirm_study(
 def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
     """Return the mean share of training images that two draws have in common, below 1.
 
-    None where they are not drawn anew for each seed: nobody wants it, or a draw takes all there
-    are. Measured between each seed's draw and the search's: of two draws one is as good as another.
+    None if images are not redrawn for each seed: this is off, or a draw takes all images. The
+    share is measured between each seed's draw and the search's, since all draws are alike.
     """
     if not plan.redraw:
         return None
@@ -89,7 +89,7 @@ def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
 
 
 def _require_same_images(directory: StudyDirectory, data: Dataset, images: StudyImages) -> None:
-    """Refuse images that are not those of the search, and of the runs that are recorded."""
+    """Raise ``StudyError`` if images differ from those of the search or of recorded runs."""
     events = directory.events()
     expected = [(data, e["digest"], "the search") for e in events if e["event"] == "data"]
     expected += [
@@ -114,19 +114,19 @@ def _candidates(
     if missing:
         raise StudyError(
             f"{directory.root}: got no trial of {', '.join(missing)} that is over and has a "
-            "value, expected a search that came to some result"
+            "value, expected a search with at least one result"
         )
     return found
 
 
 @dataclass
 class _ConfirmationSession:
-    """One run of a confirmation.
+    """One session of a confirmation.
 
     Attributes:
-        plan: What to train.
-        workshop: Who trains it.
-        overlap: Share of training images that two seeds have in common; None for all.
+        plan: The runs to train.
+        workshop: Executor of the runs.
+        overlap: Share of training images that two seeds have in common; None means all.
     """
 
     plan: Plan
@@ -154,7 +154,7 @@ class _ConfirmationSession:
         return self._write()
 
     def _choose(self, candidates: dict[str, list[TrialRecord]]) -> dict[str, TrialRecord]:
-        """Return each backbone's best configuration by its mean over the selection's seeds."""
+        """Return each backbone's best configuration by its mean over the selection seeds."""
         runs = {
             (name, trial.number): self.plan.selection(name, trial)
             for name, trials in candidates.items()
@@ -168,7 +168,7 @@ class _ConfirmationSession:
         known = {e["backbone"]: e["trial"] for e in events if e["event"] == CHOSEN}
         chosen = {}
         for name, trials in candidates.items():
-            # On a tie the search's own order decides.
+            # The search's own order breaks ties.
             best = max(trials, key=lambda trial: means.get((name, trial.number), 0.0))
             chosen[name] = best
             if known.get(name) != best.number:
@@ -192,11 +192,11 @@ class _ConfirmationSession:
         events = directory.events()
         found = confirmation(events)
         if found is None:
-            raise StudyError(f"{directory.root}: not one run of the confirmation is recorded")
+            raise StudyError(f"{directory.root}: no run of the confirmation is recorded")
         directory.write_text(CONFIRMATION_FILE, f"{json.dumps(as_json(found), indent=2)}\n")
         directory.write_text(TABLES_FILE, markdown(found))
         runs = run_records(events)
-        # What a run leaves that was killed between its end and its own cleaning up.
+        # A run that was killed between its end and its cleanup leaves files behind.
         delete_leftovers(directory, {run.name for run in runs})
         directory.write_text(RUNS_FILE, runs_csv(runs))
         for one in found.backbones:
@@ -210,5 +210,5 @@ class _ConfirmationSession:
 
 
 def _mean(values: list[Any]) -> float:
-    """Return the mean by which a configuration is chosen; one with a failed seed comes last."""
+    """Return the mean by which configurations are chosen; a failed seed ranks one last."""
     return -math.inf if None in values else mean_and_spread(values)[0]

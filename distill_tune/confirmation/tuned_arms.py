@@ -1,4 +1,4 @@
-"""A search for each arm that what was searched concerns: with the budget that the method had."""
+"""Searches of the arms that searched params affect, each with the method's budget."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,14 +16,14 @@ from distill_tune.tuning.session import Session
 Tuned = dict[str, dict[str, dict[str, Any]]]
 """Arm -> backbone -> params."""
 
-UNCONCERNED = "none, since nothing of what was searched concerns it"
+UNCONCERNED = "none, because no searched param affects it"
 
 
 def arm_study(study: Study, arm: Arm) -> Study | None:
-    """Return the study that searches for an arm what was searched for the method.
+    """Return the study that searches an arm as the method was searched.
 
-    None for the method, which has been searched; for an arm that ends with stage 1, whose epochs
-    no rung compares; and for one that nothing of it concerns.
+    None for the method itself; for an arm that ends with stage 1, whose epochs no rung compares;
+    and for an arm that no searched param affects.
     """
     dimensions = arm.dimensions(study.space.dimensions)
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
@@ -42,7 +42,7 @@ def arm_study(study: Study, arm: Arm) -> Study | None:
 
 
 def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:
-    """Return what the method tried first, as far as it makes a difference to an arm."""
+    """Return the method's first points, reduced to the params that affect an arm."""
     kept = {
         backbone: [{path: point[path] for path in paths if path in point} for point in points]
         for backbone, points in study.search.first_points.items()
@@ -57,17 +57,17 @@ def tune_arms(
     names: tuple[str, ...],
     options: RunOptions,
 ) -> Tuned:
-    """Search every arm, or go on with it, in ``arms/<arm>/`` of the study.
+    """Start or resume the search of every arm, in ``arms/<arm>/`` of the study.
 
     Args:
-        study: The method's.
-        directory: Its directory.
-        images: Its data.
-        names: Of the arms.
+        study: Study of the method.
+        directory: Directory of the study.
+        images: Images of the study.
+        names: Names of the arms.
         options: How to run.
 
     Raises:
-        KeyboardInterrupt: A search was interrupted; the same command goes on with it.
+        KeyboardInterrupt: A search was interrupted; the same command resumes it.
     """
     tuned = {}
     for name in names:

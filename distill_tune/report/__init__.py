@@ -1,4 +1,4 @@
-"""The report of a study: one page for people, the same as JSON, and the trials as a table."""
+"""Report of a study: an HTML page, the same content as JSON, and a table of the trials."""
 
 import json
 from typing import NamedTuple
@@ -13,12 +13,12 @@ FILES = (PAGE_FILE, JSON_FILE, TRIALS_FILE)
 
 
 class WrittenReport(NamedTuple):
-    """What was written.
+    """Files of a report.
 
     Attributes:
         page: Path or URI of the page.
-        json: Of the same for programs.
-        trials: Of the table.
+        json: Path or URI of the same content for programs.
+        trials: Path or URI of the table.
     """
 
     page: str
@@ -27,22 +27,22 @@ class WrittenReport(NamedTuple):
 
 
 def write_report(directory: StudyDirectory, out: str | None = None) -> WrittenReport:
-    """Write a study's report as it stands, finished or not.
+    """Write the report of a study, finished or not.
 
     Args:
-        directory: The study.
-        out: Where the files go: a folder or a URI; None: into the study.
+        directory: Directory of the study.
+        out: Folder or URI for the files; None writes them to the study.
 
     Raises:
         StudyError: There is no study, or the files cannot be written.
-        InputError: ``out`` is no folder.
+        InputError: ``out`` is not a writable folder.
     """
     from distill_tune.report.contents import contents, contents_json
     from distill_tune.report.page import page
     from distill_tune.report.study_records import source
 
     found = contents(source(directory))
-    # All of them are made before any is written.
+    # All files are made before any is written.
     files = {
         PAGE_FILE: page(found),
         JSON_FILE: f"{json.dumps(contents_json(found), indent=1, allow_nan=False)}\n",

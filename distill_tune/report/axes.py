@@ -1,4 +1,4 @@
-"""Axes: where on a line from 0 to 1 a value stands, and which values are written beside it."""
+"""Axes: the place of a value on a line from 0 to 1, and the ticks beside the line."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,15 +12,15 @@ _LONGEST = 14
 
 
 class Axis(NamedTuple):
-    """What values a line shows.
+    """Axis of a drawing.
 
     Attributes:
-        title: What it is.
-        low: The number at its start.
-        high: The number at its end.
-        is_log: Whether equal factors take equal room.
-        has_zero: Whether 0 stands at its start, beside a log scale that has none.
-        is_whole: Whether only whole numbers are written beside it.
+        title: What the values are.
+        low: Number at the start.
+        high: Number at the end.
+        is_log: Whether equal factors take equal space.
+        has_zero: Whether 0 stands at the start, next to a log scale that does not contain it.
+        is_whole: Whether ticks are whole numbers only.
         choices: Names instead of numbers.
     """
 
@@ -33,7 +33,7 @@ class Axis(NamedTuple):
     choices: tuple[str, ...] = ()
 
     def place(self, value: object) -> float | None:
-        """Return where a value stands, in [0, 1]; None for what has no place on this axis."""
+        """Return the place of a value, in [0, 1]; None if it has none on this axis."""
         if self.choices:
             name = str(value)
             return _middle(self.choices.index(name), self) if name in self.choices else None
@@ -54,7 +54,7 @@ class Axis(NamedTuple):
         return math.log(max(value, self.low)) if self.is_log else value
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
-        """Return places and what is written there: round numbers, or the choices."""
+        """Return places and their labels: round numbers, or the choices."""
         if self.choices:
             return [(_middle(i, self), _cut(name)) for i, name in enumerate(self.choices)]
         values = self._log_ticks(most) if self.is_log else self._linear_ticks(most)
@@ -63,7 +63,7 @@ class Axis(NamedTuple):
         return [(place, text) for place, text in found if place is not None]
 
     def ends(self) -> tuple[str, str]:
-        """Return what stands at the start and at the end."""
+        """Return the labels at the start and at the end."""
         if self.choices:
             return _cut(self.choices[0]), _cut(self.choices[-1])
         return "0" if self.has_zero else number(self.low), number(self.high)
@@ -106,7 +106,7 @@ def axis_of(title: str, dimension: Dimension) -> Axis:
 
 
 def axis_covering(title: str, values: Iterable[object], *, is_whole: bool = False) -> Axis:
-    """Return an axis on which every value has its place: numbers, or else names."""
+    """Return an axis with a place for every value; names if not all values are numbers."""
     found = [value for value in values if value is not None]
     numbers = [one for value in found if (one := real(value)) is not None]
     if len(numbers) < len(found):
@@ -120,12 +120,12 @@ def _around(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = _MARGIN * (high - low) or 0.05 * max(abs(low), 0.1)
     low, high = low - room, high + room
-    # Beyond what a difference can hold, only a damaged log has numbers.
+    # Only a damaged log has numbers so large that their difference overflows.
     return (low, high) if math.isfinite(high - low) else (-1e300, 1e300)
 
 
 def real(value: object) -> float | None:
-    """Return a value as a number; None for what is none, or beyond all that a float can hold."""
+    """Return a value as a float; None if it is not a number or too large for a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a report says: the same for a page and for a program."""
+"""Contents of a report, shared by the page and the JSON file."""
 
 from collections.abc import Mapping
 from types import ModuleType
@@ -18,12 +18,12 @@ class Figure(NamedTuple):
     """A figure of the report.
 
     Attributes:
-        name: In the index, such as ``best-so-far``.
-        title: For people.
-        words: What it shows.
-        info: Its numbers, of the named tuple of its file.
-        file: That knows how to draw it.
-        pictures: To stand beside the drawing.
+        name: Name in the index, such as ``best-so-far``.
+        title: Heading.
+        words: Caption.
+        info: Numbers of the figure, a named tuple of its module.
+        file: Module that draws the figure.
+        pictures: Pictures beside the drawing.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Figure(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """A whole report.
+    """Contents of a whole report.
 
     Attributes:
         figures: Backbone to its figures.
         overall: Figures over all backbones.
-        warm_start: Whether it helped, a sentence for each backbone that was started warm.
+        warm_start: One sentence per warm-started backbone on whether the warm start helped.
     """
 
     source: Source
@@ -54,7 +54,7 @@ class Contents(NamedTuple):
 
 
 def contents(source: Source) -> Contents:
-    """Return what is to be said of a study."""
+    """Return the contents of a study's report."""
     backbones = source.state.backbones
     return Contents(
         source,
@@ -82,7 +82,7 @@ def _beside(file: ModuleType, *arguments: object) -> tuple[ReportPicture, ...]:
 
 
 def contents_json(found: Contents) -> dict[str, Any]:
-    """Return a report as JSON can hold it; what is no finite number becomes null."""
+    """Return a report as JSON-compatible data; non-finite numbers become None."""
     source = found.source
     whole = {
         "made_at": source.made_at,

@@ -1,8 +1,8 @@
-"""Drawings: marks placed in percent, text in pixels: they fit any width and stay legible.
+"""Drawings with marks placed in percent and text sized in pixels, legible at any width.
 
-No plotting library: the drawings of three backbones alone would take one more than the two seconds
-that the whole report may, and its text would shrink with the figure on a phone. Colours are
-classes, which the page's style sheet knows for day, night and paper.
+No plotting library is used: the drawings of three backbones alone would exceed the two seconds
+that the whole report may take, and text would shrink with the figure on a phone. Colours are CSS
+classes, which the page's style sheet defines for light mode, dark mode and print.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ Point = tuple[object, object]
 
 
 class Dot(NamedTuple):
-    """A mark.
+    """A mark of a plot.
 
     Attributes:
-        x: Its value on the axis from left to right.
-        y: Its value on the axis from below to above.
-        kind: Class of the style sheet: ``complete``, ``pruned``, ``failed``, ``best`` ...
-        tip: What is shown when a mouse rests on it.
+        x: Value on the horizontal axis.
+        y: Value on the vertical axis.
+        kind: CSS class: ``complete``, ``pruned``, ``failed``, ``best`` ...
+        tip: Tooltip.
     """
 
     x: object
@@ -32,13 +32,13 @@ class Dot(NamedTuple):
 
 
 class Panel:
-    """One plot: an axis below, an axis at the left, marks between them.
+    """A plot with a horizontal axis, a vertical axis and marks.
 
     Args:
-        x: From left to right.
-        y: From below to above.
-        height: In pixels.
-        num_ticks: Most numbers below.
+        x: Horizontal axis.
+        y: Vertical axis.
+        height: Height in pixels.
+        num_ticks: Maximum number of ticks on the horizontal axis.
     """
 
     def __init__(self, x: Axis, y: Axis, *, height: int = 190, num_ticks: int = 5) -> None:
@@ -46,7 +46,7 @@ class Panel:
         self._marks: list[Markup] = []
 
     def dots(self, dots: Iterable[Dot]) -> None:
-        """Draw marks; those that have no place on the axes are left out."""
+        """Draw marks, leaving out those that have no place on the axes."""
         for dot in dots:
             place = self._place(dot.x, dot.y)
             if place is not None:
@@ -63,7 +63,7 @@ class Panel:
         self._marks.append(path(found, kind, tip, is_step=is_step))
 
     def upright(self, x: object, text: str) -> None:
-        """Draw a dashed line from below to above, with a word at its top."""
+        """Draw a dashed vertical line with a label at its top."""
         place = self._x.place(x)
         if place is not None:
             mark = Markup(
@@ -73,7 +73,7 @@ class Panel:
             self._marks.append(mark.format(percent(place), text))
 
     def level(self, y: object, text: str, *, is_at_end: bool = False) -> None:
-        """Draw a dashed line from left to right, with a word at its left or right end."""
+        """Draw a dashed horizontal line with a label at its left or right end."""
         place = self._y.place(y)
         if place is not None:
             mark = Markup(
@@ -84,7 +84,7 @@ class Panel:
             self._marks.append(mark.format(percent(1 - place), text, *end))
 
     def whisker(self, x: object, low: object, high: object) -> None:
-        """Draw an interval from below to above."""
+        """Draw a vertical interval."""
         ends = self._place(x, low), self._place(x, high)
         if ends[0] is not None and ends[1] is not None:
             mark = Markup('<line class="whisker" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
@@ -93,7 +93,7 @@ class Panel:
             )
 
     def cell(self, left: float, width: float, lower: float, height: float, kind: str) -> None:
-        """Fill a part of the area, given in shares of it."""
+        """Fill a rectangle, given in shares of the area."""
         mark = Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>')
         box = (left, 1 - lower - height, width, height)
         self._marks.append(mark.format(kind, *map(percent, box)))
@@ -103,7 +103,7 @@ class Panel:
         return None if across is None or up is None else (across, 1 - up)
 
     def html(self) -> Markup:
-        """Return the plot."""
+        """Return the plot as HTML."""
         return Markup(
             '<div class="panel"><p class="up">{}</p><div class="area" style="height:{}px">'
             '<svg aria-hidden="true">{}{}{}</svg></div><p class="across">{}</p></div>'
@@ -135,8 +135,8 @@ class Panel:
 def path(
     places: Sequence[tuple[float, float]], kind: str, tip: str = "", *, is_step: bool = False
 ) -> Markup:
-    """Return a line through places: from the left and from above, in shares of the area."""
-    # A drawing area of its own, stretched to the whole; its lines keep their width.
+    """Return a line through places, given in shares of the area from the left and the top."""
+    # The nested svg element is stretched to the whole area; its lines keep their width.
     if not places:
         return Markup()
     corners = " ".join(f"{1000 * x:.0f} {1000 * y:.0f}" for x, y in places)
@@ -152,7 +152,7 @@ def path(
 
 
 def panels(drawn: Iterable[Panel]) -> Markup:
-    """Return plots side by side, or below each other where there is no room."""
+    """Return plots side by side, or below each other if space is short."""
     return Markup('<div class="panels">{}</div>').format(Markup().join(one.html() for one in drawn))
 
 
@@ -160,10 +160,10 @@ class Bar(NamedTuple):
     """A row of a bar chart.
 
     Attributes:
-        name: What it is.
-        share: Its length, in [0, 1].
-        text: Its length in words.
-        mark: A place on its line that is marked, in [0, 1]; None for none.
+        name: Label of the row.
+        share: Length of the bar, in [0, 1].
+        text: The length in words.
+        mark: Marked place on the line of the bar, in [0, 1]; None for no mark.
     """
 
     name: str
@@ -173,7 +173,7 @@ class Bar(NamedTuple):
 
 
 def bars(rows: Iterable[Bar]) -> Markup:
-    """Return bars from left to right, one below the other."""
+    """Return horizontal bars, one below the other."""
     row = Markup(
         '<div class="bar"><span>{}</span><span class="track"><i style="width:{}"></i>{}</span>'
         "<b>{}</b></div>"

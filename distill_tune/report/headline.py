@@ -1,4 +1,4 @@
-"""The headline of a backbone: its best configuration, and how far its value is to be believed."""
+"""Headlines of a report: each backbone's best configuration, and how far to trust its value."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -14,20 +14,21 @@ _STAGES = ("warmup", "triplet")
 
 
 class Confirmed(NamedTuple):
-    """What fresh seeds said of a configuration.
+    """Results of a configuration with fresh seeds.
 
     Attributes:
-        trial: Name of the trial whose configuration it is.
-        metric: Of the test split, in words.
+        trial: Name of the trial with this configuration.
+        metric: Metric of the test split, in words.
         test: Mean over the seeds; None if all failed.
-        low: Lower end of its 95 % interval; None for fewer than three seeds.
-        high: Upper end.
-        num_seeds: How many; one that failed counts as chance.
-        search_value: What the search saw of it, on validation.
-        value: The same metric's mean over the fresh seeds that did not fail; None if all did.
-        spread: Its standard deviation; None for fewer than two seeds.
-        failed_seeds: How many failed, such as ``2 of 5 failed``; empty where none did.
-        effect: ``helps`` only against baseline and rival both, ``harms`` against any.
+        low: Lower end of the mean's 95 % interval; None for fewer than three seeds.
+        high: Upper end of the interval.
+        num_seeds: Number of seeds; a failed seed counts as chance.
+        search_value: Value in the search, on validation.
+        value: Mean of the same metric over the fresh seeds that did not fail; None if all failed.
+        spread: Standard deviation of ``value``; None for fewer than two seeds.
+        failed_seeds: How many seeds failed, such as ``2 of 5 failed``; empty if none did.
+        effect: ``helps`` if it helps against both baseline and rival, ``harms`` if it harms
+            against either.
         verdict: One sentence.
     """
 
@@ -46,19 +47,19 @@ class Confirmed(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """A backbone's result.
+    """Result of a backbone.
 
     Attributes:
-        metric: What trials are compared by, in words.
+        metric: Metric that trials are compared by, in words.
         trial: Name of the winner; None while no trial has a value.
-        status: Its outcome: only a complete one is compared like with like.
-        value: The search's: on validation, and too good.
-        params: By dotted path: of the confirmed configuration, else of the winner.
-        num_values: Trials that had a value, among which it is the best.
-        confirmed: None before a confirmation.
-        fitness: Whether the generator was fit: ``fit``, ``nearly fit``, ``not fit``; empty where
-            nothing was measured.
-        generator: The same in a sentence.
+        status: Outcome of the winner; only complete trials are compared like with like.
+        value: Value of the winner in the search, on validation: biased upwards by the choice.
+        params: Params by dotted path, of the confirmed configuration if any, else of the winner.
+        num_values: Number of trials with a value, of which the winner is the best.
+        confirmed: Results with fresh seeds; None before a confirmation.
+        fitness: Fitness of the generator: ``fit``, ``nearly fit`` or ``not fit``; empty if nothing
+            was measured.
+        generator: The fitness in a sentence.
     """
 
     backbone: str
@@ -74,12 +75,12 @@ class Headline(NamedTuple):
 
     @property
     def is_newer(self) -> bool:
-        """Whether the search's winner is another configuration than the confirmed one."""
+        """Whether the search's winner differs from the confirmed configuration."""
         return self.confirmed is not None and self.confirmed.trial != self.trial
 
 
 def headlines(source: Source) -> tuple[Headline, ...]:
-    """Return one for each backbone that was tried."""
+    """Return a headline for each backbone that was tried."""
     evidence = {one.backbone: one for one in _evidence(source)}
     return tuple(_headline(source, name, evidence.get(name)) for name in source.state.backbones)
 
@@ -112,7 +113,7 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
 def _generator(
     source: Source, backbone: str, trial: TrialRecord | None
 ) -> tuple[Fitness | Literal[""], str]:
-    """Return how fit the generator of a trial was; where there is no trial, of its backbone."""
+    """Return the fitness of a trial's generator or, without a trial, of the shared stages."""
     if trial is not None:
         measured = [trial.stage_metrics.get(f"{stage}/{AGREEMENT}") for stage in _STAGES]
         whose = f"the generator of trial {trial.name}"
@@ -136,7 +137,7 @@ def _confirmed(source: Source, evidence: BackboneEvidence | None) -> Confirmed |
         return None
     method = evidence.method
     accuracies = list(method.accuracies.values()) if method else []
-    # Of the values themselves: the interval of a mean, as that of a mean difference.
+    # Used here for the interval of a mean, which is computed like that of a mean difference.
     found = gain(accuracies)
     return Confirmed(
         trial=evidence.trial,

@@ -1,4 +1,4 @@
-"""The page: the contents of a report as one HTML file that needs no other, and no network."""
+"""HTML page of a report: one file that needs no other file and no network."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parent / "template"
 
 
 def page(found: Contents) -> str:
-    """Return a report as HTML; all that comes from the study is escaped."""
+    """Return a report as HTML; all text from the study is escaped."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -40,7 +40,7 @@ def page(found: Contents) -> str:
         tables=confirmation_tables(source.confirmation) if source.confirmation else (),
         value_lines=_value_lines(found),
     )
-    # Halves of signs, as a log may hold them, are no text in UTF-8.
+    # A log may hold lone surrogates, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace").decode()
 
 
@@ -53,7 +53,7 @@ def _value_lines(found: Contents) -> list[str]:
 
 
 def _counts(found: Contents) -> str:
-    """Return how many trials are over, and what became of them."""
+    """Return how many trials are over, and their outcomes."""
     total: dict[str, int] = {}
     for counts in found.source.status.counts.values():
         for outcome, count in counts.items():
@@ -68,7 +68,7 @@ def _counts(found: Contents) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a param as people read it."""
+    """Return a param as short text."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that a study holds: synthetic images of its best trials, its confirmation's figures."""
+"""Pictures of a study: synthetic images of its best trials, figures of its confirmation."""
 
 import base64
 import struct
@@ -25,7 +25,7 @@ _TITLES = {
 
 
 class _Grid(NamedTuple):
-    """A kind of picture in a trial's TensorBoard run; its words name ``trial`` and ``step``."""
+    """A kind of picture in a trial's TensorBoard run; ``words`` contain ``trial`` and ``step``."""
 
     tag: str
     title: str
@@ -48,13 +48,13 @@ class ReportPicture(NamedTuple):
     """A picture of the page.
 
     Attributes:
-        backbone: Whose; empty for what all backbones have in common.
-        title: What it is.
-        words: What it shows.
-        source: Where it comes from, within the study.
-        width: In pixels.
-        height: In pixels.
-        png: The file's content.
+        backbone: Backbone of the picture; empty if all backbones share it.
+        title: Heading.
+        words: Caption.
+        source: Path within the study.
+        width: Width in pixels.
+        height: Height in pixels.
+        png: Content of the PNG file.
     """
 
     backbone: str
@@ -67,12 +67,12 @@ class ReportPicture(NamedTuple):
 
     @property
     def address(self) -> str:
-        """The picture itself as an address: the page needs no other file."""
+        """The picture as a data URL, so that the page needs no other file."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 def pictures(source: Source) -> tuple[ReportPicture, ...]:
-    """Return a study's pictures; what is damaged or too large is left out."""
+    """Return a study's pictures, leaving out damaged and oversized ones."""
     found = []
     for backbone in source.state.backbones:
         grid = _grid(source, backbone)
@@ -82,7 +82,7 @@ def pictures(source: Source) -> tuple[ReportPicture, ...]:
 
 
 def warmup_pictures(source: Source) -> tuple[ReportPicture, ...]:
-    """Return what generators drew when their warm-up ended: of shared ones, and of the winners."""
+    """Return synthetic images from the ends of warm-ups: shared ones, and those of the winners."""
     found = [
         _of_stage(source.directory, stage)
         for stage in source.status.stages
@@ -119,7 +119,7 @@ def _grid(source: Source, backbone: str) -> ReportPicture | None:
 
 def _logged(source: Source, trial: TrialRecord, grid: _Grid) -> ReportPicture | None:
     """Return the last picture of a kind in a trial's TensorBoard run."""
-    # A stranger's log could name a place outside of the study.
+    # An untrusted log could name a path outside the study.
     if not _is_plain(trial.name):
         return None
     place = f"tensorboard/{trial.name}"

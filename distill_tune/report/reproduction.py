@@ -1,4 +1,4 @@
-"""How a study was made, and how to go on: images, versions, seeds, machine, commands."""
+"""Origin of a study and next steps: images, versions, seeds, machine, commands."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from distill_tune.report.study_records import Source
 
 
 class Command(NamedTuple):
-    """What can be done next.
+    """A suggested next command.
 
     Attributes:
-        purpose: What for.
-        line: To be copied into a shell.
+        purpose: What the command is for.
+        line: Command line to copy into a shell.
     """
 
     purpose: str
@@ -23,14 +23,14 @@ class Command(NamedTuple):
 
 
 def commands(source: Source) -> tuple[Command, ...]:
-    """Return what resumes, confirms, trains and shows a study."""
+    """Return the commands that resume, confirm, train and show a study."""
     root = shlex.quote(source.directory.root)
     found = []
     if source.status.state not in {"finished", "running"}:
-        found.append(Command("go on with the search", f"distill-tune resume {root}"))
+        found.append(Command("resume the search", f"distill-tune resume {root}"))
     if any(source.status.best.values()):
         found.append(
-            Command("ask whether the gain is real", f"distill-tune confirm {root} --seeds 5")
+            Command("check whether the gain is real", f"distill-tune confirm {root} --seeds 5")
         )
     for backbone, winner in source.status.best.items():
         if winner is not None:
@@ -42,19 +42,19 @@ def commands(source: Source) -> tuple[Command, ...]:
         found.append(Command(f"see the search of {arm}, an arm of the confirmation", line))
     board = shlex.quote(f"{source.directory.root}/tensorboard")
     found.append(Command("see every curve", f"tensorboard --logdir {board}"))
-    found.append(Command("write this report anew", f"distill-tune report {root}"))
+    found.append(Command("update this report", f"distill-tune report {root}"))
     return tuple(found)
 
 
 def _tuned_arms(source: Source) -> list[str]:
-    """Return the arms of the confirmation that had a search of their own."""
+    """Return the arms of the confirmation that had their own search."""
     backbones = source.confirmation.backbones if source.confirmation else ()
     names = dict.fromkeys(arm.arm for one in backbones for arm in one.arms)
     return [name for name in names if source.directory.has(f"arms/{name}/{STUDY_FILE}")]
 
 
 def surroundings(source: Source) -> dict[str, str]:
-    """Return what a repetition needs to know: name of the fact to the fact."""
+    """Return the facts that are needed to repeat the study, by name."""
     return {name: text for name, text in _facts(source) if text}
 
 

@@ -1,4 +1,4 @@
-"""What a study set out to do, read from plain data: what is missing or makes no sense is None."""
+"""Plan of a study, read from plain data; missing and invalid fields are None."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -13,13 +13,13 @@ from distill_tune.study.validation import read_yaml_text
 
 
 class StudyPlan(NamedTuple):
-    """What was to be searched, how, and on which images.
+    """Plan of a study: its space, its settings and its images.
 
     Attributes:
-        study: Every field of the study as plain data; empty where nothing is left of it.
-        version: Of this package in the newest session; None where that is not recorded.
+        study: Every field of the study as plain data; empty if no record is left.
+        version: Version of this package in the newest session; None if not recorded.
         environment: Versions and machine of the newest session.
-        data: What the log says of the images: name, digest, classes, numbers.
+        data: Record of the images in the log: name, digest, classes, numbers.
     """
 
     study: Mapping[str, Any]
@@ -28,33 +28,33 @@ class StudyPlan(NamedTuple):
     data: Mapping[str, Any]
 
     def at(self, path: str) -> Any:
-        """Return the field of the study at a dotted path; None where there is none."""
+        """Return the field of the study at a dotted path; None if there is none."""
         found: Any = self.study
         for name in path.split("."):
             found = found.get(name) if isinstance(found, Mapping) else None
         return found
 
     def number(self, path: str) -> float | None:
-        """Return the number at a dotted path; None where there is none."""
+        """Return the number at a dotted path; None if there is none."""
         found = self.at(path)
         is_number = isinstance(found, int | float) and not isinstance(found, bool)
         return found if is_number and abs(found) < 1e9 else None
 
     @property
     def metric(self) -> str:
-        """What trials are compared by."""
+        """Metric that trials are compared by."""
         found = self.at("search.metric")
         return found if isinstance(found, str) else OBJECTIVE
 
     @property
     def max_epochs(self) -> int | None:
-        """Epochs of a trial that nobody prunes."""
+        """Epochs of a trial that is not pruned."""
         found = self.number("trial.joint.epochs")
         return int(found) if found is not None else None
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs at which trials are compared; none where that is not known."""
+        """Epochs at which trials are compared; empty if unknown."""
         last = self.max_epochs
         if last is None or not 1 <= last <= 100_000:
             return ()
@@ -67,12 +67,12 @@ class StudyPlan(NamedTuple):
 
     @property
     def dimensions(self) -> dict[str, Dimension]:
-        """What was searched, by dotted path; without what is no dimension."""
+        """Searched dimensions by dotted path, without invalid ones."""
         return sound_dimensions(self.at("space"))
 
 
 def study_plan(directory: StudyDirectory, events: Iterable[Event]) -> StudyPlan:
-    """Return what the newest session's record says; the file for people where that has nothing."""
+    """Return the plan in the newest session's record, or else in the study file."""
     session: Mapping[str, Any] = {}
     data: Mapping[str, Any] = {}
     for event in events:

@@ -1,4 +1,4 @@
-"""What a report is made from: everything that a study's directory holds, read once."""
+"""Source of a report: everything that a study's directory holds, read once."""
 
 import math
 import time
@@ -18,17 +18,17 @@ from distill_tune.report.study_plan import StudyPlan, study_plan
 
 
 class Source(NamedTuple):
-    """A study as a report sees it.
+    """Data of a study for its report.
 
     Attributes:
-        directory: Where it lies.
-        status: Where it stands.
-        state: What its log adds up to.
-        plan: What it set out to do.
-        axes: Param by dotted path to the axis that shows it, in the order of the space.
-        confirmation: What was found out about its best; None before.
-        warnings: Of the search, of reading its log, and of this report.
-        made_at: Unix time.
+        directory: Directory of the study.
+        status: Current status.
+        state: State folded from the log.
+        plan: Plan of the study.
+        axes: Dotted path of a param to its axis, in the order of the space.
+        confirmation: Results of the confirmation; None before one.
+        warnings: Warnings of the search, of reading its log, and of this report.
+        made_at: Unix time of the report.
     """
 
     directory: StudyDirectory
@@ -42,7 +42,7 @@ class Source(NamedTuple):
 
     @property
     def metric(self) -> str:
-        """What trials are compared by, in words."""
+        """Metric that trials are compared by, in words."""
         return self.plan.metric.replace("val/", "validation ").replace("_", " ")
 
     def trials(self, backbone: str) -> list[TrialRecord]:
@@ -54,12 +54,12 @@ class Source(NamedTuple):
         return self.status.best.get(backbone)
 
     def outcome(self, trial: TrialRecord) -> str:
-        """Return what became of a trial; of one that was running when the search was left, that."""
+        """Return the outcome of a trial; one that a stopped search left running is interrupted."""
         return trial.outcome(is_running=self.status.state == "running")
 
     @property
     def device(self) -> tuple[str, float]:
-        """What hours are counted in, ``GPU`` or ``CPU``, and how many of it one trial takes."""
+        """Device whose hours are counted, ``GPU`` or ``CPU``, and how many a trial takes."""
         asked = self.plan.at("resources.gpus")
         uses: Mapping[str, GpuUse] = self.status.packing
         if isinstance(asked, int | float) and not isinstance(asked, bool) and 0 < asked < 1e6:
@@ -74,7 +74,7 @@ def source(directory: StudyDirectory) -> Source:
     """Read a study.
 
     Raises:
-        StudyError: There is none.
+        StudyError: There is no study.
     """
     directory.require()
     events = directory.events()
@@ -97,11 +97,11 @@ def _confirmation(events: list[Event]) -> tuple[Confirmation | None, tuple[str, 
     try:
         return confirmation(events), ()
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return None, (f"the confirmation's records make no sense and were skipped ({error!r})",)
+        return None, (f"the confirmation's records are invalid and were skipped ({error!r})",)
 
 
 def _axes(study: StudyPlan, state: StudyState) -> dict[str, Axis]:
-    """Return an axis for every param: its dimension's, or one that covers what was tried."""
+    """Return an axis for every param: that of its dimension, or one that covers the values."""
     trials = list(state.trials.values())
     names = short_names(trials)
     dimensions = study.dimensions
@@ -119,16 +119,16 @@ def _axes(study: StudyPlan, state: StudyState) -> dict[str, Axis]:
 
 
 def is_of_search(stage: str) -> bool:
-    """Tell whether a shared stage is one of the search: those of a confirmation name their seed."""
+    """Return whether a shared stage is part of the search; a confirmation's name their seed."""
     return " seed=" not in stage
 
 
 def is_of(stage: str, backbone: str) -> bool:
-    """Tell whether a shared stage of the search was computed for the trials of a backbone."""
+    """Return whether a shared stage of the search was computed for a backbone's trials."""
     name, _, rest = stage.partition(" ")[0].partition("/")
     return is_of_search(stage) and bool(name) and rest in {"", backbone}
 
 
 def spent_s(stage: StageInfo) -> float:
-    """Return the seconds that a shared stage took in this study: none where it was found ready."""
+    """Return the seconds that a shared stage took in this study; 0 if it was found ready."""
     return 0.0 if stage.cached or not math.isfinite(stage.seconds) else stage.seconds

@@ -1,4 +1,4 @@
-"""What Python's users get: a study, its winners, its tables, a trained model; reads plain files."""
+"""Results for the Python API, read from plain files: a study, winners, tables, a trained model."""
 
 import os
 import time
@@ -24,14 +24,14 @@ class Winner:
     """The best trial of a backbone.
 
     Attributes:
-        name: Of the trial, such as ``resnet50-0003``.
-        value: Its best objective on the validation split, in [0, 1]; too good, for it was chosen
-            by it.
+        name: Name of the trial, such as ``resnet50-0003``.
+        value: Best objective on the validation split, in [0, 1]. It is biased upwards, because the
+            trial was chosen by it.
         params: The sampled values by dotted path.
-        config: Its whole configuration as a YAML file, for ``train``; None until a session ended.
-        model: Folder of its weights, class names and transforms; None where not kept.
-        trial: All that is recorded of it; its ``status`` is complete, or pruned or running where
-            none is.
+        config: YAML file of the whole configuration, for ``train``; None until a session ended.
+        model: Folder of its weights, class names and transforms; None if they were not kept.
+        trial: The full record. Its ``status`` is complete or, if no trial is complete, pruned or
+            running.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Winner:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study as it stood when it was read; a search that goes on does not change it.
+    """A study at the time when it was read; a running search does not change it.
 
-    It stands for its directory where a function takes one: ``confirm(study)``.
+    Functions that take a study's directory accept this object too: ``confirm(study)``.
 
     Attributes:
-        name: Such as ``resnet``.
+        name: Name of the study, such as ``resnet``.
         path: Absolute path or URI of its directory.
         status: ``new``, ``running``, ``interrupted``, ``time_budget``, ``failed`` or ``finished``.
         state: Everything recorded: trials by number, shared stages, sessions, warnings.
-        best: Backbone to its winner; a backbone of which no trial has a value is missing.
+        best: Backbone to its winner; backbones without any value are missing.
         confirmation: Arms, paired gains and verdicts; None before ``confirm``.
     """
 
@@ -83,12 +83,13 @@ class StudyResult:
         )
 
     def trials_frame(self) -> "pd.DataFrame":
-        """Return a row per trial, by number: the columns of ``trials.csv``.
+        """Return one row per trial, by number, with the columns of ``trials.csv``.
 
-        ``number``, ``name``, ``backbone``, ``state``, ``reason``, ``value`` (the best objective
-        of any epoch, in [0, 1]), ``epochs``; then the params by dotted path, seconds per stage as
-        ``seconds/<stage>``, what was measured when the GAN stages ended (such as
-        ``warmup/synthetic/agreement``), and the last epoch's metrics. What a trial lacks is NaN.
+        The columns are ``number``, ``name``, ``backbone``, ``state``, ``reason``, ``value`` (the
+        best objective of any epoch, in [0, 1]) and ``epochs``; then the params by dotted path,
+        seconds per stage as ``seconds/<stage>``, the measurements at the ends of the GAN stages
+        (such as ``warmup/synthetic/agreement``), and the last epoch's metrics. Missing values are
+        NaN.
 
         Raises:
             DistillTuneError: pandas is not installed.
@@ -96,10 +97,10 @@ class StudyResult:
         return _frame(trial_rows(self.state))
 
     def epochs_frame(self) -> "pd.DataFrame":
-        """Return a row per trial and epoch, the learning curves: the columns of ``epochs.csv``.
+        """Return the learning curves, one row per trial and epoch: the columns of ``epochs.csv``.
 
-        ``number``, ``name`` and ``epoch`` (from 1), then that epoch's metrics, rates in [0, 1],
-        and the seconds that it took. What an epoch lacks is NaN.
+        The columns are ``number``, ``name`` and ``epoch`` (from 1), then that epoch's metrics,
+        rates in [0, 1], and the seconds that it took. Missing values are NaN.
 
         Raises:
             DistillTuneError: pandas is not installed.
@@ -109,14 +110,14 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model folder, as ``train`` wrote it.
+    """A model folder written by ``train``.
 
     Attributes:
-        validation_accuracy: In [0, 1], of the weights that were written.
-        weights: The classifier's, as safetensors.
-        generator: The generator's, as safetensors.
-        model: YAML: backbone, class names, transforms, how it was made, metrics.
-        config: YAML: the whole configuration.
+        validation_accuracy: Accuracy of the written weights, in [0, 1].
+        weights: Weights of the classifier, as safetensors.
+        generator: Weights of the generator, as safetensors.
+        model: YAML file of the backbone, class names, transforms, origin and metrics.
+        config: YAML file of the whole configuration.
     """
 
     validation_accuracy: float
@@ -127,18 +128,18 @@ class TrainedModel:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds all of them."""
+        """The folder that holds all these files."""
         return self.model.parent
 
 
 def load_study(path: "str | os.PathLike[str]") -> StudyResult:
-    """Return a study as it stands, running, interrupted or finished; imports no torch and no Ray.
+    """Return a running, interrupted or finished study, without importing torch or Ray.
 
     Args:
-        path: Its directory, such as ``runs/resnet``, or a URI.
+        path: Directory of the study, such as ``runs/resnet``, or a URI.
 
     Raises:
-        StudyError: There is none, or its records cannot be read.
+        StudyError: There is no study, or its records cannot be read.
     """
     directory = StudyDirectory(os.fspath(path))
     directory.require()

@@ -1,4 +1,4 @@
-"""Tables of the page: rows of cells, each with what it shows and what it is sorted by."""
+"""Tables of the page: rows of cells, each with a text and a sort key."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from distill_tune.report.study_records import Source
 
 
 class Cell(NamedTuple):
-    """A cell.
+    """A cell of a table.
 
     Attributes:
-        text: What it shows.
-        key: What it is sorted by.
-        kind: Class of the style sheet: ``number``, an outcome, or empty.
-        tip: What is shown when a mouse rests on it.
+        text: Displayed text.
+        key: Sort key.
+        kind: CSS class: ``number``, an outcome, or empty.
+        tip: Tooltip.
     """
 
     text: str
@@ -29,12 +29,12 @@ class Cell(NamedTuple):
 
 
 class PageTable(NamedTuple):
-    """A table.
+    """A table of the page.
 
     Attributes:
-        title: Its caption.
+        title: Caption.
         head: Names of the columns.
-        is_sortable: Whether a click on a name orders the rows.
+        is_sortable: Whether clicking a column name sorts the rows.
     """
 
     title: str
@@ -44,7 +44,7 @@ class PageTable(NamedTuple):
 
 
 def trials_table(source: Source) -> PageTable:
-    """Return all trials, by number."""
+    """Return the table of all trials, by number."""
     several = len(source.state.backbones) > 1
     names = [axis.title for axis in source.axes.values()]
     head = ("#", *(["backbone"] if several else []), "state", "value", "epochs", *names, "time")
@@ -84,7 +84,7 @@ def _number(value: float | None, text: str) -> Cell:
 
 
 def confirmation_tables(found: Confirmation) -> tuple[PageTable, ...]:
-    """Return the poster's two tables: every backbone, and every arm of each."""
+    """Return the poster's two kinds of table: one of all backbones, and one of arms for each."""
     name = found.metric.replace("_", " ")
     first = _table(f"Test {name} in %, mean ± standard deviation over seeds", backbones_rows(found))
     arms = [

@@ -1,1 +1,1 @@
-"""What a terminal shows: tables, live views, lines."""
+"""Terminal output: tables, live views, lines."""

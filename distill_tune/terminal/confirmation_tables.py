@@ -1,4 +1,4 @@
-"""A confirmation on a terminal: the poster's two tables, and the verdicts."""
+"""Results of a confirmation for the terminal: the poster's two tables, and the verdicts."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _BREAKABLE = ("arm", "test", "95 %")
-"""Columns that a narrow terminal may break into lines."""
+"""Columns that may wrap on a narrow terminal."""
 
 
 def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
-    """Yield tables and sentences for the terminal."""
+    """Yield the tables and sentences of a confirmation for the terminal."""
     from rich.markup import escape
 
     name = found.metric.replace("_", " ")
@@ -45,7 +45,7 @@ def _table(title: str, rows: Rows) -> "RenderableType":
     head, *body = rows
     table = result_table(title, head, text=head[:1])
     for column in table.columns:
-        # What is broken is broken between words.
+        # Columns whose text would break within words must not wrap.
         column.no_wrap = column.header not in _BREAKABLE
     table.columns[0].min_width = len("augmentation")
     for row in body:
@@ -54,6 +54,6 @@ def _table(title: str, rows: Rows) -> "RenderableType":
 
 
 def _narrow(rows: Rows) -> Rows:
-    """Return a table of arms as a terminal of 80 columns has room for it."""
+    """Return a table of arms without the column that does not fit 80 columns."""
     left_out = rows[0].index(PROBABILITY)
     return [[*row[:left_out], *row[left_out + 1 :]] for row in rows]

@@ -1,4 +1,4 @@
-"""What the terminal shows while a confirmation runs: a bar and its runs, or a line per run."""
+"""View of a running confirmation on the terminal: a bar and its runs, or a line per run."""
 
 import time
 from typing import TYPE_CHECKING, Self
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class ConsoleConfirmationView:
-    """Shows a confirmation on a console; a context manager.
+    """View of a running confirmation on a console; a context manager.
 
     Args:
-        console: A terminal gets a bar and a line for each run that computes, anything else a line
-            per run that is over.
+        console: A terminal gets a bar and a line for each computing run, anything else a line for
+            each run that is over.
     """
 
     def __init__(self, console: Console) -> None:
@@ -55,29 +55,29 @@ class ConsoleConfirmationView:
         self._console.print(Text(text), soft_wrap=True)
 
     def expect(self, count: int) -> None:
-        """Take how many more runs there will be."""
+        """Add to the number of expected runs."""
         self._total += count
         self._bar.update(self._task, total=self._total)
 
     def listen(self, event: Event) -> None:
-        """Take an event of the study's log."""
+        """Handle an event of the study's log."""
         if event["event"] == "warning":
             self.say(f"warning: {event['text']}")
         elif event["event"] == "stage":
             self.say(stage_line(event))
 
     def stage(self, name: str, text: str) -> None:
-        """Show how far a shared stage is; an empty text = it is done."""
+        """Show the progress of a shared stage; an empty text means that it is done."""
         self._show(name, text)
 
     def report(self, name: str, report: Report) -> None:
-        """Show how far a run is."""
-        # Shared stages come before the runs, and say nothing of how long those take.
+        """Show the progress of a run."""
+        # Shared stages, which precede the runs, do not tell how long runs take.
         self._began = self._began or time.monotonic()
         self._show(name, f"{report.stage} {report.step}/{report.num_steps}")
 
     def finished(self, name: str, text: str) -> None:
-        """Show what became of a run."""
+        """Show the outcome of a run."""
         self._show(name, "")
         self._done += 1
         self._bar.update(self._task, completed=self._done)
@@ -96,7 +96,7 @@ class ConsoleConfirmationView:
             Text(f"{name}: {text}", style="cyan", no_wrap=True, overflow="ellipsis")
             for name, text in self._now.items()
         ]
-        # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
+        # The last line is empty, because a terminal prints ^C at the cursor and breaks that line.
         return Group(self._bar, *lines, "")
 
     def _seconds_left(self) -> float:

@@ -1,4 +1,4 @@
-"""A study's events in words: a line each, for the terminal and for log files."""
+"""Events of a study in words, one line each, for the terminal and for log files."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from distill_tune.records.trials import INTERRUPTED, Event, StudyState, TrialRec
 
 
 class StudyGoals(NamedTuple):
-    """What a study set out to do.
+    """Goals of a study.
 
     Attributes:
-        metric: That trials are compared by.
-        num_trials: In total.
-        max_epochs: Of a trial that nobody prunes.
+        metric: Metric that trials are compared by.
+        num_trials: Total number of trials.
+        max_epochs: Epochs of a trial that is not pruned.
     """
 
     metric: str
@@ -25,7 +25,7 @@ class StudyGoals(NamedTuple):
 
 
 def goals_of(events: list[Event]) -> StudyGoals | None:
-    """Return the goals of the newest session; None where no sound line tells them."""
+    """Return the goals of the newest session; None if no valid event records them."""
     for event in reversed(events):
         study = event.get("study")
         if event["event"] != "session_started" or not isinstance(study, Mapping):
@@ -39,12 +39,12 @@ def goals_of(events: list[Event]) -> StudyGoals | None:
 
 
 def event_line(event: Event, state: StudyState, goals: StudyGoals) -> str:
-    """Return an event in words; empty for one that nobody waits for.
+    """Return an event in words; empty for an event that is not shown.
 
     Args:
-        event: Of the study's log.
-        state: What the log adds up to with it.
-        goals: Of the study.
+        event: Event of the study's log.
+        state: State folded from the log, including the event.
+        goals: Goals of the study.
     """
     kind = event["event"]
     if kind == "stage":
@@ -61,7 +61,7 @@ def event_line(event: Event, state: StudyState, goals: StudyGoals) -> str:
 
 
 def stage_line(event: Event) -> str:
-    """Return what a sound ``stage`` event tells, in words."""
+    """Return a valid ``stage`` event in words."""
     stage = stage_record(event)
     found = "found ready" if stage.cached else f"in {duration(stage.seconds)}"
     return f"shared stage {stage.name}: {', '.join(filter(None, [stage_words(stage), found]))}"
@@ -88,7 +88,7 @@ def _params(trial: TrialRecord) -> str:
 
 
 def standing(state: StudyState, goals: StudyGoals) -> list[str]:
-    """Return how many trials are over, and the best of each backbone."""
+    """Return the number of trials over and each backbone's best trial, in words."""
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     winners = (best(state, backbone) for backbone in state.backbones)
     return [f"{over}/{goals.num_trials} trials"] + [

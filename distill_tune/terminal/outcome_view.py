@@ -1,4 +1,4 @@
-"""The last words of a search on a terminal: trials, winners, files, next commands."""
+"""Final output of a search on the terminal: trials, winners, files, next commands."""
 
 import shlex
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def outcome_view(
     study: Study, directory: StudyDirectory, status: str
 ) -> "Iterator[RenderableType]":
-    """Yield the last words of a search: trials, winners, what was written, what to do next.
+    """Yield the final output of a search: trials, winners, written files, next commands.
 
-    Lines that are text are to be copied, and must not be wrapped.
+    Lines of text are meant to be copied and must not be wrapped.
     """
     state = directory.state()
     if state.trials:
@@ -56,6 +56,6 @@ def outcome_view(
 
 
 def _shown(path: str) -> str:
-    """Return a path as short as it can be copied: relative where it lies below this folder."""
+    """Return the shortest path to copy: a relative one if it is below the working directory."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

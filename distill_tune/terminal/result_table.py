@@ -1,4 +1,4 @@
-"""The table in which the terminal shows results: one look for all commands."""
+"""Table of results for the terminal, with the same look for all commands."""
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
@@ -8,12 +8,12 @@ if TYPE_CHECKING:
 
 
 def result_table(title: str, columns: Iterable[str], *, text: Collection[str]) -> "Table":
-    """Return a table without rows; columns of text stand left, those of numbers right.
+    """Return a table without rows; text columns are left-aligned, number columns right-aligned.
 
     Args:
-        title: Above it.
-        columns: Their names.
-        text: Which of them hold text.
+        title: Title above the table.
+        columns: Names of the columns.
+        text: Names of the columns that hold text.
     """
     from rich import box
     from rich.table import Table

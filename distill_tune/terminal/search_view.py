@@ -1,4 +1,4 @@
-"""What the terminal shows while a search runs: one live view, or a plain line per event."""
+"""View of a running search on the terminal: a live view, or a plain line per event."""
 
 import math
 import time
@@ -21,18 +21,19 @@ from distill_tune.terminal.study_tables import latest_trials, trials_table
 if TYPE_CHECKING:
     from types import TracebackType
 
-# Of the live view: the summary (up to three lines), the table's title and head, the cursor.
+# Other rows of the live view: the summary (up to three lines), the table's title and head, the
+# cursor.
 _OTHER_ROWS, _LEAST_ROWS = 8, 3
-# What is told beside the live view.
+# Events that are printed above the live view.
 _STAYING = {"stage", "warning", PACKING, INTERRUPTED}
 
 
 class ConsoleSearchView:
-    """Shows a search on a console; a context manager.
+    """View of a running search on a console; a context manager.
 
     Args:
         console: A terminal gets a live view, anything else a line per event.
-        study: For totals and rungs.
+        study: The study, for its totals.
     """
 
     def __init__(self, console: Console, study: Study) -> None:
@@ -69,7 +70,7 @@ class ConsoleSearchView:
         self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
 
     def listen(self, event: Event, state: StudyState) -> None:
-        """Take an event of the study's log."""
+        """Handle an event of the study's log."""
         self._state = state
         if event["event"] == "trial_started":
             self._first_start = min(self._first_start, event["time"])
@@ -78,7 +79,7 @@ class ConsoleSearchView:
             self.say(line)
 
     def stage(self, name: str, text: str) -> None:
-        """Show how far a shared stage is; an empty text = it is done."""
+        """Show the progress of a shared stage; an empty text means that it is done."""
         if text:
             self._stages[name] = text
             if self._live is None:
@@ -98,7 +99,7 @@ class ConsoleSearchView:
     def seconds_left(self) -> float | None:
         """Return the estimated time to the end; None before this session's first trial is over."""
         ends = [t.ended_at for t in self._state.trials.values() if t.ended_at is not None]
-        # An earlier session's trials tell nothing: nobody worked between the sessions.
+        # Trials of earlier sessions do not count: nothing ran between the sessions.
         now = [end for end in ends if end >= self._first_start]
         if not now:
             return None
@@ -117,5 +118,5 @@ class ConsoleSearchView:
         room = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(stages))
         latest = latest_trials(self._state, room)
         rows = [trials_table(latest, is_short=True)] if latest.trials else []
-        # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
+        # The last line is empty, because a terminal prints ^C at the cursor and breaks that line.
         return Group(head, *stages, *rows, "")

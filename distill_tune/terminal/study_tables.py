@@ -1,4 +1,4 @@
-"""What the records say, as tables for the terminal: status, trials, the best of each backbone."""
+"""Tables of a study for the terminal: status, trials, the best of each backbone."""
 
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -44,10 +44,10 @@ _STYLES = {
 def console_on(*, stderr: bool = False, quiet: bool = False) -> "Console":
     """Return a console that redraws nothing unless its stream is a terminal.
 
-    ``FORCE_COLOR``, which notebooks and build servers set, speaks of colours alone.
+    ``FORCE_COLOR``, which notebooks and build servers set, affects colours only.
 
     Args:
-        stderr: Write to stderr, not to stdout.
+        stderr: Write to stderr instead of stdout.
         quiet: Write nothing.
     """
     from rich.console import Console
@@ -60,7 +60,7 @@ def console_on(*, stderr: bool = False, quiet: bool = False) -> "Console":
 
 
 def is_a_terminal(stream: IO[str]) -> bool:
-    """Tell whether a stream is one, as far as it knows; one that is closed is not."""
+    """Return whether a stream is a terminal; a closed stream, or one that cannot tell, is not."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):
@@ -68,7 +68,7 @@ def is_a_terminal(stream: IO[str]) -> bool:
 
 
 def status_table(info: StatusInfo) -> "RenderableType":
-    """Return a status as the terminal shows it: a heading, trials, the best, stages, warnings."""
+    """Return a status for the terminal: a heading, trials, the best, stages, warnings."""
     from rich.console import Group
     from rich.filesize import decimal
     from rich.text import Text
@@ -117,7 +117,7 @@ def _stage_note(stage: StageInfo) -> "Text":
 
 
 def best_table(winners: Mapping[str, TrialRecord | None]) -> "Table":
-    """Return a table of each backbone's winner; one that is not complete says so."""
+    """Return a table of each backbone's winner, marked if it is not complete."""
     table = _table("best", "backbone", "trial", "value", "epochs", "params")
     found = {backbone: trial for backbone, trial in winners.items() if trial is not None}
     names = short_names(found.values())
@@ -135,14 +135,15 @@ def trials_table(
     is_short: bool = False,
     is_running: bool = True,
 ) -> "Table":
-    """Return a table of trials that reads well at 80 columns.
+    """Return a table of trials that is readable at 80 columns.
 
     Args:
-        state: The study.
-        backbone: Only this one's trials; None for all, with a column that tells them apart.
-        sort_by_value: Best first, instead of by number.
-        is_short: A line a trial; params that do not fit are cut off.
-        is_running: Whether a search is at them; if not, one that is not over is interrupted.
+        state: State of the study.
+        backbone: Show only this backbone's trials; None shows all, with a column for the backbone
+            if there are several.
+        sort_by_value: Order by value, best first, instead of by number.
+        is_short: Use one line per trial and cut off params that do not fit.
+        is_running: Whether a search is running; if not, unfinished trials count as interrupted.
     """
     trials = [t for t in state.trials.values() if backbone in {None, t.backbone}]
     several = len({trial.backbone for trial in trials}) > 1
@@ -157,24 +158,24 @@ def trials_table(
         outcome = trial.outcome(is_running=is_running)
         table.add_row(*who, _outcome(outcome, trial.reason), value, epochs, params)
     if is_short:
-        # Only what may be cut gives way to the others.
+        # Only the params, which may be cut, give way to the other columns.
         for column in table.columns[:-1]:
             column.no_wrap = True
     return table
 
 
 def latest_trials(state: StudyState, count: int) -> StudyState:
-    """Return the study with so many trials only: those that run, then the newest."""
+    """Return the study with only ``count`` trials: running ones first, then the newest."""
     trials = sorted(state.trials.values(), key=lambda t: (t.ended_at is None, t.number))
     shown = sorted(trials[-count:], key=lambda t: t.number)
     return StudyState({t.number: t for t in shown}, (), (), ())
 
 
 def final_summary(state: StudyState) -> "RenderableType":
-    """Return what a search says at its end: trials best first, then each backbone's winner."""
+    """Return the final tables of a search: trials, best first, then each backbone's winner."""
     from rich.console import Group
 
-    # A table for each: one list over backbones invites comparing what was not searched alike.
+    # One table per backbone: a common list would invite comparing trials of different searches.
     names = state.backbones
     tables = [
         trials_table(state, backbone=name, sort_by_value=True, is_running=False) for name in names
@@ -189,12 +190,12 @@ def _outcome(outcome: str, reason: str) -> "Text":
 
 
 def _cells(trial: TrialRecord, names: Mapping[str, str]) -> "tuple[str, str, Text]":
-    """Return value, epochs and params; floats with few digits, the rest as it stands."""
+    """Return value, epochs and params as text; floats have few digits."""
     from rich.text import Text
 
     value = "-" if trial.value is None else f"{trial.value:#.4g}"
     params = flat(trial.params).items()
-    # As Text: a param such as "[a]" is no markup.
+    # As Text, because a param such as "[a]" is not markup.
     return value, str(trial.epochs), Text(" ".join(f"{names[k]}={_shown(v)}" for k, v in params))
 
 

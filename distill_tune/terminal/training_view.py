@@ -1,4 +1,4 @@
-"""What the terminal shows while one configuration is trained: a bar a stage, or a line a report."""
+"""View of a running training on the terminal: a bar per stage, or a line per report."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ _EPOCH_STAGES = {"classifier", "joint"}
 
 
 class Pace:
-    """How fast the present stage goes."""
+    """Pace of the current stage."""
 
     def __init__(self) -> None:
         self._stage: str | None = None
@@ -26,10 +26,10 @@ class Pace:
         self._seconds = 0.0
 
     def seconds_left(self, report: "Report") -> float | None:
-        """Return the time to the stage's end by its reports so far; None while that is unknown."""
+        """Return the estimated time to the end of the stage; None while it is unknown."""
         if report.stage != self._stage:
-            # A training that goes on begins amid a stage: how far its first report is from the
-            # one before is known of epochs only.
+            # A resumed training starts within a stage. The distance of its first report from the
+            # previous one is known for epochs only.
             is_whole = self._stage is not None or report.stage in _EPOCH_STAGES
             unit = 1 if report.stage in _EPOCH_STAGES else report.step
             self._stage, self._last = report.stage, report.step - unit if is_whole else -1
@@ -44,7 +44,7 @@ class Pace:
 
 
 class TrainingView:
-    """Shows a training on a console; a context manager.
+    """View of a running training on a console; a context manager.
 
     Args:
         console: A terminal gets bars, anything else a line per report.
@@ -78,7 +78,7 @@ class TrainingView:
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        # As it stands: names of files are in it, whose brackets are no markup.
+        # As Text, because brackets in file names are not markup.
         self._console.print(Text(text), soft_wrap=True)
 
     def listen(self, report: "Report") -> None:

@@ -1,4 +1,4 @@
-"""A console as the place where a search and a confirmation show their progress."""
+"""Progress views of searches and confirmations on a console."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ class ConsoleViews:
     """Live views on a terminal, a line per event on anything else.
 
     Args:
-        console: Where people read.
+        console: Console to print to.
     """
 
     def __init__(self, console: "Console") -> None:

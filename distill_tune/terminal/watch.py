@@ -1,4 +1,4 @@
-"""Following a study from outside while it runs: a view that is redrawn, or a line per change."""
+"""View of a study that another process runs: redrawn in place, or a line per change."""
 
 import time
 from collections.abc import Callable
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 EVERY_S = 2.0
 _UNKNOWN = StudyGoals(OBJECTIVE, 0, 0)
-# Of the view: trials, the rows above them and the cursor's, warnings.
+# Rows of the view: trials, the rows above them plus the cursor's, warnings.
 _LEAST_ROWS, _HEAD_ROWS, _WARNINGS = 3, 6, 2
 
 
 def watch(
     directory: StudyDirectory, console: "Console", pause: Callable[[float], None] = time.sleep
 ) -> StatusInfo:
-    """Show a study until no search runs at it any more.
+    """Show a study until its search is no longer running.
 
     Args:
-        directory: The study.
+        directory: Directory of the study.
         console: A terminal gets a view, anything else a plain line per change.
-        pause: Waits for seconds, between two looks.
+        pause: Waits the given number of seconds between two updates.
 
     Returns:
-        How it stands in the end.
+        The final status.
 
     Raises:
         StudyError: There is no study.
@@ -57,13 +57,13 @@ def watch(
                 events = directory.events()
                 info = status_info(directory, events)
     finally:
-        # After Ctrl-C too: the view is gone by now.
+        # Also after Ctrl-C: the view is gone by now.
         console.print(status_table(info))
     return info
 
 
 def _view(info: StatusInfo, state: StudyState, console: "Console") -> "RenderableType":
-    """Return the status in short and, below it, as many trials as the terminal has room for."""
+    """Return a short status and, below it, as many trials as fit on the terminal."""
     from rich.console import Group
     from rich.text import Text
 
@@ -74,12 +74,12 @@ def _view(info: StatusInfo, state: StudyState, console: "Console") -> "Renderabl
     taken = len(console.render_lines(status, pad=False)) + _HEAD_ROWS
     latest = latest_trials(state, max(_LEAST_ROWS, console.height - taken))
     rows = [trials_table(latest, is_short=True)] if latest.trials else []
-    # An empty line last: a terminal shows ^C at the cursor, and full lines would be broken.
+    # The last line is empty, because a terminal prints ^C at the cursor and breaks that line.
     return Group(status, *rows, "")
 
 
 class _ChangeLines:
-    """Prints what is new in a study's log since the last look."""
+    """Printer of the events that were added to a study's log since the last update."""
 
     def __init__(self, directory: StudyDirectory, console: "Console") -> None:
         self._directory, self._console = directory, console
@@ -88,13 +88,13 @@ class _ChangeLines:
         self._seen = 0
 
     def begin(self, info: StatusInfo) -> None:
-        """Say how the study stands."""
+        """Print the current status of the study."""
         for event in self._new_events():
             self._fold.add(event)
         self._say(self._summary(info))
 
     def go_on(self, info: StatusInfo) -> None:
-        """Say what happened since."""
+        """Print what has happened since the last update."""
         for event in self._new_events():
             if self._fold.add(event):
                 self._say(event_line(event, self._state, self._goals))

@@ -41,7 +41,7 @@ def test_the_interval_is_that_of_a_bootstrap_over_pairs() -> None:
     [
         ([], [], "too few: n = 0"),
         ([1, 2, 3, 4], [1, 2, 3, 4], "too few: n = 4"),
-        ([1, 1, 1, 1, 1], [1, 2, 3, 4, 5], "nothing but ties, n = 5"),
+        ([1, 1, 1, 1, 1], [1, 2, 3, 4, 5], "only ties, n = 5"),
         ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], "rho -1.00, n = 5 (no interval below 10)"),
         (range(10), range(10), "rho 1.00 (95 %: 1.00 to 1.00), n = 10"),
     ],

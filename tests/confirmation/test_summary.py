@@ -411,7 +411,7 @@ def test_what_the_interval_covers_is_said(is_redrawn: bool, redraw: bool, told: 
 def test_subsets_that_have_much_in_common_are_told() -> None:
     events = log({"resnet50": CLEAR}, is_redrawn=True)
     events[0]["overlap"] = 0.75
-    told = "two seeds have 75 % of their training images in common: for images that nobody has seen"
+    told = "two seeds have 75 % of their training images in common: for unseen images"
     assert any(text.startswith(told) for text in found_in(events).remarks)
 
 
@@ -446,7 +446,7 @@ def test_second_readings_and_late_seeds_are_told() -> None:
     events.append(run("resnet50", "equal_steps", 1000, BASE[0] + 0.01, reading=2))
     events.append(run("resnet50", "equal_steps", 1001, 0.9, reading=2))
     found = found_in(events)
-    assert any("2 seeds were added when results of others were known" in t for t in found.remarks)
+    assert any("2 seeds were added after results of others were known" in t for t in found.remarks)
     again = [text for text in found.remarks if "read again" in text]
     assert len(again) == 2
     assert "the same numbers" in again[0]
@@ -474,7 +474,7 @@ def test_an_arm_that_nothing_searched_concerns_is_not_untuned() -> None:
     remarks = found_in(events).remarks
     (untuned,) = [text for text in remarks if "untuned" in text]
     assert untuned == "resnet50: controls untuned: Hard oversampling; GAN augmentation"
-    expected = "resnet50: nothing of what was searched concerns Baseline; Baseline, equal steps"
+    expected = "resnet50: no searched param affects Baseline; Baseline, equal steps"
     assert expected in remarks
 
 

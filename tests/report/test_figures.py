@@ -58,8 +58,8 @@ def test_the_best_so_far_is_that_of_complete_trials_over_cpu_hours(tmp_path: Pat
     # Two CPUs, 72 s of a shared stage, then 36 s an epoch.
     assert [step.hours for step in info.steps] == pytest.approx([0.06, 0.08, 0.12, 0.16])
     assert best_so_far.words(info) == (
-        "The best validation accuracy, 0.8000, came with trial 3, after 4 trials and 0.16 "
-        "CPU-hours; all in all 4 trials and 0.16 CPU-hours."
+        "The best validation accuracy, 0.8000, was reached by trial 3, after 4 trials and 0.16 "
+        "CPU-hours; in total 4 trials and 0.16 CPU-hours."
     )
 
 
@@ -116,9 +116,9 @@ def test_pruning_is_safe_where_early_order_is_the_final_order(tmp_path: Path) ->
     assert [row.epoch for row in info.rows] == list(range(1, 9))
     assert pruning.words(info) == (
         "Rung at epoch 3: rho 1.00 (95 %: 1.00 to 1.00), n = 12; among complete trials alone, the "
-        "one that is best in the end would have gone on. From epoch 1 on the interval stays above "
-        "0.5: pruning from epoch 3 on, as it was done, looks safe. Only complete trials have a "
-        "final value: of the 1 pruned ones nobody knows what they would have come to."
+        "one that is best in the end would have continued. From epoch 1 on the interval stays "
+        "above 0.5: pruning from epoch 3 on, as in this search, looks safe. Only complete trials "
+        "are compared: the final values of pruned ones (n = 1) are unknown."
     )
 
 
@@ -146,7 +146,7 @@ def test_without_an_interval_pruning_is_neither_safe_nor_unsafe(tmp_path: Path) 
     assert info.safe_from is None
     assert "n = 7 (no interval below 10)" in pruning.words(info)
     assert pruning.words(info).endswith(
-        "Without an interval nothing can be said of whether pruning is safe here."
+        "Without an interval, nothing can be said about whether pruning is safe here."
     )
 
 
@@ -162,7 +162,7 @@ def test_of_few_trials_nothing_is_said_but_their_number(tmp_path: Path, count: i
     assert pruning.words(safety) == f"Too few complete trials: n = {count}, at least 5 are needed."
     info = importances.info(found, NAME)
     assert info == importances.Importances(count, ())
-    assert importances.words(info).startswith(f"Too few: n = {count}; ")
+    assert importances.words(info).startswith(f"Too few complete trials: n = {count}, ")
     assert importances.draw(info) == ""
     assert f"n = {count}, 20 are needed" in contour.words(plane)
 

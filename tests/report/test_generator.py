@@ -17,7 +17,7 @@ from tests.report.test_pictures import png, write_grids
 STAGE = {"event": "stage", "seconds": 52.0, "cost_s": 52.0, "cached": False, "metrics": {}}
 MEANING = (
     "Agreement is the share of synthetic images that a network trained on the training images "
-    "alone gives the class that was asked for: fit from 0.9 on, not fit below 0.6. Diversity is "
+    "alone assigns to the requested class: fit from 0.9 on, not fit below 0.6. Diversity is "
     "the mean pixel distance within a class, synthetic over real."
 )
 

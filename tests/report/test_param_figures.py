@@ -27,7 +27,7 @@ def test_what_matters_comes_first_and_is_more_than_chance(tmp_path: Path) -> Non
     assert beyond == {"margin": True, "synthetic_ratio": True, "gan_lr": False, "pairing": False}
     # As Optuna says it; only full budgets are compared.
     assert info.num_complete == sum(t.status == "complete" for t in found.state.trials.values())
-    assert re.search(r"More than chance gives: \w+, \w+\.", importances.words(info))
+    assert re.search(r"Above chance: \w+, \w+\.", importances.words(info))
 
 
 def test_what_does_not_matter_is_told_as_such(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_does_not_matter_is_told_as_such(tmp_path: Path) -> None:
     assert info is not None
     # What never varied is not among them.
     assert {row.param for row in info.rows} == {"margin", "synthetic_ratio"}
-    assert "None is more than chance gives." in importances.words(info)
+    assert "None is above chance." in importances.words(info)
 
 
 def test_the_map_is_made_of_complete_trials_and_blank_elsewhere(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_failures_are_told_with_reason_and_place(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert info.strips[0].apart == 1.0
     assert failures.words(info) == (
-        "4 of 9 trials failed: diverged (lies in what was proposed), trials 5, 6, 7: loss nan; "
-        "worker_lost, trials 8: killed. The infeasible ones (crosses) stand most apart in margin: "
-        "of one of them and one other (dots), it is the higher one with chance 1.00."
+        "4 of 9 trials failed: diverged (caused by the params), trials 5, 6, 7: loss nan; "
+        "worker_lost, trials 8: killed. The infeasible ones (crosses) differ most in margin: one "
+        "of them is higher than one of the others (dots) with probability 1.00."
     )
 
 

@@ -69,7 +69,7 @@ def test_a_study_of_failures_says_why(tmp_path: Path) -> None:
     page, said = report(make_study(tmp_path / "study", 6, are_failing=True))
     assert said["best"] == {"resnet18": None}
     assert "no value" in page.text
-    assert "6 of 6 trials failed: diverged (lies in what was proposed)" in page.text
+    assert "6 of 6 trials failed: diverged (caused by the params)" in page.text
     # What a stranger wrote is text, not markup.
     assert "loss <b>nan</b> in epoch 2" in page.text
 
@@ -80,12 +80,12 @@ def test_a_running_study_says_so_and_an_interrupted_one_how_to_go_on(tmp_path: P
         page, said = report(directory)
     assert "This study is running" in page.text
     assert said["state"] == "running"
-    assert "go on with the search" not in {one["purpose"] for one in said["commands"]}
+    assert "resume the search" not in {one["purpose"] for one in said["commands"]}
     assert "11 of 12 trials over" in page.text
     page, said = report(directory)
     command = f"distill-tune resume {directory.root}"
-    assert f"not finished. Go on with {command}" in page.text
-    assert {"purpose": "go on with the search", "line": command} in said["commands"]
+    assert f"not finished. Resume it with {command}" in page.text
+    assert {"purpose": "resume the search", "line": command} in said["commands"]
     assert "interrupted" in page.text
 
 

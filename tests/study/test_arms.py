@@ -127,7 +127,7 @@ def test_an_arm_with_nothing_to_tune_is_said_to_have_none(tmp_path: Path) -> Non
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     assert said == "".join(
-        f"search of {title}: none, since nothing of what was searched concerns it\n"
+        f"search of {title}: none, because no searched param affects it\n"
         for title in ("Baseline", "Baseline, equal steps")
     )
     assert not list(tmp_path.iterdir())

@@ -1,1 +1,1 @@
-"""What the runs of a confirmation show: statistics, gains, verdicts, remarks."""
+"""Evidence from the runs of a confirmation: statistics, gains, verdicts, remarks."""

@@ -1,4 +1,4 @@
-"""What each arm of a confirmation reached, and what the method has over it."""
+"""Results of each arm of a confirmation, and the method's gain over it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -15,31 +15,31 @@ from distill_tune.records.confirm_log import RunRecord
 
 
 class ArmEvidence(NamedTuple):
-    """What an arm reached on the test split.
+    """Results of an arm on the test split.
 
-    A seed whose training failed (it diverged, collapsed, ran out of memory: see ``INFEASIBLE``)
-    counts as chance, the accuracy of naming the largest class of the test split for every image:
-    who trains with this configuration and this seed has no classifier and can do no better. To
-    leave such seeds out would favour the arm that fails, since it fails where it is hard; to count
-    them as 0 would punish it with a value that nobody has to accept. One failure among a few seeds
-    widens the interval so much that it then mostly shows nothing; that is meant. A run that was
-    lost to the machine says nothing of its arm: it is not counted, and repeated.
+    A seed whose training failed (it diverged, collapsed or ran out of memory, see ``INFEASIBLE``)
+    counts as chance: the accuracy of predicting the largest class of the test split for every
+    image. A user with this configuration and seed has no classifier and can do no better. Leaving
+    such seeds out would favour the failing arm, because it fails on the hard ones. Counting them
+    as 0 would be too harsh, because predicting the largest class is always possible. One failure
+    among a few seeds deliberately widens the interval so much that it rarely shows anything. A run
+    that was lost to the machine says nothing about its arm: it is not counted, and it is repeated.
 
     Attributes:
-        accuracies: Seed to accuracy; chance for one that failed; one that was lost is missing.
-        failures: Seed to why it failed.
-        lost: Seed to why its run was lost.
-        agreements: Seed to the newest agreement of its generator, where that was measured.
-        is_tuned: Whether it had a search of its own with the method's budget.
-        is_concerned: Whether anything that was searched makes a difference to it.
-        mean: Of the accuracies; nan without one.
-        spread: Their standard deviation; None for fewer than two.
-        over_baseline: Its gain over the plain baseline; None for that itself, and without one.
-        method_over: What the method has over it; None for the method and what builds on it.
-        adjusted_p: Of ``method_over``, among all arms and backbones.
-        effect: What ``method_over`` shows; None where that is.
+        accuracies: Seed to accuracy; chance for a failed seed; lost seeds are missing.
+        failures: Seed to the reason why it failed.
+        lost: Seed to the reason why its run was lost.
+        agreements: Seed to the newest agreement of its generator, if measured.
+        is_tuned: Whether the arm had its own search, with the method's budget.
+        is_concerned: Whether any searched param affects the arm.
+        mean: Mean accuracy; nan without accuracies.
+        spread: Standard deviation of the accuracies; None for fewer than two.
+        over_baseline: Gain over the plain baseline; None for the baseline itself, or without one.
+        method_over: Gain of the method over the arm; None for the method and arms built on it.
+        adjusted_p: p-value of ``method_over``, corrected for all arms and backbones.
+        effect: What ``method_over`` shows; None if ``method_over`` is None.
         seconds: Mean training time of a run.
-        gpu_hours: Mean of a run; 0 on a CPU.
+        gpu_hours: Mean GPU-hours of a run; 0 on a CPU.
     """
 
     arm: str
@@ -62,19 +62,21 @@ class ArmEvidence(NamedTuple):
 
 
 def chance_level(runs: Iterable[RunRecord], metric: str) -> float | None:
-    """Return what naming the largest class of the test split gets; None if no run tells."""
+    """Return the score of predicting the largest test class; None if no run records it."""
     return next((run.chance[metric] for run in runs if metric in run.chance), None)
 
 
 def arm_evidence(
     runs: Sequence[RunRecord], metric: str, chance: float | None
 ) -> tuple[ArmEvidence, ...]:
-    """Return the arms of a backbone, the newest configuration of each, in the order of tables.
+    """Return the results of a backbone's arms, in the order of the tables.
+
+    Only the newest configuration of each arm is used.
 
     Args:
-        runs: All that count.
-        metric: Of the test split.
-        chance: What a seed that failed counts as; None: it has no value.
+        runs: All runs that count.
+        metric: Metric of the test split.
+        chance: Value of a failed seed; with None, failed seeds have no value.
     """
     newest = {run.arm: run.key for run in runs}
     by_arm = {arm: [r for r in runs if r.arm == arm and r.key == newest[arm]] for arm in newest}
@@ -129,10 +131,10 @@ def _arm(
 def with_effects(
     drafts: Mapping[str, Sequence[ArmEvidence]],
 ) -> dict[str, tuple[ArmEvidence, ...]]:
-    """Return every backbone's arms with what the method's gain over each of them shows.
+    """Return every backbone's arms with the effect of the method's gain over each of them.
 
-    All comparisons of the method, with every arm of every backbone, are one family: whichever of
-    them is looked at, for its result or not, its p-value is corrected for all the others.
+    All comparisons of the method, with every arm of every backbone, form one family: each p-value
+    is corrected for all of them, so a comparison may be picked for its result.
     """
     gains = [arm.method_over for arms in drafts.values() for arm in arms]
     adjusted = iter(holm([None if gain is None else gain.p_value for gain in gains]))

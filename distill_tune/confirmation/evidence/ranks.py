@@ -1,4 +1,4 @@
-"""Do two orders agree? Spearman's rank correlation and its interval."""
+"""Agreement of two orders: Spearman's rank correlation and its interval."""
 
 import math
 import warnings
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEAST, LEAST_FOR_INTERVAL = 5, 10
-"""Pairs that a correlation, and its interval, needs: with fewer, chance gives nearly any."""
+"""Pairs needed for a correlation and for its interval; with fewer, chance gives almost any."""
 
 _RESAMPLES = 1000
 
 
 class Agreement(NamedTuple):
-    """How far two orders of the same things agree.
+    """Agreement of two orders of the same items.
 
     Attributes:
-        num_pairs: Things that both order.
-        rho: Spearman's rank correlation, in [-1, 1]; None for fewer than ``LEAST`` pairs, and
-            where one of the orders is all ties.
+        num_pairs: Number of items in both orders.
+        rho: Spearman's rank correlation, in [-1, 1]; None for fewer than ``LEAST`` pairs, or if
+            one of the orders is all ties.
         low: Lower end of its 95 % interval (percentile bootstrap over pairs, seed 0); None for
             fewer than ``LEAST_FOR_INTERVAL`` pairs.
         high: Upper end.
@@ -33,14 +33,14 @@ class Agreement(NamedTuple):
 
 
 def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement:
-    """Compare the orders of two rows of finite numbers, of which the n-th belong together."""
+    """Compare the orders of two sequences of finite numbers, paired by position."""
     count = len(xs)
     if count < LEAST:
         return Agreement(count)
     from scipy import stats
 
     with warnings.catch_warnings():
-        # Where one order is all ties, in the sample or in a resample, rho is nan.
+        # If one order is all ties, in the sample or in a resample, rho is nan.
         warnings.simplefilter("ignore")
         rho = float(_spearman(xs, ys))
         if math.isnan(rho):
@@ -61,9 +61,9 @@ def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement:
 
 
 def _spearman(xs: ArrayLike, ys: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
-    """Return the correlation of mean ranks along an axis, of many samples at a time.
+    """Return the correlation of mean ranks along an axis, for many samples at a time.
 
-    (``stats.spearmanr`` compares every row of a matrix with every other.)
+    ``stats.spearmanr`` cannot do this: it compares every row of a matrix with every other.
     """
     from scipy import stats
 
@@ -73,10 +73,10 @@ def _spearman(xs: ArrayLike, ys: ArrayLike, axis: int = -1) -> NDArray[np.float6
 
 
 def agreement_words(found: Agreement) -> str:
-    """Return it in words, such as ``rho 0.62 (95 %: 0.10 to 0.90), n = 12``."""
+    """Return an agreement in words, such as ``rho 0.62 (95 %: 0.10 to 0.90), n = 12``."""
     count = f"n = {found.num_pairs}"
     if found.rho is None:
-        return f"too few: {count}" if found.num_pairs < LEAST else f"nothing but ties, {count}"
+        return f"too few: {count}" if found.num_pairs < LEAST else f"only ties, {count}"
     if found.low is None or found.high is None:
         return f"rho {found.rho:.2f}, {count} (no interval below {LEAST_FOR_INTERVAL})"
     return f"rho {found.rho:.2f} (95 %: {found.low:.2f} to {found.high:.2f}), {count}"

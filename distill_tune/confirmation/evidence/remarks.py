@@ -1,4 +1,4 @@
-"""What a reader has to know of how a confirmation's numbers came about, in words."""
+"""Remarks on how a confirmation's numbers came about."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 
 _MUCH = 0.2
-"""Share of training images in common from which on draws are far from independent (Nadeau & Bengio,
+"""Share of common training images above which draws are far from independent (Nadeau & Bengio,
 "Inference for the Generalization Error", Machine Learning 52, 2003)."""
 
 
 def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
-    """Yield them: corrections of p, images, untuned controls, failed seeds, unfit generators.
+    """Yield the remarks on a confirmation.
 
-    And every way to have seen the test split twice.
+    They cover corrections of p-values, images, untuned controls, failed seeds, unfit generators,
+    and every way in which the test split was seen twice.
 
     Args:
         log: All events.
         records: The finished runs among them.
-        found: What they add up to.
+        found: The results of these runs.
     """
     if found.num_comparisons > 1:
         yield (
@@ -40,7 +41,7 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
         if len(confirmed) > 1:
             yield (
                 f"{one.backbone}: the test split was read for {len(confirmed)} configurations of "
-                "the method; choosing among them by it would make the best too good"
+                "the method; choosing among them by its results would bias the best one upwards"
             )
     yield from _late_seeds(log)
     yield from _second_readings(records)
@@ -57,7 +58,7 @@ def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation"
         if asked.overlap is not None and asked.overlap > _MUCH:
             yield (
                 f"two seeds have {100 * asked.overlap:.0f} % of their training images in common: "
-                "for images that nobody has seen the intervals are too narrow"
+                "for unseen images the intervals are too narrow"
             )
     elif asked.wants_redraw:
         yield f"the data set has fixed splits: the same images for every seed, {left_out}"
@@ -78,7 +79,7 @@ def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
         yield f"{one.backbone}: controls untuned: {'; '.join(untuned)}"
     unconcerned = [arm.title for arm in controls if not arm.is_concerned]
     if unconcerned:
-        yield f"{one.backbone}: nothing of what was searched concerns {'; '.join(unconcerned)}"
+        yield f"{one.backbone}: no searched param affects {'; '.join(unconcerned)}"
     for arm in one.arms:
         yield from _of_failures(f"{one.backbone}, {arm.title}", arm, chance)
         yield from _of_generators(f"{one.backbone}, {arm.title}", arm)
@@ -87,7 +88,7 @@ def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
 def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator[str]:
     total = len({*arm.accuracies, *arm.failures, *arm.lost})
     if arm.failures:
-        counted = "pairs with them are left out: no run tells what chance gets"
+        counted = "pairs with them are left out: no run records the chance level"
         if chance is not None:
             counted = f"each counts as chance, {100 * chance:.2f}"
         yield f"{who}: {_share(arm.failures, total)} failed; {counted}"
@@ -96,7 +97,7 @@ def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator
 
 
 def _of_generators(who: str, arm: "ArmEvidence") -> Iterator[str]:
-    """Tell on how many seeds an arm's generator was not fit, of those where it was measured."""
+    """Yield on how many of the measured seeds an arm's generator was not fit, if on any."""
     unfit = [value for value in arm.agreements.values() if fitness(value) == "not fit"]
     if unfit:
         total, measured = len({*arm.accuracies, *arm.failures, *arm.lost}), len(arm.agreements)
@@ -113,14 +114,14 @@ def _share(reasons: Mapping[int, str], total: int) -> str:
 
 
 def _late_seeds(log: list[Event]) -> Iterator[str]:
-    """Tell of seeds that were added when results were known already."""
+    """Yield remarks on seeds that were added after results were known."""
     seeds: set[int] = set()
     has_results = False
     for event in log:
         if event.get("event") == STARTED:
             added = set(event["seeds"]) - seeds
             if has_results and added:
-                yield f"{len(added)} seeds were added when results of others were known"
+                yield f"{len(added)} seeds were added after results of others were known"
             seeds |= added
         has_results |= event.get("event") == RUN and bool(event.get("test"))
 

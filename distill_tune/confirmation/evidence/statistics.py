@@ -1,6 +1,7 @@
-"""Is a gain real? Paired differences, their intervals, and what may be said of them.
+"""Statistics of gains: paired differences, their intervals, and verdicts on them.
 
-Numbers in, numbers out: it knows no files. Accuracies lie in [0, 1], and so do gains.
+The functions take and return numbers and read no files. Accuracies lie in [0, 1]; gains have the
+same unit.
 """
 
 import math
@@ -18,21 +19,19 @@ _RESAMPLES = 9999
 
 
 class Gain(NamedTuple):
-    """What one arm has over another, seed by seed.
-
-    With fewer than three pairs there is a mean and no more.
+    """Gain of one arm over another, paired by seed.
 
     Attributes:
-        num_pairs: Seeds on which both have a value.
-        mean: Of the differences; nan without a pair.
-        spread: Their standard deviation; None with fewer than two.
-        low: Lower end of the mean's 95 % interval: Student's t, from ten pairs on the BCa
-            bootstrap (Efron 1987); None with fewer than three pairs.
-        high: Upper end.
+        num_pairs: Seeds for which both arms have a value.
+        mean: Mean of the differences; nan without pairs.
+        spread: Standard deviation of the differences; None for fewer than two pairs.
+        low: Lower end of the mean's 95 % interval: Student's t, or the BCa bootstrap (Efron 1987)
+            from ten pairs on; None for fewer than three pairs.
+        high: Upper end of the interval.
         p_mean_gain_positive: Probability that the mean gain is above 0, given the differences and
-            no prior knowledge (Student's t): of the mean over endless seeds, not of the next seed.
-            None with fewer than three pairs.
-        p_value: Of a two-sided paired t-test; None with fewer than three pairs.
+            no prior knowledge (Student's t). It refers to the mean over infinitely many seeds, not
+            to the next seed. None for fewer than three pairs.
+        p_value: p-value of a two-sided paired t-test; None for fewer than three pairs.
     """
 
     num_pairs: int
@@ -45,11 +44,11 @@ class Gain(NamedTuple):
 
 
 def paired_gain(values: Mapping[int, float], others: Mapping[int, float]) -> Gain:
-    """Return what ``values`` have over ``others``.
+    """Return the gain of ``values`` over ``others``, over the seeds that both contain.
 
     Args:
-        values: Seed to accuracy; a seed without one is left out.
-        others: The same of the other arm.
+        values: Seed to accuracy.
+        others: Seed to accuracy of the other arm.
     """
     differences = [values[seed] - others[seed] for seed in sorted(values) if seed in others]
     return gain(differences)
@@ -78,7 +77,7 @@ def gain(differences: Sequence[float]) -> Gain:
 
 
 def _constant(count: int, mean: float) -> Gain:
-    """Return the gain of differences without spread: they are all there is to know."""
+    """Return the gain of differences without spread, whose interval is their mean."""
     mean = 0.0 if abs(mean) <= 1e-12 else mean
     positive = 0.5 if mean == 0 else float(mean > 0)
     return Gain(count, mean, 0.0, mean, mean, positive, float(mean == 0))
@@ -106,12 +105,12 @@ def _interval(differences: Sequence[float], mean: float, error: float) -> tuple[
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values that may be compared with 0.05 each, though there are several.
+    """Return p-values adjusted for multiple comparisons; each may be compared with 0.05.
 
-    The chance that any true null hypothesis among them falls below 0.05 is at most 0.05, whatever
-    they have in common (Holm, "A simple sequentially rejective multiple test procedure", Scand. J.
-    Statist. 6, 1979). So it is for one that was chosen for its result, such as the strongest rival.
-    None stays None and does not count.
+    The chance that any true null hypothesis falls below 0.05 is at most 0.05, however the tests
+    depend on each other (Holm, "A simple sequentially rejective multiple test procedure", Scand. J.
+    Statist. 6, 1979). This holds for a comparison that was chosen for its result too, such as the
+    one with the strongest rival. None stays None and does not count.
     """
     known = sorted((value, index) for index, value in enumerate(p_values) if value is not None)
     adjusted: list[float | None] = [None] * len(p_values)
@@ -123,11 +122,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def effect(found: Gain, adjusted_p: float | None) -> Effect:
-    """Return what a gain shows: only an interval beside 0 shows anything.
+    """Return the effect that a gain shows.
+
+    An effect requires an interval that excludes 0 and an adjusted p-value below 0.05.
 
     Args:
         found: The gain.
-        adjusted_p: Its p-value among those of all arms and backbones (:func:`holm`).
+        adjusted_p: Its p-value, corrected for all arms and backbones (:func:`holm`).
     """
     if found.low is None or found.high is None or adjusted_p is None or adjusted_p >= _ALPHA:
         return "no evidence"
@@ -137,21 +138,21 @@ def effect(found: Gain, adjusted_p: float | None) -> Effect:
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return mean and standard deviation; None for the latter of fewer than two values."""
+    """Return mean (nan without values) and standard deviation (None for fewer than two)."""
     if not values:
         return math.nan, None
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 class Compared(NamedTuple):
-    """What the method has over one other arm.
+    """Comparison of the method with one other arm.
 
     Attributes:
         what: ``the baseline``, ``its rival`` or ``its strongest rival``.
-        title: Of the other arm; of a rival also how it was chosen.
-        gain: Of the method over it.
-        adjusted_p: Of the gain, by :func:`holm`.
-        effect: What that shows.
+        title: Title of the other arm; for a rival, also how it was chosen.
+        gain: Gain of the method over the other arm.
+        adjusted_p: p-value of the gain, adjusted by :func:`holm`.
+        effect: Effect that the gain shows.
     """
 
     what: str
@@ -169,10 +170,10 @@ _VERBS: Mapping[Effect, str] = {
 
 
 def verdict(baseline: Compared | None, rival: Compared | None) -> str:
-    """Return in one sentence whether the method helps: against a baseline and its best rival."""
+    """Return in one sentence whether the method helps against a baseline and its best rival."""
     known = [one for one in (baseline, rival) if one is not None]
     if not known:
-        return "nothing was run that GAN distillation could be compared with"
+        return "no arm was run to compare GAN distillation with"
     clauses = " and ".join(
         f"{_VERBS[one.effect]} against {one.what} ({one.title}: {_gain_words(one)})"
         for one in known

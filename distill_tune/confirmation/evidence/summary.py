@@ -1,4 +1,4 @@
-"""What a study's log says of its confirmation: arms on fresh seeds, their gains, the verdicts."""
+"""Results of a confirmation in a study's log: arms on fresh seeds, their gains, the verdicts."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -24,21 +24,21 @@ from distill_tune.records.trials import Event
 
 
 class BackboneEvidence(NamedTuple):
-    """Does the method help this backbone?
+    """Evidence on whether the method helps a backbone.
 
     Attributes:
         trial: Name of the confirmed trial.
-        search_value: What the search saw of it.
+        search_value: Value of the trial in the search.
         confirmed_value: Mean of the same metric over the fresh seeds that did not fail; nan if all
-            did.
-        confirmed_spread: Its standard deviation.
-        failed_seeds: How many failed, such as ``2 of 5 failed``; empty where none did.
-        arms: In the order of the tables.
+            failed.
+        confirmed_spread: Standard deviation over these seeds.
+        failed_seeds: How many seeds failed, such as ``2 of 5 failed``; empty if none did.
+        arms: Results of the arms, in the order of the tables.
         baseline: The strictest baseline that was run; None without one.
-        rival: Of the arms that are no baseline and hold nothing of the method the one that the
-            study names, or else the one with the greatest mean. The p-value of either is corrected
-            for all arms; only a named one's gain is not biased by the choice.
-        rival_choice: How it was chosen, in words.
+        rival: The arm with the greatest mean, or the one that the study names, among the arms that
+            are not a baseline and contain no part of the method. Its p-value is corrected for all
+            arms in both cases; the choice biases the gain unless the study names the rival.
+        rival_choice: How the rival was chosen, in words.
         verdict: One sentence.
     """
 
@@ -61,15 +61,15 @@ class BackboneEvidence(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    """All backbones, and what a reader has to know of how their numbers came about.
+    """Results of a confirmation, with remarks on how the numbers came about.
 
     Attributes:
-        metric: Of the test split: ``accuracy`` or ``balanced_accuracy``.
-        num_readings: Models that were read on the test split.
-        is_redrawn: Whether every seed has training and validation images of its own.
-        num_comparisons: Whose p-values are corrected together: the method with all arms of all
-            backbones.
-        chance: What a seed that failed counts as; None if no run tells.
+        metric: Metric of the test split: ``accuracy`` or ``balanced_accuracy``.
+        num_readings: Number of models that were read on the test split.
+        is_redrawn: Whether every seed has its own training and validation images.
+        num_comparisons: Number of comparisons whose p-values are corrected together: the method
+            with all arms of all backbones.
+        chance: Value of a failed seed; None if no run records it.
         remarks: In words: second readings, seeds added later, untuned controls, failed seeds.
     """
 
@@ -83,7 +83,7 @@ class Confirmation(NamedTuple):
 
 
 def confirmation(events: Iterable[Event]) -> Confirmation | None:
-    """Return what a log says of the newest choice of each backbone; None without any evidence."""
+    """Return the results for the newest choice of each backbone; None without any evidence."""
     log = list(events)
     chosen = {event["backbone"]: event for event in log if event.get("event") == CHOSEN}
     records, asked = run_records(log), asked_for(log)
@@ -115,8 +115,8 @@ def _counted(
 ) -> list[RunRecord]:
     """Return the runs that count: first readings of the newest choice, on images drawn alike.
 
-    Runs on redrawn images and runs on the same images for every seed are never paired: of a log
-    with both those count that were asked for last, as soon as there is one.
+    Runs on redrawn images are never paired with runs on the same images for every seed. If a log
+    has both, only the kind that was requested last counts, as soon as it has a run.
     """
     found = [
         run

@@ -1,4 +1,4 @@
-"""A confirmation's tables as rows of text, as Markdown and as JSON."""
+"""Tables of a confirmation as rows of text, Markdown and JSON."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ Rows = list[list[str]]
 
 
 def backbones_rows(found: Confirmation) -> Rows:
-    """Return the poster's first table: a column for each backbone; the head comes first."""
+    """Return the poster's first table, one column per backbone; the head comes first."""
     backbones = found.backbones
     head = ["", *(one.backbone for one in backbones)]
     lines: Rows = [head]
@@ -23,7 +23,7 @@ def backbones_rows(found: Confirmation) -> Rows:
 
 
 def _standing(found: Confirmation) -> list[str]:
-    """Return the baseline that verdicts refer to, and the method."""
+    """Return the names of the baselines that verdicts refer to, and of the method."""
     names = dict.fromkeys(one.baseline.arm for one in found.backbones if one.baseline)
     return [*names, *dict.fromkeys(one.method.arm for one in found.backbones if one.method)]
 
@@ -41,7 +41,7 @@ _HEAD = ["arm", "test", "gain", "over it", "95 %", "Holm's p", PROBABILITY, "n",
 
 
 def arms_rows(one: BackboneEvidence) -> Rows:
-    """Return the poster's second table for a backbone: a row for each arm; the head comes first."""
+    """Return the poster's second table for a backbone, one row per arm; the head comes first."""
     return [_HEAD, *(_arm_row(arm) for arm in one.arms)]
 
 
@@ -91,7 +91,7 @@ def _points(value: float) -> str:
 
 
 def value_line(one: BackboneEvidence, metric: str) -> str:
-    """Return how much too good the search's own value was."""
+    """Return a line that compares the search's own value with the mean over fresh seeds."""
     spread = "" if one.confirmed_spread is None else f" ± {100 * one.confirmed_spread:.2f}"
     confirmed = "-" if math.isnan(one.confirmed_value) else f"{100 * one.confirmed_value:.2f}"
     failed = f" ({one.failed_seeds})" if one.failed_seeds else ""
@@ -102,7 +102,7 @@ def value_line(one: BackboneEvidence, metric: str) -> str:
 
 
 def markdown(found: Confirmation) -> str:
-    """Return the same as Markdown, for a README or a paper."""
+    """Return a confirmation as Markdown, for a README or a paper."""
     name = found.metric.replace("_", " ")
     parts = [
         f"Test {name} in %, mean ± standard deviation over seeds.",
@@ -121,7 +121,7 @@ def _pipes(rows: Rows) -> str:
 
 
 def as_json(found: Confirmation) -> dict[str, Any]:
-    """Return a confirmation as JSON can hold it; what is not a number is null."""
+    """Return a confirmation as JSON-compatible data; nan becomes None."""
     return {
         "metric": found.metric,
         "num_readings": found.num_readings,

@@ -1,9 +1,9 @@
-"""The index of the report's figures: a figure is one file here and one line below.
+"""Index of the report's figures; a figure is one module here and one line below.
 
-Each file has a ``TITLE``; ``info``, which says of a study what is shown, as a named tuple, or None
-where there is nothing of the kind; ``draw`` for the eye, empty where there is too little to draw;
-and ``words`` for everybody. A drawing only draws. Some have ``pictures`` of the study to stand
-beside the drawing.
+Each module has a ``TITLE``; ``info``, which returns the figure's data as a named tuple, or None if
+the study has none; ``draw``, which returns the drawing, empty if there is too little to draw; and
+``words``, which returns the caption. ``draw`` computes nothing. Some modules have ``pictures`` of
+the study, which are shown beside the drawing.
 """
 
 from types import ModuleType
@@ -32,7 +32,7 @@ OF_A_BACKBONE: dict[str, ModuleType] = {
     "parallel": parallel,
     "contour": contour,
 }
-"""Figures that every backbone has: ``info(source, backbone)``."""
+"""Figures of each backbone: ``info(source, backbone)``."""
 
 OF_THE_STUDY: dict[str, ModuleType] = {
     "generator": generator,

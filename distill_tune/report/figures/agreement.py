@@ -1,4 +1,4 @@
-"""Do configurations rank alike on several backbones? Those compared that both of two have tried."""
+"""Agreement of backbones: rank correlation over the configurations that both of two have tried."""
 
 import itertools
 import math
@@ -19,16 +19,16 @@ from distill_tune.report.study_records import Source
 TITLE = "Do backbones agree?"
 
 NEAR = 0.05
-"""Configurations count as alike that differ in no param by more than this share of its range."""
+"""Configurations match if no param differs by more than this share of its range."""
 
 
 class Pair(NamedTuple):
-    """Two backbones.
+    """Comparison of two backbones.
 
     Attributes:
-        values: Of each configuration alike: number of the first's trial and of the second's, and
-            their values at the first rung.
-        agreement: Of their orders.
+        values: Matching configurations: trial numbers of the first and of the second backbone, and
+            the trials' values at the first rung.
+        agreement: Agreement of the two orders.
     """
 
     first: str
@@ -38,11 +38,11 @@ class Pair(NamedTuple):
 
 
 class BackboneAgreement(NamedTuple):
-    """All pairs of backbones.
+    """Comparison of all pairs of backbones.
 
     Attributes:
-        epoch: Where trials are compared: the first rung, to which all come that do not fail.
-        metric: In words.
+        epoch: Epoch of the comparison: the first rung, which all trials reach that do not fail.
+        metric: Metric in words.
     """
 
     epoch: int | None
@@ -51,7 +51,7 @@ class BackboneAgreement(NamedTuple):
 
 
 def info(source: Source) -> BackboneAgreement | None:
-    """Compare every two backbones of a study; None where there is but one."""
+    """Compare every two backbones of a study; None if there is only one."""
     backbones = source.state.backbones
     if len(backbones) < 2:
         return None
@@ -78,11 +78,11 @@ def _reached(trials: Iterable[TrialRecord], epoch: int | None) -> list[TrialReco
 def _alike(
     ours: list[TrialRecord], theirs: list[TrialRecord], axes: Mapping[str, Axis]
 ) -> Iterator[tuple[TrialRecord, TrialRecord]]:
-    """Yield pairs of configurations alike, the nearest first; each trial is in one at most."""
+    """Yield pairs of matching configurations, nearest first; each trial is in at most one."""
     if not ours or not theirs or not axes:
         return
     places = [np.array([_places(trial, axes) for trial in group]) for group in (ours, theirs)]
-    # The largest difference in any param; nan, where one has no place, is near to nothing.
+    # The largest difference in any param; it is nan, and so never near, if one has no place.
     distances = np.abs(places[0][:, None] - places[1][None]).max(axis=2)
     pairs = np.argwhere(distances <= NEAR)
     taken: tuple[set[int], set[int]] = (set(), set())
@@ -100,7 +100,7 @@ def _places(trial: TrialRecord, axes: Mapping[str, Axis]) -> list[float]:
 
 
 def _value_at(trial: TrialRecord, epoch: int | None) -> float:
-    """Return the best value up to an epoch; nan for a trial that failed or did not come so far."""
+    """Return the best value up to an epoch; nan for a trial that failed or ended earlier."""
     last = max(trial.history, default=0)
     if trial.status == "failed" or (epoch is not None and last < epoch):
         return math.nan
@@ -110,7 +110,7 @@ def _value_at(trial: TrialRecord, epoch: int | None) -> float:
 
 
 def draw(found: BackboneAgreement) -> Markup:
-    """Draw a plot for each pair with enough in common: a dot for each configuration."""
+    """Draw one plot per pair with enough matches, with one dot per configuration."""
     drawn = []
     for pair in found.pairs:
         if len(pair.values) < LEAST:

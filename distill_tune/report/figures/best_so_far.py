@@ -1,4 +1,4 @@
-"""How soon the best was found: the best value against trials, and against hours of computing."""
+"""Best value so far, against trials and against hours of computing."""
 
 import math
 from typing import NamedTuple
@@ -17,11 +17,12 @@ class EndedTrial(NamedTuple):
     """A trial that is over, in the order in which trials ended.
 
     Attributes:
-        number: Of the trial.
-        num_over: Trials over by then, this one included.
-        hours: Computed by then: of trials their own stages, and the stages that they share.
-        value: Of the trial; None if it failed.
-        best: The highest value by then: of complete trials, of pruned ones until there is any.
+        number: Number of the trial.
+        num_over: Number of trials over by then, including this one.
+        hours: Hours computed by then: the trials' own stages and the shared stages.
+        value: Value of the trial; None if it failed.
+        best: Highest value by then, among complete trials, or among pruned ones while no trial is
+            complete.
     """
 
     number: int
@@ -33,11 +34,11 @@ class EndedTrial(NamedTuple):
 
 
 class BestSoFar(NamedTuple):
-    """How a backbone's best value rose.
+    """Course of a backbone's best value.
 
     Attributes:
-        metric: In words.
-        unit: Of the hours: ``CPU`` or ``GPU``.
+        metric: Metric in words.
+        unit: Unit of the hours: ``CPU`` or ``GPU``.
     """
 
     metric: str
@@ -46,7 +47,7 @@ class BestSoFar(NamedTuple):
 
     @property
     def found(self) -> EndedTrial | None:
-        """The step that brought the best value of all."""
+        """The step with the best value of all."""
         last = self.steps[-1].best if self.steps else None
         return next((step for step in self.steps if last is not None and step.best == last), None)
 
@@ -78,14 +79,14 @@ def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:
 
 
 def draw(found: BestSoFar) -> Markup:
-    """Draw every trial as a dot and the best so far as a line, over trials and over hours."""
+    """Draw trials as dots and the best value so far as a line, over trials and over hours."""
     values = [value for step in found.steps for value in (step.value, step.best)]
     up = axis_covering(found.metric, values)
     counts = [0, *(step.num_over for step in found.steps)]
     hours = [0.0, *(step.hours for step in found.steps)]
     drawn = []
     for across, index in (
-        (axis_covering("trials that were over", counts, is_whole=True), 2),
+        (axis_covering("trials that ended", counts, is_whole=True), 2),
         (axis_covering(f"{found.unit}-hours", hours), 3),
     ):
         panel = Panel(across, up)
@@ -105,11 +106,11 @@ def words(found: BestSoFar) -> str:
     last, step = found.steps[-1], found.found
     total = f"{last.num_over} trials and {last.hours:.2g} {found.unit}-hours"
     if step is None or step.best is None:
-        return f"No trial came to a value in {total}."
+        return f"No trial has a value after {total}."
     kind = (
         "" if any(one.status == "complete" for one in found.steps) else " (of pruned trials only)"
     )
     return (
-        f"The best {found.metric}, {step.best:.4f}{kind}, came with trial {step.number}, after "
-        f"{step.num_over} trials and {step.hours:.2g} {found.unit}-hours; all in all {total}."
+        f"The best {found.metric}, {step.best:.4f}{kind}, was reached by trial {step.number}, "
+        f"after {step.num_over} trials and {step.hours:.2g} {found.unit}-hours; in total {total}."
     )

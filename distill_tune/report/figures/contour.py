@@ -1,4 +1,4 @@
-"""Two params together, margin and ratio where both were searched: a map of the values."""
+"""Map of the values over two params: margin and ratio if both were searched."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from distill_tune.report.study_records import Source
 TITLE = "Two params together"
 
 LEAST = 20
-"""Complete trials of which a map is drawn; fewer are shown as dots alone."""
+"""Complete trials needed for a map; fewer are shown as dots only."""
 
 _MARGIN, _RATIO = "joint.margin", "joint.synthetic_ratio"
 _LEVELS, _CELLS = 6, 40
@@ -24,17 +24,18 @@ _NEAR = 0.5
 
 
 class Contour(NamedTuple):
-    """A plane of two params.
+    """Values over the plane of two params.
 
     Attributes:
-        across: Axis from left to right.
-        up: Axis from below to above.
-        trials: SlicedTrial and its two values.
-        levels: ``[rows, columns]`` of a grid over the plane, from below: a sixth of the range of
-            the smoothed values, 0 the lowest; -1 where no trial is near. Empty without a map.
-        low: The lowest smoothed value.
-        high: The highest.
-        num_complete: Trials that the map is made from.
+        across: Horizontal axis.
+        up: Vertical axis.
+        trials: Each trial with its values of the two params.
+        levels: ``[rows, columns]`` of a grid over the plane, from the bottom: the sixth of the
+            range of smoothed values, 0 for the lowest; -1 where no trial is near. Empty without a
+            map.
+        low: Lowest smoothed value.
+        high: Highest smoothed value.
+        num_complete: Number of complete trials that the map is made from.
     """
 
     across: Axis
@@ -47,7 +48,7 @@ class Contour(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Contour | None:
-    """Return the plane of a backbone; None where fewer than two numbers were searched."""
+    """Return the plane of a backbone; None if fewer than two numeric params were searched."""
     found = slices_info(source, backbone)
     names = [path for path, axis in source.axes.items() if not axis.choices]
     if found is None or len(names) < 2:
@@ -55,7 +56,7 @@ def info(source: Source, backbone: str) -> Contour | None:
     pair = (_MARGIN, _RATIO) if {_MARGIN, _RATIO} <= set(names) else (names[0], names[1])
     across, up = (source.axes[path] for path in pair)
     trials = tuple((t, t.params.get(pair[0]), t.params.get(pair[1])) for t in found.trials)
-    # A pruned trial's value is that of another epoch: a map of both would be of neither.
+    # A pruned trial's value is from another epoch, so a map must not mix it with complete ones.
     full = [
         (x, y, trial.value)
         for trial, first, second in trials
@@ -67,7 +68,7 @@ def info(source: Source, backbone: str) -> Contour | None:
 
 
 def _mapped(found: Contour, full: NDArray[np.float64]) -> Contour:
-    """Add the map: at each cell the mean of the trials, near ones weighing more."""
+    """Add the map: in each cell the mean of the trials, weighted by nearness."""
     middles = (np.arange(_CELLS) + 0.5) / _CELLS
     x, y = np.meshgrid(middles, middles)
     squares = (x[..., None] - full[:, 0]) ** 2 + (y[..., None] - full[:, 1]) ** 2
@@ -83,7 +84,7 @@ def _mapped(found: Contour, full: NDArray[np.float64]) -> Contour:
 
 
 def draw(found: Contour) -> Markup:
-    """Draw the map in six shades, the highest the strongest, and the trials on it."""
+    """Draw the map in six shades, the strongest for the highest values, and the trials on it."""
     panel = Panel(found.across, found.up, height=280)
     for row, levels in enumerate(found.levels):
         for start, stop, level in _runs(levels):
@@ -97,7 +98,7 @@ def draw(found: Contour) -> Markup:
 
 
 def _runs(levels: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Return the stretches of one level in a row: start, stop, level."""
+    """Return the runs of equal level in a row: start, stop, level."""
     ends = [i for i in range(1, len(levels)) if levels[i] != levels[i - 1]]
     pairs = zip([0, *ends], [*ends, len(levels)], strict=True)
     return [(start, stop, levels[start]) for start, stop in pairs if levels[start] >= 0]
@@ -105,7 +106,7 @@ def _runs(levels: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 def words(found: Contour) -> str:
     """Return in words what the figure shows."""
-    plane = f"{found.across.title} from left to right, {found.up.title} from below to above"
+    plane = f"{found.across.title} from left to right, {found.up.title} from bottom to top"
     if not found.levels:
         return (
             f"{plane}: {len(found.trials)} trials. Too few complete ones for a map: n = "
@@ -118,7 +119,7 @@ def words(found: Contour) -> str:
         if level == _LEVELS - 1
     ]
     where = f"{_span([x for x, _ in peak])} of the way from left to right and "
-    where += f"{_span([y for _, y in peak])} from below to above"
+    where += f"{_span([y for _, y in peak])} from bottom to top"
     return (
         f"{plane}: {len(found.trials)} trials over a smoothed map of the {found.num_complete} "
         f"complete ones, {found.low:.4f} (faint) to {found.high:.4f} (strong); blank where no "

@@ -14,12 +14,12 @@ TITLE = "Learning curves"
 
 
 class Curve(NamedTuple):
-    """A trial's course.
+    """Learning curve of a trial.
 
     Attributes:
         outcome: ``complete``, ``pruned``, ``failed``, ``running`` or ``interrupted``.
         is_best: Whether it is the winner.
-        points: Epoch and the metric after it, finite.
+        points: Epochs and the metric after each, finite.
     """
 
     number: int
@@ -29,10 +29,10 @@ class Curve(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """The trials of a backbone.
+    """Learning curves of a backbone's trials.
 
     Attributes:
-        metric: In words.
+        metric: Metric in words.
         rungs: Epochs at which trials are compared.
     """
 
@@ -46,7 +46,7 @@ def info(source: Source, backbone: str) -> Curves | None:
     winner, name = source.best(backbone), source.plan.metric
     curves = []
     for trial in source.trials(backbone):
-        # The objective is the best of all epochs before; the metric itself shows more.
+        # The objective is the best value so far; the metric itself shows more.
         rows = ((e, m.get(name, m.get(OBJECTIVE, math.nan))) for e, m in trial.history.items())
         points = tuple((epoch, value) for epoch, value in rows if math.isfinite(value))
         is_best = winner is not None and trial.number == winner.number
@@ -56,7 +56,7 @@ def info(source: Source, backbone: str) -> Curves | None:
 
 
 def draw(found: Curves) -> Markup:
-    """Draw one line a trial: pruned ones grey, the best one strong, a dashed line for each rung."""
+    """Draw one line per trial, grey if pruned and strong for the best; rungs are dashed lines."""
     epochs = [epoch for curve in found.curves for epoch, _ in curve.points]
     across = axis_covering("epoch of stage 3", epochs, is_whole=True)
     values = [value for curve in found.curves for _, value in curve.points]

@@ -1,4 +1,4 @@
-"""Trials that failed: why, and where in the space."""
+"""Failed trials: why, and where in the space."""
 
 import statistics
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ _MOST_NUMBERS = 12
 
 
 class Reason(NamedTuple):
-    """Trials that failed alike.
+    """Trials that failed for the same reason.
 
     Attributes:
-        is_infeasible: Whether that lies in what was proposed: the sampler keeps away from there.
-        numbers: Of the trials.
-        detail: What the newest of them said.
+        is_infeasible: Whether the proposed params are the cause; the sampler avoids that region.
+        numbers: Numbers of the trials.
+        detail: Detail of the newest failure.
     """
 
     reason: str
@@ -35,13 +35,13 @@ class Reason(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """A param.
+    """Places of the trials along one param.
 
     Attributes:
-        failed: Places on its axis of the infeasible trials, in [0, 1].
-        others: Places of all others.
-        apart: How well it tells them apart: the chance that, of one infeasible trial and one
-            other, the infeasible one lies higher, 0.5 to 1 (or lower, whichever is more likely).
+        failed: Places of the infeasible trials on the axis, in [0, 1].
+        others: Places of all trials that did not fail.
+        apart: How well the param separates the two: the probability that an infeasible trial lies
+            higher than another one (or lower, whichever is more likely), 0.5 to 1.
     """
 
     axis: Axis
@@ -54,8 +54,8 @@ class Failures(NamedTuple):
     """The failed trials of a backbone.
 
     Attributes:
-        num_trials: All of them.
-        strips: Params, the one that tells most first; none for fewer than three infeasible trials.
+        num_trials: Number of all trials.
+        strips: Params, best separation first; empty for fewer than three infeasible trials.
     """
 
     num_trials: int
@@ -64,7 +64,7 @@ class Failures(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Failures | None:
-    """Return what failed of a backbone; None before the first trial."""
+    """Return the failures of a backbone; None before the first trial."""
     trials = source.trials(backbone)
     if not trials:
         return None
@@ -94,7 +94,7 @@ def _strip(
 
 
 def draw(found: Failures) -> Markup:
-    """Draw a line for each param: where infeasible trials lie, and where the others."""
+    """Draw a line for each param with the places of infeasible trials and of the others."""
     row = Markup(
         '<div class="strip"><span>{}</span><svg aria-hidden="true">'
         '<line class="grid" x1="0" x2="100%" y1="50%" y2="50%"/>{}{}</svg>'
@@ -129,15 +129,15 @@ def words(found: Failures) -> str:
 def _reason_words(reason: Reason) -> str:
     numbers = ", ".join(map(str, reason.numbers[:_MOST_NUMBERS]))
     more = "" if len(reason.numbers) <= _MOST_NUMBERS else " ..."
-    kind = " (lies in what was proposed)" if reason.is_infeasible else ""
+    kind = " (caused by the params)" if reason.is_infeasible else ""
     detail = f": {reason.detail}" if reason.detail else ""
-    return f"{reason.reason or 'no reason told'}{kind}, trials {numbers}{more}{detail}"
+    return f"{reason.reason or 'no reason recorded'}{kind}, trials {numbers}{more}{detail}"
 
 
 def _place_words(strip: Strip) -> str:
     failed, others = statistics.median(strip.failed), statistics.median(strip.others)
     side = "higher" if failed > others else "lower"
     return (
-        f"The infeasible ones (crosses) stand most apart in {strip.axis.title}: of one of them and "
-        f"one other (dots), it is the {side} one with chance {strip.apart:.2f}."
+        f"The infeasible ones (crosses) differ most in {strip.axis.title}: one of them is {side} "
+        f"than one of the others (dots) with probability {strip.apart:.2f}."
     )

@@ -1,4 +1,4 @@
-"""Is the generator fit: does it draw what it is asked for, and more than one image of a class?"""
+"""Fitness of generators: agreement with the requested class, and diversity within a class."""
 
 import math
 from collections.abc import Iterable
@@ -31,9 +31,9 @@ class Training(NamedTuple):
     """A shared stage in which a generator was trained.
 
     Attributes:
-        name: Such as ``warmup`` or ``triplet/resnet50``.
-        steps: Generator steps that it took.
-        max_steps: The most that it might have taken, where it ended by itself; else None.
+        name: Name of the stage, such as ``warmup`` or ``triplet/resnet50``.
+        steps: Number of generator steps.
+        max_steps: Maximum number of steps if the stage ended by itself; else None.
         curve: Measurements, oldest first, at least one.
     """
 
@@ -49,11 +49,11 @@ class Training(NamedTuple):
 
 
 class OwnWarmup(NamedTuple):
-    """A warm-up that a trial did for itself.
+    """A warm-up that a single trial computed.
 
     Attributes:
-        number: Of the trial.
-        end: The measurement at its end.
+        number: Number of the trial.
+        end: Measurement at the end.
     """
 
     number: int
@@ -64,10 +64,10 @@ class Later(NamedTuple):
     """Agreement in stage 3 of a backbone's best trial.
 
     Attributes:
-        backbone: Whose.
-        number: Of the trial.
-        lowest: Of all epochs.
-        at_end: After the last one.
+        backbone: Name of the backbone.
+        number: Number of the trial.
+        lowest: Lowest value of all epochs.
+        at_end: Value after the last epoch.
     """
 
     backbone: str
@@ -77,15 +77,15 @@ class Later(NamedTuple):
 
 
 class GeneratorFitness(NamedTuple):
-    """How well generators follow their classes.
+    """Fitness of a study's generators.
 
     Attributes:
         fit_from: Agreement from which on a generator is fit.
-        unfit_below: Agreement below which it is not.
-        warmups: That trials share.
+        unfit_below: Agreement below which a generator is not fit.
+        warmups: Warm-ups that trials share.
         triplets: Stages with the triplet loss that trials share.
         own: Warm-ups of single trials.
-        later: Of the best trials.
+        later: Agreement in stage 3 of the best trials.
     """
 
     fit_from: float
@@ -102,7 +102,7 @@ class GeneratorFitness(NamedTuple):
 
 
 def info(source: Source) -> GeneratorFitness | None:
-    """Return the generators of a study; None where nothing was measured."""
+    """Return the fitness of a study's generators; None if nothing was measured."""
     stages = [stage for stage in source.status.stages if is_of_search(stage.name)]
     trials = source.state.trials.values()
     own = (_own(trial) for trial in trials if "warmup" in trial.seconds)
@@ -140,7 +140,7 @@ def _later(trial: TrialRecord) -> Later | None:
 
 
 def pictures(source: Source) -> tuple[ReportPicture, ...]:
-    """Return what generators drew when their warm-up ended."""
+    """Return synthetic images from the ends of warm-ups."""
     return warmup_pictures(source)
 
 
@@ -153,7 +153,7 @@ def draw(found: GeneratorFitness) -> Markup:
     agreement.level(found.fit_from, f"fit from {found.fit_from:g} on")
     agreement.level(found.unfit_below, f"not fit below {found.unfit_below:g}")
     diversity = Panel(across, Axis("diversity within a class", 0.0, _ROOM * max(1.0, most)))
-    diversity.level(1.0, "as of real images", is_at_end=True)
+    diversity.level(1.0, "like real images", is_at_end=True)
     for panel, index in ((agreement, 1), (diversity, 2)):
         for one in found.warmups:
             kind = "curve failed" if fitness(one.end.agreement) == "not fit" else "curve"
@@ -192,7 +192,7 @@ def words(found: GeneratorFitness) -> str:
     ]
     sentences.append(
         "Agreement is the share of synthetic images that a network trained on the training images "
-        f"alone gives the class that was asked for: fit from {found.fit_from:g} on, not fit below "
+        f"alone assigns to the requested class: fit from {found.fit_from:g} on, not fit below "
         f"{found.unfit_below:g}. Diversity is the mean pixel distance within a class, synthetic "
         "over real"
     )
@@ -200,7 +200,7 @@ def words(found: GeneratorFitness) -> str:
 
 
 def _shown(trainings: tuple[Training, ...]) -> list[Training]:
-    """Return those that are named in words, the least fit first if they are too many."""
+    """Return the trainings named in the caption; the least fit ones if there are too many."""
     if len(trainings) <= _MOST_NAMED:
         return list(trainings)
     return sorted(trainings, key=lambda one: one.end.agreement)[:_MOST_NAMED]

@@ -1,4 +1,4 @@
-"""Which params matter: PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), as Optuna has it."""
+"""Importance of params: Optuna's PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023)."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,11 +15,11 @@ TITLE = "What mattered"
 
 
 class Importances(NamedTuple):
-    """The params of a backbone.
+    """Importances of the params for a backbone.
 
     Attributes:
-        num_complete: Trials that got to the last epoch; only they are looked at.
-        rows: Those that varied, the most important first; none for fewer than ``LEAST`` trials.
+        num_complete: Number of trials that reached the last epoch; only these are used.
+        rows: Params that varied, most important first; empty for fewer than ``LEAST`` trials.
     """
 
     num_complete: int
@@ -27,7 +27,7 @@ class Importances(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Importances | None:
-    """Return what mattered for a backbone; None where nothing was searched."""
+    """Return the importances for a backbone; None if nothing was searched."""
     dimensions = source.plan.dimensions
     trials = source.trials(backbone)
     complete = [t for t in trials if t.status == "complete" and t.value is not None]
@@ -42,7 +42,7 @@ def info(source: Source, backbone: str) -> Importances | None:
 
 
 def draw(found: Importances) -> Markup:
-    """Draw a bar for each param, and on it what chance gives."""
+    """Draw a bar for each param, with a mark for its share by chance."""
     return (
         bars(Bar(row.param, row.share, f"{row.share:.2f}", row.by_chance) for row in found.rows)
         if found.rows
@@ -53,19 +53,12 @@ def draw(found: Importances) -> Markup:
 def words(found: Importances) -> str:
     """Return in words what the figure shows."""
     if not found.rows:
-        return (
-            f"Too few: n = {found.num_complete}; params are told apart from {LEAST} complete "
-            "trials on."
-        )
+        return f"Too few complete trials: n = {found.num_complete}, at least {LEAST} are needed."
     shown = ", ".join(f"{row.param} {row.share:.2f}" for row in found.rows)
     beyond = [row.param for row in found.rows if row.share > row.by_chance]
-    told = (
-        f"More than chance gives: {', '.join(beyond)}."
-        if beyond
-        else "None is more than chance gives."
-    )
+    told = f"Above chance: {', '.join(beyond)}." if beyond else "None is above chance."
     return (
-        f"Share of each param in what tells the best trials from the others (PED-ANOVA, n = "
-        f"{found.num_complete} complete trials): {shown}. {told} (The mark on a bar: what it has "
-        "in one of 20 shuffles of the values.)"
+        f"Share of each param in what separates the best trials from the others (PED-ANOVA, n = "
+        f"{found.num_complete} complete trials): {shown}. {told} (The mark on a bar: the share "
+        "that the param has in one of 20 shuffles of the values.)"
     )

@@ -1,4 +1,4 @@
-"""All params at once: parallel coordinates, a line for each trial."""
+"""Parallel coordinates of all params, with a line for each trial."""
 
 from typing import NamedTuple
 
@@ -21,9 +21,9 @@ class Parallel(NamedTuple):
     """The trials of a backbone.
 
     Attributes:
-        axes: By dotted path; the last, with an empty one, is that of the value.
-        trials: The best ones last.
-        num_top: How many of them are the best quarter.
+        axes: Axes by dotted path; the last one, with an empty path, is that of the value.
+        trials: Trials in ascending order of value.
+        num_top: Number of trials in the best quarter.
     """
 
     axes: dict[str, Axis]
@@ -32,7 +32,7 @@ class Parallel(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Parallel | None:
-    """Return the trials of a backbone; None for fewer than two, and for fewer than two params."""
+    """Return the trials of a backbone; None for fewer than two trials or two params."""
     found = slices_info(source, backbone)
     if found is None or len(found.trials) < 2 or len(found.axes) < 2:
         return None
@@ -42,7 +42,7 @@ def info(source: Source, backbone: str) -> Parallel | None:
 
 
 def draw(found: Parallel) -> Markup:
-    """Draw an upright axis for each param and the value, and a line for each trial."""
+    """Draw a vertical axis for each param and the value, and a line for each trial."""
     places = {path: i / (len(found.axes) - 1) for i, path in enumerate(found.axes)}
     uprights = Markup().join(_axis(axis, places[path]) for path, axis in found.axes.items())
     lines = Markup().join(
@@ -82,5 +82,5 @@ def words(found: Parallel) -> str:
     names = ", ".join(axis.title for path, axis in found.axes.items() if path)
     return (
         f"A line for each of {len(found.trials)} trials through its {names} and, at the right, its "
-        f"value; the best {found.num_top} in colour, the very best strong."
+        f"value; the best {found.num_top} in colour, the very best in bold."
     )

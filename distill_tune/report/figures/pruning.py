@@ -1,4 +1,4 @@
-"""Is pruning safe here? How well the order of trials at each epoch foretells their final order."""
+"""Safety of pruning: how well the order of trials at each epoch predicts their final order."""
 
 import math
 from typing import NamedTuple
@@ -14,20 +14,19 @@ from distill_tune.report.study_records import Source
 TITLE = "Is pruning safe here?"
 
 SAFE = 0.5
-"""From the epoch on from which the lower end of the interval stays above it, pruning counts as
-safe: the order at the rung is then closer to the final one than to chance, not by chance."""
+"""Pruning counts as safe from the epoch on at which the lower end of the interval stays above this
+value: the order there is then closer to the final one than to chance, and not by chance."""
 
 _MOST_EPOCHS = 40
 
 
 class Foresight(NamedTuple):
-    """An epoch before the last.
+    """Predictive power of an epoch before the last.
 
     Attributes:
-        is_rung: Whether trials are compared there.
-        agreement: Of the best values up to it with the final ones.
-        is_best_kept: Whether the one that is best in the end was among those that a rung there
-            would have let go on.
+        is_rung: Whether trials are compared at this epoch.
+        agreement: Agreement of the best values up to the epoch with the final ones.
+        is_best_kept: Whether a rung here would have kept the trial that is best in the end.
     """
 
     epoch: int
@@ -37,12 +36,12 @@ class Foresight(NamedTuple):
 
 
 class Pruning(NamedTuple):
-    """What pruning a backbone's trials at an epoch would have done.
+    """Consequences of pruning a backbone's trials at each epoch.
 
     Attributes:
-        num_complete: Trials that got to the last epoch; only they have a final value.
-        num_pruned: Trials that did not, of which nobody knows what they would have come to.
-        rows: Epochs, ascending; none for fewer than ``LEAST`` complete trials.
+        num_complete: Number of trials that reached the last epoch; only they have a final value.
+        num_pruned: Number of pruned trials, whose final values are unknown.
+        rows: Epochs, ascending; empty for fewer than ``LEAST`` complete trials.
         first: The first rung.
     """
 
@@ -53,7 +52,7 @@ class Pruning(NamedTuple):
 
     @property
     def safe_from(self) -> int | None:
-        """The first epoch from which on pruning counts as safe; None where that is not shown."""
+        """The first epoch from which on pruning counts as safe; None if that is not shown."""
         epoch = None
         for row in reversed(self.rows):
             if row.agreement.low is None or row.agreement.low < SAFE:
@@ -63,7 +62,7 @@ class Pruning(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Pruning | None:
-    """Compare the orders of a backbone's complete trials; None where no trial is over."""
+    """Compare the orders of a backbone's complete trials; None if none is complete or pruned."""
     trials = source.trials(backbone)
     complete = [t for t in trials if t.status == "complete" and t.value is not None]
     num_pruned = sum(trial.status == "pruned" for trial in trials)
@@ -95,13 +94,13 @@ def _rows(complete: list[TrialRecord], rungs: tuple[int, ...], factor: float) ->
 
 
 def _best_until(trial: TrialRecord, epoch: int) -> float:
-    """Return what a trial is compared by at an epoch: its best value until then."""
+    """Return the value by which a trial is compared at an epoch: its best value until then."""
     values = (m.get(OBJECTIVE, math.nan) for e, m in trial.history.items() if e <= epoch)
     return max(filter(math.isfinite, values), default=math.nan)
 
 
 def draw(found: Pruning) -> Markup:
-    """Draw the rank correlation over the epochs, with its intervals; rungs are dashed lines."""
+    """Draw the rank correlation over the epochs with its intervals; rungs are dashed lines."""
     rows = [row for row in found.rows if row.agreement.rho is not None]
     if not rows:
         return Markup()
@@ -123,8 +122,8 @@ def draw(found: Pruning) -> Markup:
 def words(found: Pruning) -> str:
     """Return in words what the figure shows, and what it cannot show."""
     caveat = (
-        f" Only complete trials have a final value: of the {found.num_pruned} pruned ones nobody "
-        "knows what they would have come to."
+        " Only complete trials are compared: the final values of pruned ones "
+        f"(n = {found.num_pruned}) are unknown."
     )
     caveat = caveat if found.num_pruned else ""
     if not found.rows:
@@ -135,7 +134,7 @@ def words(found: Pruning) -> str:
 
 
 def _row_words(row: Foresight) -> str:
-    kept = "would have gone on" if row.is_best_kept else "would have been pruned there"
+    kept = "would have continued" if row.is_best_kept else "would have been pruned there"
     return (
         f"Rung at epoch {row.epoch}: {agreement_words(row.agreement)}; among complete trials "
         f"alone, the one that is best in the end {kept}."
@@ -144,13 +143,13 @@ def _row_words(row: Foresight) -> str:
 
 def _advice(found: Pruning) -> str:
     if all(row.agreement.low is None for row in found.rows):
-        return "Without an interval nothing can be said of whether pruning is safe here."
+        return "Without an interval, nothing can be said about whether pruning is safe here."
     if found.safe_from is None:
         return (
-            f"From no epoch on does the interval stay above {SAFE}: that pruning is safe here is "
-            "not shown."
+            f"The interval does not stay above {SAFE} from any epoch on: pruning is not shown to "
+            "be safe here."
         )
     text = f"From epoch {found.safe_from} on the interval stays above {SAFE}: "
     if found.first is not None and found.safe_from <= found.first:
-        return f"{text}pruning from epoch {found.first} on, as it was done, looks safe."
+        return f"{text}pruning from epoch {found.first} on, as in this search, looks safe."
     return f"{text}min_epochs: {found.safe_from} would have been safe."

@@ -1,4 +1,4 @@
-"""Every param alone: the values of the trials against it."""
+"""Values of the trials against each single param."""
 
 from typing import NamedTuple
 
@@ -16,8 +16,8 @@ class SlicedTrial(NamedTuple):
     """A trial with a value.
 
     Attributes:
-        kind: Its outcome; ``best`` of the winner.
-        params: By dotted path.
+        kind: Its outcome; ``best`` for the winner.
+        params: Params by dotted path.
     """
 
     number: int
@@ -30,8 +30,8 @@ class Slices(NamedTuple):
     """The trials of a backbone that have a value.
 
     Attributes:
-        metric: In words.
-        axes: Of the params, by dotted path.
+        metric: Metric in words.
+        axes: Axes of the params, by dotted path.
     """
 
     metric: str
@@ -40,7 +40,7 @@ class Slices(NamedTuple):
 
 
 def info(source: Source, backbone: str) -> Slices | None:
-    """Return the trials of a backbone; None while none has a value, or nothing was searched."""
+    """Return the trials of a backbone; None if none has a value or nothing was searched."""
     winner = source.best(backbone)
     trials = tuple(
         SlicedTrial(
@@ -58,12 +58,12 @@ def info(source: Source, backbone: str) -> Slices | None:
 
 
 def draw(found: Slices) -> Markup:
-    """Draw a plot for each param, a dot for each trial."""
+    """Draw one plot per param, with one dot per trial."""
     up = axis_covering(found.metric, [trial.value for trial in found.trials])
     drawn = []
     for path, axis in found.axes.items():
         panel = Panel(axis, up, height=150, num_ticks=3)
-        # The best comes last: it lies on top.
+        # The best comes last, so that it lies on top.
         panel.dots(
             Dot(trial.params.get(path), trial.value, trial.kind, _tip(trial))
             for trial in sorted(found.trials, key=lambda one: one.kind == "best")

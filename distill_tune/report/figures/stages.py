@@ -1,4 +1,4 @@
-"""Where the time went, stage by stage, and what sharing stages saved."""
+"""Time spent in each stage, and time saved by sharing stages."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ TITLE = "Where the time went"
 
 
 class StageTime(NamedTuple):
-    """A stage.
+    """Time spent in a stage.
 
     Attributes:
-        name: Such as ``joint``, ``warmup (shared)`` or ``classifier/resnet50 (shared)``.
-        seconds: That computing it took: by all trials together, or once for all of them.
-        trials: That computed it, or took it over.
-        saved_s: What taking it over saved; 0 for what every trial computed itself.
+        name: Name of the stage: ``joint``, ``warmup (shared)``, ``classifier/resnet50 (shared)``...
+        seconds: Computing time: by all trials together, or once for a shared stage.
+        trials: Number of trials that computed the stage or took it over.
+        saved_s: Seconds saved by sharing; 0 if every trial computed the stage itself.
     """
 
     name: str
@@ -28,7 +28,7 @@ class StageTime(NamedTuple):
 
 
 class StageTimes(NamedTuple):
-    """All stages of a search; those of a confirmation are not among them."""
+    """Times of all stages of a search, without those of a confirmation."""
 
     rows: tuple[StageTime, ...]
 
@@ -39,7 +39,7 @@ class StageTimes(NamedTuple):
 
 
 def info(source: Source) -> StageTimes | None:
-    """Return the stages of a study; None before anything was computed."""
+    """Return the times of a study's stages; None before anything was computed."""
     own: dict[str, list[float]] = {}
     for trial in source.state.trials.values():
         for stage, seconds in trial.seconds.items():

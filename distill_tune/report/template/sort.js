@@ -1,4 +1,4 @@
-// Tables that are sorted by a click on the name of a column; without a script they are as good.
+// Sorts a table when the name of a column is clicked; the page is complete without scripts.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
