@@ -225,7 +225,7 @@ def test_an_interrupt_before_the_study_is_there_leaves_nothing(
 @pytest.mark.usefixtures("our_ray")
 def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "search_spaces", "search_spaces")
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "distill_tune/README.md").read_text("utf-8")
     found = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
     assert len(found) == 1
     # The same with less to compute.

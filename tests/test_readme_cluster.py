@@ -1,4 +1,4 @@
-"""The README's section about clusters: what it has one copy is understood by who reads it."""
+"""The README about clusters: what it has one copy is understood by who reads it."""
 
 import re
 import shlex
@@ -14,11 +14,10 @@ from typer.main import get_command
 import distill_tune
 from distill_tune.cli import app
 
-README = Path(distill_tune.__file__).parents[1] / "README.md"
+README = Path(distill_tune.__file__).parents[1] / "distill_tune/cluster/README.md"
 TEXT = README.read_text(encoding="utf-8")
-SECTION = TEXT.partition("\n## On a cluster\n")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
-COMMANDS = re.findall(r"distill-tune search [^\n\"`]*(?:\"\$[^\"]*\"[^\n\"`]*)*", SECTION)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = re.findall(r"distill-tune search [^\n\"`]*(?:\"\$[^\"]*\"[^\n\"`]*)*", TEXT)
 
 
 def block(language: str, beginning: str) -> str:
