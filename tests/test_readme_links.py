@@ -31,9 +31,9 @@ def broken(path: Path) -> list[str]:
             continue
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
-        if not target.exists():
-            found.append(link)
-        elif anchor and anchor not in anchors(target.read_text(encoding="utf-8")):
+        if not target.exists() or (
+            anchor and anchor not in anchors(target.read_text(encoding="utf-8"))
+        ):
             found.append(link)
     return found
 
@@ -45,7 +45,9 @@ def test_every_link_leads_somewhere(name: str) -> None:
 
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# Where do I ...?\n[a](#where-do-i-) [b](#c) [d](page.md) [e](f.md) ![](g.png)")
+    page.write_text(
+        "# Where do I ...?\n[a](#where-do-i-) [b](#c) [d](page.md) [e](f.md) ![](g.png)"
+    )
     assert broken(page) == ["#c", "f.md", "g.png"]
 
 

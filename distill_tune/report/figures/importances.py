@@ -1,15 +1,12 @@
 """Importance of params: Optuna's PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023)."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from distill_tune.report.drawing import Bar, bars
 from distill_tune.report.study_records import Source
 from distill_tune.tuning.sampling.importances import LEAST, Importance, importances
-
-if TYPE_CHECKING:
-    pass
 
 TITLE = "What mattered"
 
