@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -90,7 +89,6 @@ def search(  # noqa: PLR0913 - the options of the command line
     as_json: Json = False,
 ) -> None:
     """Find the best configuration of every backbone of a study."""
-    began = time.perf_counter()
     with reporting():
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
@@ -103,7 +101,7 @@ def search(  # noqa: PLR0913 - the options of the command line
         found = open_new(wish, resume=resume, allow_changed=allow_changed)
         options = CommandOptions(address, not no_shared_stages, as_json, allow_changed)
         if dry_run:
-            run_dry(found, options, began)
+            run_dry(found, options)
         else:
             run_search(found, options)
 

@@ -72,7 +72,7 @@ def run_search(opened: "Opened", options: CommandOptions) -> None:
         typer.echo(json.dumps(found))
 
 
-def run_dry(opened: "Opened", options: CommandOptions, began: float) -> None:
+def run_dry(opened: "Opened", options: CommandOptions) -> None:
     """Print what a search would take, without starting it."""
     from distill_tune.study.opening import located
     from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
@@ -83,9 +83,9 @@ def run_dry(opened: "Opened", options: CommandOptions, began: float) -> None:
     if opened.remark:
         run_options.views.say(opened.remark)
     with located(opened.document):
-        found = dry_run(opened.study, opened.directory, opened.images, run_options, began)
+        found = dry_run(opened.study, opened.directory, opened.images, run_options)
     for part in dry_run_view(found):
-        output.print(part)
+        output.print(part, soft_wrap=isinstance(part, str))
     if options.as_json:
         typer.echo(json.dumps(dry_run_json(found)))
 

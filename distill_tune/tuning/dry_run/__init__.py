@@ -1,1 +1,1 @@
-"""What a search will take, measured on a few steps."""
+"""The dry run of a search: what it would take, from a few timed steps."""

@@ -1,154 +1,112 @@
-"""What a search will take, from what was measured of its parts: arithmetic on plain numbers."""
+"""The forecast of a search: plain arithmetic on what one trial of each backbone takes."""
 
 import heapq
-import random
-import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from itertools import count, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
-from distill_tune.tuning.dry_run.estimate import (
-    Disk,
-    Estimate,
-    Judge,
-    Measured,
-    Rung,
-    StartUp,
-    Work,
-)
+from distill_tune.study.rungs import rung_epochs
 
-_DRAWS, _JUDGEMENTS = 60, 3_000
-_EPOCH_BYTES = 4_000
-"""Of an epoch's records: its line in the log and in the log's copy, its row in the table."""
+if TYPE_CHECKING:
+    from distill_tune.records.gpu_use import GpuUse
+    from distill_tune.study.study import Study
+    from distill_tune.training.stages import Job
 
 
-def estimate(
-    work: Work,
-    measured: Mapping[str, Measured],
-    start: StartUp,
-    make_judge: Callable[[], Judge],
-) -> Estimate:
-    """Return what a search will take.
+class TrialCost(NamedTuple):
+    """What one trial takes.
 
-    Which trials are pruned is played through with the search's own scheduler: each trial has a
-    value drawn at random, which it keeps from rung to rung. A sampler that gets better as it goes
-    prunes less than that.
+    Attributes:
+        stages_s: Seconds of ``setup``, ``classifier``, ``warmup``, ``triplet`` and ``joint``.
+        checkpoint_bytes: Size of one checkpoint.
+        model_bytes: Size of one model folder.
+        gpu: Its peak GPU memory; None on a CPU.
+    """
+
+    stages_s: Mapping[str, float]
+    checkpoint_bytes: int
+    model_bytes: int
+    gpu: "GpuUse | None" = None
+
+
+class Forecast(NamedTuple):
+    """What a search takes.
+
+    Attributes:
+        trial_s: Backbone to the seconds of one trial that runs to its end.
+        shared_s: Seconds of the shared stages that are still to be computed.
+        pruned_s: Seconds of the whole search.
+        unpruned_s: Seconds of the whole search if every trial ran to its end.
+        checkpoint_bytes: Two checkpoints of each running trial; deleted at the end.
+        model_bytes: The models that the study keeps.
+    """
+
+    trial_s: Mapping[str, float]
+    shared_s: float
+    pruned_s: float
+    unpruned_s: float
+    checkpoint_bytes: int
+    model_bytes: int
+
+
+def forecast(
+    study: "Study", costs: Mapping[str, TrialCost], slots: int, shared: list[tuple["Job", bool]]
+) -> Forecast:
+    """Return what a search takes.
 
     Args:
-        work: What there is to do.
-        measured: By backbone.
-        start: Times in which nothing is computed.
-        make_judge: Returns a scheduler that has seen no trial.
+        study: As checked.
+        costs: Backbone to what one of its trials takes.
+        slots: Trials at a time.
+        shared: The stages that trials share, each with whether it is computed already.
     """
-    whole = play(work, measured, start, lambda *_: False, [0.0] * work.num_trials)
-    draws = max(5, min(_DRAWS, _JUDGEMENTS // work.num_trials))
-    played = []
-    for draw in range(draws):
-        luck = random.Random(draw)  # noqa: S311 - the same estimate each time, no secret
-        values = [luck.gauss(0, 1) for _ in range(work.num_trials)]
-        played.append(play(work, measured, start, make_judge(), values))
-    spans = sorted(one.seconds for one in played)
-    first_s = max(one.first_s for one in measured.values())
-    return Estimate(
-        start=start.driver + start.tune + start.worker + first_s,
-        shared=_shared_s(work, measured, start.worker + first_s),
-        trials=statistics.mean(spans),
-        trials_low=spans[len(spans) // 10],
-        trials_high=spans[-1 - len(spans) // 10],
-        trials_unpruned=whole.seconds,
-        epochs=statistics.mean(one.epochs for one in played) / work.num_trials,
-        rungs=tuple(_rung(epoch, played) for epoch in work.rungs),
-        disk=_disk(work, measured),
+    search, names = study.search, [backbone.name for backbone in study.backbones]
+    order = [names[number % len(names)] for number in range(search.num_trials)]
+    num_trials, trial_s, mean_s = Counter(order), dict[str, float](), dict[str, float]()
+    shared_s, kept_bytes = 0.0, 0
+    for name in names:
+        seconds = dict(costs[name].stages_s)
+        for job, _ in shared:
+            if job.stage == "warmup" or job.config.backbone.name == name:
+                seconds.pop(job.stage, None)
+        trial_s[name] = sum(seconds.values())
+        share = mean_epochs(study, num_trials[name]) / study.max_epochs
+        mean_s[name] = trial_s[name] - (1 - share) * seconds["joint"]
+        kept_bytes += min(search.keep_top, num_trials[name]) * costs[name].model_bytes
+    todo = [job for job, is_ready in shared if not is_ready]
+    for stages in ({"warmup", "classifier"}, {"triplet"}):  # The latter begins with the former.
+        jobs = [(job.config.backbone.name, job.stage) for job in todo if job.stage in stages]
+        shared_s += span((costs[name].stages_s[stage] for name, stage in jobs), slots)
+    trials_s = span((trial_s[name] for name in order), slots)
+    # At least one trial of each backbone runs to its end.
+    pruned_s = max(span((mean_s[name] for name in order), slots), *trial_s.values())
+    checkpoint_bytes = max(cost.checkpoint_bytes for cost in costs.values())
+    return Forecast(
+        trial_s=trial_s,
+        shared_s=shared_s,
+        pruned_s=shared_s + min(pruned_s, trials_s),
+        unpruned_s=shared_s + trials_s,
+        checkpoint_bytes=2 * min(slots, len(order)) * checkpoint_bytes,
+        model_bytes=kept_bytes,
     )
 
 
-class Played(NamedTuple):
-    """One made-up search: its seconds, its epochs, who came to each rung and who passed it."""
+def mean_epochs(study: "Study", num_trials: int) -> float:
+    """Return the epochs of stage 3 that a trial runs on average.
 
-    seconds: float
-    epochs: int
-    came: Counter[int]
-    passed: Counter[int]
-
-
-def play(
-    work: Work,
-    measured: Mapping[str, Measured],
-    start: StartUp,
-    judge: Judge,
-    values: list[float],
-) -> Played:
-    """Let trials with these values take their turns in the slots."""
-    played = Played(0.0, 0, Counter(), Counter())
-    waiting, running = iter(range(work.num_trials)), list[tuple[float, int, int]]()
-
-    def begin(now: float) -> None:
-        number = next(waiting, None)
-        if number is not None:
-            name = work.backbones[number % len(work.backbones)]
-            one = measured[name]
-            ready = now + start.turn + one.build_s + one.times.of(work.own[name])
-            heapq.heappush(running, (ready + one.times.joint_start, number, 0))
-
-    for _ in range(work.slots):
-        begin(0.0)
-    while running:
-        now, number, epoch = heapq.heappop(running)
-        backbone = work.backbones[number % len(work.backbones)]
-        one = measured[backbone]
-        if epoch in work.rungs:
-            played.came[epoch] += 1
-        if epoch == len(one.times.joint) or (
-            epoch in work.rungs and judge(number, backbone, epoch, values[number])
-        ):
-            played = played._replace(seconds=now, epochs=played.epochs + epoch)
-            begin(now)
-            continue
-        if epoch in work.rungs:
-            played.passed[epoch] += 1
-        until = min((rung for rung in work.rungs if rung > epoch), default=len(one.times.joint))
-        takes = sum(one.times.joint[epoch:until]) + one.model_s
-        takes += one.times.joint_end if until == len(one.times.joint) else 0.0
-        heapq.heappush(running, (now + takes, number, until))
-    return played
+    One in ``reduction_factor`` of a backbone's ``num_trials`` passes each rung, at least one trial.
+    """
+    factor = study.search.reduction_factor
+    bounds = (0, *rung_epochs(study.min_epochs, study.max_epochs, factor), study.max_epochs)
+    shares = (max(1 / num_trials, factor**-rung) for rung in count())
+    stretches = zip(pairwise(bounds), shares, strict=False)
+    return sum((end - start) * share for (start, end), share in stretches)
 
 
-def _shared_s(work: Work, measured: Mapping[str, Measured], start_s: float) -> float:
-    span = shared_span(work, measured)
-    return span + start_s if span else 0.0
-
-
-def shared_span(work: Work, measured: Mapping[str, Measured]) -> float:
-    """Return how long the shared stages take, with the slots of the trials."""
-    waiting, done, now = list(work.shared), set[str](), 0.0
-    running: list[tuple[float, str]] = []
-    while waiting or running:
-        for job in list(waiting):
-            if len(running) < work.slots and job.needs <= done:
-                takes = 0.0 if job.is_ready else measured[job.backbone].times.of([job.stage])
-                heapq.heappush(running, (now + takes, job.name))
-                waiting.remove(job)
-        now, name = heapq.heappop(running)
-        done.add(name)
-    return now
-
-
-def _rung(epoch: int, played: list[Played]) -> Rung:
-    came = statistics.mean(one.came[epoch] for one in played)
-    passed = statistics.mean(one.passed[epoch] for one in played)
-    return Rung(epoch, came, passed / came if came else 0.0)
-
-
-def _disk(work: Work, measured: Mapping[str, Measured]) -> Disk:
-    names = [work.backbones[n % len(work.backbones)] for n in range(work.num_trials)]
-    kept = {name: min(work.keep_top, count) for name, count in Counter(names).items()}
-    sizes = {name: one.sizes for name, one in measured.items()}
-    running = sorted((sizes[name].checkpoint for name in names), reverse=True)[: work.slots]
-    epochs = sum(len(measured[name].times.joint) for name in names)
-    return Disk(
-        checkpoints=2 * sum(running),
-        models=sum(count * sizes[name].model for name, count in kept.items()),
-        shared=sum(sizes[job.backbone].products[job.stage] for job in work.shared),
-        board=sum(sizes[name].board for name in names),
-        records=_EPOCH_BYTES * epochs,
-    )
+def span(seconds: Iterable[float], slots: int) -> float:
+    """Return the seconds until the last work ends, each begun in the slot that is free first."""
+    ends = [0.0] * slots
+    for one in seconds:
+        heapq.heapreplace(ends, ends[0] + one)
+    return max(ends)
