@@ -10,6 +10,7 @@ from distill_tune.distill.trial import Report, Trial
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.fitness_text import curve_of
 from distill_tune.records.trials import FidelityPoint
+from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, SharedStage
 from distill_tune.training.tensorboard.image_grid import grid_png
@@ -133,6 +134,8 @@ def adopt_stages(trial: Trial, store: StageStore) -> Adopted:
         try:
             saved = store.read(stage, trial.config, trial.data.device)
         except ValueError as error:
+            if is_out_of_memory(error):
+                raise
             adopted.warnings.append(f"{error}; the trial computes its own")
             continue
         if saved is None:
