@@ -28,12 +28,18 @@ SLOWEST_FIRST = (
     "tests/test_resume.py",
     "tests/test_interrupt.py",
     "tests/test_search_end_to_end.py",
+    "tests/test_kill_once.py",
     "tests/test_shared_search.py",
-    "tests/test_api.py",
     "tests/test_s3.py",
+    "tests/test_api.py",
+    "tests/field/test_value_range_kept.py",
+    "tests/test_dry_run.py",
+    "tests/tuning/test_ray_contract.py",
+    "tests/cluster/test_node_guard.py",
     "tests/tuning/test_trainable.py",
     "tests/training/test_shared_stages.py",
-    "tests/tuning/test_ray_contract.py",
+    "tests/model/test_export.py",
+    "tests/distill/test_resume.py",
 )
 """Files that take longest; a worker that got one of them last would keep all others waiting."""
 
