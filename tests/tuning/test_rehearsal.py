@@ -9,8 +9,7 @@ import pytest
 from distill_tune.interfaces import ImageData
 from distill_tune.tuning.dry_run import rehearsal
 from distill_tune.tuning.dry_run.rehearsal import rehearse
-
-from .tiny import CPU, config
+from tests.distill.tiny import CPU, config
 
 
 @pytest.fixture
