@@ -15,9 +15,8 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
 from distill_tune.tuning.dry_run.forecast import TrialCost, forecast
 from distill_tune.tuning.dry_run.plan import DryRun, _refusal
-
-from .commands import STUDY, inside, write_space
-from .refusals import refused, write
+from tests.commands import STUDY, inside, write_space
+from tests.refusals import refused, write
 
 DRAWN = [
     {"backbone": "squeezenet1_1", "number": 0},
