@@ -18,6 +18,7 @@ from tests.commands import STUDY, Event, Run, inside, of_kind, read_events, writ
 
 ARMS = ["baseline", "equal_steps", "strong_augmentation", "gan_augmentation", "gan_distillation"]
 OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))
+FEW = ("--seeds", "2", "--top", "2", "--arms", "equal_steps,gan_distillation")
 SMALL = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
     .replace("num_trials: 6", "num_trials: 3")
@@ -35,8 +36,8 @@ class Done(NamedTuple):
     events: list[Event]
 
 
-def confirm(folder: Path, *options: str) -> Done:
-    done = inside("confirm", str(folder), "--json", *OPTIONS, *options)
+def confirm(folder: Path, *options: str, given: tuple[str, ...] = OPTIONS) -> Done:
+    done = inside("confirm", str(folder), "--json", *given, *options)
     return Done(folder, json.loads(done.stdout), done.stderr, read_events(folder))
 
 
@@ -61,6 +62,14 @@ def confirmed(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("confirmed") / "tiny"
     shutil.copytree(searched, folder)
     return confirm(folder)
+
+
+@pytest.fixture(scope="module")
+def few(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Return a confirmation of eight runs."""
+    folder = tmp_path_factory.mktemp("few") / "tiny"
+    shutil.copytree(searched, folder)
+    return confirm(folder, given=FEW)
 
 
 def test_every_arm_is_trained_with_every_seed_and_read_once(confirmed: Done) -> None:
@@ -145,38 +154,38 @@ def test_what_is_recorded_is_not_computed_again(confirmed: Done) -> None:
 
 
 @pytest.mark.slow
-def test_a_repetition_gives_the_same_numbers_and_is_told(confirmed: Done, tmp_path: Path) -> None:
+def test_a_repetition_gives_the_same_numbers_and_is_told(few: Done, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
-    shutil.copytree(confirmed.folder, folder)
-    again = confirm(folder, "--read-test-again")
-    evidence = {name: r for name, r in results(confirmed.events).items() if r[2]}
+    shutil.copytree(few.folder, folder)
+    again = confirm(folder, "--read-test-again", given=FEW)
+    evidence = {name: r for name, r in results(few.events).items() if r[2]}
     assert {name: r for name, r in results(again.events, 2).items() if r[2]} == evidence
     told = [text for text in again.said["remarks"] if "read again" in text]
-    assert len(told) == 15
+    assert len(told) == 4
     assert all("the same numbers" in text for text in told)
-    assert again.said["num_readings"] == 30
+    assert again.said["num_readings"] == 8
     # Nothing was taken over: every run trained all of its stages.
     seconds = {e["name"]: e["seconds"] for e in of_kind(again.events, RUN) if e["reading"] == 2}
     assert all("classifier" in stages for stages in seconds.values())
-    adopted = {e["name"]: e["seconds"] for e in of_kind(confirmed.events, RUN)}
+    adopted = {e["name"]: e["seconds"] for e in of_kind(few.events, RUN)}
     assert all(seconds[name] != adopted[name] for name in seconds)
 
 
 @pytest.mark.slow
-def test_a_killed_confirmation_goes_on(searched: Path, confirmed: Done, tmp_path: Path) -> None:
+def test_a_killed_confirmation_goes_on(searched: Path, few: Done, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     shutil.copytree(searched, folder)
-    for number in (2, 9):
-        killed = Run("confirm", str(folder), *OPTIONS)
+    for number in (2, 5):
+        killed = Run("confirm", str(folder), *FEW)
         killed.wait_until(lambda: len(of_kind(read_events(folder), RUN)) >= number)  # noqa: B023
         killed.send(signal.SIGKILL)
         killed.wait()
         killed.wait_for_silence(but_for="ray::")
-    done = confirm(folder)
-    assert results(done.events) == results(confirmed.events)
+    done = confirm(folder, given=FEW)
+    assert results(done.events) == results(few.events)
     names = Counter(event["name"] for event in of_kind(done.events, RUN))
     assert set(names.values()) == {1}
-    assert done.said["num_readings"] == 15
+    assert done.said["num_readings"] == 4
     assert not any((folder / "checkpoints").glob("confirm-*"))
 
 
