@@ -34,12 +34,6 @@ INFEASIBLE: frozenset[FailureReason] = frozenset(
 COLLAPSE_RATIO = 0.25
 """A generator has collapsed if its images' diversity relative to real hard ones is below this."""
 
-FIT_AGREEMENT = 0.9
-"""A generator is fit if at least this share of its images agrees with their labels."""
-
-UNFIT_AGREEMENT = 0.6
-"""A generator below this share is unfit and is reported in a warning."""
-
 
 class Config(BaseModel):
     """Base class of all configurations: frozen, strict, no unknown keys, every field documented."""

@@ -127,7 +127,7 @@ def test_mistakes_are_told_as_by_a_search(tmp_path: Path, monkeypatch: pytest.Mo
     write()
     Path("runs/bad").mkdir(parents=True)
     Path("runs/bad/study.yaml").touch()
-    assert refused(*dry).startswith("runs/bad: got a study that is there already")
+    assert refused(*dry).startswith("runs/bad: got a study that already exists")
     said = (
         "bad (dry run): 200 training and 300 validation images of 10 classes, 0, 1, 2, 3, 4, "
         "5, 6, 7, 8, 9 (digits, 1x8x8; validation and test drawn from the same images); "

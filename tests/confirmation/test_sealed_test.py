@@ -46,7 +46,7 @@ def test_confirm_and_who_asks_for_it_by_name_open_it() -> None:
         if isinstance(node, ast.Name | ast.Attribute)
         if (node.id if isinstance(node, ast.Name) else node.attr) in {"load_test", "unsealed"}
     }
-    assert opening == {"confirmation/sealed_test.py", "model/assessed.py"}
+    assert opening == {"confirmation/sealed_test.py", "model/assessed_images.py"}
 
 
 def test_a_source_without_test_images_says_so_before_it_opens_any() -> None:

@@ -71,4 +71,4 @@ def test_a_confirmation_that_makes_no_sense_is_passed_over_with_a_warning(tmp_pa
     directory.append({"event": "confirm_chosen", "backbone": ["a"]})
     page, said = report(directory)
     assert said["confirmation"] is None
-    assert "the confirmation's records make no sense" in page.text
+    assert "the confirmation's records are invalid" in page.text

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tune.interfaces import UNFIT_AGREEMENT
 from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
-from distill_tune.records.fitness_text import fitness
+from distill_tune.records.fitness_text import UNFIT_AGREEMENT, fitness
 from distill_tune.records.trials import Event
 
 if TYPE_CHECKING:

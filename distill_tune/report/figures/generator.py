@@ -6,8 +6,15 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.interfaces import FIT_AGREEMENT, UNFIT_AGREEMENT
-from distill_tune.records.fitness_text import fidelity_words, fitness, known, last, stage_words
+from distill_tune.records.fitness_text import (
+    FIT_AGREEMENT,
+    UNFIT_AGREEMENT,
+    fidelity_words,
+    fitness,
+    known,
+    last,
+    stage_words,
+)
 from distill_tune.records.status import StageInfo
 from distill_tune.records.trials import (
     AGREEMENT,
