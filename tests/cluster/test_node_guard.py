@@ -89,6 +89,7 @@ def test_what_is_held_is_given_back_at_the_end(
     until(lambda: free_cpus() == every)
 
 
+@pytest.mark.slow
 def test_one_that_can_do_its_part_is_used_without_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_one_that_can_do_its_part_is_used_without_a_word(
     assert not joined.is_told()
 
 
+@pytest.mark.slow
 def test_one_that_does_not_answer_is_held_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
