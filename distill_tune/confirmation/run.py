@@ -9,9 +9,9 @@ import torch
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.confirmation.figures import Picture, portraits
-from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.study.arms import Arm

@@ -15,8 +15,8 @@ from distill_tune.distill.monitoring.fidelity import (
     metrics_of,
     train_judge,
 )
-from distill_tune.distill.state import GanState
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.trial_state import GanState
 from distill_tune.interfaces import Metrics
 
 _REPORTS = 20

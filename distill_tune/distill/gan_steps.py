@@ -21,8 +21,8 @@ from distill_tune.distill.losses import (
 )
 from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.monitoring.evaluation import ensure_training
-from distill_tune.distill.state import GanState, TrialState
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.trial_state import GanState, TrialState
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 

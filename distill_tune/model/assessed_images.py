@@ -14,7 +14,7 @@ from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.datasets.labelled_images import Form, labelled_images, relabelled
-from distill_tune.datasets.moved_images import told_how_to_go_on
+from distill_tune.datasets.relocated_images import told_how_to_go_on
 from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config

@@ -12,9 +12,9 @@ from torch import nn
 
 from distill_tune import __version__
 from distill_tune.distill.backbones import Backbone, Classifier
-from distill_tune.distill.state import StateDict
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.distill.trial_state import StateDict
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
 from distill_tune.records.files.storage import storage_at

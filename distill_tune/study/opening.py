@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune import __version__
-from distill_tune.datasets.moved_images import told_how_to_go_on
-from distill_tune.distill.probe import probe
+from distill_tune.datasets.relocated_images import told_how_to_go_on
+from distill_tune.distill.configuration_check import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory

@@ -14,7 +14,7 @@ import torch
 
 from distill_tune import __version__
 from distill_tune.distill.compute.device_data import DeviceData
-from distill_tune.distill.monitoring.failure_policies import is_unfit
+from distill_tune.distill.monitoring.gan_policies import is_unfit
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Metrics

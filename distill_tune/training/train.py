@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from distill_tune.datasets.images.value_range import range_line
-from distill_tune.datasets.moved_images import told_how_to_go_on
+from distill_tune.datasets.relocated_images import told_how_to_go_on
+from distill_tune.distill.configuration_check import probe
 from distill_tune.distill.monitoring.evaluation import evaluate
-from distill_tune.distill.probe import probe
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError, InputError

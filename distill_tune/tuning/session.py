@@ -19,8 +19,8 @@ from distill_tune.study.validation import to_yaml
 from distill_tune.training.checkpoints import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
-from distill_tune.tuning.first_lines import introduction
 from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.opening_lines import introduction
 from distill_tune.tuning.outcome import write_best
 from distill_tune.tuning.run_options import RunOptions, SearchView
 from distill_tune.tuning.stop_rules import TimeBudget, terminate_as_interrupt

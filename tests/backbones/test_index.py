@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from distill_tune.distill.backbones import SMALL_STEMS, Backbone, Classifier
-from distill_tune.distill.backbones.construction import family_of, known_names
+from distill_tune.distill.backbones.build_backbone import family_of, known_names
 from distill_tune.errors import InputError
 
 CLASSES = 3

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from distill_tune.distill.backbones import Backbone
-from distill_tune.distill.backbones.pointwise import (
+from distill_tune.distill.backbones.pointwise_layers import (
     CentredConv2d,
     PointwiseConv2d,
     use_matrix_products,

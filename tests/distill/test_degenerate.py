@@ -27,8 +27,8 @@ from distill_tune.distill.compute.random_streams import (
 )
 from distill_tune.distill.losses import discriminator_hinge, generator_hinge
 from distill_tune.distill.monitoring.evaluation import validate
-from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
+from distill_tune.distill.trial_state import copy_weights
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences, networks
 

@@ -15,7 +15,7 @@ from distill_tune.distill.monitoring.evaluation import (
     running_statistics_kept,
     validate,
 )
-from distill_tune.distill.state import copy_weights
+from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import Split
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.configuration_check import probe
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
-from distill_tune.distill.probe import probe
-from distill_tune.distill.state import StateDict, copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import Compute
+from distill_tune.distill.trial_state import StateDict, copy_weights
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin

@@ -23,8 +23,8 @@ from distill_tune.distill.monitoring.epoch_metrics import (
     kernel_distance,
     measure,
 )
-from distill_tune.distill.state import copy_weights
 from distill_tune.distill.trial import Trial
+from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import Metrics, Split
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences

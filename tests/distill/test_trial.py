@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.distill.configuration_check import probe
 from distill_tune.distill.gan_steps import GanLosses, GanTrainer
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate
-from distill_tune.distill.probe import probe
-from distill_tune.distill.state import Best, copy_weights
 from distill_tune.distill.trial import Report
+from distill_tune.distill.trial_state import Best, copy_weights
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from distill_tune.distill.backbones import alexnet, densenet, resnet
+from distill_tune.distill.backbones.build_backbone import build_classifier, family_of, known_names
 from distill_tune.distill.backbones.classifier_network import Classifier
-from distill_tune.distill.backbones.construction import build_classifier, family_of, known_names
 from distill_tune.errors import InputError
 from distill_tune.interfaces import Config
 

@@ -20,7 +20,7 @@ from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, shared_jobs
 from distill_tune.tuning.dry_run.forecast import Forecast, TrialCost, forecast
 from distill_tune.tuning.dry_run.rehearsal import rehearse
-from distill_tune.tuning.first_lines import introduction
+from distill_tune.tuning.opening_lines import introduction
 from distill_tune.tuning.run_options import RunOptions, Views
 from distill_tune.tuning.tuner import make_sampler
 

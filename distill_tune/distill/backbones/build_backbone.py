@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
-from distill_tune.distill.backbones.pointwise import use_matrix_products
+from distill_tune.distill.backbones.pointwise_layers import use_matrix_products
 from distill_tune.errors import InputError, Text
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

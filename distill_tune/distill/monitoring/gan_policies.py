@@ -16,8 +16,8 @@ from distill_tune.distill.monitoring.epoch_metrics import (
     measure,
 )
 from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
-from distill_tune.distill.state import GanState, TrialState, copy_weights
 from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
+from distill_tune.distill.trial_state import GanState, TrialState, copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 from distill_tune.records.fitness_text import UNFIT_AGREEMENT
