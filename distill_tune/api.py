@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from distill_tune.confirmation.evidence.summary import Confirmation
+from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.errors import NoTrialSucceededError, RayError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.study_result import StudyResult, TrainedModel, load_study

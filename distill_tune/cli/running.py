@@ -15,7 +15,7 @@ from distill_tune.errors import DistillTuneError, NoTrialSucceededError, RayErro
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_tune.confirmation.evidence.summary import Confirmation
+    from distill_tune.confirmation.evidence.findings import Confirmation
     from distill_tune.records.directory import StudyDirectory
     from distill_tune.records.trials import StudyState
     from distill_tune.study.opened_study import Opened

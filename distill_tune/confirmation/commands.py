@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_tune.confirmation.evidence.summary import Confirmation
+from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.session import confirm_study
 from distill_tune.records.directory import StudyDirectory

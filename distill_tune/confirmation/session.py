@@ -7,8 +7,9 @@ from typing import Any
 
 from distill_tune import __version__
 from distill_tune.cluster.shared_images import StudyImages
+from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.statistics import mean_and_spread
-from distill_tune.confirmation.evidence.summary import Confirmation, confirmation
+from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.confirmation.evidence.tables import as_json, markdown
 from distill_tune.confirmation.figures import collapse_picture, store_picture
 from distill_tune.confirmation.plan import Plan, evidence_seeds

@@ -3,8 +3,8 @@
 import math
 from typing import Any, Literal, NamedTuple
 
+from distill_tune.confirmation.evidence.findings import BackboneEvidence
 from distill_tune.confirmation.evidence.statistics import Effect, gain
-from distill_tune.confirmation.evidence.summary import BackboneEvidence
 from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import AGREEMENT, TrialRecord

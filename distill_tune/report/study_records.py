@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from distill_tune.confirmation.evidence.summary import Confirmation, confirmation
+from distill_tune.confirmation.evidence.findings import Confirmation
+from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import short_names
 from distill_tune.records.gpu_use import GpuUse, fitting, share

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill_tune.confirmation.evidence.summary import Confirmation, confirmation
+from distill_tune.confirmation.evidence.findings import Confirmation
+from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.replay import fold

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from distill_tune.confirmation.evidence.summary import Confirmation
+from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.tables import arms_rows, backbones_rows
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat

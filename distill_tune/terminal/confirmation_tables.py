@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from distill_tune.confirmation.evidence.summary import Confirmation
+from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.tables import (
     PROBABILITY,
     Rows,

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
+from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 from distill_tune.confirmation.evidence.statistics import holm
-from distill_tune.confirmation.evidence.summary import BackboneEvidence, Confirmation, confirmation
+from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.confirmation.evidence.tables import arms_rows, as_json, markdown
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.confirm_log import (

@@ -9,7 +9,7 @@ from distill_tune.records.trials import Event
 
 if TYPE_CHECKING:
     from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
-    from distill_tune.confirmation.evidence.summary import BackboneEvidence, Confirmation
+    from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 
 
 _MUCH = 0.2

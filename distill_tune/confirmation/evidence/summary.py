@@ -1,7 +1,6 @@
 """Results of a confirmation in a study's log: arms on fresh seeds, their gains, the verdicts."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from distill_tune.confirmation.evidence.arm_evidence import (
     ArmEvidence,
@@ -9,6 +8,7 @@ from distill_tune.confirmation.evidence.arm_evidence import (
     chance_level,
     with_effects,
 )
+from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 from distill_tune.confirmation.evidence.remarks import remarks
 from distill_tune.confirmation.evidence.statistics import Compared, mean_and_spread, verdict
 from distill_tune.records.confirm_log import (
@@ -21,65 +21,6 @@ from distill_tune.records.confirm_log import (
     run_records,
 )
 from distill_tune.records.trials import Event
-
-
-class BackboneEvidence(NamedTuple):
-    """Evidence on whether the method helps a backbone.
-
-    Attributes:
-        trial: Name of the confirmed trial.
-        search_value: Value of the trial in the search.
-        confirmed_value: Mean of the same metric over the fresh seeds that did not fail; nan if all
-            failed.
-        confirmed_spread: Standard deviation over these seeds.
-        failed_seeds: How many seeds failed, such as ``2 of 5 failed``; empty if none did.
-        arms: Results of the arms, in the order of the tables.
-        baseline: The strictest baseline that was run; None without one.
-        rival: The arm with the greatest mean, or the one that the study names, among the arms that
-            are not a baseline and contain no part of the method. Its p-value is corrected for all
-            arms in both cases; the choice biases the gain unless the study names the rival.
-        rival_choice: How the rival was chosen, in words.
-        verdict: One sentence.
-    """
-
-    backbone: str
-    trial: str
-    search_value: float
-    confirmed_value: float
-    confirmed_spread: float | None
-    failed_seeds: str
-    arms: tuple[ArmEvidence, ...]
-    baseline: ArmEvidence | None
-    rival: ArmEvidence | None
-    rival_choice: str
-    verdict: str
-
-    @property
-    def method(self) -> ArmEvidence | None:
-        """The method's own arm."""
-        return next((arm for arm in self.arms if arm.role == "method"), None)
-
-
-class Confirmation(NamedTuple):
-    """Results of a confirmation, with remarks on how the numbers came about.
-
-    Attributes:
-        metric: Metric of the test split: ``accuracy`` or ``balanced_accuracy``.
-        num_readings: Number of models that were read on the test split.
-        is_redrawn: Whether every seed has its own training and validation images.
-        num_comparisons: Number of comparisons whose p-values are corrected together: the method
-            with all arms of all backbones.
-        chance: Value of a failed seed; None if no run records it.
-        remarks: In words: second readings, seeds added later, untuned controls, failed seeds.
-    """
-
-    metric: str
-    backbones: tuple[BackboneEvidence, ...]
-    num_readings: int
-    is_redrawn: bool
-    num_comparisons: int
-    chance: float | None
-    remarks: tuple[str, ...]
 
 
 def confirmation(events: Iterable[Event]) -> Confirmation | None:

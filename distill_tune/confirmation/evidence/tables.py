@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
+from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 from distill_tune.confirmation.evidence.statistics import Gain, p_words
-from distill_tune.confirmation.evidence.summary import BackboneEvidence, Confirmation
 
 Rows = list[list[str]]
 
