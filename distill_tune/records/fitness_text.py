@@ -4,17 +4,18 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from distill_tune.records.trials import AGREEMENT, DIVERSITY, STAGE_STEPS, FidelityPoint
+from distill_tune.records.trials import (
+    AGREEMENT,
+    DIVERSITY,
+    FIT_AGREEMENT,
+    STAGE_STEPS,
+    UNFIT_AGREEMENT,
+    FidelityPoint,
+)
 
 if TYPE_CHECKING:
     from distill_tune.distill.trial import Report
     from distill_tune.interfaces import Metrics
-
-FIT_AGREEMENT = 0.9
-"""A generator is fit if at least this share of its images agrees with their labels."""
-
-UNFIT_AGREEMENT = 0.6
-"""A generator below this share is unfit and is reported in a warning."""
 
 Fitness = Literal["fit", "nearly fit", "not fit"]
 

@@ -30,6 +30,12 @@ _STAGE_METRICS = frozenset(
     for name in (STAGE_STEPS, AGREEMENT, DIVERSITY)
 )
 
+FIT_AGREEMENT = 0.9
+"""A generator is fit if at least this share of its images agrees with their labels."""
+
+UNFIT_AGREEMENT = 0.6
+"""A generator below this share is unfit and is reported in a warning."""
+
 
 class FidelityPoint(NamedTuple):
     """How well a generator follows its classes at one moment.

@@ -22,7 +22,7 @@ from distill_tune.distill.monitoring.fidelity import (
 )
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.records.fitness_text import FIT_AGREEMENT
+from distill_tune.records.trials import FIT_AGREEMENT
 from tests.benchmarks.results import Result
 
 SEEDS = (0, 1, 2)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
-from distill_tune.records.fitness_text import UNFIT_AGREEMENT, fitness
-from distill_tune.records.trials import Event
+from distill_tune.records.fitness_text import fitness
+from distill_tune.records.trials import UNFIT_AGREEMENT, Event
 
 if TYPE_CHECKING:
     from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence

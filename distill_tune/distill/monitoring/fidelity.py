@@ -18,7 +18,7 @@ from distill_tune.distill.compute.random_streams import seed_global, stream, uni
 from distill_tune.distill.monitoring.diversity import effective_rank, within_class_distance
 from distill_tune.distill.monitoring.evaluation import evaluating, image_batches
 from distill_tune.interfaces import Metrics
-from distill_tune.records.fitness_text import FIT_AGREEMENT
+from distill_tune.records.trials import FIT_AGREEMENT
 
 CHECK_STEPS = 50
 """Generator steps between two measurements of a warm-up of length ``auto``."""

@@ -20,7 +20,7 @@ from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
 from distill_tune.distill.trial_state import GanState, TrialState, copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
-from distill_tune.records.fitness_text import UNFIT_AGREEMENT
+from distill_tune.records.trials import UNFIT_AGREEMENT
 
 
 def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metrics:

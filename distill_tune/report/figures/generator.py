@@ -7,8 +7,6 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from distill_tune.records.fitness_text import (
-    FIT_AGREEMENT,
-    UNFIT_AGREEMENT,
     fidelity_words,
     fitness,
     known,
@@ -19,7 +17,9 @@ from distill_tune.records.status import StageInfo
 from distill_tune.records.trials import (
     AGREEMENT,
     DIVERSITY,
+    FIT_AGREEMENT,
     STAGE_STEPS,
+    UNFIT_AGREEMENT,
     FidelityPoint,
     TrialRecord,
 )
