@@ -67,7 +67,7 @@ class Import(NamedTuple):
     """An import statement of the package.
 
     Attributes:
-        module: Who imports, such as ``search.run``.
+        module: Who imports, such as ``tuning.session``.
         name: What, such as ``ray.tune`` or ``distill_tune.study.study``.
         is_inner: Whether it stands inside a function.
         is_typing: Whether only type checkers see it.
