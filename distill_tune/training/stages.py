@@ -49,7 +49,7 @@ _TRIPLET_FIELDS = frozenset(
         "joint.triplet_weight",
     }
 )
-_CODE = ("backbones", "distill", "gans")
+_CODE = ("distill",)
 
 
 class ComputePlace(NamedTuple):
