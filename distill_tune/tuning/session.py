@@ -177,7 +177,7 @@ class Session:
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
-                with terminate_as_interrupt(), self._time_budget:
+                with terminate_as_interrupt(), self._time_budget.running():
                     self._search(journal, trial_slots)
         except KeyboardInterrupt:
             pass

@@ -5,14 +5,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class TimeBudget:
-    """Interrupts this process as Ctrl-C does once its time is over; a context manager.
+    """Interrupts this process as Ctrl-C does once its time is over.
 
     Args:
         seconds: How long it may run; None = no limit.
@@ -22,26 +18,26 @@ class TimeBudget:
     """
 
     def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
         self.is_over = False
-        self._timer = None if seconds is None else threading.Timer(seconds, self._interrupt)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the time run while the context is open."""
+        if self._seconds is None:
+            yield
+            return
+        timer = threading.Timer(self._seconds, self._interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _interrupt(self) -> None:
         self.is_over = True
         os.kill(os.getpid(), signal.SIGINT)
-
-    def __enter__(self) -> None:
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: "TracebackType | None",
-    ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 @contextmanager
