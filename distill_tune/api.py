@@ -163,14 +163,15 @@ def confirm(  # noqa: PLR0913 - the options of the command
     """
     require_count("top", top)
     require_count("seeds", seeds)
-    options = _options("confirm", address, progress, share_stages=share_stages)
+    options = _options(
+        "confirm", address, progress, share_stages=share_stages, is_again=read_test_again
+    )
     from distill_tune.confirmation.commands import open_to_confirm
 
     names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
     asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
     asked |= {"tune_arms": tune_arms or None}
     opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
-    options = options.again() if read_test_again else options
     return _confirm(opened, options, go_on="the same call")
 
 
@@ -268,6 +269,7 @@ def _options(
     *,
     share_stages: bool,
     allow_changed: bool = False,
+    is_again: bool = False,
 ) -> "RunOptions":
     """Set Ray's environment before anything imports Ray, and return the run options."""
     from distill_tune.cluster.environment import prepare
@@ -282,6 +284,7 @@ def _options(
         address=address,
         is_sharing=share_stages,
         allow_changed=allow_changed,
+        is_again=is_again,
     )
 
 

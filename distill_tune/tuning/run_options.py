@@ -1,6 +1,6 @@
 """Options of a search or a confirmation, and the views that show its progress."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from distill_tune.distill.trial import Report
 
 
-class View(Protocol):
+class StageProgress(Protocol):
+    """Receiver of the progress of shared stages."""
+
+    def stage(self, name: str, text: str) -> None:
+        """Show the progress of a stage; an empty text = it is done."""
+
+
+class View(StageProgress, Protocol):
     """View of the progress; a context manager."""
 
     def __enter__(self) -> Self: ...
@@ -25,9 +32,6 @@ class View(Protocol):
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-
-    def stage(self, name: str, text: str) -> None:
-        """Show the progress of a shared stage; an empty text = it is done."""
 
 
 class SearchView(View, Protocol):
@@ -85,7 +89,3 @@ class RunOptions:
     is_sharing: bool = True
     allow_changed: bool = False
     is_again: bool = False
-
-    def again(self) -> "RunOptions":
-        """Return a copy for a confirmation that trains and tests again."""
-        return replace(self, is_again=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -20,6 +20,7 @@ from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
 from distill_tune.training.stages import PREDECESSORS, ComputePlace, Job
 from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import StageProgress
 
 _CPU = torch.device("cpu")
 
@@ -30,13 +31,6 @@ class _StageWork:
 
     job: Job
     claim: Claim
-
-
-class StageProgress(Protocol):
-    """Receiver of the progress of shared stages."""
-
-    def stage(self, name: str, text: str) -> None:
-        """Show the progress of a stage; an empty text = it is done."""
 
 
 def run_stages(
