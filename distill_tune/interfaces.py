@@ -62,7 +62,7 @@ class ValueRanges(Config):
     floats: tuple[float, float] | None = None
     """For floating-point numbers."""
     is_given: bool = False
-    """Whether the user set the range: values outside it are then clipped, however many."""
+    """True if the user set the range: values outside it are then clipped, however many."""
 
     @field_validator("eight_bit", "integers", "floats")
     @classmethod

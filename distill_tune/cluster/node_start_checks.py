@@ -19,7 +19,7 @@ PATIENCE_S = 180.0
 _SEEN = ".seen-by-all-"
 """Prefix of the names of short-lived files."""
 _IMPORTED = ("distill_tune.tuning.trainable", "torchvision.models")
-"""What a trial imports; the second only when it builds its backbone."""
+"""Modules that a trial imports; the second only when it builds its backbone."""
 
 
 class Answer(NamedTuple):

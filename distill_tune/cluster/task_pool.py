@@ -157,7 +157,7 @@ class TaskPool(Generic[W]):
 
     @property
     def has_room(self) -> bool:
-        """Whether another task would run at once."""
+        """True if another task would run at once."""
         return len(self._running) < self._nodes.count
 
     def start(

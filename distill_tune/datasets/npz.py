@@ -64,7 +64,7 @@ class Npz(ImageSource):
     root: Root
     """The file."""
     flip: bool = False
-    """Whether a mirrored image keeps its meaning; off, because arrays may show anything."""
+    """True if a mirrored image keeps its meaning; off, because arrays may show anything."""
     value_range: ValueRange = "auto"
     """Values that become black and white, such as [0, 4095]; auto: detected over all parts."""
 

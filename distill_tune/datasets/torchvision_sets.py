@@ -39,7 +39,7 @@ class TorchvisionSet(ImageSource):
     root: Root = "data"
     """The directory that torchvision calls root."""
     download: bool = True
-    """Whether to download missing files."""
+    """Download missing files."""
     flip: bool = Field(default_factory=_flips)
     """Whether a mirrored image keeps its meaning; by default not for digits."""
 

@@ -173,7 +173,7 @@ class Compute(Config):
     """Precision of forward passes in training. ``bfloat16``: autocast; ``auto``: bfloat16 on a
     GPU, float32 on a CPU."""
     compile: bool = False
-    """Whether forward passes in training are compiled while shapes are fixed, that is, not while
+    """Compile forward passes in training while shapes are fixed, that is, not while
     the synthetic ratio or the class signal grows. Uses CUDA graphs on a GPU; needs a C++ compiler.
     """
 

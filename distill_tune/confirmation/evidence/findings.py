@@ -1,4 +1,4 @@
-"""What a confirmation found: the evidence of each backbone, with remarks."""
+"""Findings of a confirmation: the evidence of each backbone, with remarks."""
 
 from typing import NamedTuple
 

@@ -48,7 +48,7 @@ class GanTraining(Config):
     cutout: float = Field(default=0.5, ge=0, le=1)
     """Side of the square that the GAN's augmentation blanks, as a share of the image side."""
     color: bool = True
-    """Whether the GAN's augmentation changes brightness, saturation and contrast (of colour images
+    """Change brightness, saturation and contrast in the GAN's augmentation (of colour images
     only)."""
 
     @property
