@@ -63,7 +63,7 @@ class GpuMeter:
         self._is_due = False
         yield report
 
-    def told(self) -> dict[str, Any]:
+    def take_use(self) -> dict[str, Any]:
         """Return what was measured since the last call, as part of a result."""
         use, self._use = self._use, None
         return {} if use is None else {"gpu_use": use._asdict()}

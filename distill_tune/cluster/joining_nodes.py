@@ -62,10 +62,10 @@ class NodeGuard:
             del self._newcomers[gone]
         for name, node in there.items():
             if name not in self._fit and fitting(self._bundle, [node["Resources"]], None):
-                self._hear(name, node)
+                self._check(name, node)
         return [node for name, node in there.items() if name in self._fit]
 
-    def _hear(self, name: str, node: dict[str, Any]) -> None:
+    def _check(self, name: str, node: dict[str, Any]) -> None:
         """Ask a node, or take its answer if there is one."""
         newcomer = self._newcomers.setdefault(name, _Newcomer(node["NodeManagerAddress"]))
         now = time.monotonic()

@@ -63,15 +63,15 @@ def check_nodes(directory: StudyDirectory, bundle: Mapping[str, float]) -> None:
     # The parent folder, as a new study's own folder does not exist yet.
     folder = Path(directory.path()).parent if directory.is_local else None
     answers = _answers(others, folder)
-    if unable := _told({address: answer.unable for address, answer in answers.items()}):
+    if unable := _reasons_text({address: answer.unable for address, answer in answers.items()}):
         expected = "nodes with what distill-tune imports installed, as its wheel installs it"
         raise InputError(Parameter("address"), got=Text(unable), expected=expected)
-    if blind := _told({address: answer.blind for address, answer in answers.items()}):
+    if blind := _reasons_text({address: answer.blind for address, answer in answers.items()}):
         expected = f"a folder that every node of the cluster sees, or a URI such as s3:// ({blind})"
         raise InputError(Parameter("storage"), got=Text(repr(str(folder))), expected=expected)
 
 
-def _told(reasons: dict[str, str]) -> str:
+def _reasons_text(reasons: dict[str, str]) -> str:
     return "; ".join(f"{address}: {why}" for address, why in reasons.items() if why)
 
 
@@ -92,17 +92,17 @@ def _answers(nodes: dict[str, str], folder: Path | None) -> dict[str, Answer]:
         Each node's address to its answer.
     """
     if folder is None:
-        return _heard(nodes, None)
+        return _collect_answers(nodes, None)
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f"{_SEEN}{secrets.token_hex(8)}"
     mark.touch()
     try:
-        return _heard(nodes, mark)
+        return _collect_answers(nodes, mark)
     finally:
         mark.unlink()
 
 
-def _heard(nodes: dict[str, str], mark: Path | None) -> dict[str, Answer]:
+def _collect_answers(nodes: dict[str, str], mark: Path | None) -> dict[str, Answer]:
     calls = {ask(node, mark): address for node, address in nodes.items()}
     ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=PATIENCE_S)
     no_answer = Answer(unable=f"no answer within {PATIENCE_S:.0f} s")

@@ -230,8 +230,8 @@ def _placed(function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     yield _TaskNode(ray.get_runtime_context().get_node_id(), address)
     # Not `yield from`: Ray sends to the generator, which not every iterator accepts.
-    for said in function(*arguments):  # noqa: UP028
-        yield said
+    for output in function(*arguments):  # noqa: UP028
+        yield output
 
 
 def _failed(work: W, error: BaseException) -> Failed[W]:

@@ -93,18 +93,18 @@ class RunSettings(NamedTuple):
     is_sharing: bool
 
 
-def train_arm(run: ArmRun, placed: PlacedImages, ground: RunSettings) -> Iterator[Any]:
+def train_arm(run: ArmRun, placed: PlacedImages, settings: RunSettings) -> Iterator[Any]:
     """Train an arm, starting from its newest valid checkpoint if there is one.
 
     Yields:
         Warnings and reports; figures, if requested; then the :class:`Outcome`; finally, if the run
         is complete, its classifier's weights in main memory.
     """
-    wait_for_study(ground.root)
-    device, running = device_of(ground.bundle), None
+    wait_for_study(settings.root)
+    device, running = device_of(settings.bundle), None
     try:
-        with named_failures(run.config, gpu_share=ground.bundle.get("GPU", 1)):
-            running = ArmTrial(run, placed.images(), ground, device)
+        with named_failures(run.config, gpu_share=settings.bundle.get("GPU", 1)):
+            running = ArmTrial(run, placed.images(), settings, device)
             yield from running.events()
     except DivergedError as error:
         if running is None:
@@ -145,22 +145,22 @@ class ArmTrial:
     """A run in progress."""
 
     def __init__(
-        self, run: ArmRun, images: ImageData, ground: RunSettings, device: torch.device
+        self, run: ArmRun, images: ImageData, settings: RunSettings, device: torch.device
     ) -> None:
-        self._run, self._ground, self._classes = run, ground, images.classes
+        self._run, self._settings, self._classes = run, settings, images.classes
         spec = RunSpec(
             name=run.name,
-            root=ground.root,
+            root=settings.root,
             config=run.config,
             images=images,
             device=device,
-            checkpoint_share=ground.checkpoint_share,
-            is_sharing=ground.is_sharing,
+            checkpoint_share=settings.checkpoint_share,
+            is_sharing=settings.is_sharing,
             is_stage_one_only=run.arm.is_stage_one_only,
             identity={"config": plain(run.config)},
         )
-        self._board = TrialSummaries(ground.root, run.name)
-        self._runner = Runner(spec, _Notes.read, self._board)
+        self._summaries = TrialSummaries(settings.root, run.name)
+        self._runner = Runner(spec, _Notes.read, self._summaries)
         notes = self._runner.restored or _Notes(None, {}, {}, 0)
         self._value, self._curves, self._number = notes.value, notes.curves, notes.number
         self._seconds = defaultdict(float, notes.seconds)
@@ -195,12 +195,12 @@ class ArmTrial:
     def pictures(self) -> Iterator[Picture]:
         """Draw the figures of the trained trial and add them to its TensorBoard run."""
         for picture in portraits(self.trial, self._classes):
-            self._board.add_picture(picture.name, self.trial.state.joint_epoch, picture.pixels)
+            self._summaries.add_picture(picture.name, self.trial.state.joint_epoch, picture.pixels)
             yield picture
 
     def _take(self, report: Report) -> None:
         self._seconds[report.stage] += report.seconds
-        value = report.metrics.get(self._ground.metric)
+        value = report.metrics.get(self._settings.metric)
         counts = "classifier" if self._run.arm.is_stage_one_only else "joint"
         if value is not None and report.stage == counts:
             self._value = value if self._value is None else max(self._value, value)

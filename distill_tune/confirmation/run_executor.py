@@ -47,7 +47,7 @@ class RunExecutor:
     reading: int
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _slots: Slots | None = field(default=None, init=False)
-    _desk: RunPool | None = field(default=None, init=False)
+    _pool: RunPool | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         return self
@@ -72,9 +72,9 @@ class RunExecutor:
         if is_sharing:
             jobs = shared_by(todo, self.images, ComputePlace.of(present.bundle))
             run_stages(jobs, self.images, self.journal, self.view, present)
-        if self._desk is None:
-            self._desk = self._new_desk(present, is_sharing=is_sharing)
-        self._desk.compute(todo, self.view)
+        if self._pool is None:
+            self._pool = self._new_pool(present, is_sharing=is_sharing)
+        self._pool.compute(todo, self.view)
 
     def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
         over = {
@@ -97,9 +97,9 @@ class RunExecutor:
             check_nodes(self.journal.directory, self._slots.bundle)
         return self._slots
 
-    def _new_desk(self, present: Slots, *, is_sharing: bool) -> RunPool:
+    def _new_pool(self, present: Slots, *, is_sharing: bool) -> RunPool:
         search = self.study.search
-        ground = RunSettings(
+        settings = RunSettings(
             root=self.journal.directory.path(),
             metric=search.metric,
             checkpoint_share=search.checkpoint_share,
@@ -109,7 +109,7 @@ class RunExecutor:
         return RunPool(
             self.journal,
             self.images,
-            ground,
+            settings,
             SealedTest(self.study.data, self.journal, self.reading),
             partial(
                 NodeWatch,

@@ -46,7 +46,7 @@ class RunPool:
     Args:
         journal: Where results are recorded, each before the next is handled.
         images: Images of each run.
-        ground: Settings that all runs share.
+        settings: Settings that all runs share.
         test: The sealed test split.
         nodes: Returns a watch on the nodes, which determine how many runs fit.
         max_failures: How often a run whose worker was lost is restarted.
@@ -56,13 +56,13 @@ class RunPool:
         self,
         journal: Journal,
         images: StudyImages,
-        ground: RunSettings,
+        settings: RunSettings,
         test: SealedTest,
         nodes: Callable[[], NodeWatch],
         *,
         max_failures: int,
     ) -> None:
-        self._journal, self._ground, self._test, self._nodes = journal, ground, test, nodes
+        self._journal, self._settings, self._test, self._nodes = journal, settings, test, nodes
         self._max_failures = max_failures
         self._images = images
         self._losses: Counter[str] = Counter()
@@ -75,13 +75,13 @@ class RunPool:
         self._backbones = {run.backbone for run in self._waiting}
         # Restarts are handled here: a restarted run resumes from a checkpoint and yields fewer
         # items than Ray would expect of its own retry.
-        with TaskPool[_RunWork](self._nodes(), task_options(self._ground.bundle)) as pool:
+        with TaskPool[_RunWork](self._nodes(), task_options(self._settings.bundle)) as pool:
             while self._waiting or pool.works:
                 while self._waiting and pool.has_room:
                     self._train(pool, self._waiting.pop(0))
                 for event in pool.listen():
                     if isinstance(event, Reported):
-                        self._heard(event.work, event.value, view)
+                        self._handle(event.work, event.value, view)
                     elif isinstance(event, Ended):
                         self._go_on(pool, event.work, view)
                     else:
@@ -92,23 +92,23 @@ class RunPool:
         work = _RunWork(run, placed)
         # Weights are not fetched: they go directly to the task that reads the test split.
         pool.start(
-            work, train_arm, run, placed, self._ground, is_fetched=lambda: work.outcome is None
+            work, train_arm, run, placed, self._settings, is_fetched=lambda: work.outcome is None
         )
 
-    def _heard(self, work: _RunWork, said: Any, view: ConfirmationView) -> None:
+    def _handle(self, work: _RunWork, value: Any, view: ConfirmationView) -> None:
         if work.outcome is not None and work.weights is None:
-            work.weights = said
-        elif isinstance(said, str):
-            self._journal.warn(briefly(said, self._journal.state.warnings))
-        elif isinstance(said, Report):
+            work.weights = value
+        elif isinstance(value, str):
+            self._journal.warn(briefly(value, self._journal.state.warnings))
+        elif isinstance(value, Report):
             self._journal.starts.begun()
-            view.report(work.run.name, said)
-        elif isinstance(said, Picture):
-            store_picture(self._journal.directory, work.run.backbone, said)
-        elif isinstance(said, Outcome):
-            work.outcome = said
+            view.report(work.run.name, value)
+        elif isinstance(value, Picture):
+            store_picture(self._journal.directory, work.run.backbone, value)
+        elif isinstance(value, Outcome):
+            work.outcome = value
         else:
-            work.test = said
+            work.test = value
 
     def _go_on(self, pool: TaskPool[_RunWork], work: _RunWork, view: ConfirmationView) -> None:
         """Start reading a trained model on the test split, or record a run that is done."""
@@ -116,7 +116,7 @@ class RunPool:
             self._record(work, view)
             return
         test = self._test.open(work.run)
-        bundle = self._ground.bundle
+        bundle = self._settings.bundle
         pool.start(work, read_test, work.run.config, work.weights, work.placed, test, bundle)
 
     def _begin_again(self, failed: Failed[_RunWork], view: ConfirmationView) -> None:
@@ -153,11 +153,11 @@ class RunPool:
             **outcome._asdict(),
             test=test,
             chance=self._test.chance if run.phase == EVIDENCE else {},
-            gpus=self._ground.bundle.get("GPU", 0),
+            gpus=self._settings.bundle.get("GPU", 0),
             reading=self._test.reading if run.phase == EVIDENCE else 0,
             order=[*ARMS, run.arm.name].index(run.arm.name),
         )
-        delete_checkpoints(self._ground.root, run.name)
+        delete_checkpoints(self._settings.root, run.name)
         view.finished(run.name, _words(outcome, test))
 
 

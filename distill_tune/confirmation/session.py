@@ -70,10 +70,10 @@ def confirm_study(
     with options.views.confirmation() as view, directory.lock(), terminate_as_interrupt():
         journal = Journal(directory, lambda event, _: view.listen(event))
         reading = next_reading(directory.events(), is_again=options.is_again)
-        workshop = RunExecutor(study, drawn, journal, view, options, reading)
+        executor = RunExecutor(study, drawn, journal, view, options, reading)
         overlap = _overlap(study, plan, drawn)
         whole = Plan(study, plan, images.digest, overlap is not None, tuned)
-        return _ConfirmationSession(whole, workshop, overlap).run(candidates)
+        return _ConfirmationSession(whole, executor, overlap).run(candidates)
 
 
 def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
@@ -126,32 +126,32 @@ class _ConfirmationSession:
 
     Attributes:
         plan: The runs to train.
-        workshop: Executor of the runs.
+        executor: Executor of the runs.
         overlap: Share of training images that two seeds have in common; None means all.
     """
 
     plan: Plan
-    workshop: RunExecutor
+    executor: RunExecutor
     overlap: float | None
 
     @property
     def journal(self) -> Journal:
-        return self.workshop.journal
+        return self.executor.journal
 
     def run(self, candidates: dict[str, list[TrialRecord]]) -> Confirmation:
         self.journal.emit(
             STARTED,
-            command=self.workshop.options.command,
+            command=self.executor.options.command,
             version=__version__,
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),
             overlap=self.overlap,
-            reading=self.workshop.reading,
+            reading=self.executor.reading,
         )
-        with self.workshop:
+        with self.executor:
             chosen = self._choose(candidates)
-            self.workshop.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
-        self.journal.emit(ENDED, reading=self.workshop.reading)
+            self.executor.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
+        self.journal.emit(ENDED, reading=self.executor.reading)
         return self._write()
 
     def _choose(self, candidates: dict[str, list[TrialRecord]]) -> dict[str, TrialRecord]:
@@ -162,7 +162,7 @@ class _ConfirmationSession:
             for trial in trials
             if len(trials) > 1
         }
-        self.workshop.compute([run for of_trial in runs.values() for run in of_trial])
+        self.executor.compute([run for of_trial in runs.values() for run in of_trial])
         events = self.journal.directory.events()
         values = {r.name: r.value for r in run_records(events) if r.phase == SELECTION}
         means = {key: _mean([values[run.name] for run in own]) for key, own in runs.items()}
@@ -204,9 +204,9 @@ class _ConfirmationSession:
             picture = collapse_picture(one.backbone, runs)
             if picture is not None:
                 store_picture(directory, one.backbone, picture)
-                board = TensorBoard(directory.path(f"tensorboard/confirm-{one.backbone}"))
-                board.picture(picture.name, 0, picture.pixels)
-                board.close()
+                writer = TensorBoard(directory.path(f"tensorboard/confirm-{one.backbone}"))
+                writer.picture(picture.name, 0, picture.pixels)
+                writer.close()
         return found
 
 

@@ -155,10 +155,10 @@ def _advice(kind: str) -> str:
     )
 
 
-def briefly(text: str, said: Iterable[str]) -> str:
+def briefly(text: str, warnings: Iterable[str]) -> str:
     """Return a warning without its advice, if an earlier warning gave the same advice."""
     for advice in map(_advice, _ADVICE):
-        if advice in text and any(advice in earlier for earlier in said):
+        if advice in text and any(advice in earlier for earlier in warnings):
             return text.replace(advice, "")
     return text
 
@@ -176,16 +176,16 @@ class FitnessWatch:
     """Monitor of a trial's reports: the results of its GAN stages, and a warning if unfit.
 
     Args:
-        is_told: Whether an earlier session has warned.
+        has_warned: Whether an earlier session has warned.
 
     Attributes:
         metrics: For the trial's records: steps, agreement and diversity at the end of each stage,
             such as ``warmup/synthetic/agreement``.
     """
 
-    def __init__(self, *, is_told: bool = False) -> None:
+    def __init__(self, *, has_warned: bool = False) -> None:
         self.metrics: dict[str, float] = {}
-        self._is_told = is_told
+        self._has_warned = has_warned
 
     def take(self, report: "Report") -> str:
         """Process a report; return the warning that it causes, usually empty.
@@ -199,7 +199,7 @@ class FitnessWatch:
             self.metrics[f"{report.stage}/{STAGE_STEPS}"] = float(end.step)
             self.metrics[f"{report.stage}/{AGREEMENT}"] = end.agreement
             self.metrics[f"{report.stage}/{DIVERSITY}"] = end.diversity
-            text = "" if self._is_told else unfit_warning(report.stage, end.agreement)
-            self._is_told = self._is_told or bool(text)
+            text = "" if self._has_warned else unfit_warning(report.stage, end.agreement)
+            self._has_warned = self._has_warned or bool(text)
             return text
         return ""

@@ -76,8 +76,8 @@ def gpu_uses(events: Iterable[Event]) -> dict[str, GpuUse]:
 def _use(event: Event) -> GpuUse | None:
     try:
         memory, total = int(event["memory_bytes"]), int(event["total_bytes"])
-        said = event["utilisation"]
-        utilisation = None if said is None else float(said)
+        value = event["utilisation"]
+        utilisation = None if value is None else float(value)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     is_sound = 0 < memory < 2**63 and 0 < total < 2**63

@@ -30,19 +30,19 @@ def memory_error(error: BaseException | None) -> BaseException | None:
 
 
 def memory_detail(
-    config: TrialConfig, said: str, used_gb: float | None = None, *, share: float = 1
+    config: TrialConfig, message: str, used_gb: float | None = None, *, share: float = 1
 ) -> str:
     """Return a line that says why a trial ran out of memory, and what needs memory in it.
 
     Args:
         config: The trial's.
-        said: The message of the allocator or of Ray.
+        message: The message of the allocator or of Ray.
         used_gb: Memory of the trial's process, if known.
         share: Share of a GPU that it may use; a share also limits its memory.
     """
-    node = _NODE.search(said)
+    node = _NODE.search(message)
     if node is None:
-        why = next((line.strip() for line in said.splitlines() if line.strip()), "no message")
+        why = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
     else:
         mine = "" if used_gb is None else f" at {used_gb:g} GB"
         why = f"its worker was killed{mine}, as the machine was short of memory ({node[1]})"

@@ -73,7 +73,7 @@ class Runner(Generic[Notes]):
         read: Returns the caller's notes in a checkpoint. A ValueError, KeyError, TypeError,
             AttributeError or RuntimeError means that the checkpoint is another trial's; any other
             error is passed on.
-        board: The trial's TensorBoard run, which the runner closes; None = no TensorBoard.
+        summaries: The trial's TensorBoard run, which the runner closes; None = no TensorBoard.
         data: The images on the device, if an earlier trial has put them there.
 
     Attributes:
@@ -87,21 +87,21 @@ class Runner(Generic[Notes]):
         self,
         spec: RunSpec,
         read: Callable[[dict[str, Any]], Notes],
-        board: TrialSummaries | None = None,
+        summaries: TrialSummaries | None = None,
         data: DeviceData | None = None,
     ) -> None:
-        self._spec, self._read, self._board = spec, read, board
+        self._spec, self._read, self._summaries = spec, read, summaries
         self._warnings: list[str] = []
         self._checkpoints = CheckpointWriter(spec.root, spec.name, spec.checkpoint_share)
         self.trial = Trial(spec.config, spec.images, spec.device, data)
         self.restored = self._restore()
         self.adopted = self._adopt()
-        self.fitness = FitnessWatch(is_told=is_unfit(self.trial.state.gan.warmed))
+        self.fitness = FitnessWatch(has_warned=is_unfit(self.trial.state.gan.warmed))
         for report in self.adopted.reports:
             # The study has already been warned about its shared stages.
             self.fitness.take(report)
-            if board is not None:
-                board.add(report)
+            if summaries is not None:
+                summaries.add(report)
 
     def _restore(self) -> Notes | None:
         is_any = False
@@ -131,8 +131,8 @@ class Runner(Generic[Notes]):
                 raise
             # The trial may now hold parts of the other state.
             self.trial = Trial(spec.config, spec.images, spec.device, self.trial.data)
-            said = str(error).partition("\n")[0]
-            raise ValueError(f"{folder}: got the state of something else ({said})") from error
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{folder}: got the state of something else ({reason})") from error
         return notes
 
     def _adopt(self) -> Adopted:
@@ -155,15 +155,15 @@ class Runner(Generic[Notes]):
                 self._take(report)
                 yield report
         except Exception:
-            if self._board is not None:
-                self._board.flush()
+            if self._summaries is not None:
+                self._summaries.flush()
             raise
 
     def _take(self, report: Report) -> None:
-        if self._board is not None:
-            self._board.add(report)
+        if self._summaries is not None:
+            self._summaries.add(report)
             if report.stage == "warmup" and report.step == report.num_steps:
-                self._board.add_warmed(report.step, self.trial.sample_images(GRID_PER_CLASS))
+                self._summaries.add_warmed(report.step, self.trial.sample_images(GRID_PER_CLASS))
         warning = self.fitness.take(report)
         self._warnings += [warning] if warning else []
 
@@ -191,10 +191,10 @@ class Runner(Generic[Notes]):
             best: Best objective so far.
             has_grid: Whether to add a grid of synthetic images, if the trial has a generator.
         """
-        if self._board is not None:
+        if self._summaries is not None:
             is_drawn = has_grid and self._spec.config.joint.has_gan
             images = self.trial.sample_images(GRID_PER_CLASS) if is_drawn else None
-            self._board.add_epoch(report, best, images)
+            self._summaries.add_epoch(report, best, images)
 
     def write_model(
         self, folder: str, origin: Mapping[str, Any], metrics: Metrics | None = None
@@ -246,5 +246,5 @@ class Runner(Generic[Notes]):
     def close(self) -> None:
         """Wait for the checkpoint that is being written, and close the TensorBoard run."""
         self._checkpoints.close()
-        if self._board is not None:
-            self._board.close()
+        if self._summaries is not None:
+            self._summaries.close()

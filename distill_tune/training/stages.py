@@ -127,10 +127,10 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Compu
 def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
     values = plain(config)
     fields = {
-        f"{room}.{name}": value
-        for room in ("classifier", "gan", "joint")
-        for name, value in values[room].items()
-        if enters(stage, f"{room}.{name}")
+        f"{section}.{name}": value
+        for section in ("classifier", "gan", "joint")
+        for name, value in values[section].items()
+        if enters(stage, f"{section}.{name}")
     }
     fields["compute"] = values["compute"]
     if stage != "warmup":
@@ -143,8 +143,8 @@ def code_digest() -> str:
     """Return a digest of the source that computes stages: other source, other products."""
     package = Path(distill_tune.__file__).parent
     digest = hashlib.blake2b(distill_tune.__version__.encode(), digest_size=8)
-    for room in _CODE:
-        for path in sorted((package / room).rglob("*.py")):
+    for folder in _CODE:
+        for path in sorted((package / folder).rglob("*.py")):
             digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -43,11 +43,11 @@ def opened(out: Path) -> Iterator[None]:
     except Timeout:
         raise StudyError(f"{out}: another training is running there") from None
     except OSError as error:
-        said = error.strerror or str(error)
+        message = error.strerror or str(error)
         if is_disk_full(error):
-            said += "\nMake room, then go on with the same command."
-            raise DiskFullError(f"{out}: {said}") from error
-        raise StudyError(f"{out}: {said}") from error
+            message += "\nMake room, then go on with the same command."
+            raise DiskFullError(f"{out}: {message}") from error
+        raise StudyError(f"{out}: {message}") from error
 
 
 def root(out: Path) -> str:

@@ -104,9 +104,9 @@ class Journal:
 
     def end_trial(self, number: int, name: str, *, status: str, reason: str, detail: str) -> None:
         """Record a trial's end, in TensorBoard first: its run is not opened after the event."""
-        board = TensorBoard(self.directory.path(f"tensorboard/{name}"))
-        board.hparams_end(succeeded=status != "failed")
-        board.close()
+        writer = TensorBoard(self.directory.path(f"tensorboard/{name}"))
+        writer.hparams_end(succeeded=status != "failed")
+        writer.close()
         self.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)
 
     def write_tables(self) -> None:

@@ -50,7 +50,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
         },
         "warm_start": [outcome.sentence for outcome in warm_start_outcomes(plain(study), state)],
         "paths": written_paths(study, directory, state),
-        "tensorboard": f"tensorboard --logdir {_board(directory)}",
+        "tensorboard": f"tensorboard --logdir {_logdir(directory)}",
         "resume": resume_command(directory),
     }
 
@@ -112,7 +112,7 @@ def best_file(backbone: str) -> str:
     return f"best/{backbone}.yaml"
 
 
-def _board(directory: StudyDirectory) -> str:
+def _logdir(directory: StudyDirectory) -> str:
     return shlex.quote(directory.path("tensorboard"))
 
 

@@ -73,13 +73,15 @@ class SearchTrial:
             is_sharing=search.is_sharing,
             identity={"proposal": proposal},
         )
-        board = TrialSummaries(search.root, self._name, {"backbone": backbone, **params})
-        self._runner = Runner(spec, _notes, board, data if data and data.device == device else None)
+        summaries = TrialSummaries(search.root, self._name, {"backbone": backbone, **params})
+        self._runner = Runner(
+            spec, _notes, summaries, data if data and data.device == device else None
+        )
         self.data, self._reports = self._runner.trial.data, self._runner.reports()
-        self._best, told = self._runner.restored or (float("-inf"), {})
-        is_unheard = told and not is_logged(search.root, proposal["number"], told["epoch"])
-        self._unheard: dict[str, Any] = told if is_unheard else {}
-        self._told: dict[str, Any] = {}
+        self._best, restored = self._runner.restored or (float("-inf"), {})
+        is_unlogged = restored and not is_logged(search.root, proposal["number"], restored["epoch"])
+        self._unlogged: dict[str, Any] = restored if is_unlogged else {}
+        self._last_result: dict[str, Any] = {}
 
     def next_epoch(self, watch: Watch = iter) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
@@ -94,18 +96,18 @@ class SearchTrial:
         Raises:
             DivergedError: The trial cannot continue.
         """
-        if self._told:
-            self._runner.offer(self._told["epoch"], {"objective": self._best, "told": {}})
-        if self._unheard:
-            self._told, self._unheard = self._unheard, {}
-            warnings = [*self._told.get("warnings", ()), *self._remarks()["warnings"]]
-            return self._told | {"warnings": warnings}
+        if self._last_result:
+            self._runner.offer(self._last_result["epoch"], {"objective": self._best, "told": {}})
+        if self._unlogged:
+            self._last_result, self._unlogged = self._unlogged, {}
+            warnings = [*self._last_result.get("warnings", ()), *self._remarks()["warnings"]]
+            return self._last_result | {"warnings": warnings}
         seconds: defaultdict[str, float] = defaultdict(float)
         for report in watch(self._reports):
             seconds[f"seconds/{report.stage}"] += report.seconds
             if report.stage == "joint":
-                self._told = self._result(report, dict(seconds))
-                return dict(self._told)
+                self._last_result = self._result(report, dict(seconds))
+                return dict(self._last_result)
         raise DivergedError("error", "the trial was over before this epoch")
 
     def _result(self, report: Report, seconds: Metrics) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class SearchTrial:
     def fail(self) -> dict[str, list[str]]:
         """Mark the trial as failed; return the remaining remarks for the study's records."""
         # Its computation since the last report is not worth resuming from.
-        self._told = {}
+        self._last_result = {}
         return self._remarks()
 
     def _remarks(self) -> dict[str, list[str]]:
@@ -143,8 +145,10 @@ class SearchTrial:
 
         The checkpoint of a trial that has ended is deleted at the end of the session.
         """
-        if self._told:
-            self._runner.save(self._told["epoch"], {"objective": self._best, "told": self._told})
+        if self._last_result:
+            self._runner.save(
+                self._last_result["epoch"], {"objective": self._best, "told": self._last_result}
+            )
 
     def discard(self) -> None:
         """Delete the checkpoints of a trial that has ended."""

@@ -67,8 +67,8 @@ class Session:
                 if self._num_open(self.directory.state()) <= 0:
                     return self._session(self._open(), None)
             self.view.say(introduction(self.study.study, self.images, self.options.address))
-            if told := range_line(self.images.value_ranges):
-                self.view.say(told)
+            if range_text := range_line(self.images.value_ranges):
+                self.view.say(range_text)
             stack.enter_context(cluster(self.options.address))
             trial_slots = slots(self.study.resources)
             self._check_nodes(trial_slots)
@@ -95,15 +95,15 @@ class Session:
         else:
             self.directory.create()
         damage = self.directory.mend_log()
-        terms = plain(self.study)
-        self.directory.write_text(STUDY_FILE, to_yaml(terms))
+        plain_study = plain(self.study)
+        self.directory.write_text(STUDY_FILE, to_yaml(plain_study))
         journal = Journal(self.directory, self.view.listen)
         journal.emit(
             "session_started",
             command=self.options.command,
             version=__version__,
             environment=environment(),
-            study=terms,
+            study=plain_study,
         )
         if damage:
             journal.warn(damage)
@@ -158,8 +158,8 @@ class Session:
             if is_disk_full(error):
                 raise DiskFullError("\n".join([*last, f"Make room, then {way_on}"])) from error
             if isinstance(error, StudyError) and isinstance(error.__cause__, OSError):
-                said = [*last, f"When the storage works again, {way_on}"]
-                raise StorageError("\n".join(said)) from error
+                lines = [*last, f"When the storage works again, {way_on}"]
+                raise StorageError("\n".join(lines)) from error
             raise
         return journal.state
 
@@ -204,8 +204,8 @@ class Session:
             if is_disk_full(error):
                 raise
             if self._num_open(journal.state) > 0:
-                said = in_a_line(error.__cause__ or error)
-                raise RayError(f"Ray stopped the search: {said}") from error
+                cause = in_a_line(error.__cause__ or error)
+                raise RayError(f"Ray stopped the search: {cause}") from error
 
     def _num_open(self, state: StudyState) -> int:
         over = sum(trial.ended_at is not None for trial in state.trials.values())

@@ -48,10 +48,10 @@ def run_stages(
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
-    desk = _StageQueue(store, journal, progress)
+    queue = _StageQueue(store, journal, progress)
     # Checked here: a worker would take seconds to start, only to find the stage ready.
-    desk.waiting = [job for job in jobs if not desk.is_ready(job)]
-    if not desk.waiting:
+    queue.waiting = [job for job in jobs if not queue.is_ready(job)]
+    if not queue.waiting:
         return
     nodes, options = (
         NodeWatch(slots, None, journal.directory, journal.warn),
@@ -59,14 +59,14 @@ def run_stages(
     )
     with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
         try:
-            while desk.waiting or desk.computing:
-                for work in desk.startable():
+            while queue.waiting or queue.computing:
+                for work in queue.startable():
                     placed = images.place(work.job.config.data)
                     pool.start(work, _stage, work.job, placed, store, slots.bundle)
                 for event in pool.listen():
-                    desk.take(event)
+                    queue.take(event)
         finally:
-            desk.release()
+            queue.release()
 
 
 class _StageQueue:
@@ -102,10 +102,10 @@ class _StageQueue:
         was_unfit = any(
             record.key in keys and is_unfit(record.curve) for record in self._journal.state.stages
         )
-        said = self._journal.state.warnings
+        earlier = self._journal.state.warnings
         # No new warning if the generator was not fit in the stage before, or in an earlier session.
-        if text and not was_unfit and not {text, briefly(text, said)} & set(said):
-            self._journal.warn(briefly(text, said))
+        if text and not was_unfit and not {text, briefly(text, earlier)} & set(earlier):
+            self._journal.warn(briefly(text, earlier))
 
     def _saved(self, job: Job) -> dict[str, Any] | None:
         try:
@@ -140,7 +140,7 @@ class _StageQueue:
     def take(self, event: Event[_StageWork]) -> None:
         """Handle an event of a task."""
         if isinstance(event, Reported):
-            self._heard(event.work.job, event.value)
+            self._handle(event.work.job, event.value)
             return
         if isinstance(event, Ended):
             self._publish(event.work.job)
@@ -154,12 +154,12 @@ class _StageQueue:
         for work in self.computing:
             work.claim.release()
 
-    def _heard(self, job: Job, said: StageResult | tuple[str, Report]) -> None:
-        if isinstance(said, StageResult):
-            self._progress.stage(said.name, "")
-            self._tell(said, job)
+    def _handle(self, job: Job, value: StageResult | tuple[str, Report]) -> None:
+        if isinstance(value, StageResult):
+            self._progress.stage(value.name, "")
+            self._tell(value, job)
             return
-        name, report = said
+        name, report = value
         shown = f"{report.step}/{report.num_steps}  {metrics_words(report.metrics)}"
         self._progress.stage(name, shown.rstrip())
 

@@ -91,7 +91,7 @@ class DistillTrial(tune.Trainable):
             trial = self._trial or self._build()
             # Ray asks for an epoch only after its driver has logged the one before.
             with self._named():
-                return trial.next_epoch(self._meter.watch) | self._meter.told()
+                return trial.next_epoch(self._meter.watch) | self._meter.take_use()
         except DivergedError as error:
             return self._failure(error)
 

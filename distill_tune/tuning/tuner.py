@@ -122,21 +122,21 @@ def tune_trials(
         scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
         limiter = ConcurrencyLimiter(sampler, max_concurrent=present.count)
-        room = CapacityCallback(present, study.resources.max_concurrent, limiter, journal)
-        waiting = WaitingCallback(journal, room)
+        capacity = CapacityCallback(present, study.resources.max_concurrent, limiter, journal)
+        waiting = WaitingCallback(journal, capacity)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, limiter, scheduler),
             run_config=_run_config(
                 study,
-                [callback, packing, room, waiting, InterruptCallback(journal.tell)],
+                [callback, packing, capacity, waiting, InterruptCallback(journal.tell)],
                 PackingStopper(packing),
                 name=f"{session}-{attempt}" if attempt else session,
                 storage_path=journal.directory.path("ray"),
             ),
         )
-        with closing(room):
+        with closing(capacity):
             is_over = _is_over(tuner, callback, packing)
         ended = [trial for trial in journal.state.trials.values() if trial.ended_at is not None]
         if is_over or len(ended) >= study.search.num_trials:

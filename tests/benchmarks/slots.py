@@ -179,8 +179,8 @@ def search(folder: str, num_trials: int) -> dict[str, list[float]]:
     directory = StudyDirectory(folder)
     if not directory.exists():
         directory.create()
-    terms = plain(study)
-    directory.write_text(STUDY_FILE, to_yaml(terms))
+    plain_study = plain(study)
+    directory.write_text(STUDY_FILE, to_yaml(plain_study))
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     ray.init(
         address="local",
@@ -195,7 +195,7 @@ def search(folder: str, num_trials: int) -> dict[str, list[float]]:
     with directory.lock(), bare, ConsoleSearchView(console, study) as progress:
         journal = _TimedJournal(directory, progress.listen)
         memory = _Memory(journal)
-        journal.emit("session_started", command="slots", study=terms)
+        journal.emit("session_started", command="slots", study=plain_study)
         tune_trials(study, study.data.load(), journal, slots(study.resources), trainable=StandIn)
         journal.emit("session_ended", status="finished")
         directory.write_tables()

@@ -70,13 +70,13 @@ def test_the_first_epoch_is_measured_and_not_the_stages_before_it(gpu: Gpu) -> N
     reports = meter.watch(gpu.reports(1.0, 1.0, 0.25))
     for expected in STAGES[:2]:
         assert next(reports).stage == expected
-        assert meter.told() == {}
+        assert meter.take_use() == {}
     assert next(reports).stage == "joint"
-    told = meter.told()["gpu_use"]
-    assert (told["memory_bytes"], told["total_bytes"]) == (3, 80)
+    use = meter.take_use()["gpu_use"]
+    assert (use["memory_bytes"], use["total_bytes"]) == (3, 80)
     # One sample at most is of the moment before.
-    assert 0.25 <= told["utilisation"] < 1
-    assert meter.told() == {}
+    assert 0.25 <= use["utilisation"] < 1
+    assert meter.take_use() == {}
 
 
 def test_reports_go_on_after_it_unwatched(gpu: Gpu) -> None:
@@ -94,13 +94,13 @@ def test_reports_go_on_after_it_unwatched(gpu: Gpu) -> None:
 def test_a_backbone_is_measured_once_by_a_process(gpu: Gpu) -> None:
     meter = begun("alexnet")
     list(meter.watch(gpu.reports(0.1, 0.1, 0.1)))
-    assert meter.told()
+    assert meter.take_use()
     meter.begin("alexnet", AUTO, WHOLE)
     again = iter([Report("joint", 1, 4, {}, 0.0)])
     assert meter.watch(again) is again
     meter.begin("resnet50", AUTO, WHOLE)
     list(meter.watch(gpu.reports(0.1, 0.1, 0.1)))
-    assert meter.told()
+    assert meter.take_use()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_nobody_asks_for_or_others_share_is_not_measured(
     meter = begun(resources=Resources(gpus=gpus), bundle=bundle)
     reports = iter([Report("joint", 1, 4, {}, 0.0)])
     assert list(meter.watch(reports)) == [Report("joint", 1, 4, {}, 0.0)]
-    assert (meter.told(), gpu.num_asked) == ({}, 0)
+    assert (meter.take_use(), gpu.num_asked) == ({}, 0)
 
 
 def test_a_driver_that_does_not_know_is_asked_once(gpu: Gpu) -> None:
@@ -129,7 +129,9 @@ def test_a_driver_that_does_not_know_is_asked_once(gpu: Gpu) -> None:
     next(watched)
     assert gpu.asked.wait(60)
     next(watched)
-    assert meter.told() == {"gpu_use": {"memory_bytes": 3, "total_bytes": 80, "utilisation": None}}
+    assert meter.take_use() == {
+        "gpu_use": {"memory_bytes": 3, "total_bytes": 80, "utilisation": None}
+    }
     assert gpu.num_asked == 1
 
 
@@ -143,7 +145,7 @@ def test_a_trial_that_fails_is_no_more_watched_and_says_why_it_failed(gpu: Gpu) 
     meter = begun()
     with pytest.raises(torch.OutOfMemoryError):
         list(meter.watch(failing()))
-    assert (meter.told(), threading.active_count()) == ({}, before)
+    assert (meter.take_use(), threading.active_count()) == ({}, before)
     gpu.asked.clear()
     assert not gpu.asked.wait(0.05)
 

@@ -35,8 +35,8 @@ def running(root: Path, images: ImageData, arm: str, **changes: Any) -> ArmTrial
         is_concerned=True,
         is_redrawn=False,
     )
-    ground = RunSettings(str(root), "val/accuracy", 1.0, {"CPU": 1}, is_sharing=False)
-    return ArmTrial(run, images, ground, tiny.CPU)
+    settings = RunSettings(str(root), "val/accuracy", 1.0, {"CPU": 1}, is_sharing=False)
+    return ArmTrial(run, images, settings, tiny.CPU)
 
 
 def test_the_outcome_holds_the_newest_agreement_though_its_stages_were_not_shared(

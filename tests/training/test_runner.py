@@ -47,8 +47,8 @@ def spec(tmp_path: Path, digits: ImageData) -> RunSpec:
     )
 
 
-def runner(spec: RunSpec, board: TrialSummaries | None = None) -> Runner[int]:
-    return Runner(spec, lambda saved: int(saved["number"]), board)
+def runner(spec: RunSpec, summaries: TrialSummaries | None = None) -> Runner[int]:
+    return Runner(spec, lambda saved: int(saved["number"]), summaries)
 
 
 def told(report: Report) -> Told:
@@ -174,8 +174,8 @@ def test_a_restored_trial_adopts_nothing_and_one_without_a_sound_checkpoint_does
     assert runner(sharing).take_adopted() == []
     for folder in folders(spec):
         cut(folder)
-    board = TrialSummaries(spec.root, NAME)
-    running = runner(sharing, board)
+    summaries = TrialSummaries(spec.root, NAME)
+    running = runner(sharing, summaries)
     assert len(running.take_warnings()) == 3
     assert [report.stage for report in running.adopted.reports].count("warmup") == 4
     assert running.fitness.metrics["warmup/steps"] == 4

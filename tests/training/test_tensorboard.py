@@ -25,15 +25,15 @@ def curves(logdir: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_metrics_are_grouped_by_stage_each_on_its_own_axis(tmp_path: Path) -> None:
-    board = TensorBoard(str(tmp_path))
-    board.scalars("warmup", 500, {"loss/generator": 1.5})
-    board.scalars("joint", 1, {"loss/generator": 0.5, "val/accuracy": 0.75})
+    writer = TensorBoard(str(tmp_path))
+    writer.scalars("warmup", 500, {"loss/generator": 1.5})
+    writer.scalars("joint", 1, {"loss/generator": 0.5, "val/accuracy": 0.75})
     assert curves(tmp_path) == {
         "warmup/loss/generator": [(500, 1.5)],
         "joint/loss/generator": [(1, 0.5)],
         "joint/val/accuracy": [(1, 0.75)],
     }
-    board.close()
+    writer.close()
 
 
 def test_a_layout_shows_how_fit_the_generator_is(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_files_of_one_second_and_of_a_clock_ahead_are_read_in_the_order_they_wer
 ) -> None:
     names: list[str] = []
     for step in range(12):
-        board = TensorBoard(str(tmp_path))
-        board.scalars("joint", step, {"loss": 1.0})
-        board.close()
+        writer = TensorBoard(str(tmp_path))
+        writer.scalars("joint", step, {"loss": 1.0})
+        writer.close()
         (name,) = {path.name for path in tmp_path.iterdir()} - set(names)
         names.append(name)
         if step == 6:  # The machine that began the next file is an hour ahead.
@@ -120,9 +120,9 @@ def test_steps_in_the_torn_tail_of_a_file_are_written_again(tmp_path: Path, cut:
 
 def test_an_empty_event_file_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.1.host.1.0").touch()
-    board = TensorBoard(str(tmp_path))
-    board.scalars("joint", 1, {"loss": 1.0})
-    board.close()
+    writer = TensorBoard(str(tmp_path))
+    writer.scalars("joint", 1, {"loss": 1.0})
+    writer.close()
     assert curves(tmp_path)["joint/loss"] == [(1, 1.0)]
 
 

@@ -10,12 +10,12 @@ def is_memory_kill(error: object) -> bool:
     return "killed due to the node running low on memory" in str(error)
 
 
-def victims(said: str) -> dict[str, float]:
+def victims(message: str) -> dict[str, float]:
     """Return the actors that the memory monitor killed: Ray's actor id to memory in GB.
 
     The largest comes first: a smaller one may have been killed without being the cause.
     """
-    found = {actor: float(size) for actor, size in _VICTIM.findall(said)}
+    found = {actor: float(size) for actor, size in _VICTIM.findall(message)}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

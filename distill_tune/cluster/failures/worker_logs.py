@@ -38,7 +38,7 @@ def _last_line(logs: Path | None, pid: str) -> str:
             with suppress(OSError):
                 lines = path.read_text(errors="replace").splitlines()
             # Ray marks its logs with lines such as ":job_id:01000000".
-            said = [line.strip() for line in lines if line.strip() and not line.startswith(":")]
-            if said:
-                return one_line(said[-1])[:_LONGEST]
+            content = [line.strip() for line in lines if line.strip() and not line.startswith(":")]
+            if content:
+                return one_line(content[-1])[:_LONGEST]
     return ""

@@ -27,18 +27,18 @@ class TrialSummaries:
     """
 
     def __init__(self, root: str, name: str, params: Mapping[str, Any] | None = None) -> None:
-        self._board = TensorBoard(StudyDirectory(root).path(f"tensorboard/{name}"))
+        self._writer = TensorBoard(StudyDirectory(root).path(f"tensorboard/{name}"))
         self._params = params
         if params is not None:
-            self._board.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
+            self._writer.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
 
     def add(self, report: Report) -> None:
         """Write the metrics of a report."""
-        self._board.scalars(report.stage, report.step, report.metrics)
+        self._writer.scalars(report.stage, report.step, report.metrics)
 
     def add_warmed(self, step: int, images: "Tensor") -> None:
         """Write a grid of the generator's images at the end of its warm-up."""
-        self._board.images(WARMUP_GRID, step, images, columns=GRID_PER_CLASS)
+        self._writer.images(WARMUP_GRID, step, images, columns=GRID_PER_CLASS)
 
     def add_epoch(self, report: Report, best: float, images: "Tensor | None") -> None:
         """Write what an epoch of stage 3 adds beyond its metrics, and flush everything.
@@ -49,22 +49,22 @@ class TrialSummaries:
             images: A grid of synthetic images, ``GRID_PER_CLASS`` per class, or None.
         """
         if images is not None:
-            self._board.images("synthetic", report.step, images, columns=GRID_PER_CLASS)
-        self._board.flush()
+            self._writer.images("synthetic", report.step, images, columns=GRID_PER_CLASS)
+        self._writer.flush()
         if self._params is None:
             return
         shown = {OBJECTIVE: best, **report.metrics}
         metrics = {name: shown.get(name, math.nan) for name in _HPARAMS_METRICS}
-        self._board.hparams(self._params, metrics, step=report.step)
+        self._writer.hparams(self._params, metrics, step=report.step)
 
     def add_picture(self, name: str, step: int, pixels: "Tensor") -> None:
         """Write one picture ``[height, width, 3]``, uint8."""
-        self._board.picture(name, step, pixels)
+        self._writer.picture(name, step, pixels)
 
     def flush(self) -> None:
         """Flush everything that was written."""
-        self._board.flush()
+        self._writer.flush()
 
     def close(self) -> None:
         """Close the run."""
-        self._board.close()
+        self._writer.close()

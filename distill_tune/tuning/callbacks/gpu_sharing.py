@@ -72,9 +72,9 @@ class PackingCallback(tune.Callback):
         self._running[_number(info["trial"])] += 1
         found = info["result"].get("gpu_use")
         if found is not None:
-            self._hear(info["trial"].config["backbone"], GpuUse(**found))
+            self._record(info["trial"].config["backbone"], GpuUse(**found))
 
-    def _hear(self, backbone: str, use: GpuUse) -> None:
+    def _record(self, backbone: str, use: GpuUse) -> None:
         """Record the use of a backbone's first trial in this session; of later ones, only more."""
         known = gpu_uses(self._journal.session_packing_events).get(backbone)
         if known is not None and fitting(use) >= fitting(known):

@@ -212,20 +212,20 @@ class StudyCallback(tune.Callback):
             return True
         if not is_out_of_memory_error(error.__cause__):
             return False
-        said = str(error.__cause__)
-        numbers = [self._actors[actor] for actor in victims(said) if actor in self._actors]
+        message = str(error.__cause__)
+        numbers = [self._actors[actor] for actor in victims(message) if actor in self._actors]
         numbers = [number for number in numbers if number in self._running] or (
             list(self._running) if len(self._running) == 1 else []
         )
         if numbers:
-            self._end_for_memory(numbers[0], said)
+            self._end_for_memory(numbers[0], message)
         return bool(numbers)
 
-    def _end_for_memory(self, number: int, said: str) -> None:
+    def _end_for_memory(self, number: int, message: str) -> None:
         trial = self._running[number]
-        sizes = [gb for actor, gb in victims(said).items() if self._actors.get(actor) == number]
+        sizes = [gb for actor, gb in victims(message).items() if self._actors.get(actor) == number]
         config = self._study.trial_config(trial.config["backbone"], trial.config["params"])
-        detail = memory_detail(config, said, sizes[0] if sizes else None)
+        detail = memory_detail(config, message, sizes[0] if sizes else None)
         self._end(trial, "failed", "out_of_memory", detail)
         self.goes_on = True
 

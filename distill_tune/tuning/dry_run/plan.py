@@ -81,7 +81,7 @@ def _costs(
 ) -> dict[str, TrialCost]:
     """Rehearse these proposals; return what a trial of each backbone takes."""
     waiting = [study.trial_config(one["backbone"], one["params"]) for one in drawn]
-    heard: dict[str, list[TrialCost]] = defaultdict(list)
+    by_backbone: dict[str, list[TrialCost]] = defaultdict(list)
     where, nodes, options = placed(images), FixedNodes(found.count), task_options(found.bundle)
     with TaskPool[TrialConfig](nodes, options) as pool:
         while waiting or pool.works:
@@ -93,9 +93,11 @@ def _costs(
                 if isinstance(event, Failed):
                     raise _refusal(event, found) from event.error
                 if isinstance(event, Reported):
-                    heard[name].append(event.value)
-                    views.say(f"measured {name}: {sum(map(len, heard.values()))} of {len(drawn)}")
-    return {backbone.name: mean_cost(heard[backbone.name]) for backbone in study.backbones}
+                    by_backbone[name].append(event.value)
+                    views.say(
+                        f"measured {name}: {sum(map(len, by_backbone.values()))} of {len(drawn)}"
+                    )
+    return {backbone.name: mean_cost(by_backbone[backbone.name]) for backbone in study.backbones}
 
 
 def mean_cost(costs: Sequence[TrialCost]) -> TrialCost:

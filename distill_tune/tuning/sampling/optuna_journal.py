@@ -77,15 +77,15 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     lines = _MemoryBackend()
     storage = JournalStorage(lines)
-    state, terms = fold(events), _terms(events)
-    for backbone in _backbones(terms, state):
+    state, stored = fold(events), _stored_study(events)
+    for backbone in _backbones(stored, state):
         study = optuna.create_study(
             storage=storage, study_name=f"{name}-{backbone or 'unknown'}", direction="maximize"
         )
-        for key, value in _study_attributes(name, backbone, terms).items():
+        for key, value in _study_attributes(name, backbone, stored).items():
             study.set_user_attr(key, value)
         trials = [trial for trial in state.trials.values() if trial.backbone == backbone]
-        spaces = _spaces(sound_dimensions(terms.get("space")), trials)
+        spaces = _spaces(sound_dimensions(stored.get("space")), trials)
         for trial in trials:
             study.add_trial(_frozen(trial, spaces, is_running=is_running))
     return lines.content
@@ -108,14 +108,14 @@ class _MemoryBackend(BaseJournalBackend):
         self._logs += logs
 
 
-def _terms(events: Iterable[Event]) -> Mapping[str, Any]:
+def _stored_study(events: Iterable[Event]) -> Mapping[str, Any]:
     """Return the study of the newest session as plain data; empty if none is recorded."""
     studies = [event.get("study") for event in events if event["event"] == "session_started"]
     return studies[-1] if studies and isinstance(studies[-1], Mapping) else {}
 
 
-def _backbones(terms: Mapping[str, Any], state: StudyState) -> list[str]:
-    listed = terms.get("backbones")
+def _backbones(stored: Mapping[str, Any], state: StudyState) -> list[str]:
+    listed = stored.get("backbones")
     names = [
         str(backbone["name"])
         for backbone in (listed if isinstance(listed, list) else [])
@@ -124,8 +124,8 @@ def _backbones(terms: Mapping[str, Any], state: StudyState) -> list[str]:
     return list(dict.fromkeys([*names, *state.backbones]))
 
 
-def _study_attributes(name: str, backbone: str, terms: Mapping[str, Any]) -> dict[str, Any]:
-    search, data = terms.get("search"), terms.get("data")
+def _study_attributes(name: str, backbone: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    search, data = stored.get("search"), stored.get("data")
     found = {"study": name, "backbone": backbone}
     found |= {"metric": str(search.get("metric"))} if isinstance(search, Mapping) else {}
     return found | ({"data": str(data.get("kind"))} if isinstance(data, Mapping) else {})
