@@ -84,9 +84,11 @@ def search(  # noqa: PLR0913 - the options of the command
     fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
     changes = assignment_options(assignments)
     source = None if warm_start is None else os.fspath(warm_start)
-    warmth = WarmStartRequest(source, warm_start_trials)
-    wish = StudyRequest(space_argument(space), os.fspath(storage), changes, fields, warmth)
-    opened = open_new(wish, resume=resume, allow_changed=allow_changed)
+    warm_start_request = WarmStartRequest(source, warm_start_trials)
+    request = StudyRequest(
+        space_argument(space), os.fspath(storage), changes, fields, warm_start_request
+    )
+    opened = open_new(request, resume=resume, allow_changed=allow_changed)
     return _search(opened, options)
 
 

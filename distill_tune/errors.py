@@ -156,8 +156,8 @@ class DiskFullError(StorageError):
 
 def is_disk_full(error: object) -> bool:
     """Return whether an error of the system, Ray or an object store reports a full disk."""
-    said = str(error)
-    return "No space left on device" in said or "Disk quota exceeded" in said
+    message = str(error)
+    return "No space left on device" in message or "Disk quota exceeded" in message
 
 
 class RayError(DistillTuneError):

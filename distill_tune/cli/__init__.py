@@ -96,9 +96,9 @@ def search(  # noqa: PLR0913 - the options of the command line
         from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
 
         changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
-        warmth = WarmStartRequest(warm_start, warm_start_trials)
-        wish = StudyRequest(space, storage, assignments or [], changes, warmth)
-        found = open_new(wish, resume=resume, allow_changed=allow_changed)
+        warm_start_request = WarmStartRequest(warm_start, warm_start_trials)
+        request = StudyRequest(space, storage, assignments or [], changes, warm_start_request)
+        found = open_new(request, resume=resume, allow_changed=allow_changed)
         options = CommandOptions(address, not no_shared_stages, as_json, allow_changed)
         if dry_run:
             run_dry(found, options)

@@ -203,7 +203,7 @@ def generate(  # noqa: PLR0913 - the options of the command line
         from distill_tune.model.generation import (
             GenerationRequest,
             generation_json,
-            stray_words,
+            stray_warning,
             write_images,
         )
         from distill_tune.model.generation import generate as generate_images
@@ -215,7 +215,7 @@ def generate(  # noqa: PLR0913 - the options of the command line
         made = list(generate_images(model, GenerationRequest(classes or [], num, hard, seed)))
         paths = write_images(model, made, out)
         output.print(generation_table(model, made))
-        if stray := stray_words(model, made):
+        if stray := stray_warning(model, made):
             output.print(f"warning: {stray}", markup=False, soft_wrap=True)
         for path in paths.values():
             output.print(f"written: {path}", markup=False, soft_wrap=True)

@@ -20,8 +20,8 @@ from distill_tune.datasets.folder_tree.warnings import (
     class_warnings,
     left_out_warnings,
     names_of,
+    shown_path,
     thumbnails_of,
-    told_place,
     unused_warnings,
 )
 from distill_tune.datasets.image_pool import Pool, absent_classes, unknown_names
@@ -78,7 +78,7 @@ class Folder(ImageSource):
 
     def places(self) -> dict[Part, str]:
         parts = self._tree().parts
-        return {part: told_place(found.classes, self._root) for part, found in parts.items()}
+        return {part: shown_path(found.classes, self._root) for part, found in parts.items()}
 
     def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         tree = self._tree()
@@ -99,12 +99,12 @@ class Folder(ImageSource):
                 # Checked now, by the folders' names alone, not at the end of a long search.
                 names = tuple(printable(path.name) for path in folders["test"].class_folders())
                 unknown_names(names, known=pool.classes, part="test", where="data.root")
-            told = pool.warnings + left_out_warnings(own, self._root)
+            warnings = pool.warnings + left_out_warnings(own, self._root)
             if part == "train":
-                told += tree.told + unused_warnings(tree, self._root)
+                warnings += tree.warnings + unused_warnings(tree, self._root)
             if part != "test" and "test" in folders:
-                told += shared_files(part, own.classes, folders["test"].classes, self._root)
-        return replace(pool, warnings=told, passed=pool.passed + thumbnails_of(own))
+                warnings += shared_files(part, own.classes, folders["test"].classes, self._root)
+        return replace(pool, warnings=warnings, passed=pool.passed + thumbnails_of(own))
 
     def value_ranges(self) -> ValueRanges:
         if self.value_range == "per_file":
@@ -136,10 +136,10 @@ class Folder(ImageSource):
             }
             if "test" in folders and self.value_range == "auto":
                 require_scale(tests, of_part["test"], "test")
-            told = depth_warnings(of_class, of_part)
+            warnings = depth_warnings(of_class, of_part)
             if "test" in folders:
-                told += absent_classes(filled(classes["train"]), filled(classes["test"]))
-            return told
+                warnings += absent_classes(filled(classes["train"]), filled(classes["test"]))
+            return warnings
 
     def part_folder(self, part: Part) -> Path | None:
         """Return the folder of a part; None where it is drawn from train."""
@@ -221,7 +221,7 @@ def read_classes(
     classes = tuple(sorted(of_class))
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
-    names = tuple(told_place(path, root) for path in paths)
+    names = tuple(shown_path(path, root) for path in paths)
     images, reasons = decode_all(paths, size, ranges)
     skipped = tuple(f"{names[number]}: {reason}" for number, reason in sorted(reasons.items()))
     pool = Pool(

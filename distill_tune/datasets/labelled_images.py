@@ -69,10 +69,10 @@ def labelled_images(path: Path, form: Form, *, part: Part | None, where: str) ->
     with _named(where):
         pool = _folder(path, form, part, where) if path.is_dir() else _npz(path, form, part, where)
     if len(pool.labels) == 0:
-        told = f"no image in {path}"
+        met = f"no image in {path}"
         if pool.skipped:
-            told += f" that can be read ({len(pool.skipped)} files cannot: {pool.skipped[0]})"
-        raise InputError(where, got=Text(told), expected="images")
+            met += f" that can be read ({len(pool.skipped)} files cannot: {pool.skipped[0]})"
+        raise InputError(where, got=Text(met), expected="images")
     return Labelled(split_of(_by_name(pool, form.classes, where), form.channels), pool.skipped)
 
 
@@ -135,8 +135,8 @@ def _named(where: str) -> Iterator[None]:
         yield
     except InputError as error:
         # Images given by an option have no fields that name their parts.
-        said = _OF_FIELDS.search(error.expected)
-        expected = error.expected[: said.start()] if said else error.expected
+        match = _OF_FIELDS.search(error.expected)
+        expected = error.expected[: match.start()] if match else error.expected
         raise InputError(where, got=error.got, expected=expected, choices=error.choices) from None
 
 

@@ -131,11 +131,11 @@ def without_a_label(labels: NDArray[Any], key: str) -> tuple[str, ...]:
     if not (len(found) > 2 and found[0] == -1 and found[1] == 0):
         return ()
     num = int((labels == -1).sum())
-    told = (
+    warning = (
         f"the label -1 in {key}, of {num} images, is a class like the others; if it means that "
         "there is no label, leave these images out"
     )
-    return (told,)
+    return (warning,)
 
 
 def _unknown(

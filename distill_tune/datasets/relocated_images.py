@@ -12,7 +12,9 @@ _LONGEST_TAIL = 4
 
 
 @contextmanager
-def told_how_to_go_on(root: str | None, command: str, near: Sequence[str] = ()) -> Iterator[None]:
+def suggesting_new_location(
+    root: str | None, command: str, near: Sequence[str] = ()
+) -> Iterator[None]:
     """Add the option for the new location to the error for a missing ``data.root``.
 
     Args:

@@ -143,7 +143,7 @@ class ImageSource(Config):
             InputError: The source is missing, damaged, or too small for the splits.
         """
         is_redrawn = pools is not None
-        told = () if is_redrawn else self.check_parts()
+        warnings = () if is_redrawn else self.check_parts()
         pools = pools or self.read_pools()
         drawn = self._drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
@@ -163,7 +163,7 @@ class ImageSource(Config):
             skipped=tuple(dict.fromkeys(drawn.pool.skipped + val.skipped)),
             digest=digest(drawn.pool.classes, *splits),
             value_ranges=pools.train.value_ranges,
-            warnings=tuple(dict.fromkeys((*told, *train.warnings, *val.warnings)))
+            warnings=tuple(dict.fromkeys((*warnings, *train.warnings, *val.warnings)))
             + weaknesses(train)
             + shared_images(
                 {

@@ -147,7 +147,7 @@ def _listed(short: list[tuple[str, int]], pool: Pool) -> Text:
         for name, count in first[:5]
     )
     more = f" and too few of {len(first) - 5} more classes" if len(first) > 5 else ""
-    skipped = [told for told in pool.skipped if _class_of(told, pool.classes) == first[0][0]]
+    skipped = [line for line in pool.skipped if _class_of(line, pool.classes) == first[0][0]]
     why = f" ({len(skipped)} could not be read, such as {skipped[0]})" if skipped else ""
     return Text(shown + more + why)
 

@@ -14,7 +14,7 @@ from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.datasets.labelled_images import Form, labelled_images, relabelled
-from distill_tune.datasets.relocated_images import told_how_to_go_on
+from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config
@@ -74,8 +74,8 @@ def assessed_images(
             remarks.append(f"{data} holds images that the model was trained on")
     found = labelled_images(data, form, part=part, where=Parameter("data"))
     if found.skipped:
-        told = f"{len(found.skipped)} unreadable files left out"
-        remarks.append(f"{told}, such as {found.skipped[0]}")
+        text = f"{len(found.skipped)} unreadable files left out"
+        remarks.append(f"{text}, such as {found.skipped[0]}")
     return Assessed(found.split, f"{data}" + (f", {part}" if part else ""), tuple(remarks))
 
 
@@ -112,7 +112,7 @@ def _of_its_own(model: Model, own: Dataset, part: Part, *, is_moved: bool = Fals
     command = f"distill-tune evaluate {shlex.quote(str(model.folder))}"
     try:
         ranges = model.transforms.value_range
-        with told_how_to_go_on(getattr(own, "root", None), command, [str(model.folder)]):
+        with suggesting_new_location(getattr(own, "root", None), command, [str(model.folder)]):
             images = own.load(own.read_pools(ranges))
         if is_moved and model.digest not in {"", images.digest}:
             raise _not_its_own(model, images)

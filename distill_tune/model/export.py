@@ -75,8 +75,8 @@ def _torch_export(model: Model) -> bytes:
         dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
     )
     buffer = io.BytesIO()
-    said = (model.folder / MODEL).read_text(encoding="utf-8")
-    torch.export.save(program, buffer, extra_files={MODEL: said})
+    description = (model.folder / MODEL).read_text(encoding="utf-8")
+    torch.export.save(program, buffer, extra_files={MODEL: description})
     return buffer.getvalue()
 
 
@@ -99,8 +99,8 @@ def _onnx(model: Model) -> bytes:
     )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
-    said = (model.folder / MODEL).read_text(encoding="utf-8")
-    program.model.metadata_props[MODEL] = said
+    description = (model.folder / MODEL).read_text(encoding="utf-8")
+    program.model.metadata_props[MODEL] = description
     return bytes(program.model_proto.SerializeToString())
 
 

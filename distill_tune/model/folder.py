@@ -160,12 +160,12 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
         InputError: A file is missing, damaged, or of another model; the message names it.
     """
     document = read_yaml(folder / MODEL)
-    said = parse(_Description, document)
+    stored = parse(_Description, document)
     try:
-        classifier = said.backbone.build(
-            num_classes=len(said.classes),
-            channels=said.transforms.channels,
-            image_size=said.transforms.image_size,
+        classifier = stored.backbone.build(
+            num_classes=len(stored.classes),
+            channels=stored.transforms.channels,
+            image_size=stored.transforms.image_size,
             is_fetching=False,
         )
     except InputError as error:
@@ -173,7 +173,7 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
         raise locate_error(named, document) from error
     _load_weights(classifier, folder / WEIGHTS, "classifier", MODEL)
     ready = classifier.eval().requires_grad_(requires_grad=False).to(device)
-    return Model(folder, ready, said.classes, said.transforms, said.data.digest)
+    return Model(folder, ready, stored.classes, stored.transforms, stored.data.digest)
 
 
 def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:

@@ -65,17 +65,17 @@ class Made(NamedTuple):
     share_wrong: float
 
 
-def generate(model: Model, wish: GenerationRequest) -> Iterator[Made]:
+def generate(model: Model, request: GenerationRequest) -> Iterator[Made]:
     """Yield the images of each class.
 
     Raises:
         InputError: A class does not exist, or the model has no generator.
     """
     device = next(model.classifier.parameters()).device
-    labels = [_label(model, name) for name in wish.classes] or list(range(len(model.classes)))
+    labels = [_label(model, name) for name in request.classes] or list(range(len(model.classes)))
     generator, latent_dim = load_generator(model, device)
     for label in labels:
-        yield _made(model, generator, latent_dim, label, wish)
+        yield _made(model, generator, latent_dim, label, request)
 
 
 def _label(model: Model, name: str) -> int:
@@ -87,23 +87,23 @@ def _label(model: Model, name: str) -> int:
 
 @torch.no_grad()
 def _made(
-    model: Model, generator: nn.Module, latent_dim: int, label: int, wish: GenerationRequest
+    model: Model, generator: nn.Module, latent_dim: int, label: int, request: GenerationRequest
 ) -> Made:
     device = next(generator.parameters()).device
-    total = wish.num * (CANDIDATES if wish.is_hard else 1)
+    total = request.num * (CANDIDATES if request.is_hard else 1)
     kept: tuple[Tensor, ...] = ()
     num_wrong = 0
     for chunk in range(-(-total // _CHUNK)):
         # Drawn on the CPU in whole chunks, so that neither device nor number changes an image.
-        z = normal((_CHUNK, latent_dim), stream(wish.seed, "z", "generate", label, chunk))
+        z = normal((_CHUNK, latent_dim), stream(request.seed, "z", "generate", label, chunk))
         labels = torch.full((_CHUNK,), label, device=device)
         images = to_uint8(generator(z.to(device), labels))[: total - chunk * _CHUNK]
         _, logits = features_and_logits(model.classifier, images)
         found = images, logits.softmax(1)[:, label], logits.argmax(1)
         num_wrong += int((found[2] != label).sum())
         kept = tuple(torch.cat(pair) for pair in zip(kept, found, strict=True)) if kept else found
-        if wish.is_hard:
-            hardest = kept[1].argsort(stable=True)[: wish.num]
+        if request.is_hard:
+            hardest = kept[1].argsort(stable=True)[: request.num]
             kept = tuple(tensor[hardest] for tensor in kept)
     images, probabilities, taken_for = (tensor.cpu() for tensor in kept)
     return Made(label, images, probabilities, taken_for, total, num_wrong / total)
@@ -151,7 +151,7 @@ def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
     ]
 
 
-def stray_words(model: Model, made: Sequence[Made]) -> str:
+def stray_warning(model: Model, made: Sequence[Made]) -> str:
     """Return a warning about classes that the generator misses; empty if there are none."""
     stray = [model.classes[one.label] for one in made if one.share_wrong > 0.5]
     if not stray:

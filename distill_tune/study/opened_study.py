@@ -71,16 +71,16 @@ class StudyRequest(NamedTuple):
     warm_start: WarmStartRequest = WarmStartRequest()
 
 
-def open_new(wish: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened:
+def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened:
     """Return a study that may already exist, if it may be started or resumed.
 
     Raises:
         InputError, InputErrors: All errors, with their positions.
         StudyError: It exists and is not to be resumed, or was started with other settings.
     """
-    typed, document = read_study(wish.space, wish.assignments, wish.options)
-    study, remark = warm_started(with_absolute_root(typed), wish.warm_start)
-    directory = _new_place(wish.storage, study.study)
+    typed, document = read_study(request.space, request.assignments, request.options)
+    study, remark = warm_started(with_absolute_root(typed), request.warm_start)
+    directory = _new_place(request.storage, study.study)
     if directory.exists():
         if not resume:
             raise StudyError(
@@ -109,16 +109,18 @@ def open_stored(
     return Opened(study, directory, images, document)
 
 
-def warm_started(study: Study, wish: WarmStartRequest) -> tuple[Study, str]:
+def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:
     """Return the study with its first points, and a text that describes them."""
-    if wish.source is None:
-        if wish.num_trials is not None:
+    if request.source is None:
+        if request.num_trials is not None:
             expected = Message(Parameter("warm_start"), " beside it")
-            raise InputError(Parameter("warm_start_trials"), got=wish.num_trials, expected=expected)
+            raise InputError(
+                Parameter("warm_start_trials"), got=request.num_trials, expected=expected
+            )
         return study, ""
     names = [backbone.name for backbone in study.backbones]
-    number = WARM_START_TRIALS if wish.num_trials is None else wish.num_trials
-    found = warm_start(StudyDirectory(wish.source), names, study.space.dimensions, number)
+    number = WARM_START_TRIALS if request.num_trials is None else request.num_trials
+    found = warm_start(StudyDirectory(request.source), names, study.space.dimensions, number)
     search = study.search.model_copy(update={"first_points": found.points})
     return study.model_copy(update={"search": search}), found.words
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune import __version__
-from distill_tune.datasets.relocated_images import told_how_to_go_on
+from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.distill.configuration_check import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
@@ -144,7 +144,7 @@ def load_images(
     with located(document):
         root = getattr(study.data, "root", None) if go_on else None
         near = [directory.path()] if directory is not None and directory.is_local else []
-        with told_how_to_go_on(root, go_on, near):
+        with suggesting_new_location(root, go_on, near):
             images = study.data.load()
         for index, backbone in enumerate(study.backbones):
             try:

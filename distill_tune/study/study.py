@@ -158,7 +158,7 @@ class Study(Config):
 
     def _space_errors(self) -> Iterator[InputError]:
         base = plain(self.trial)
-        known = [path for room in _SEARCHABLE for path in _leaves(base[room], room)]
+        known = [path for section in _SEARCHABLE for path in _leaves(base[section], section)]
         for path, dimension in self.space.dimensions.items():
             error = _path_error(path, known) or _value_error(base, path, dimension.examples())
             if error is not None:
@@ -190,15 +190,15 @@ def _leaves(value: object, path: str) -> Iterator[str]:
 
 def _path_error(path: str, known: list[str]) -> InputError | None:
     """Return the error in a dimension's path; None if it can be searched."""
-    where, room = f"space.{path}", path.split(".", maxsplit=1)[0]
-    reason = _UNSEARCHABLE.get(path) or _UNSEARCHABLE.get(room)
+    where, section = f"space.{path}", path.split(".", maxsplit=1)[0]
+    reason = _UNSEARCHABLE.get(path) or _UNSEARCHABLE.get(section)
     if reason:
         got = Text(f"a path that cannot be searched ({reason})")
         return InputError(where, got=got, expected=f"a field below {', '.join(_SEARCHABLE)}")
     if path in known:
         return None
-    names = [name.removeprefix(f"{room}.") for name in known if name.startswith(f"{room}.")]
-    expected = f"{room} and one of its fields {', '.join(names)}"
+    names = [name.removeprefix(f"{section}.") for name in known if name.startswith(f"{section}.")]
+    expected = f"{section} and one of its fields {', '.join(names)}"
     if not names:
         expected = f"a field below {', '.join(_SEARCHABLE)}, such as joint.margin"
     return InputError(where, got=path, expected=expected, choices=known)

@@ -176,15 +176,15 @@ def _result(trial: TrialRecord) -> str:
 
 
 def warm_start_outcomes(
-    terms: Mapping[str, Any], state: StudyState
+    plain_study: Mapping[str, Any], state: StudyState
 ) -> tuple[WarmStartOutcome, ...]:
     """Return the effect of the warm start for each backbone that had one.
 
     Args:
-        terms: The study as plain data, as in its log and ``study.yaml``.
+        plain_study: The study as plain data, as in its log and ``study.yaml``.
         state: State folded from its log.
     """
-    search, listed = terms.get("search"), terms.get("backbones")
+    search, listed = plain_study.get("search"), plain_study.get("backbones")
     points = search.get("first_points") if isinstance(search, Mapping) else None
     if not isinstance(points, Mapping) or not isinstance(listed, Sequence):
         return ()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from distill_tune.datasets.images.value_range import range_line
-from distill_tune.datasets.relocated_images import told_how_to_go_on
+from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.distill.configuration_check import probe
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.trial import Report
@@ -138,7 +138,7 @@ def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iter
 def _load_images(config: TrialConfig, document: Document) -> ImageData:
     root = getattr(config.data, "root", None)
     try:
-        with told_how_to_go_on(root, "", [document.source]):
+        with suggesting_new_location(root, "", [document.source]):
             images = config.data.load()
         probe(config, images)
     except InputError as error:
@@ -151,8 +151,8 @@ def _load_images(config: TrialConfig, document: Document) -> ImageData:
 def _remarks(images: ImageData, recipe: Recipe) -> Iterator[str]:
     if images.skipped:
         yield f"{len(images.skipped)} unreadable files left out, such as {images.skipped[0]}"
-    if told := range_line(images.value_ranges):
-        yield told
+    if range_text := range_line(images.value_ranges):
+        yield range_text
     yield from (f"warning: {text}" for text in images.warnings)
     if recipe.digest not in {"", images.digest}:
         yield (

@@ -37,8 +37,8 @@ def test_pieces_of_classes_are_read_and_told(name: str, tmp_path: Path) -> None:
     outer, inner = PIECES[name]
     found = read_tree(tree(tmp_path, outer, inner))
     assert found.parts["train"].classes == tmp_path
-    assert len(found.told) == 1
-    assert f"such as {outer[0]}" in found.told[0]
+    assert len(found.warnings) == 1
+    assert f"such as {outer[0]}" in found.warnings[0]
 
 
 def test_how_pieces_were_read_is_told_with_the_field_that_says_otherwise(tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def test_a_study_goes_on_with_the_same_images_elsewhere(tmp_path: Path, root: st
     place = [f"data.root={root.format(tmp_path)}"]
     for opened in (open_stored("runs/s", {}, place), open_to_confirm("runs/s", {}, place)):
         assert getattr(opened.study.data, "root", None) == str(tmp_path / "new/cells")
-    wish = StudyRequest(Path("space.yaml"), "runs", [], {}, WarmStartRequest())
+    request = StudyRequest(Path("space.yaml"), "runs", [], {}, WarmStartRequest())
     # Typed anew, a relative root leads elsewhere too: nobody needs to allow that.
-    assert open_new(wish, resume=True, allow_changed=False).study.study == "s"
+    assert open_new(request, resume=True, allow_changed=False).study.study == "s"
 
 
 @pytest.mark.usefixtures("moved")

@@ -19,7 +19,7 @@ from distill_tune.model.generation import (
     Made,
     generate,
     sheet,
-    stray_words,
+    stray_warning,
 )
 from distill_tune.study.validation import to_yaml
 from tests.model.made import description, write_model
@@ -111,8 +111,8 @@ def test_a_sheet_of_very_many_images_stays_a_sheet(model: Model) -> None:
 
 
 def test_a_generator_that_does_not_follow_its_classes_is_told(model: Model) -> None:
-    assert stray_words(model, [made(3, [3], 0.4)]) == ""
-    said = stray_words(model, [made(3, [3], 0.4), made(4, [9], 0.6), made(5, [9], 0.9)])
+    assert stray_warning(model, [made(3, [3], 0.4)]) == ""
+    said = stray_warning(model, [made(3, [3], 0.4), made(4, [9], 0.6), made(5, [9], 0.9)])
     assert said.startswith("most images of class 4, 5 are taken for another class: ")
 
 

@@ -17,14 +17,14 @@ def origin(places: Mapping[Part, str], passed: Sequence[str], *, has_test: bool)
         passed: Names of the files and folders that were passed over, one each.
         has_test: Whether test images are drawn if the source has no test part.
     """
-    told = [f"{noun} from {places[part]}" for part, noun in _NOUNS.items() if places.get(part)]
+    texts = [f"{noun} from {places[part]}" for part, noun in _NOUNS.items() if places.get(part)]
     drawn = [_NOUNS[part] for part in _NOUNS if part not in places and (part != "test" or has_test)]
     if drawn:
-        told.append(f"{' and '.join(drawn)} drawn from {places['train'] or 'the same images'}")
+        texts.append(f"{' and '.join(drawn)} drawn from {places['train'] or 'the same images'}")
     if passed:
         counts = Counter(passed)
         listed = (
             f"{name} ({count})" if count > 1 else name for name, count in sorted(counts.items())
         )
-        told.append(f"passed over: {', '.join(listed)}")
-    return ", ".join(told)
+        texts.append(f"passed over: {', '.join(listed)}")
+    return ", ".join(texts)

@@ -39,12 +39,12 @@ class Tree:
     Attributes:
         parts: Parts by name, at least ``train``.
         unused: Folders of images that belong to no part, for warnings.
-        told: Further warnings for the user.
+        warnings: Further warnings for the user.
     """
 
     parts: dict[Part, PartFolder]
     unused: tuple[Path, ...] = ()
-    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def part_folder(folder: Path, known: Sequence[str] = (), *, is_given: bool = False) -> PartFolder:

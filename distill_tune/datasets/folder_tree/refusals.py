@@ -39,14 +39,16 @@ def refuse_flat_parts(level: Path, trains: Sequence[Path], flat: Sequence[Path])
     """
     if not trains:
         return
-    said = f"{trains[0].name}/<class>/...: a folder of images for each class"
+    advice = f"{trains[0].name}/<class>/...: a folder of images for each class"
     starts = _first_words(trains[0])
     if starts:
-        said += f" (the files' names begin with {', '.join(starts)}: one folder for each of these)"
+        advice += (
+            f" (the files' names begin with {', '.join(starts)}: one folder for each of these)"
+        )
     raise InputError(
         "data.root",
         got=Text(f"images and no class folders in {_names(flat)} (in {level})"),
-        expected=f"{said}; {_AS_THEY_ARE}",
+        expected=f"{advice}; {_AS_THEY_ARE}",
     )
 
 

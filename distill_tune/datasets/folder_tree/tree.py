@@ -62,7 +62,7 @@ def read_tree(
         if folders and {printable(path.name) for path in folders} <= set(known):
             return Tree({"train": PartFolder(root, level, omitted)})
         tree = _of_parts(level, folders, needs_train=needs_train)
-        told = () if tree else refuse_no_classes(level, folders, known)
+        warnings = () if tree else refuse_no_classes(level, folders, known)
         tree = tree or _of_parts_below(level, folders)
         if tree is not None:
             return _checked(tree, known, omitted)
@@ -73,7 +73,7 @@ def read_tree(
         if len(inner) != 1 or not holds_only_folders(inner[0]):
             break
         level = inner[0]
-    return Tree({"train": PartFolder(root, level, omitted)}, told=told)
+    return Tree({"train": PartFolder(root, level, omitted)}, warnings=warnings)
 
 
 def _checked(tree: Tree, known: Sequence[str], omitted: Mapping[Path, str]) -> Tree:
@@ -81,9 +81,9 @@ def _checked(tree: Tree, known: Sequence[str], omitted: Mapping[Path, str]) -> T
     if "train" not in tree.parts:
         return tree
     train = tree.parts["train"]
-    told = refuse_no_classes(train.classes, sub_folders(train.classes), known)
+    warnings = refuse_no_classes(train.classes, sub_folders(train.classes), known)
     train = replace(train, left_out={**omitted, **train.left_out})
-    return replace(tree, parts={**tree.parts, "train": train}, told=told)
+    return replace(tree, parts={**tree.parts, "train": train}, warnings=warnings)
 
 
 def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:

@@ -21,10 +21,10 @@ _HARDLY_A_CLASS: Final = {
 }
 
 
-def told_place(path: Path, root: Path) -> str:
+def shown_path(path: Path, root: Path) -> str:
     """Return a path as shown to users: relative to the root if it lies below it."""
-    told = path.relative_to(root) if path.is_relative_to(root) else path
-    return "" if path == root else printable(told.as_posix())
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return "" if path == root else printable(shown.as_posix())
 
 
 def names_of(passed: Iterable[Path]) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def names_of(passed: Iterable[Path]) -> tuple[str, ...]:
 def left_out_warnings(part: PartFolder, root: Path) -> tuple[str, ...]:
     """Return a warning for each folder left out among a part's class folders, thumbnails aside."""
     return tuple(
-        f"{told_place(path, root)} is not used: {why}"
+        f"{shown_path(path, root)} is not used: {why}"
         for path, why in part.left_out.items()
         if why != COUNTED
     )
@@ -51,7 +51,7 @@ def thumbnails_of(part: PartFolder) -> tuple[str, ...]:
 def unused_warnings(tree: Tree, root: Path) -> tuple[str, ...]:
     """Return a warning for each folder of images that no part of the data set uses."""
     return tuple(
-        f"{told_place(path, root)} is not used: {_why(path)}; data.{_field(path)} can name it"
+        f"{shown_path(path, root)} is not used: {_why(path)}; data.{_field(path)} can name it"
         for path in tree.unused
     )
 
@@ -77,18 +77,18 @@ def class_warnings(
         of_class: Images of each class.
         root: Root of the data set.
     """
-    told: list[str] = []
+    warnings: list[str] = []
     beside = images_in(folder)
     if beside:
         shown = _counted(len(beside), "image", "beside the class folders")
-        told.append(f"{shown} not used, such as {told_place(beside[0], root)}")
-    told += [
+        warnings.append(f"{shown} not used, such as {shown_path(beside[0], root)}")
+    warnings += [
         f"{name} is taken as a class, although images to {purpose} are often kept in a folder "
         "of this name: if so, move it elsewhere"
         for name in of_class
         if (purpose := _HARDLY_A_CLASS.get(name.casefold()))
     ]
-    told += [
+    warnings += [
         f"{name} is taken as a class, although small copies of images are often kept in a folder "
         "of this name"
         for name in of_class
@@ -97,8 +97,8 @@ def class_warnings(
     masks = [path for paths in of_class.values() for path in _masks(paths)]
     if masks:
         shown = f"{_counted(len(masks), 'file')} used although named like the mask of another image"
-        told.append(f"{shown}, such as {told_place(masks[0], root)}")
-    return tuple(told)
+        warnings.append(f"{shown}, such as {shown_path(masks[0], root)}")
+    return tuple(warnings)
 
 
 def _masks(paths: Sequence[Path]) -> list[Path]:

@@ -35,13 +35,13 @@ def shared_images(splits: dict[str, list[tuple[bytes, str]]]) -> tuple[str, ...]
         splits: ``train``, ``val``, ``test``, each with its images' ``digests``.
     """
     known: dict[str, dict[bytes, str]] = {}
-    told: list[str] = []
+    warnings: list[str] = []
     for part, images in splits.items():
         for earlier, others in known.items():
             both = [(name, others[digest]) for digest, name in images if digest in others]
-            told += _told(both, f"{_NOUNS[part]} image", earlier)
+            warnings += _warnings(both, f"{_NOUNS[part]} image", earlier)
         known[part] = dict(images)
-    return tuple(told)
+    return tuple(warnings)
 
 
 def shared_files(part: str, folder: Path, tests: Path, root: Path) -> tuple[str, ...]:
@@ -62,10 +62,10 @@ def shared_files(part: str, folder: Path, tests: Path, root: Path) -> tuple[str,
         for digest, other in _contents(others, lengths)
         if digest in known
     ]
-    return tuple(_told([(name, other) for name, other in both], "test file", part))
+    return tuple(_warnings([(name, other) for name, other in both], "test file", part))
 
 
-def _told(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]:
+def _warnings(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]:
     if both:
         count = f"{len(both)} {noun}s are" if len(both) > 1 else f"1 {noun} is"
         name, other = both[0]

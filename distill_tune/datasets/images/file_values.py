@@ -137,17 +137,17 @@ def depth_warnings(
         of_part: Depths of the files of each part, by part name.
     """
     named = {repr(name): depths for name, depths in of_class.items()}
-    told = [
+    differences = [
         *_apart(named, "class ", "a classifier can learn the depth instead of the picture"),
         *_apart(of_part, "", "the parts may differ in more than their content"),
     ]
     num_cut = sum(list(depths).count(CUT) for depths in of_part.values())
     if num_cut:
-        told.append(
+        differences.append(
             f"{num_cut} files with 16 bits for each of several colours: only the upper 8 bits are "
             "read, and data.value_range does not apply to them"
         )
-    return tuple(told)
+    return tuple(differences)
 
 
 def depths_of(paths: Sequence[Path]) -> list[Depth]:

@@ -67,7 +67,7 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     looks = _looks(train.images, np.arange(len(train.labels)))
     bound = _bound(looks.greys)
     others = {"validation image": (val, np.arange(len(val.labels))), "test image": test}
-    told: list[str] = []
+    warnings: list[str] = []
     for noun, (pool, indices) in others.items():
         pairs = [
             (int(indices[here]), there)
@@ -81,8 +81,8 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
             example = ""
             if train.names and pool.names:
                 example = f", such as {pool.names[here]} (like {train.names[there]})"
-            told.append(f"{count} nearly the same as one in train{example}")
-    return tuple(told)
+            warnings.append(f"{count} nearly the same as one in train{example}")
+    return tuple(warnings)
 
 
 def _looks(images: Bytes, indices: Indices) -> _Looks:

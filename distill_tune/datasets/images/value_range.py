@@ -239,7 +239,7 @@ def range_line(ranges: ValueRanges) -> str:
         words = range_words(ranges.integers)
         return f"values: {words} become 0..255 (data.value_range, given{kept})"
     pairs = {kind: pair for kind in _WORDS if (pair := getattr(ranges, kind)) is not None}
-    told = ", ".join(f"{range_words(pair)} ({_WORDS[kind]})" for kind, pair in pairs.items())
+    text = ", ".join(f"{range_words(pair)} ({_WORDS[kind]})" for kind, pair in pairs.items())
     return (
-        f"values: {told} become 0..255 in every image (data.value_range, {how} for the whole set)"
+        f"values: {text} become 0..255 in every image (data.value_range, {how} for the whole set)"
     )

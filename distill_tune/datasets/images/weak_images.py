@@ -36,8 +36,8 @@ def weaknesses(pool: Pool) -> tuple[str, ...]:
     flat, nearly = spans == 0, spans < NEARLY_FLAT - 1
     if flat.all():
         used = np.flatnonzero(counts)
-        told = _advice(used[0], used[-1], pool.value_ranges)
-        return (f"every training image is of one colour{told}",)
+        advice = _advice(used[0], used[-1], pool.value_ranges)
+        return (f"every training image is of one colour{advice}",)
     return (
         *_nearly_flat(pool, nearly),
         *_few_levels(counts, pool.value_ranges),
@@ -96,8 +96,8 @@ def _few_levels(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]
 def _cut_off(counts: NDArray[np.int64], ranges: ValueRanges) -> Iterator[str]:
     share = counts[-1] / counts.sum()
     if ranges.is_given and share > _MOSTLY:
-        told = f"{share:.0%} of the values of the training images are white"
-        yield f"{told} with the given data.value_range"
+        white = f"{share:.0%} of the values of the training images are white"
+        yield f"{white} with the given data.value_range"
 
 
 def _used(counts: NDArray[np.int64]) -> str:

@@ -78,14 +78,14 @@ def measure(trainer: GanTrainer, reference: Reference, images: Tensor, sets: Har
     data = trainer.data
     features, logits = features_and_logits(trainer.state.reference, images)
     labels, real_labels = reference.latent.labels, data.train.labels
-    ruler = _some(_ruler(sets.hard, real_labels).nonzero().squeeze(1))
-    hard = reference.train[ruler]
+    reference_rows = _some(_reference_mask(sets.hard, real_labels).nonzero().squeeze(1))
+    hard = reference.train[reference_rows]
     top = logits.softmax(1).topk(2, dim=1).values
     pixels = _pixels(images)
     return {
         "diversity": _ratio(
             within_class_distance(features, labels),
-            within_class_distance(hard, real_labels[ruler]),
+            within_class_distance(hard, real_labels[reference_rows]),
         ),
         "rank_ratio": _ratio(effective_rank(features), effective_rank(hard)),
         "vendi": vendi_score(features),
@@ -167,7 +167,7 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
     ).item()
 
 
-def _ruler(hard: Tensor, labels: Tensor) -> Tensor:
+def _reference_mask(hard: Tensor, labels: Tensor) -> Tensor:
     """Return the mask of hard images, or of all images if no class has two hard ones."""
     counts = torch.bincount(labels[hard], minlength=1)
     return hard if int(counts.max()) > 1 else torch.ones_like(hard)

@@ -77,11 +77,11 @@ def _draw_row(axes: Axes, row: Row, top: float) -> None:
         shown = image[..., 0] if image.shape[-1] == 1 else image
         extent = (left, left + 1, top + 1, top)
         axes.imshow(shown, cmap="grey", vmin=0, vmax=255, interpolation="nearest", extent=extent)
-        said = f"{probability:.2f}" + (f" → {guess[:9]}" if guess else "")
+        label = f"{probability:.2f}" + (f" → {guess[:9]}" if guess else "")
         axes.text(
             left + 0.5,
             top + 1.03,
-            said,
+            label,
             ha="center",
             va="top",
             size=6.5,
