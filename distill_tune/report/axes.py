@@ -118,8 +118,8 @@ def _around(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
-    room = _MARGIN * (high - low) or 0.05 * max(abs(low), 0.1)
-    low, high = low - room, high + room
+    margin = _MARGIN * (high - low) or 0.05 * max(abs(low), 0.1)
+    low, high = low - margin, high + margin
     # Only a damaged log has numbers so large that their difference overflows.
     return (low, high) if math.isfinite(high - low) else (-1e300, 1e300)
 

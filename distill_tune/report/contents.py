@@ -9,7 +9,7 @@ from distill_tune.records.status import plain_json, status_json
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.headline import Headline, headlines
 from distill_tune.report.pictures import ReportPicture, pictures
-from distill_tune.report.reproduction import Command, commands, surroundings
+from distill_tune.report.reproduction import Command, commands, reproduction_facts
 from distill_tune.report.study_records import Source
 from distill_tune.study.warm_start import warm_start_outcomes
 
@@ -48,7 +48,7 @@ class Contents(NamedTuple):
     figures: dict[str, tuple[Figure, ...]]
     overall: tuple[Figure, ...]
     pictures: tuple[ReportPicture, ...]
-    surroundings: dict[str, str]
+    facts: dict[str, str]
     commands: tuple[Command, ...]
     warm_start: tuple[str, ...] = ()
 
@@ -62,7 +62,7 @@ def contents(source: Source) -> Contents:
         {backbone: _figures(OF_A_BACKBONE, source, backbone) for backbone in backbones},
         _figures(OF_THE_STUDY, source),
         pictures(source),
-        surroundings(source),
+        reproduction_facts(source),
         commands(source),
         tuple(one.sentence for one in warm_start_outcomes(source.plan.study, source.state)),
     )
@@ -97,7 +97,7 @@ def contents_json(found: Contents) -> dict[str, Any]:
         "overall": {figure.name: _figure_json(figure) for figure in found.overall},
         "confirmation": as_json(source.confirmation) if source.confirmation else None,
         "pictures": [{"backbone": one.backbone} | _picture_json(one) for one in found.pictures],
-        "surroundings": found.surroundings,
+        "surroundings": found.facts,
         "terms": source.plan.study,
         "warnings": source.warnings,
         "commands": found.commands,

@@ -63,8 +63,8 @@ def _counts(found: Contents) -> str:
     over = sum(
         count for outcome, count in total.items() if outcome not in {"running", "interrupted"}
     )
-    told = ", ".join(f"{count} {outcome}" for outcome, count in total.items())
-    return f"{over}{of} trials over" + (f" ({told})" if told else "")
+    listed = ", ".join(f"{count} {outcome}" for outcome, count in total.items())
+    return f"{over}{of} trials over" + (f" ({listed})" if listed else "")
 
 
 def shown(value: object) -> str:

@@ -40,8 +40,8 @@ def commands(source: Source) -> tuple[Command, ...]:
     for arm in _tuned_arms(source):
         line = f"distill-tune report {shlex.quote(f'{source.directory.root}/arms/{arm}')}"
         found.append(Command(f"see the search of {arm}, an arm of the confirmation", line))
-    board = shlex.quote(f"{source.directory.root}/tensorboard")
-    found.append(Command("see every curve", f"tensorboard --logdir {board}"))
+    logdir = shlex.quote(f"{source.directory.root}/tensorboard")
+    found.append(Command("see every curve", f"tensorboard --logdir {logdir}"))
     found.append(Command("update this report", f"distill-tune report {root}"))
     return tuple(found)
 
@@ -53,28 +53,28 @@ def _tuned_arms(source: Source) -> list[str]:
     return [name for name in names if source.directory.has(f"arms/{name}/{STUDY_FILE}")]
 
 
-def surroundings(source: Source) -> dict[str, str]:
+def reproduction_facts(source: Source) -> dict[str, str]:
     """Return the facts that are needed to repeat the study, by name."""
     return {name: text for name, text in _facts(source) if text}
 
 
 def _facts(source: Source) -> Iterator[tuple[str, str]]:
-    terms = source.plan
-    yield "images", _data(terms.data)
-    yield "digest of the images", _text(terms.data.get("digest"))
+    plan = source.plan
+    yield "images", _data(plan.data)
+    yield "digest of the images", _text(plan.data.get("digest"))
     for name, path in (
         ("seed of the images", "data.seed"),
         ("seed of the sampler", "search.seed"),
         ("seed of the trials", "trial.seed"),
     ):
-        yield name, _text(terms.at(path))
+        yield name, _text(plan.at(path))
     yield "confirmation seeds", _seeds(source)
-    yield "trials asked for", _text(terms.at("search.num_trials"))
-    yield "epochs of stage 3", _text(terms.max_epochs)
-    yield "rungs", ", ".join(map(str, terms.rungs[:20]))
-    yield "searched", "; ".join(f"{p}: {d.describe()}" for p, d in terms.dimensions.items())
-    yield "distill-tune", _text(terms.version)
-    for name, value in list(terms.environment.items())[:20]:
+    yield "trials asked for", _text(plan.at("search.num_trials"))
+    yield "epochs of stage 3", _text(plan.max_epochs)
+    yield "rungs", ", ".join(map(str, plan.rungs[:20]))
+    yield "searched", "; ".join(f"{p}: {d.describe()}" for p, d in plan.dimensions.items())
+    yield "distill-tune", _text(plan.version)
+    for name, value in list(plan.environment.items())[:20]:
         yield str(name), _text(value)
     yield "a trial takes", f"{source.device[1]:g} {source.device[0]}"
     yield "command", _command(source)

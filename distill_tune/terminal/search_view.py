@@ -115,8 +115,8 @@ class ConsoleSearchView:
             ProgressBar(total=self._study.search.num_trials, completed=over), self._summary()
         )
         stages = [Text(f"{name}: {text}", style="cyan") for name, text in self._stages.items()]
-        room = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(stages))
-        latest = latest_trials(self._state, room)
+        num_rows = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(stages))
+        latest = latest_trials(self._state, num_rows)
         rows = [trials_table(latest, is_short=True)] if latest.trials else []
         # The last line is empty, because a terminal prints ^C at the cursor and breaks that line.
         return Group(head, *stages, *rows, "")

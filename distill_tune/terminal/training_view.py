@@ -57,7 +57,7 @@ class TrainingView:
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[count]:>9}"),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[details]}"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -85,29 +85,31 @@ class TrainingView:
         """Show a report."""
         left = self._pace.seconds_left(report)
         count = f"{report.step}/{report.num_steps}"
-        said = []
+        details = []
         words = metrics_words(report.metrics)
         if words:
-            said.append(words)
+            details.append(words)
         if left and report.step < report.num_steps:
             # A warm-up may end before its last step.
             bound = "at most" if report.stage == "warmup" else "about"
-            said.append(f"{bound} {duration(left)} left")
+            details.append(f"{bound} {duration(left)} left")
         if self._console.is_terminal:
             self._forget("starting")
-            self._show(report.stage, report.num_steps, report.step, count, "  ".join(said))
+            self._show(report.stage, report.num_steps, report.step, count, "  ".join(details))
         else:
-            line = "  ".join([f"{report.stage}: {count}", *said])
+            line = "  ".join([f"{report.stage}: {count}", *details])
             self.say(line.replace(" left", " left of this stage"))
 
-    def _show(self, stage: str, total: int | None, completed: int, count: str, said: str) -> None:
+    def _show(
+        self, stage: str, total: int | None, completed: int, count: str, details: str
+    ) -> None:
         task = self._tasks.get(stage)
         if task is None:
             self._tasks[stage] = self._bars.add_task(
-                stage, total=total, completed=completed, count=count, said=said
+                stage, total=total, completed=completed, count=count, details=details
             )
         else:
-            self._bars.update(task, completed=completed, count=count, said=said)
+            self._bars.update(task, completed=completed, count=count, details=details)
 
     def _forget(self, stage: str) -> None:
         task = self._tasks.pop(stage, None)

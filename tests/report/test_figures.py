@@ -18,7 +18,7 @@ from distill_tune.report.figures import (
     pruning,
     stages,
 )
-from distill_tune.report.reproduction import surroundings
+from distill_tune.report.reproduction import reproduction_facts
 from distill_tune.report.study_records import Source, source
 from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
@@ -179,7 +179,7 @@ def test_stages_tell_what_sharing_saved(tmp_path: Path) -> None:
 
 def test_surroundings_hold_what_a_repetition_needs(tmp_path: Path) -> None:
     directory = make_study(tmp_path, 1)
-    facts = surroundings(source(directory))
+    facts = reproduction_facts(source(directory))
     assert facts["images"] == "digits, 10 classes, 200 training, 300 validation"
     assert facts["digest of the images"] == "0123456789abcdef"
     assert facts["command"] == "distill-tune search --space made-up.yaml"
@@ -187,7 +187,7 @@ def test_surroundings_hold_what_a_repetition_needs(tmp_path: Path) -> None:
     assert {"seed of the images", "seed of the sampler", "seed of the trials"} < set(facts)
     machine = {"event": "session_started", "command": "x", "environment": {"torch": "2.14.1"}}
     directory.append(machine)
-    assert surroundings(source(directory))["torch"] == "2.14.1"
+    assert reproduction_facts(source(directory))["torch"] == "2.14.1"
 
 
 def test_a_search_that_went_on_after_its_confirmation_says_so(tmp_path: Path) -> None:

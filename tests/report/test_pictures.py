@@ -40,11 +40,11 @@ def best_name(directory: StudyDirectory) -> str:
 
 
 def write_grids(directory: StudyDirectory, name: str, *, tag: str = "synthetic") -> None:
-    board = TensorBoard(directory.path(f"tensorboard/{name}"))
+    writer = TensorBoard(directory.path(f"tensorboard/{name}"))
     for step, height in ((1, 48), (9, 64)):
-        board.images(tag, step, torch.zeros(4, 1, height, 48), columns=4)
-    board.images("other", 12, torch.zeros(1, 1, 50, 50))
-    board.close()
+        writer.images(tag, step, torch.zeros(4, 1, height, 48), columns=4)
+    writer.images("other", 12, torch.zeros(1, 1, 50, 50))
+    writer.close()
 
 
 def test_the_last_grid_of_the_best_trial_is_shown(directory: StudyDirectory) -> None:

@@ -129,9 +129,9 @@ def draw(found: BackboneAgreement) -> Markup:
 def words(found: BackboneAgreement) -> str:
     """Return in words what the figure shows."""
     where = f"after epoch {found.epoch}" if found.epoch is not None else "at the end"
-    told = [f"{pair.first} and {pair.second}: {_pair_words(pair)}" for pair in found.pairs]
+    texts = [f"{pair.first} and {pair.second}: {_pair_words(pair)}" for pair in found.pairs]
     return (
-        f"{'; '.join(told)}. (Configurations that both have tried, or that differ by no more than "
+        f"{'; '.join(texts)}. (Configurations that both have tried, or that differ by no more than "
         f"{100 * NEAR:.0f} % of the range of any param, compared by their values {where}.)"
     )
 

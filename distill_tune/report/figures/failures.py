@@ -119,8 +119,8 @@ def words(found: Failures) -> str:
     if not found.reasons:
         return f"None of {found.num_trials} trials failed."
     count = sum(len(reason.numbers) for reason in found.reasons)
-    told = "; ".join(_reason_words(reason) for reason in found.reasons)
-    text = f"{count} of {found.num_trials} trials failed: {told}."
+    reason_texts = "; ".join(_reason_words(reason) for reason in found.reasons)
+    text = f"{count} of {found.num_trials} trials failed: {reason_texts}."
     if found.strips and found.strips[0].failed and found.strips[0].others:
         text += f" {_place_words(found.strips[0])}"
     return text

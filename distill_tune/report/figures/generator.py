@@ -188,10 +188,10 @@ def _dot_kind(end: FidelityPoint) -> str:
 
 def words(found: GeneratorFitness) -> str:
     """Return in words what the figure shows."""
-    told = [f"{_words_of(one)}: {fitness(one.end.agreement)}" for one in _shown(found.warmups)]
-    told += [_own_summary(found.own)] if found.own else []
-    told += [f"{_words_of(one)}: {fitness(one.end.agreement)}" for one in _shown(found.triplets)]
-    sentences = ["; ".join(told)]
+    texts = [f"{_words_of(one)}: {fitness(one.end.agreement)}" for one in _shown(found.warmups)]
+    texts += [_own_summary(found.own)] if found.own else []
+    texts += [f"{_words_of(one)}: {fitness(one.end.agreement)}" for one in _shown(found.triplets)]
+    sentences = ["; ".join(texts)]
     sentences += [
         f"In stage 3 of trial {one.number}, the best of {one.backbone}, agreement ends at "
         f"{one.at_end:.2f} (lowest {one.lowest:.2f})"
@@ -223,9 +223,9 @@ def _own_words(one: OwnWarmup) -> str:
 
 def _own_summary(own: tuple[OwnWarmup, ...]) -> str:
     counts = [fitness(one.end.agreement) for one in own]
-    told = ", ".join(f"{counts.count(kind)} {kind}" for kind in dict.fromkeys(counts))
+    texts = ", ".join(f"{counts.count(kind)} {kind}" for kind in dict.fromkeys(counts))
     lowest = min(own, key=lambda one: one.end.agreement)
     return (
-        f"{len(own)} trials with a warm-up of their own, whose curves are in TensorBoard: {told}; "
+        f"{len(own)} trials with a warm-up of their own, whose curves are in TensorBoard: {texts}; "
         f"the least fit is that of {_own_words(lowest)}"
     )

@@ -53,9 +53,9 @@ def words(found: Importances) -> str:
         return f"Too few complete trials: n = {found.num_complete}, at least {LEAST} are needed."
     shown = ", ".join(f"{row.param} {row.share:.2f}" for row in found.rows)
     beyond = [row.param for row in found.rows if row.share > row.by_chance]
-    told = f"Above chance: {', '.join(beyond)}." if beyond else "None is above chance."
+    listed = f"Above chance: {', '.join(beyond)}." if beyond else "None is above chance."
     return (
         f"Share of each param in what separates the best trials from the others (PED-ANOVA, n = "
-        f"{found.num_complete} complete trials): {shown}. {told} (The mark on a bar: the share "
+        f"{found.num_complete} complete trials): {shown}. {listed} (The mark on a bar: the share "
         "that the param has in one of 20 shuffles of the values.)"
     )

@@ -129,8 +129,8 @@ def words(found: Pruning) -> str:
     if not found.rows:
         count = found.num_complete
         return f"Too few complete trials: n = {count}, at least {LEAST} are needed.{caveat}"
-    told = [_row_words(row) for row in found.rows if row.is_rung]
-    return " ".join([*told, _advice(found)]) + caveat
+    texts = [_row_words(row) for row in found.rows if row.is_rung]
+    return " ".join([*texts, _advice(found)]) + caveat
 
 
 def _row_words(row: Foresight) -> str:

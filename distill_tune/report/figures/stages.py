@@ -69,6 +69,6 @@ def _row_words(row: StageTime) -> str:
 
 def words(found: StageTimes) -> str:
     """Return in words what the figure shows."""
-    told = "; ".join(f"{row.name} {_row_words(row)}" for row in found.rows)
+    listed = "; ".join(f"{row.name} {_row_words(row)}" for row in found.rows)
     total = duration(sum(row.seconds for row in found.rows))
-    return f"{total} in all stages together: {told}. Sharing saved {duration(found.saved_s)}."
+    return f"{total} in all stages together: {listed}. Sharing saved {duration(found.saved_s)}."
