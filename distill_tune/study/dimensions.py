@@ -101,7 +101,7 @@ class Range:
         return f"{self.kind}({low}, {high})" + (" or 0" if self.or_zero is not None else "")
 
     def plain(self) -> object:
-        """Return plain data for YAML, which :func:`parse_dimension` reads back."""
+        """Return plain data for YAML, which ``space.parse_dimension`` reads back."""
         if self.or_zero is None:
             return self.describe()
         return {"type": self.kind, "min": self.min, "max": self.max, "or_zero": self.or_zero}
@@ -174,7 +174,7 @@ class Choice:
         return f"choice({', '.join(scalar_text(value) for value in self.values)})"
 
     def plain(self) -> object:
-        """Return plain data for YAML, which :func:`parse_dimension` reads back."""
+        """Return plain data for YAML, which ``space.parse_dimension`` reads back."""
         return list(self.values)
 
 

@@ -15,7 +15,7 @@ from distill_tune.interfaces import ImageData, Stage
 
 CPU = torch.device("cpu")
 TINY = "resnet50"
-"""The name that stands for the small network while ``tiny_backbone`` is in force."""
+"""The name that stands for the small network while the fixture ``_tiny_backbone`` is active."""
 
 SMALL_GAN = {
     "latent_dim": 8,

@@ -42,7 +42,7 @@ def image_paths(folder: Path, passed: list[Path] | None = None) -> list[Path]:
     """Return the image files below ``folder``, at any depth, in an order fixed by their names.
 
     Args:
-        folder: As for ``walking.files_below``.
+        folder: As for ``listing.files_below``.
         passed: Extended with the paths that were passed over.
     """
     with warnings.catch_warnings():
