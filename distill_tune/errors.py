@@ -1,7 +1,7 @@
 """The exceptions of distill-tune: they name the place, the value given and the expected one."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 
@@ -20,6 +20,12 @@ def show(value: object) -> str:
 def one_line(text: str) -> str:
     """Return ``text`` with newlines, terminal control codes and unprintable characters escaped."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def abridged(names: Sequence[str], most: int) -> str:
+    """Return names separated by commas: the first ``most``, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class Parameter(str):

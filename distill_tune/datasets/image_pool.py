@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Text, abridged
 from distill_tune.interfaces import ValueRanges
 
 Bytes = NDArray[np.uint8]
@@ -118,6 +118,5 @@ def absent_classes(of_train: Collection[str], of_test: Collection[str]) -> tuple
     absent = sorted(set(of_train) - set(of_test))
     if not absent:
         return ()
-    listed = ", ".join(repr(name) for name in absent[:_SHOWN])
-    more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-    return (f"test has no image of class {listed}{more}",)
+    listed = abridged([repr(name) for name in absent], _SHOWN)
+    return (f"test has no image of class {listed}",)

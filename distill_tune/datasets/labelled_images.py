@@ -22,7 +22,7 @@ from distill_tune.datasets.images.image_files import decode_all, image_paths
 from distill_tune.datasets.images.value_range import PER_FILE
 from distill_tune.datasets.npz import Npz
 from distill_tune.datasets.split_images import split_of
-from distill_tune.errors import InputError, Message, Parameter, Text, closest
+from distill_tune.errors import InputError, Message, Parameter, Text, abridged, closest
 from distill_tune.interfaces import Split, ValueRanges
 
 _SHOWN = 8
@@ -190,5 +190,4 @@ def _refuse_unknown(names: Sequence[str] | set[str], classes: Sequence[str], whe
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(repr(name) for name in names[:_SHOWN]) + more
+    return abridged([repr(name) for name in names], _SHOWN)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from distill_tune.errors import abridged
 from distill_tune.interfaces import ImageData
 
 _SHOWN = 10
@@ -26,8 +27,5 @@ def introduction(study: str, data: ImageData, address: str | None) -> str:
 
 def _listed(classes: Sequence[str]) -> str:
     """Return the first ten names, long ones cut, and how many more there are."""
-    shown = [
-        name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in classes[:_SHOWN]
-    ]
-    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
-    return ", ".join(shown) + more
+    cut = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in classes]
+    return abridged(cut, _SHOWN)

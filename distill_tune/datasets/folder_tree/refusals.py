@@ -19,7 +19,7 @@ from distill_tune.datasets.folder_tree.part_names import (
 from distill_tune.datasets.folder_tree.same_folders import are_pieces, same_folders
 from distill_tune.datasets.images.image_files import images_in
 from distill_tune.datasets.images.printable import printable
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Text, abridged
 
 _SHOWN = 5
 _WAY_ON = "data.train, data.val and data.test name the folders of the parts"
@@ -186,5 +186,5 @@ def _names(paths: Sequence[Path]) -> str:
 
 def _some(names: Sequence[str]) -> str:
     if len(names) > _SHOWN:
-        return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
+        return abridged(names, _SHOWN)
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
