@@ -10,7 +10,8 @@ from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.datasets.npz import Npz
-from distill_tune.datasets.source import ImageSource, unsealed
+from distill_tune.datasets.sealed_split import unsealed
+from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.torchvision_sets import KINDS, TorchvisionSet
 
 DATASETS: dict[str, type[ImageSource]] = {

@@ -1,8 +1,5 @@
 """The base class of data sets: fields, splits, colour and digest."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,22 +13,11 @@ from distill_tune.datasets.images.duplicates import digests, shared_images
 from distill_tune.datasets.images.near_duplicates import near_copies
 from distill_tune.datasets.images.value_range import EIGHT_BIT
 from distill_tune.datasets.images.weak_images import weaknesses
+from distill_tune.datasets.sealed_split import require_unsealed
 from distill_tune.datasets.split_images import digest, split_of
 from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
-from distill_tune.errors import InputError, SealedTestError, Text
+from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Split, ValueRanges
-
-_is_open: ContextVar[bool] = ContextVar("test split is open", default=False)
-
-
-@contextmanager
-def unsealed() -> Iterator[None]:
-    """Allow ``load_test`` in this context; the caller records that the test split was read."""
-    token = _is_open.set(True)
-    try:
-        yield
-    finally:
-        _is_open.reset(token)
 
 
 class ImageSource(Config):
@@ -195,14 +181,10 @@ class ImageSource(Config):
         ``ranges`` are as in :meth:`read`.
 
         Raises:
-            SealedTestError: Called outside :func:`unsealed`.
+            SealedTestError: Called outside ``unsealed``.
             InputError: As ``load``; or there is no test part and ``test_fraction`` is 0.
         """
-        if not _is_open.get():
-            raise SealedTestError(
-                f"{self.name}: the test split is sealed; distill-tune confirm opens it and "
-                "records that it did"
-            )
+        require_unsealed(self.name)
         self.require_test()
         drawn = self._drawn(self._train_pool(ranges))
         test = drawn.pool.take(drawn.draw.test)
