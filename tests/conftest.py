@@ -35,7 +35,7 @@ SLOWEST_FIRST = (
     "tests/field/test_value_range_kept.py",
     "tests/test_dry_run.py",
     "tests/tuning/test_ray_contract.py",
-    "tests/cluster/test_node_guard.py",
+    "tests/cluster/test_joining_nodes.py",
     "tests/tuning/test_trainable.py",
     "tests/training/test_shared_stages.py",
     "tests/model/test_export.py",

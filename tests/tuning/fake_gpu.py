@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.cluster import gpu_memory as gpu_use
+from distill_tune.cluster import gpu_memory
 from distill_tune.tuning import trainable
 from distill_tune.tuning.sampling.proposals import trial_name
 from distill_tune.tuning.trainable import DistillTrial
@@ -21,8 +21,8 @@ class FakeGpuTrial(DistillTrial):
     ) -> None:
         patch = pytest.MonkeyPatch()
         patch.setattr(trainable, "device_of", lambda _: torch.device("cpu"))
-        patch.setattr(gpu_use, "memory_in_use", lambda: (2 * 2**30, 5 * 2**30))
-        patch.setattr(gpu_use, "utilisation_reader", lambda: lambda: 0.3)
+        patch.setattr(gpu_memory, "memory_in_use", lambda: (2 * 2**30, 5 * 2**30))
+        patch.setattr(gpu_memory, "utilisation_reader", lambda: lambda: 0.3)
         super().setup(config, **parameters)
 
     @property

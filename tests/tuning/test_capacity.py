@@ -9,7 +9,7 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from distill_tune.cluster import node_watch as nodes
+from distill_tune.cluster import node_watch
 from distill_tune.cluster.resources import Slots
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.tuning.callbacks.capacity import CapacityCallback
@@ -24,7 +24,7 @@ class Cluster:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, most: int | None = None
     ) -> None:
         self.num_nodes, self.now = 1, 1000.0
-        monkeypatch.setattr(nodes, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(node_watch, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(ray, "nodes", self._nodes)
         self._limiter = ConcurrencyLimiter(Searcher(), max_concurrent=2)
         asked = Slots({"CPU": 1.0}, 2, frozenset("12345"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distill_tune.cluster import study_folder_check as sight
+from distill_tune.cluster import study_folder_check
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError
@@ -352,13 +352,13 @@ def test_where_the_study_is_not_seen_its_step_waits_and_writes_nothing(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (alone.root / STUDY_FILE).unlink()
-    monkeypatch.setattr(sight, "_PATIENCE_S", 0)
+    monkeypatch.setattr(study_folder_check, "_PATIENCE_S", 0)
     trial = alone.begin()
     with pytest.raises(StudyError, match=f"^[0-9.]+ does not see {alone.root}$"):
         trial.step()
     trial.cleanup()
     assert list(alone.root.iterdir()) == []
-    monkeypatch.setattr(sight, "_PATIENCE_S", 60)
+    monkeypatch.setattr(study_folder_check, "_PATIENCE_S", 60)
     timer = threading.Timer(1.5, (alone.root / STUDY_FILE).touch)
     timer.start()
     assert trial.reset_config(CONFIG) is True

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.cluster import gpu_memory as gpu_use
+from distill_tune.cluster import gpu_memory
 from distill_tune.cluster.gpu_memory import GpuMeter, memory_in_use, utilisation_reader
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Stage
@@ -51,9 +51,9 @@ class Gpu:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     made = Gpu()
-    monkeypatch.setattr(gpu_use, "_EVERY_S", 0.001)
-    monkeypatch.setattr(gpu_use, "memory_in_use", lambda: (3, 80))
-    monkeypatch.setattr(gpu_use, "utilisation_reader", lambda: made.read)
+    monkeypatch.setattr(gpu_memory, "_EVERY_S", 0.001)
+    monkeypatch.setattr(gpu_memory, "memory_in_use", lambda: (3, 80))
+    monkeypatch.setattr(gpu_memory, "utilisation_reader", lambda: made.read)
     return made
 
 

@@ -13,8 +13,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError
 from distill_tune.interfaces import Metrics
 from distill_tune.terminal.training_view import TrainingView
-from distill_tune.training import train as run
-from distill_tune.training import training_folder as checkpoint
+from distill_tune.training import train, training_folder
 from distill_tune.training.checkpoints import newest_first, read_checkpoint, store_checkpoint
 from distill_tune.training.train import train_model
 from tests.commands import Run
@@ -37,7 +36,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a checkpoint be written at every report."""
-    monkeypatch.setattr(run, "_CHECKPOINT_SHARE", 1)
+    monkeypatch.setattr(train, "_CHECKPOINT_SHARE", 1)
 
 
 def die_at(folder: Path, place: Place, seen: dict[Place, Metrics]) -> list[str]:
@@ -85,7 +84,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     whole: Trained, tmp_path: Path
 ) -> None:
     die_at(tmp_path, ("triplet", 2), {})
-    newest = Path(newest_first(checkpoint.root(tmp_path / "model"), checkpoint.NAME)[0])
+    newest = Path(newest_first(training_folder.root(tmp_path / "model"), training_folder.NAME)[0])
     (newest / "trial.pt").write_bytes(b"damaged")
     last = Trained(recipe(tmp_path), tmp_path / "model")
     assert last.lines[0].startswith(f"warning: damaged checkpoint passed over: {newest}")
@@ -117,7 +116,7 @@ def test_one_begun_otherwise_is_refused_with_what_differs(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("_always")
 def test_a_checkpoint_of_another_content_is_passed_over(whole: Trained, tmp_path: Path) -> None:
     die_at(tmp_path, ("warmup", 2), {})
-    root, name = checkpoint.root(tmp_path / "model"), checkpoint.NAME
+    root, name = training_folder.root(tmp_path / "model"), training_folder.NAME
     sound = read_checkpoint(Path(newest_first(root, name)[0]), torch.device("cpu"))
     del sound["trial"]["gan"]["ema"]
     store_checkpoint(root, name, 98, sound)
@@ -144,7 +143,10 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    with checkpoint.opened(out), pytest.raises(StudyError, match="another training is running"):
+    with (
+        training_folder.opened(out),
+        pytest.raises(StudyError, match="another training is running"),
+    ):
         Trained(recipe(tmp_path), out)
 
 
@@ -175,7 +177,7 @@ def test_one_that_was_killed_goes_on_by_the_same_command(whole: Trained, tmp_pat
     out = tmp_path / "model"
     command = ["train", "--config", str(write_config(tmp_path)), "--out", str(out), *OPTIONS]
     first = Run(*command)
-    first.wait_until(lambda: bool(newest_first(checkpoint.root(out), checkpoint.NAME)))
+    first.wait_until(lambda: bool(newest_first(training_folder.root(out), training_folder.NAME)))
     first.send(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
     second = Run(*command)

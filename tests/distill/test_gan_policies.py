@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill_tune.distill.monitoring import gan_policies as policies
+from distill_tune.distill.monitoring import gan_policies
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
@@ -31,7 +31,7 @@ class Script:
 def scripted(
     at_joint: Begin, monkeypatch: pytest.MonkeyPatch, policy: str, *diversities: float
 ) -> Trial:
-    monkeypatch.setattr(policies, "measure", Script(*diversities))
+    monkeypatch.setattr(gan_policies, "measure", Script(*diversities))
     return at_joint(joint={"collapse_policy": policy, "epochs": len(diversities)})
 
 
@@ -187,7 +187,7 @@ def test_a_learning_rate_out_of_all_measure_ends_stage_one_by_name(digits: Image
 def test_a_discriminator_that_learns_by_heart_ends_the_trial(
     at_joint: Begin, monkeypatch: pytest.MonkeyPatch, gap: float, limit: float
 ) -> None:
-    monkeypatch.setattr(policies, "discriminator_gap", lambda _: gap)
+    monkeypatch.setattr(gan_policies, "discriminator_gap", lambda _: gap)
     running = at_joint(joint={"max_discriminator_gap": limit, "epochs": 1})
     with pytest.raises(
         DivergedError, match=r"joint epoch 1 .*max_discriminator_gap: 0\.5"
@@ -200,6 +200,6 @@ def test_a_discriminator_that_learns_by_heart_ends_the_trial(
 def test_below_its_limit_the_gap_is_only_told(
     at_joint: Begin, monkeypatch: pytest.MonkeyPatch, limit: float | None
 ) -> None:
-    monkeypatch.setattr(policies, "discriminator_gap", lambda _: 0.6)
+    monkeypatch.setattr(gan_policies, "discriminator_gap", lambda _: 0.6)
     (report,) = at_joint(joint={"max_discriminator_gap": limit, "epochs": 1}).run()
     assert report.metrics["gan/discriminator_gap"] == 0.6

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from distill_tune.cluster import joining_nodes as node_guard
+from distill_tune.cluster import joining_nodes
 from distill_tune.cluster.joining_nodes import NodeGuard
 from distill_tune.cluster.resources import Slots, alive_nodes
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
@@ -21,7 +21,7 @@ class Joined:
     """The node of a Ray, for a guard that does not know it yet, and a study that is not there."""
 
     def __init__(self, folder: Path, again_s: float, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(node_guard, "_ASK_AGAIN_S", again_s)
+        patch.setattr(joining_nodes, "_ASK_AGAIN_S", again_s)
         self.folder = folder
         journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
         self.guard = NodeGuard(Slots({"CPU": 1}, 1), journal.directory, journal.warn)
@@ -29,7 +29,7 @@ class Joined:
     def is_usable(self) -> bool:
         return bool(self.guard.usable(alive_nodes()))
 
-    def is_told(self) -> bool:
+    def has_warned(self) -> bool:
         self.guard.usable(alive_nodes())
         return (self.folder / "events.jsonl").exists()
 
@@ -62,7 +62,7 @@ def test_what_it_has_is_held_until_it_sees_the_study(
     every = wait_for_all_cpus()
     (node,) = alive_nodes()
     joined = Joined(tmp_path, 0.5, monkeypatch)
-    until(joined.is_told)
+    until(joined.has_warned)
     address = node["NodeManagerAddress"]
     lacks = f"{address} joined but gets no work: {tmp_path}: does not see it"
     assert joined.warnings() == [f"{lacks}; it is asked again every minute"]
@@ -83,7 +83,7 @@ def test_what_is_held_is_given_back_at_the_end(
 ) -> None:
     every = wait_for_all_cpus()
     joined = Joined(tmp_path, 99, monkeypatch)
-    until(joined.is_told)
+    until(joined.has_warned)
     until(lambda: free_cpus() == 0)
     joined.guard.close()
     until(lambda: free_cpus() == every)
@@ -97,7 +97,7 @@ def test_one_that_can_do_its_part_is_used_without_a_word(
     joined = Joined(tmp_path, 99, monkeypatch)
     assert not joined.is_usable()
     until(joined.is_usable)
-    assert not joined.is_told()
+    assert not joined.has_warned()
 
 
 @pytest.mark.slow
@@ -108,8 +108,8 @@ def test_one_that_does_not_answer_is_held_too(
     joined = Joined(tmp_path, 0, monkeypatch)
     slow = ray.remote(num_cpus=0)(lambda: time.sleep(60))
     with monkeypatch.context() as patch:
-        patch.setattr(node_guard, "PATIENCE_S", 0.5)
-        patch.setattr(node_guard, "ask", lambda *_: slow.remote())
-        until(joined.is_told)
+        patch.setattr(joining_nodes, "PATIENCE_S", 0.5)
+        patch.setattr(joining_nodes, "ask", lambda *_: slow.remote())
+        until(joined.has_warned)
     assert "gets no work: no answer; " in joined.warnings()[0]
     until(joined.is_usable)
