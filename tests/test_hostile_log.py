@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from distill_tune.records.checksums import seal_line
+from distill_tune.records.checksums import add_line_checksum
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.terminal.study_tables import final_summary, status_info, status_json, status_table
 from tests.refusals import GOOD, refused
@@ -58,7 +58,7 @@ EVENTS = st.builds(
 def test_any_log_has_a_status(events: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
         (Path(folder) / "study.yaml").write_text(GOOD)
-        log = b"".join(seal_line(json.dumps(event).encode()) + b"\n" for event in events)
+        log = b"".join(add_line_checksum(json.dumps(event).encode()) + b"\n" for event in events)
         (Path(folder) / "events.jsonl").write_bytes(log)
         directory = StudyDirectory(folder)
         info = status_info(directory)

@@ -7,13 +7,13 @@ import zlib
 _LINE_END = re.compile(rb', "crc32": (\d+)\}$')
 
 
-def seal_line(line: bytes) -> bytes:
+def add_line_checksum(line: bytes) -> bytes:
     """Return a line that holds one non-empty JSON object, with a checksum as its last member."""
     return line[:-1] + b', "crc32": %d}' % zlib.crc32(line)
 
 
-def unseal_line(line: bytes) -> bytes | None:
-    """Return the line as it was before sealing; None if it is damaged or was never sealed."""
+def strip_line_checksum(line: bytes) -> bytes | None:
+    """Return a line without its checksum; None if it is damaged or has no checksum."""
     end = _LINE_END.search(line)
     if end is None:
         return None
@@ -21,19 +21,19 @@ def unseal_line(line: bytes) -> bytes | None:
     return content if zlib.crc32(content) == int(end[1]) else None
 
 
-def seal(content: bytes) -> bytes:
+def add_checksum(content: bytes) -> bytes:
     """Return content preceded by a line that holds its size and checksum."""
     line = json.dumps({"bytes": len(content), "crc32": zlib.crc32(content)})
     return line.encode() + b"\n" + content
 
 
-def unseal(sealed: bytes) -> bytes:
-    """Return the content that was sealed.
+def strip_checksum(checksummed: bytes) -> bytes:
+    """Return the content that follows the line with its checksum.
 
     Raises:
         ValueError: The content is incomplete or damaged; the message says how.
     """
-    line, _, content = sealed.partition(b"\n")
+    line, _, content = checksummed.partition(b"\n")
     found = {"bytes": len(content), "crc32": zlib.crc32(content)}
     try:
         expected = json.loads(line)

@@ -127,9 +127,9 @@ class StudyDirectory:
         """Return the log, oldest first; see :class:`~distill_tune.records.event_log.EventLog`."""
         return self._log.events()
 
-    def mend_log(self) -> str:
-        """See :meth:`distill_tune.records.event_log.EventLog.mend`."""
-        return self._log.mend()
+    def repair_log(self) -> str:
+        """See :meth:`distill_tune.records.event_log.EventLog.repair`."""
+        return self._log.repair()
 
     def has_log(self) -> bool:
         """Return whether there is a log, or a copy of it."""

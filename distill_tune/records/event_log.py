@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.records.checksums import seal_line, unseal_line
+from distill_tune.records.checksums import add_line_checksum, strip_line_checksum
 from distill_tune.records.files.local_files import whole_lines
 from distill_tune.records.files.storage import Storage
 from distill_tune.records.trials import Event
@@ -69,7 +69,7 @@ class EventLog:
         whole = {"event": str(event["event"]), "time": time.time(), **event}
         text = json.dumps(_plain(whole), allow_nan=False, ensure_ascii=False)
         # A name that is not UTF-8 contains lone surrogates; JSON has an escape for each.
-        line = seal_line(text.encode("utf-8", "backslashreplace"))
+        line = add_line_checksum(text.encode("utf-8", "backslashreplace"))
         self._known = None
         self._storage.append(LOG_FILE, line)
         if self._storage.is_local:
@@ -99,7 +99,7 @@ class EventLog:
                 stamps.append((name, found.st_ino, found.st_size, found.st_mtime_ns))
         return tuple(stamps)
 
-    def mend(self) -> str:
+    def repair(self) -> str:
         """Make the log and its copy equal, from the better of the two; requires the lock.
 
         Returns:
@@ -149,7 +149,7 @@ class EventLog:
 def _parsed(line: bytes) -> Event | None:
     """Return a line's event, or None when it is damaged."""
     try:
-        event = json.loads(unseal_line(line) or b"")
+        event = json.loads(strip_line_checksum(line) or b"")
     except (ValueError, RecursionError):
         return None
     sound = isinstance(event, dict) and isinstance(event.get("event"), str)

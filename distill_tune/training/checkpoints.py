@@ -25,29 +25,31 @@ from distill_tune.records.files.object_store import filesystem_at, is_local
 from distill_tune.records.files.storage import storage_at
 
 CHECKPOINT = "trial.pt"
-_SEAL = "trial.json"
+_CHECKSUM_FILE = "trial.json"
 _FOLDER = "checkpoints"
 _KEPT = 2
 _CHUNK = 1 << 24
 
 
 def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint and its seal: size and CRC-32, which reveal damage later.
+    """Write a checkpoint and a file with its size and CRC-32, which reveal damage later.
 
     Args:
         folder: An empty folder.
         content: Tensors and plain data only.
     """
     with (folder / CHECKPOINT).open("wb") as file:
-        sealed = _Sealed(file)
+        writer = _ChecksumWriter(file)
         with _without_torchs_checksums():
-            torch.save(content, cast("IO[bytes]", sealed))
+            torch.save(content, cast("IO[bytes]", writer))
         file.flush()
         os.fsync(file.fileno())
-    (folder / _SEAL).write_text(json.dumps({"bytes": sealed.size, "crc32": sealed.checksum}))
+    (folder / _CHECKSUM_FILE).write_text(
+        json.dumps({"bytes": writer.size, "crc32": writer.checksum})
+    )
 
 
-class _Sealed:
+class _ChecksumWriter:
     """File that sums up the size and the checksum of what is written to it."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -78,7 +80,7 @@ def _without_torchs_checksums() -> Iterator[None]:
 def store_checkpoint(root: str, trial: str, epoch: int, content: dict[str, Any]) -> None:
     """Write a checkpoint into a study, and delete all but the last two of its trial.
 
-    On a disk it appears as a whole. In an object store its seal is written last.
+    On a disk it appears as a whole. In an object store its checksum file is written last.
 
     Args:
         root: The study directory or URI.
@@ -93,7 +95,7 @@ def store_checkpoint(root: str, trial: str, epoch: int, content: dict[str, Any])
     else:
         with tempfile.TemporaryDirectory() as scratch:
             write_checkpoint(Path(scratch), content)
-            for name in (CHECKPOINT, _SEAL):
+            for name in (CHECKPOINT, _CHECKSUM_FILE):
                 storage_at(root).write(f"{target}/{name}", Path(scratch, name).read_bytes())
     for old in newest_first(root, trial)[_KEPT:]:
         _delete(filesystem, old)
@@ -121,8 +123,8 @@ def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
             (such as code); the message says which.
     """
     try:
-        expected = json.loads((folder / _SEAL).read_text())
-        found = _seal(folder / CHECKPOINT)
+        expected = json.loads((folder / _CHECKSUM_FILE).read_text())
+        found = _checksum(folder / CHECKPOINT)
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: {error}") from error
     if found != expected:
@@ -179,8 +181,8 @@ def local_copies(root: str, trial: str, scratch: Path) -> Iterator[Path]:
             continue
         copy = scratch / str(number)
         copy.mkdir()
-        for name in (CHECKPOINT, _SEAL):
-            # An unfinished one lacks its seal, and its reader skips it.
+        for name in (CHECKPOINT, _CHECKSUM_FILE):
+            # An unfinished one lacks its checksum file, and its reader skips it.
             with suppress(StudyError):
                 stored = f"{_FOLDER}/{trial}/{folder.rpartition('/')[2]}/{name}"
                 (copy / name).write_bytes(storage_at(root).read(stored))
@@ -212,7 +214,7 @@ def _delete(filesystem: Any, folder: str) -> None:
         filesystem.rm(folder, recursive=True)
 
 
-def _seal(path: Path) -> dict[str, int]:
+def _checksum(path: Path) -> dict[str, int]:
     checksum = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

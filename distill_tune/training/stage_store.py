@@ -17,7 +17,7 @@ import torch
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import StudyError
-from distill_tune.records.checksums import seal, unseal
+from distill_tune.records.checksums import add_checksum, strip_checksum
 from distill_tune.records.directory import STAGES_FOLDER, stage_picture
 from distill_tune.records.files.locks import FileLock, Timeout
 from distill_tune.records.files.storage import storage_at
@@ -106,7 +106,7 @@ class StageStore:
         saved |= {"grid": torch.tensor(list(grid), dtype=torch.uint8)}
         buffer = io.BytesIO()
         torch.save(saved, buffer)
-        self._study.write(self._name(stage, config), seal(buffer.getvalue()))
+        self._study.write(self._name(stage, config), add_checksum(buffer.getvalue()))
         self.show(stage, config, saved)
         return seconds
 
@@ -184,7 +184,7 @@ def common_root(root: str) -> str:
 
 def _checked(storage: Any, name: str) -> bytes:
     try:
-        return unseal(storage.read(name))
+        return strip_checksum(storage.read(name))
     except ValueError as error:
         raise ValueError(f"{storage.path(name)}: {error}") from error
 

@@ -94,7 +94,7 @@ class Session:
             changes = self._require_same()
         else:
             self.directory.create()
-        damage = self.directory.mend_log()
+        damage = self.directory.repair_log()
         plain_study = plain(self.study)
         self.directory.write_text(STUDY_FILE, to_yaml(plain_study))
         journal = Journal(self.directory, self.view.listen)
@@ -154,11 +154,11 @@ class Session:
         except Exception as error:
             self._record_end(journal, "failed")
             last = str(error).strip().splitlines()[-1:]
-            way_on = f"go on with: {resume_command(self.directory)}"
+            resume_hint = f"go on with: {resume_command(self.directory)}"
             if is_disk_full(error):
-                raise DiskFullError("\n".join([*last, f"Make room, then {way_on}"])) from error
+                raise DiskFullError("\n".join([*last, f"Make room, then {resume_hint}"])) from error
             if isinstance(error, StudyError) and isinstance(error.__cause__, OSError):
-                lines = [*last, f"When the storage works again, {way_on}"]
+                lines = [*last, f"When the storage works again, {resume_hint}"]
                 raise StorageError("\n".join(lines)) from error
             raise
         return journal.state

@@ -43,7 +43,7 @@ def test_what_the_log_lost_its_copy_has_and_both_are_mended(
     assert numbers(directory) == [0, 1, 2]
     (warning,) = directory.state().warnings
     assert warning.endswith(f"; its copy {COPY_FILE} was read instead")
-    assert directory.mend_log() == warning
+    assert directory.repair_log() == warning
     assert (tmp_path / LOG_FILE).read_bytes() == (tmp_path / COPY_FILE).read_bytes() == whole
     assert directory.state().warnings == ()
 
@@ -54,7 +54,7 @@ def test_a_damaged_copy_is_written_anew(
 ) -> None:
     damage(tmp_path / COPY_FILE)
     assert numbers(directory) == [0, 1, 2]
-    assert directory.mend_log() == ""
+    assert directory.repair_log() == ""
     assert (tmp_path / LOG_FILE).read_bytes() == (tmp_path / COPY_FILE).read_bytes()
 
 
@@ -64,7 +64,7 @@ def test_a_copy_that_a_kill_left_a_line_behind_catches_up(
     lines = (tmp_path / COPY_FILE).read_bytes().splitlines(keepends=True)
     (tmp_path / COPY_FILE).write_bytes(b"".join(lines[:2]))
     assert numbers(directory) == [0, 1, 2]
-    directory.mend_log()
+    directory.repair_log()
     assert (tmp_path / COPY_FILE).read_bytes() == b"".join(lines)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_tune.records.checksums import seal_line
+from distill_tune.records.checksums import add_line_checksum
 from distill_tune.records.directory import StudyDirectory
 from tests.report.made_up import make_study
 from tests.report.page_reader import report
@@ -61,7 +61,7 @@ def test_what_a_stranger_wrote_is_text(tmp_path: Path) -> None:
 @given(st.lists(EVENTS, max_size=8))
 def test_any_log_has_a_report(events: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
-        lines = b"".join(seal_line(json.dumps(event).encode()) + b"\n" for event in events)
+        lines = b"".join(add_line_checksum(json.dumps(event).encode()) + b"\n" for event in events)
         (Path(folder) / "events.jsonl").write_bytes(lines)
         report(StudyDirectory(folder))
 

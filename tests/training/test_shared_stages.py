@@ -11,7 +11,7 @@ import torch
 
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
-from distill_tune.records.checksums import seal
+from distill_tune.records.checksums import add_checksum
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.shared_stages import StageResult, adopt_stages, compute_stage
@@ -159,7 +159,7 @@ def test_a_pickle_in_the_place_of_a_product_is_refused_and_not_run(
     file.parent.mkdir(parents=True)
     buffer = io.BytesIO()
     torch.save({"product": Touch(tmp_path / "ran"), "reports": [], "seconds": 0.0}, buffer)
-    file.write_bytes(seal(buffer.getvalue()))
+    file.write_bytes(add_checksum(buffer.getvalue()))
     adopted = adopt_stages(Trial(job(study, "classifier").config, images, CPU), store)
     assert adopted.reports == []
     (warning,) = adopted.warnings
