@@ -174,7 +174,7 @@ def confirm(  # noqa: PLR0913 - the options of the command
     asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
     asked |= {"tune_arms": tune_arms or None}
     opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
-    return _confirm(opened, options, go_on="the same call")
+    return _confirm(opened, options, hint="the same call")
 
 
 def train(  # noqa: PLR0913 - the options of the command
@@ -238,30 +238,30 @@ def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
 
     state = search_study(opened, options)
     root, status = opened.directory.root, state.sessions[-1].status
-    go_on = f"resume({root!r}), or in a terminal with:\n  {resume_command(opened.directory)}"
+    hint = f"resume({root!r}), or in a terminal with:\n  {resume_command(opened.directory)}"
     if status == "interrupted":
-        _interrupted(go_on)
+        _interrupted(hint)
     if status == "finished":
         require_success(state)
         if opened.study.confirm is not None:
-            _confirm(opened, options, go_on=go_on)
+            _confirm(opened, options, hint=hint)
     return load_study(root)
 
 
-def _confirm(opened: "Opened", options: "RunOptions", *, go_on: str) -> Confirmation:
+def _confirm(opened: "Opened", options: "RunOptions", *, hint: str) -> Confirmation:
     from distill_tune.confirmation.commands import confirm_opened
-    from distill_tune.tuning.commands import with_way_on
+    from distill_tune.tuning.commands import with_resume_hint
 
     try:
         return confirm_opened(opened, options)
     except KeyboardInterrupt:
-        _interrupted(go_on)
+        _interrupted(hint)
     except (RayError, NoTrialSucceededError) as error:
-        raise with_way_on(error, go_on) from error
+        raise with_resume_hint(error, hint) from error
 
 
-def _interrupted(go_on: str) -> NoReturn:
-    raise KeyboardInterrupt(f"interrupted; what is done is recorded, go on with {go_on}") from None
+def _interrupted(hint: str) -> NoReturn:
+    raise KeyboardInterrupt(f"interrupted; what is done is recorded, go on with {hint}") from None
 
 
 def _options(

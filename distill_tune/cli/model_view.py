@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from distill_tune.model import Model
-    from distill_tune.model.generation import Made
+    from distill_tune.model.generation import ClassImages
     from distill_tune.model.prediction import Prediction
 
 _WIDEST_MATRIX, _MOST_CONFUSIONS = 12, 10
@@ -64,7 +64,7 @@ def prediction_line(found: "Prediction", width: int, class_width: int) -> str:
     return "  ".join([f"{found.file:<{width}}", *guesses])
 
 
-def generation_table(model: "Model", made: Sequence["Made"]) -> Table:
+def generation_table(model: "Model", made: Sequence["ClassImages"]) -> Table:
     """Return a table with a row per class: images kept, images drawn, and how hard they are."""
     table = _table("synthetic images", "class", "kept", "drawn", "of these wrong", "P(class), mean")
     for one in made:

@@ -67,7 +67,7 @@ def run_search(opened: "Opened", options: CommandOptions) -> None:
     found = _finish(opened, state, output, as_json=options.as_json)
     if opened.study.confirm is not None and state.sessions[-1].status == "finished":
         command = resume_command(opened.directory)
-        found |= {"confirmation": _confirmed(opened, output, options, go_on=command)}
+        found |= {"confirmation": _confirmed(opened, output, options, hint=command)}
     if options.as_json:
         typer.echo(json.dumps(found))
 
@@ -94,7 +94,7 @@ def run_confirmation(opened: "Opened", options: CommandOptions, *, is_again: boo
     """Confirm a study and print the result."""
     command = shlex.join(["distill-tune", *sys.argv[1:]])
     output = console(as_json=options.as_json)
-    found = _confirmed(opened, output, options, go_on=command, is_again=is_again)
+    found = _confirmed(opened, output, options, hint=command, is_again=is_again)
     if options.as_json:
         typer.echo(json.dumps(found))
 
@@ -104,21 +104,21 @@ def _confirmed(
     output: "Console",
     options: CommandOptions,
     *,
-    go_on: str,
+    hint: str,
     is_again: bool = False,
 ) -> dict[str, Any]:
     from distill_tune.confirmation.commands import confirm_opened
     from distill_tune.confirmation.evidence.tables import as_json
     from distill_tune.confirmation.session import FILES
     from distill_tune.terminal.confirmation_tables import confirmation_view
-    from distill_tune.tuning.commands import with_way_on
+    from distill_tune.tuning.commands import with_resume_hint
 
     try:
         found: Confirmation = confirm_opened(opened, options.on(output, is_again=is_again))
     except KeyboardInterrupt:
-        fail(f"interrupted; what is done is recorded, go on with:\n  {go_on}", INTERRUPTED)
+        fail(f"interrupted; what is done is recorded, go on with:\n  {hint}", INTERRUPTED)
     except (RayError, NoTrialSucceededError) as error:
-        raise with_way_on(error, go_on) from error
+        raise with_resume_hint(error, hint) from error
     for part in confirmation_view(found):
         output.print(part)
     paths = [opened.directory.path(name) for name in FILES]

@@ -36,14 +36,14 @@ class NodeWatch:
         self._bundle, self._most = slots.bundle, most
         self._guard = NodeGuard(slots, directory, warn)
         self.alive: set[str] | None = None
-        self._looked = time.monotonic()
+        self._last_look = time.monotonic()
 
     def look(self) -> None:
         """Update the nodes, unless that was done a moment ago."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY_S:
+        if now - self._last_look < _LOOK_EVERY_S:
             return
-        self._looked = now
+        self._last_look = now
         nodes = alive_nodes()
         self.alive = {node["NodeID"] for node in nodes}
         there = (node["Resources"] for node in self._guard.usable(nodes))

@@ -83,9 +83,9 @@ class RunPool:
                     if isinstance(event, Reported):
                         self._handle(event.work, event.value, view)
                     elif isinstance(event, Ended):
-                        self._go_on(pool, event.work, view)
+                        self._read_or_record(pool, event.work, view)
                     else:
-                        self._begin_again(event, view)
+                        self._requeue(event, view)
 
     def _train(self, pool: TaskPool[_RunWork], run: ArmRun) -> None:
         placed = self._images.place(run.config.data)
@@ -110,7 +110,9 @@ class RunPool:
         else:
             work.test = value
 
-    def _go_on(self, pool: TaskPool[_RunWork], work: _RunWork, view: ConfirmationView) -> None:
+    def _read_or_record(
+        self, pool: TaskPool[_RunWork], work: _RunWork, view: ConfirmationView
+    ) -> None:
         """Start reading a trained model on the test split, or record a run that is done."""
         if work.run.phase != EVIDENCE or work.weights is None or work.test is not None:
             self._record(work, view)
@@ -119,7 +121,7 @@ class RunPool:
         bundle = self._settings.bundle
         pool.start(work, read_test, work.run.config, work.weights, work.placed, test, bundle)
 
-    def _begin_again(self, failed: Failed[_RunWork], view: ConfirmationView) -> None:
+    def _requeue(self, failed: Failed[_RunWork], view: ConfirmationView) -> None:
         """Queue a lost run again, or record that it was lost too often."""
         run, detail = failed.work.run, failed.detail
         word = "worker_lost" if failed.reason == "node_lost" else failed.reason

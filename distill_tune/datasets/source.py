@@ -15,7 +15,7 @@ from distill_tune.datasets.images.value_range import EIGHT_BIT
 from distill_tune.datasets.images.weak_images import weaknesses
 from distill_tune.datasets.sealed_split import require_unsealed
 from distill_tune.datasets.split_images import digest, split_of
-from distill_tune.datasets.splits import Draw, Share, Wanted, draw, first_of_each
+from distill_tune.datasets.splits import Draw, Share, SplitSizes, draw, first_of_each
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Split, ValueRanges
 
@@ -207,13 +207,13 @@ class ImageSource(Config):
 
     def _drawn(self, pool: Pool) -> "_Drawn":
         parts = self.parts()
-        wanted = Wanted(
+        sizes = SplitSizes(
             test=Share() if "test" in parts else Share(self.test_fraction),
             val=Share() if "val" in parts else Share(self.val_fraction, self.val_per_class),
             train_per_class=self.train_per_class,
         )
         seeds = {"seed": self.seed, "subset_seed": self._subset_seed}
-        chosen = draw(pool, wanted, where=self._where, **seeds)
+        chosen = draw(pool, sizes, where=self._where, **seeds)
         return _Drawn(pool, chosen, self._channels(pool, chosen))
 
     def _channels(self, pool: Pool, chosen: Draw) -> int:

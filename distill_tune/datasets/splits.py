@@ -33,7 +33,7 @@ class Share(NamedTuple):
         return max(1, int(count * self.fraction + 0.5)) if self.fraction > 0 else 0
 
 
-class Wanted(NamedTuple):
+class SplitSizes(NamedTuple):
     """The splits to draw from a pool: shares, and the limit of training images per class."""
 
     test: Share
@@ -49,7 +49,7 @@ class Draw(NamedTuple):
     test: Indices
 
 
-def draw(pool: Pool, wanted: Wanted, *, seed: int, subset_seed: int, where: str) -> Draw:
+def draw(pool: Pool, sizes: SplitSizes, *, seed: int, subset_seed: int, where: str) -> Draw:
     """Draw test, then validation, then training images of every class.
 
     Each class has its own order, fixed by a seed and the label. Test and validation images are
@@ -58,7 +58,7 @@ def draw(pool: Pool, wanted: Wanted, *, seed: int, subset_seed: int, where: str)
 
     Args:
         pool: Images to draw from.
-        wanted: Sizes of the splits.
+        sizes: Sizes of the splits.
         seed: Seed of the test draw, which depends on no other seed.
         subset_seed: Seed of the draw of validation and training images from the rest.
         where: Field to blame where no count is at fault.
@@ -66,16 +66,16 @@ def draw(pool: Pool, wanted: Wanted, *, seed: int, subset_seed: int, where: str)
     Raises:
         InputError: A class has too few images.
     """
-    _refuse_shortage(pool, wanted, where)
+    _refuse_shortage(pool, sizes, where)
     train, val, test = [], [], []
     for label, count in enumerate(pool.counts()):
-        num_test, num_val = wanted.test.of(count), wanted.val.of(count)
+        num_test, num_val = sizes.test.of(count), sizes.val.of(count)
         sealed = class_order(pool.labels, label, seed)[:num_test]
         order = class_order(pool.labels, label, subset_seed)
         rest = order[~np.isin(order, sealed)]
         test.append(sealed)
         val.append(rest[:num_val])
-        train.append(rest[num_val:][::-1][: wanted.train_per_class])
+        train.append(rest[num_val:][::-1][: sizes.train_per_class])
     return Draw(*(np.sort(np.concatenate(parts)) for parts in (train, val, test)))
 
 
@@ -101,39 +101,39 @@ def class_order(labels: Labels, label: int, seed: int) -> Indices:
     return np.random.default_rng([seed, label]).permutation(members)
 
 
-def _refuse_shortage(pool: Pool, wanted: Wanted, where: str) -> None:
-    num_train = max(MIN_TRAIN, wanted.train_per_class or 0)
+def _refuse_shortage(pool: Pool, sizes: SplitSizes, where: str) -> None:
+    num_train = max(MIN_TRAIN, sizes.train_per_class or 0)
     short = [
         (name, count)
         for name, count in zip(pool.classes, pool.counts(), strict=True)
-        if count < num_train + wanted.val.of(count) + wanted.test.of(count)
+        if count < num_train + sizes.val.of(count) + sizes.test.of(count)
     ]
     if not short:
         return
     count = min(number for _, number in short)
-    num_test, left = wanted.test.of(count), count - wanted.val.of(count) - wanted.test.of(count)
+    num_test, left = sizes.test.of(count), count - sizes.val.of(count) - sizes.test.of(count)
     advice = ""
     if left >= MIN_TRAIN:
         where, advice = "data.train_per_class", f"; these images allow train_per_class {left}"
-    elif wanted.val.per_class is not None and count >= MIN_TRAIN + 1 + num_test:
+    elif sizes.val.per_class is not None and count >= MIN_TRAIN + 1 + num_test:
         where = "data.val_per_class"
-    expected = f"at least {_needed(wanted, num_train)}{advice}"
+    expected = f"at least {_needed(sizes, num_train)}{advice}"
     raise InputError(where, got=_listed(short, pool), expected=expected)
 
 
-def _needed(wanted: Wanted, num_train: int) -> str:
+def _needed(sizes: SplitSizes, num_train: int) -> str:
     """Return the least sufficient number of images per class, and what each is for."""
     needed = num_train
     while needed < _MOST_COUNTED:
-        shortage = num_train + wanted.val.of(needed) + wanted.test.of(needed) - needed
+        shortage = num_train + sizes.val.of(needed) + sizes.test.of(needed) - needed
         if shortage <= 0:
             break
         # Fewer would not suffice, because the shares only grow with the number.
         needed += shortage
     shares = [
         (num_train, "for training"),
-        (wanted.val.of(needed), "for validation"),
-        (wanted.test.of(needed), "for testing"),
+        (sizes.val.of(needed), "for validation"),
+        (sizes.test.of(needed), "for testing"),
     ]
     listed = " + ".join(f"{number} {purpose}" for number, purpose in shares if number)
     return f"{needed} in every class: {listed}"

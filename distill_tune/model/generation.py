@@ -45,7 +45,7 @@ class GenerationRequest(NamedTuple):
     seed: int
 
 
-class Made(NamedTuple):
+class ClassImages(NamedTuple):
     """Images of one class, the hardest first if hard ones were requested, else as drawn.
 
     Attributes:
@@ -65,7 +65,7 @@ class Made(NamedTuple):
     share_wrong: float
 
 
-def generate(model: Model, request: GenerationRequest) -> Iterator[Made]:
+def generate(model: Model, request: GenerationRequest) -> Iterator[ClassImages]:
     """Yield the images of each class.
 
     Raises:
@@ -88,7 +88,7 @@ def _label(model: Model, name: str) -> int:
 @torch.no_grad()
 def _made(
     model: Model, generator: nn.Module, latent_dim: int, label: int, request: GenerationRequest
-) -> Made:
+) -> ClassImages:
     device = next(generator.parameters()).device
     total = request.num * (CANDIDATES if request.is_hard else 1)
     kept: tuple[Tensor, ...] = ()
@@ -106,10 +106,10 @@ def _made(
             hardest = kept[1].argsort(stable=True)[: request.num]
             kept = tuple(tensor[hardest] for tensor in kept)
     images, probabilities, taken_for = (tensor.cpu() for tensor in kept)
-    return Made(label, images, probabilities, taken_for, total, num_wrong / total)
+    return ClassImages(label, images, probabilities, taken_for, total, num_wrong / total)
 
 
-def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str]:
+def write_images(model: Model, made: Sequence[ClassImages], out: Path) -> dict[str, str]:
     """Write a PNG file per image in a folder per class, a table and a contact sheet.
 
     Returns:
@@ -137,7 +137,7 @@ def write_images(model: Model, made: Sequence[Made], out: Path) -> dict[str, str
     return {what: str((out / name).absolute()) for what, name in names.items()}
 
 
-def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
+def generation_json(model: Model, made: Sequence[ClassImages]) -> list[dict[str, Any]]:
     """Return a summary of the images of each class as plain data."""
     return [
         {
@@ -151,7 +151,7 @@ def generation_json(model: Model, made: Sequence[Made]) -> list[dict[str, Any]]:
     ]
 
 
-def stray_warning(model: Model, made: Sequence[Made]) -> str:
+def stray_warning(model: Model, made: Sequence[ClassImages]) -> str:
     """Return a warning about classes that the generator misses; empty if there are none."""
     stray = [model.classes[one.label] for one in made if one.share_wrong > 0.5]
     if not stray:
@@ -168,7 +168,7 @@ def _folder_name(name: str, label: int) -> str:
     return name if re.fullmatch(r"(?!__)\w[\w .+-]{0,99}(?<![ .])", name) else f"class {label}"
 
 
-def sheet(model: Model, made: Sequence[Made]) -> contact_sheet.Sheet:
+def sheet(model: Model, made: Sequence[ClassImages]) -> contact_sheet.Sheet:
     """Return the contact sheet of the images; of many, the first ones of each class."""
     shown = made[:_MAX_ROWS]
     num_rows = max(1, _MAX_ROWS // len(shown)) if len(shown) > 1 else _MAX_ROWS

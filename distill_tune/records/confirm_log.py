@@ -82,7 +82,7 @@ class RunRecord:
         return self.status == "failed" and self.reason not in INFEASIBLE
 
 
-class Asked(NamedTuple):
+class ConfirmRequest(NamedTuple):
     """The newest request for a confirmation, as far as no run shows it.
 
     Attributes:
@@ -104,16 +104,16 @@ class Asked(NamedTuple):
         return "when results were known" if self.is_late else "beforehand"
 
 
-def asked_for(events: Iterable[Event]) -> Asked:
+def newest_request(events: Iterable[Event]) -> ConfirmRequest:
     """Return what the newest confirmation session in a log was asked for."""
-    found, has_results = Asked(), False
+    found, has_results = ConfirmRequest(), False
     for event in events:
         if event.get("event") == STARTED:
             plan = event.get("plan", {})
             rival = plan.get("rival")
             is_late = found.is_late if rival == found.rival else has_results
             redraw = bool(plan.get("redraw", False))
-            found = Asked(rival, is_late, redraw, event.get("overlap"))
+            found = ConfirmRequest(rival, is_late, redraw, event.get("overlap"))
         has_results |= event.get("event") == READING
     return found
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from distill_tune.study.space import Choice, Dimension
 
-_ZERO_ROOM = 0.1
+_ZERO_SHARE = 0.1
 _MARGIN = 0.04
 _LONGEST = 14
 
@@ -48,7 +48,7 @@ class Axis(NamedTuple):
             return None
         low, high = self._scaled(self.low), self._scaled(self.high)
         share = min(1.0, max(0.0, (self._scaled(value) - low) / (high - low)))
-        return _ZERO_ROOM + (1 - _ZERO_ROOM) * share if self.has_zero else share
+        return _ZERO_SHARE + (1 - _ZERO_SHARE) * share if self.has_zero else share
 
     def _scaled(self, value: float) -> float:
         return math.log(max(value, self.low)) if self.is_log else value

@@ -128,23 +128,23 @@ def _require_log(directory: StudyDirectory) -> None:
 
 
 def load_images(
-    study: Study, document: Document, go_on: str = "", directory: StudyDirectory | None = None
+    study: Study, document: Document, resume: str = "", directory: StudyDirectory | None = None
 ) -> ImageData:
     """Return the study's data after checking that every backbone can take them.
 
     Args:
         study: The study.
         document: The document that it was read from.
-        go_on: The command that resumes an existing study; empty for a new one.
+        resume: The command that resumes an existing study; empty for a new one.
         directory: Directory of an existing study.
 
     Raises:
         InputError: The data are missing, there are too few images, or a backbone cannot take them.
     """
     with located(document):
-        root = getattr(study.data, "root", None) if go_on else None
+        root = getattr(study.data, "root", None) if resume else None
         near = [directory.path()] if directory is not None and directory.is_local else []
-        with suggesting_new_location(root, go_on, near):
+        with suggesting_new_location(root, resume, near):
             images = study.data.load()
         for index, backbone in enumerate(study.backbones):
             try:
@@ -197,7 +197,7 @@ def check_same(
     is_allowed = {path: path in ALLOWABLE_CHANGES for path in found}
     if found and not (allow_changed and all(is_allowed.values())):
         hint = Message(" (", Parameter("allow_changed=True"), " lets this pass)")
-        raise _begun_otherwise(
+        raise _changed_error(
             directory,
             [Message(line, hint if is_allowed[path] else "") for path, line in found.items()],
         )
@@ -213,10 +213,10 @@ def require_only_moved(directory: StudyDirectory, study: Study) -> None:
     found = differences(plain(stored), plain(study))
     found.pop("data.root", None)
     if found:
-        raise _begun_otherwise(directory, list(found.values()))
+        raise _changed_error(directory, list(found.values()))
 
 
-def _begun_otherwise(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
+def _changed_error(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
     return StudyError(
         Message(
             f"{directory.root}: the study was started with other settings:\n",

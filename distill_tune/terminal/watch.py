@@ -47,7 +47,7 @@ def watch(
         while info.state == "running":
             pause(EVERY_S)
             info = status_info(directory)
-            lines.go_on(info)
+            lines.update(info)
         return info
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -93,7 +93,7 @@ class _ChangeLines:
             self._fold.add(event)
         self._say(self._summary(info))
 
-    def go_on(self, info: StatusInfo) -> None:
+    def update(self, info: StatusInfo) -> None:
         """Print what has happened since the last update."""
         for event in self._new_events():
             if self._fold.add(event):

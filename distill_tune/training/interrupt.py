@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_HEARD = "\nstopping after this epoch; Ctrl-C again stops at once\n"
+_MESSAGE = "\nstopping after this epoch; Ctrl-C again stops at once\n"
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def stopping_at_a_report() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.set()
         # Not with print: the signal may have interrupted one.
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _HEARD.encode())
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _MESSAGE.encode())
 
     before = {which: signal.signal(which, ask) for which in _SIGNALS}
     try:

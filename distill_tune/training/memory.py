@@ -44,8 +44,8 @@ def memory_detail(
     if node is None:
         why = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
     else:
-        mine = "" if used_gb is None else f" at {used_gb:g} GB"
-        why = f"its worker was killed{mine}, as the machine was short of memory ({node[1]})"
+        used = "" if used_gb is None else f" at {used_gb:g} GB"
+        why = f"its worker was killed{used}, as the machine was short of memory ({node[1]})"
     gan = config.gan.batch_size
     what = f"{config.backbone.name} with batches of {config.classifier.batch_size}, GAN {gan}"
     if share < 1:

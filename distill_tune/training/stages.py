@@ -34,7 +34,7 @@ PREDECESSORS: Mapping[SharedStage, tuple[SharedStage, ...]] = {
 }
 """The stages whose products a stage starts from."""
 
-_ROOMS: Mapping[SharedStage, str] = {"classifier": "classifier", "warmup": "gan"}
+_SECTIONS: Mapping[SharedStage, str] = {"classifier": "classifier", "warmup": "gan"}
 _HAS_GAN = "joint.extra_images"
 _TRIPLET_FIELDS = frozenset(
     {
@@ -98,7 +98,7 @@ def enters(stage: SharedStage, path: str) -> bool:
         return stage == "triplet"
     if any(enters(before, path) for before in PREDECESSORS[stage]):
         return True
-    return path.startswith(f"{_ROOMS[stage]}.") if stage in _ROOMS else False
+    return path.startswith(f"{_SECTIONS[stage]}.") if stage in _SECTIONS else False
 
 
 def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: ComputePlace) -> str:

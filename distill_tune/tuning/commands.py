@@ -30,10 +30,10 @@ def search_study(opened: Opened, options: RunOptions) -> StudyState:
         except (RayError, NoTrialSucceededError) as error:
             if not opened.directory.exists():
                 raise
-            raise with_way_on(error, resume_command(opened.directory)) from error
+            raise with_resume_hint(error, resume_command(opened.directory)) from error
 
 
-def with_way_on(
+def with_resume_hint(
     error: RayError | NoTrialSucceededError, command: str
 ) -> RayError | NoTrialSucceededError:
     """Return an error with the command that resumes after it."""

@@ -131,10 +131,10 @@ def test_a_gcs_of_a_cluster_is_gone_when_it_has_not_answered_for_a_while() -> No
     reached = _Reached(connect, patience_s=1.0)
     assert reached.end() == ""
     is_there = False
-    reached._looked, reached._reached = -1e9, time.monotonic() - 5
+    reached._last_look, reached._reached = -1e9, time.monotonic() - 5
     assert reached.end().startswith("it has not answered for ")
     is_there = True
-    reached._looked = -1e9
+    reached._last_look = -1e9
     assert reached.end() == "", "it may come back"
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distill_tune.datasets import ImageSource
 from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.split_images import digest
-from distill_tune.datasets.splits import Draw, Share, Wanted, draw
+from distill_tune.datasets.splits import Draw, Share, SplitSizes, draw
 from distill_tune.errors import InputError
 from distill_tune.interfaces import Split
 
@@ -28,7 +28,7 @@ def pool_of(counts: list[int], seed: int = 0) -> Pool:
 
 
 def drawn(pool: Pool, train: int | None = None, val: int | None = None, seed: int = 0) -> Draw:
-    wanted = Wanted(test=Share(0.2), val=Share(0.2, val), train_per_class=train)
+    wanted = SplitSizes(test=Share(0.2), val=Share(0.2, val), train_per_class=train)
     return draw(pool, wanted, seed=seed, subset_seed=seed, where="data.root")
 
 
@@ -73,7 +73,7 @@ def test_the_draw_of_a_seed_is_written_in_stone() -> None:
 def test_a_redraw_keeps_the_test_images_and_the_shares_of_each_class(
     counts: list[int], seed: int, other: int
 ) -> None:
-    pool, wanted = pool_of(counts), Wanted(Share(0.2), Share(0.2), 2)
+    pool, wanted = pool_of(counts), SplitSizes(Share(0.2), Share(0.2), 2)
     own = draw(pool, wanted, seed=seed, subset_seed=seed, where="data.root")
     redrawn = draw(pool, wanted, seed=seed, subset_seed=other, where="data.root")
     np.testing.assert_array_equal(redrawn.test, own.test)

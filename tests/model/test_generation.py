@@ -15,8 +15,8 @@ from distill_tune.model.figures import contact_sheet
 from distill_tune.model.figures.figure import HARD, pixels
 from distill_tune.model.generation import (
     CANDIDATES,
+    ClassImages,
     GenerationRequest,
-    Made,
     generate,
     sheet,
     stray_warning,
@@ -86,10 +86,12 @@ def test_files_table_and_sheet_tell_the_same_as_predict(trained: Trained, here: 
             assert Path("again", *path.parts[1:]).read_bytes() == path.read_bytes()
 
 
-def made(label: int, taken_for: list[int], share_wrong: float) -> Made:
+def made(label: int, taken_for: list[int], share_wrong: float) -> ClassImages:
     count = len(taken_for)
     images = torch.zeros(count, 1, 8, 8, dtype=torch.uint8)
-    return Made(label, images, torch.full((count,), 0.25), torch.tensor(taken_for), 8, share_wrong)
+    return ClassImages(
+        label, images, torch.full((count,), 0.25), torch.tensor(taken_for), 8, share_wrong
+    )
 
 
 def test_the_sheet_names_what_an_image_is_taken_for(model: Model) -> None:

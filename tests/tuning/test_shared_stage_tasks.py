@@ -35,8 +35,8 @@ class Driver:
         self.study = parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
         self.store = StageStore(str(root), "digest", ComputePlace("cpu", 1))
 
-    def desk(self) -> _StageQueue:
-        """Return the desk of a new session."""
+    def queue(self) -> _StageQueue:
+        """Return the queue of a new session."""
         journal = Journal(StudyDirectory(str(self.root)), lambda *_: None)
         return _StageQueue(self.store, journal, Quiet())
 
@@ -77,7 +77,7 @@ def test_a_stage_that_is_found_ready_tells_its_whole_curve(driver: Driver) -> No
     grid = Path(driver.store.path("warmup", job.config)).with_suffix(".png")
     assert grid.read_bytes() == PNG
     grid.unlink()
-    assert driver.desk().is_ready(job)
+    assert driver.queue().is_ready(job)
     (event,) = driver.events("stage")
     assert event["curve"] == [
         {"step": 50, "agreement": 0.25, "diversity": 0.875},
@@ -98,7 +98,7 @@ def test_a_product_of_another_study_brings_its_curve_and_its_picture(driver: Dri
     driver.write(job, 0.5, 0.96)
     driver.store.publish(job.stage, job.config)
     other = Driver(driver.root.parent / "two")
-    assert other.desk().is_ready(job)
+    assert other.queue().is_ready(job)
     (event,) = other.events("stage")
     assert [row["agreement"] for row in event["curve"]] == [0.5, 0.96]
     (grid,) = other.root.glob("stages/*.png")
@@ -109,7 +109,7 @@ def test_an_unfit_generator_is_named_once_over_all_sessions(driver: Driver) -> N
     job = driver.job("warmup")
     driver.write(job, 0.2, 0.41)
     for _ in range(3):
-        assert driver.desk().is_ready(job)
+        assert driver.queue().is_ready(job)
     assert len(driver.events("stage")) == 3
     (text,) = driver.warnings()
     assert text.startswith("the generator is not fit after warmup: agreement 0.41 is below 0.6, ")
@@ -120,9 +120,9 @@ def test_of_several_unfit_generators_one_warning_says_what_to_change(driver: Dri
     driver.write(first, 0.41)
     driver.write(second, 0.31)
     for _ in range(2):
-        desk = driver.desk()
-        assert desk.is_ready(first)
-        assert desk.is_ready(second._replace(name="warmup steps=auto"))
+        queue = driver.queue()
+        assert queue.is_ready(first)
+        assert queue.is_ready(second._replace(name="warmup steps=auto"))
     long, short = driver.warnings()
     assert "joint.selection" in long
     assert short == (
@@ -134,11 +134,11 @@ def test_of_several_unfit_generators_one_warning_says_what_to_change(driver: Dri
 def test_a_triplet_stage_is_named_only_where_it_spoilt_the_generator(
     driver: Driver, before: float, told: str
 ) -> None:
-    desk = driver.desk()
+    queue = driver.queue()
     for stage, agreement in (("warmup", before), ("triplet", 0.4)):
         job = driver.job(stage)  # type: ignore[arg-type]
         driver.write(job, agreement)
-        assert desk.is_ready(job)
+        assert queue.is_ready(job)
     (text,) = driver.warnings()
     assert text.startswith(f"the generator is not fit after {told}")
 
@@ -148,7 +148,7 @@ def test_what_was_computed_now_is_told_alike(driver: Driver) -> None:
     report = Report(
         "warmup", 400, 400, {"synthetic/agreement": 0.55, "synthetic/pixel_diversity": 0.5}, 3.0
     )
-    tell: Callable[[StageResult, Job], None] = driver.desk()._tell
+    tell: Callable[[StageResult, Job], None] = driver.queue()._tell
     tell(StageResult.computed(job, "key", [report], 5.0, 3.0), job)
     (event,) = driver.events("stage")
     assert (event["cached"], event["steps"], event["seconds"]) == (False, 400, 5.0)

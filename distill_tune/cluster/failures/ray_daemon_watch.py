@@ -193,14 +193,14 @@ class _Reached:
     def __init__(self, connect: Callable[[], None], patience_s: float) -> None:
         self._connect, self._patience_s = connect, patience_s
         self._reached = time.monotonic()
-        self._looked = -_CONNECT_S
+        self._last_look = -_CONNECT_S
 
     def end(self) -> str:
-        if time.monotonic() - self._looked >= _CONNECT_S:
+        if time.monotonic() - self._last_look >= _CONNECT_S:
             with suppress(OSError):
                 self._connect()
                 self._reached = time.monotonic()
-            self._looked = time.monotonic()
+            self._last_look = time.monotonic()
         silent_s = time.monotonic() - self._reached
         return f"it has not answered for {silent_s:.0f} s" if silent_s > self._patience_s else ""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, asked_for
+from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, newest_request
 from distill_tune.records.fitness_text import fitness
 from distill_tune.records.trials import UNFIT_AGREEMENT, Event
 
@@ -48,18 +48,18 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
 
 def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation") -> Iterator[str]:
     left_out = "so the intervals leave out the variance between such subsets"
-    asked = asked_for(log)
+    request = newest_request(log)
     if found.is_redrawn:
         yield (
             "every seed has training and validation images of its own, the same for all arms; "
             "the test images are the same for all seeds"
         )
-        if asked.overlap is not None and asked.overlap > _MUCH:
+        if request.overlap is not None and request.overlap > _MUCH:
             yield (
-                f"two seeds have {100 * asked.overlap:.0f} % of their training images in common: "
+                f"two seeds have {100 * request.overlap:.0f} % of their training images in common: "
                 "for unseen images the intervals are too narrow"
             )
-    elif asked.wants_redraw:
+    elif request.wants_redraw:
         yield f"the data set has fixed splits: the same images for every seed, {left_out}"
     else:
         yield f"the same images for every seed (confirm.redraw is off), {left_out}"

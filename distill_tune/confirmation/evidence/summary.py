@@ -15,9 +15,9 @@ from distill_tune.records.confirm_log import (
     CHOSEN,
     EVIDENCE,
     READING,
-    Asked,
+    ConfirmRequest,
     RunRecord,
-    asked_for,
+    newest_request,
     run_records,
 )
 from distill_tune.records.trials import Event
@@ -27,8 +27,8 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
     """Return the results for the newest choice of each backbone; None without any evidence."""
     log = list(events)
     chosen = {event["backbone"]: event for event in log if event.get("event") == CHOSEN}
-    records, asked = run_records(log), asked_for(log)
-    counted = _counted(records, chosen, is_redrawn=asked.overlap is not None)
+    records, request = run_records(log), newest_request(log)
+    counted = _counted(records, chosen, is_redrawn=request.overlap is not None)
     runs = {
         backbone: found
         for backbone in chosen
@@ -41,7 +41,7 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
     arms = with_effects({name: arm_evidence(found, metric, chance) for name, found in runs.items()})
     draft = Confirmation(
         metric=metric,
-        backbones=tuple(_backbone(chosen[name], runs[name], arms[name], asked) for name in runs),
+        backbones=tuple(_backbone(chosen[name], runs[name], arms[name], request) for name in runs),
         num_readings=len({(e["run"], e["reading"]) for e in log if e.get("event") == READING}),
         is_redrawn=counted[0].is_redrawn,
         num_comparisons=sum(arm.adjusted_p is not None for found in arms.values() for arm in found),
@@ -69,7 +69,7 @@ def _counted(
 
 
 def _backbone(
-    choice: Event, runs: list[RunRecord], arms: tuple[ArmEvidence, ...], asked: Asked
+    choice: Event, runs: list[RunRecord], arms: tuple[ArmEvidence, ...], request: ConfirmRequest
 ) -> BackboneEvidence:
     newest = {run.arm: run.key for run in runs}
     of_method = [run for run in runs if run.role == "method" and run.key == newest[run.arm]]
@@ -79,11 +79,11 @@ def _backbone(
     baselines = {arm.arm: arm for arm in arms if arm.role == "baseline" and arm.accuracies}
     baseline = baselines.get("equal_steps") or baselines.get("baseline")
     rivals = [arm for arm in arms if arm.role == "rival" and arm.accuracies]
-    if asked.rival is not None:
-        rivals = [arm for arm in rivals if arm.arm == asked.rival]
+    if request.rival is not None:
+        rivals = [arm for arm in rivals if arm.arm == request.rival]
     rival = max(rivals, key=lambda arm: arm.mean, default=None)
-    what, how = "its rival", f", named {asked.when}"
-    if asked.rival is None:
+    what, how = "its rival", f", named {request.when}"
+    if request.rival is None:
         what, how = "its strongest rival", f", the highest mean of {len(rivals)}"
     return BackboneEvidence(
         backbone=choice["backbone"],

@@ -24,7 +24,7 @@ _SUFFIX = re.compile(r"[-_. ]+(mask|seg|segmentation|gt|label|annotation)s?$", r
 _PREFIX = re.compile(r"^(mask|seg|segmentation|gt|label|annotation|image|img|photo)s?[-_. ]+")
 _SIDE = re.compile(r"[-_. ]+l$")
 """Ending of the names of label images, as in CamVid: ``0016E5_07959_L``."""
-_LOOKED_AT = 3
+_NUM_INSPECTED = 3
 
 
 def masks_beside_images(folders: Sequence[Path]) -> list[Path]:
@@ -79,7 +79,7 @@ def _share(one: set[str], other: set[str]) -> float:
 def _holds_masks(folder: Path) -> bool:
     """Return whether the first images below a folder have few colours each, as masks do."""
     few: list[bool] = []
-    for path in islice((path for path in files_below(folder) if is_image(path)), _LOOKED_AT):
+    for path in islice((path for path in files_below(folder) if is_image(path)), _NUM_INSPECTED):
         with suppress(Exception), Image.open(path) as image:
             few.append(image.size > (3, 3) and image.getcolors(_FEW_COLORS) is not None)
     return bool(few) and all(few)

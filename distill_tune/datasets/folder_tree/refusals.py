@@ -22,7 +22,7 @@ from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text, abridged
 
 _SHOWN = 5
-_WAY_ON = "data.train, data.val and data.test name the folders of the parts"
+_PART_FIELDS = "data.train, data.val and data.test name the folders of the parts"
 _AS_THEY_ARE = "data.train: . takes these folders as classes all the same"
 
 
@@ -111,14 +111,14 @@ def _divided(folders: Sequence[Path], common: Sequence[str]) -> str:
 
 
 def _refuse_descriptions(level: Path, folders: Sequence[Path]) -> None:
-    looks = "these look like images beside masks or other descriptions of them"
+    met = "these look like images beside masks or other descriptions of them"
     way = f"keep only the images, in a folder for each class ({_AS_THEY_ARE})"
     pair = described(folders) or paired(folders)
     if pair:
         raise InputError(
             "data.root",
             got=Text(f"files of the same names in {_names(pair)} (in {level})"),
-            expected=f"folders of classes: {looks}; {way}",
+            expected=f"folders of classes: {met}; {way}",
         )
     masks = masks_beside_images(folders)
     if masks:
@@ -130,7 +130,7 @@ def _refuse_descriptions(level: Path, folders: Sequence[Path]) -> None:
                 f"images of few colours in {_names(masks[1:])}, beside {_names(masks[:1])} "
                 f"(in {level})"
             ),
-            expected=f"folders of classes: {looks}; {way}",
+            expected=f"folders of classes: {met}; {way}",
         )
 
 
@@ -155,12 +155,12 @@ def _refuse_another_set(level: Path, folders: Sequence[Path]) -> None:
 def _refuse_same_folders(level: Path, folders: Sequence[Path], common: Sequence[str]) -> None:
     each = f"{_names(folders)} in {level} that each hold the same folders: {_some(common)}"
     if any(map(is_named_for_images, common)) and any(map(is_named_for_descriptions, common)):
-        looks = f"images beside masks or other descriptions of them; {_AS_THEY_ARE}"
+        met = f"images beside masks or other descriptions of them; {_AS_THEY_ARE}"
     elif all(role(name) for name in common):
-        looks = f"parts inside classes, or several data sets; {_AS_THEY_ARE}; {_WAY_ON}"
+        met = f"parts inside classes, or several data sets; {_AS_THEY_ARE}; {_PART_FIELDS}"
     else:
-        looks = f"parts of the data, not classes; {_AS_THEY_ARE}; {_WAY_ON}"
-    expected = f"folders of classes: these look like {looks}"
+        met = f"parts of the data, not classes; {_AS_THEY_ARE}; {_PART_FIELDS}"
+    expected = f"folders of classes: these look like {met}"
     raise InputError("data.root", got=Text(each), expected=expected)
 
 

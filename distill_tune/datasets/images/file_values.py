@@ -41,7 +41,7 @@ _MUCH_APART = 0.5
 CUT: Final = "cut"
 Depth = Kind | Literal["cut"]
 """Value type of a file; cut: 16-bit colours, of which only 8 bits are read."""
-_TOLD_APART: Final[tuple[tuple[frozenset[Depth], str], ...]] = (
+_DISTINGUISHED: Final[tuple[tuple[frozenset[Depth], str], ...]] = (
     (frozenset({"integers", "floats", "cut"}), "have more than 8 bits for each channel"),
     (frozenset({"floats"}), "are floating-point numbers"),
 )
@@ -156,7 +156,7 @@ def depths_of(paths: Sequence[Path]) -> list[Depth]:
 
 
 def _apart(depths: Mapping[str, Sequence[Depth]], noun: str, why: str) -> Iterator[str]:
-    for kinds, words in _TOLD_APART:
+    for kinds, words in _DISTINGUISHED:
         shares = {
             name: sum(depth in kinds for depth in own) / len(own)
             for name, own in depths.items()

@@ -22,7 +22,7 @@ MAX_PAIRS = 4_000_000_000
 """Largest number of pairs that is compared (seconds of work); with more, none are."""
 _MAX_BITS = 8
 """Largest number of bits of the 64-bit hashes that may differ in a candidate pair."""
-_LOOKED_AT = 32
+_EDGE_SIZE = 32
 """Height in pixels at which edges are compared."""
 _SAMPLE = 400
 """Images sampled to measure the usual similarity within a set."""
@@ -39,7 +39,7 @@ _EDGES = 4096
 """Pairs of images compared at a time."""
 
 
-class _Looks(NamedTuple):
+class _Fingerprints(NamedTuple):
     """Hashes and small grey copies of images, for comparison.
 
     Attributes:
@@ -64,14 +64,14 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     num = len(val.labels) + len(test[1])
     if train.images.shape[-1] < MIN_SIZE or not 0 < len(train.labels) * num <= MAX_PAIRS:
         return ()
-    looks = _looks(train.images, np.arange(len(train.labels)))
-    bound = _bound(looks.greys)
+    fingerprints = _fingerprints(train.images, np.arange(len(train.labels)))
+    bound = _bound(fingerprints.greys)
     others = {"validation image": (val, np.arange(len(val.labels))), "test image": test}
     warnings: list[str] = []
     for noun, (pool, indices) in others.items():
         pairs = [
             (int(indices[here]), there)
-            for here, there in _pairs(looks, _looks(pool.images, indices), bound)
+            for here, there in _pairs(fingerprints, _fingerprints(pool.images, indices), bound)
             if not np.array_equal(pool.images[indices[here]], train.images[there])
         ]
         if pairs:
@@ -85,10 +85,10 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     return tuple(warnings)
 
 
-def _looks(images: Bytes, indices: Indices) -> _Looks:
+def _fingerprints(images: Bytes, indices: Indices) -> _Fingerprints:
     from imagehash import phash
 
-    size = min(images.shape[-1], _LOOKED_AT)
+    size = min(images.shape[-1], _EDGE_SIZE)
     hashes = np.zeros(len(indices), dtype=np.uint64)
     greys = np.zeros((len(indices), size, size), dtype=np.uint8)
     for row, index in enumerate(indices):
@@ -97,7 +97,7 @@ def _looks(images: Bytes, indices: Indices) -> _Looks:
         grey = image.convert("L")
         hashes[row] = np.packbits(phash(grey).hash.ravel()).view(np.uint64)[0]
         greys[row] = grey.resize((size, size), Image.Resampling.LANCZOS)
-    return _Looks(hashes, greys)
+    return _Fingerprints(hashes, greys)
 
 
 def _edges(greys: Bytes) -> Rows:
@@ -117,7 +117,7 @@ def _bound(greys: Bytes) -> float:
     return float(np.tanh(np.arctanh(min(max(usual, 0.0), 0.999)) + _FAR))
 
 
-def _pairs(train: _Looks, other: _Looks, bound: float) -> Iterator[tuple[int, int]]:
+def _pairs(train: _Fingerprints, other: _Fingerprints, bound: float) -> Iterator[tuple[int, int]]:
     """Yield the positions of near copies, in ``other`` and in ``train``."""
     rows = max(1, _CHUNK // len(train.hashes))
     for start in range(0, len(other.hashes), rows):

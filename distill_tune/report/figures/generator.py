@@ -31,7 +31,7 @@ from distill_tune.report.study_records import Source, is_of_search
 TITLE = "Is the generator fit?"
 
 _MOST_NAMED = 6
-_ROOM = 1.05
+_HEADROOM = 1.05
 
 
 class Training(NamedTuple):
@@ -155,11 +155,11 @@ def draw(found: GeneratorFitness) -> Markup:
     """Draw agreement and diversity of every warm-up over its steps, with the bounds of fitness."""
     last_step = max(one.step for one in found.ends)
     most = max(one.diversity for course in _courses(found) for one in course)
-    across = Axis("generator steps", 0.0, _ROOM * max(1, last_step), is_whole=True)
+    across = Axis("generator steps", 0.0, _HEADROOM * max(1, last_step), is_whole=True)
     agreement = Panel(across, Axis("agreement with the labels", 0.0, 1.0))
     agreement.level(found.fit_from, f"fit from {found.fit_from:g} on")
     agreement.level(found.unfit_below, f"not fit below {found.unfit_below:g}")
-    diversity = Panel(across, Axis("diversity within a class", 0.0, _ROOM * max(1.0, most)))
+    diversity = Panel(across, Axis("diversity within a class", 0.0, _HEADROOM * max(1.0, most)))
     diversity.level(1.0, "like real images", is_at_end=True)
     for panel, index in ((agreement, 1), (diversity, 2)):
         for one in found.warmups:
