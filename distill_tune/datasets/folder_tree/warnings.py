@@ -10,7 +10,7 @@ from distill_tune.datasets.folder_tree.listing import sub_folders
 from distill_tune.datasets.folder_tree.part_folders import PartFolder, Tree
 from distill_tune.datasets.folder_tree.part_names import is_named_for_thumbnails, role
 from distill_tune.datasets.images.image_files import images_in
-from distill_tune.datasets.images.printable import printable
+from distill_tune.datasets.images.printable import counted, printable
 
 _MASK = re.compile(r"(.+?)[-_. ]+(mask|seg|segmentation|gt)(?:[-_ ]?\d+)?", re.IGNORECASE)
 
@@ -80,7 +80,7 @@ def class_warnings(
     warnings: list[str] = []
     beside = images_in(folder)
     if beside:
-        shown = _counted(len(beside), "image", "beside the class folders")
+        shown = counted(len(beside), "image", "beside the class folders")
         warnings.append(f"{shown} not used, such as {shown_path(beside[0], root)}")
     warnings += [
         f"{name} is taken as a class, although images to {purpose} are often kept in a folder "
@@ -96,7 +96,7 @@ def class_warnings(
     ]
     masks = [path for paths in of_class.values() for path in _masks(paths)]
     if masks:
-        shown = f"{_counted(len(masks), 'file')} used although named like the mask of another image"
+        shown = f"{counted(len(masks), 'file')} used although named like the mask of another image"
         warnings.append(f"{shown}, such as {shown_path(masks[0], root)}")
     return tuple(warnings)
 
@@ -105,8 +105,3 @@ def _masks(paths: Sequence[Path]) -> list[Path]:
     names = {(path.parent, path.stem) for path in paths}
     found = ((path, _MASK.fullmatch(path.stem)) for path in paths)
     return [path for path, match in found if match and (path.parent, match[1]) in names]
-
-
-def _counted(number: int, noun: str, place: str = "") -> str:
-    where = f" {place}" if place else ""
-    return f"{number} {noun}s{where} are" if number > 1 else f"1 {noun}{where} is"

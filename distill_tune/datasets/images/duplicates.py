@@ -8,7 +8,7 @@ from pathlib import Path
 from distill_tune.datasets.folder_tree.listing import files_below
 from distill_tune.datasets.image_pool import Indices, Pool
 from distill_tune.datasets.images.image_files import image_paths
-from distill_tune.datasets.images.printable import printable
+from distill_tune.datasets.images.printable import counted, printable
 
 _NOUNS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -67,10 +67,9 @@ def shared_files(part: str, folder: Path, tests: Path, root: Path) -> tuple[str,
 
 def _warnings(both: list[tuple[str, str]], noun: str, earlier: str) -> Iterator[str]:
     if both:
-        count = f"{len(both)} {noun}s are" if len(both) > 1 else f"1 {noun} is"
         name, other = both[0]
         example = f", such as {name} (same as {other})" if name else ""
-        yield f"{count} in {earlier} too{example}"
+        yield f"{counted(len(both), noun)} in {earlier} too{example}"
 
 
 def _lengths(paths: Iterable[Path]) -> set[int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from distill_tune.datasets.image_pool import Bytes, Indices, Pool
+from distill_tune.datasets.images.printable import counted
 
 Rows = NDArray[np.float32]
 
@@ -76,7 +77,7 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
         ]
         if pairs:
             number = len({here for here, _ in pairs})
-            count = f"{number} {noun}s are" if number > 1 else f"1 {noun} is"
+            count = counted(number, noun)
             here, there = pairs[0]
             example = ""
             if train.names and pool.names:

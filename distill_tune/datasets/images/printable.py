@@ -1,4 +1,4 @@
-"""File names as readable text."""
+"""File names and counts as readable text."""
 
 import os
 import unicodedata
@@ -14,3 +14,9 @@ def printable(name: str) -> str:
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return one_line(unicodedata.normalize("NFC", text))
+
+
+def counted(number: int, noun: str, place: str = "") -> str:
+    """Return a number of things and its verb, such as ``2 images in train are``."""
+    where = f" {place}" if place else ""
+    return f"{number} {noun}s{where} are" if number > 1 else f"1 {noun}{where} is"
