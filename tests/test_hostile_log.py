@@ -13,7 +13,8 @@ from rich.console import Console
 
 from distill_tune.records.checksums import add_line_checksum
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.terminal.study_tables import final_summary, status_info, status_json, status_table
+from distill_tune.records.status import status_info, status_json
+from distill_tune.terminal.study_tables import final_summary, status_table
 from tests.refusals import GOOD, refused
 
 SOUND: dict[str, Any] = {

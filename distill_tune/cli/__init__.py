@@ -140,7 +140,8 @@ def status(
     """Show the status of a study; reads plain files only."""
     with reporting():
         from distill_tune.records.directory import StudyDirectory
-        from distill_tune.terminal.study_tables import status_info, status_json, status_table
+        from distill_tune.records.status import status_info, status_json
+        from distill_tune.terminal.study_tables import status_table
         from distill_tune.terminal.watch import watch as keep_showing
 
         directory = StudyDirectory(study_dir)

@@ -1,4 +1,4 @@
-"""Readable durations and names of params."""
+"""Readable durations, params and their names."""
 
 import math
 from collections.abc import Iterable
@@ -20,6 +20,11 @@ def _ending(path: str, paths: list[str]) -> str:
         if sum(f".{other}".endswith(f".{ending}") for other in paths) == 1:
             return ending
     return path
+
+
+def param_text(value: object) -> str:
+    """Return a param as short text."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:

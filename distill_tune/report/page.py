@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from distill_tune.confirmation.evidence.tables import value_line
-from distill_tune.records.formatting import duration
+from distill_tune.records.formatting import duration, param_text
 from distill_tune.report.contents import Contents
 from distill_tune.report.tables import confirmation_tables, trials_table
 
@@ -25,7 +25,7 @@ def page(found: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "percent": percent, "duration": duration}
+    environment.filters |= {"shown": param_text, "percent": percent, "duration": duration}
     script = (_FOLDER / "sort.js").read_text(encoding="utf-8")
     source = found.source
     text = environment.get_template("report.html").render(
@@ -65,11 +65,6 @@ def _counts(found: Contents) -> str:
     )
     listed = ", ".join(f"{count} {outcome}" for outcome, count in total.items())
     return f"{over}{of} trials over" + (f" ({listed})" if listed else "")
-
-
-def shown(value: object) -> str:
-    """Return a param as short text."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def percent(value: float) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from distill_tune.records.fitness_text import is_unfit, stage_words
-from distill_tune.records.formatting import duration, short_names
+from distill_tune.records.formatting import duration, param_text, short_names
 from distill_tune.records.gpu_use import packing_words
-from distill_tune.records.status import StageInfo, StatusInfo, status_info, status_json
+from distill_tune.records.status import StageInfo, StatusInfo
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
 from distill_tune.terminal.result_table import result_table
@@ -15,19 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
-
-__all__ = [
-    "StageInfo",
-    "StatusInfo",
-    "best_table",
-    "console_on",
-    "final_summary",
-    "latest_trials",
-    "status_info",
-    "status_json",
-    "status_table",
-    "trials_table",
-]
 
 _TEXT_COLUMNS = {"backbone", "state", "params", "trial", "stage", ""}
 _STYLES = {
@@ -196,11 +183,8 @@ def _cells(trial: TrialRecord, names: Mapping[str, str]) -> "tuple[str, str, Tex
     value = "-" if trial.value is None else f"{trial.value:#.4g}"
     params = flat(trial.params).items()
     # As Text, because a param such as "[a]" is not markup.
-    return value, str(trial.epochs), Text(" ".join(f"{names[k]}={_shown(v)}" for k, v in params))
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    words = " ".join(f"{names[k]}={param_text(v)}" for k, v in params)
+    return value, str(trial.epochs), Text(words)
 
 
 def _table(title: str, *columns: str) -> "Table":

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.terminal.study_tables import status_info
+from distill_tune.records.status import status_info
 from tests.benchmarks import start_up
 from tests.benchmarks.processes import timed
 

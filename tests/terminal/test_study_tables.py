@@ -14,14 +14,8 @@ from rich.console import Console, RenderableType
 from distill_tune.errors import StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import duration
-from distill_tune.records.status import StageInfo
-from distill_tune.terminal.study_tables import (
-    final_summary,
-    status_info,
-    status_json,
-    status_table,
-    trials_table,
-)
+from distill_tune.records.status import StageInfo, status_info, status_json
+from distill_tune.terminal.study_tables import final_summary, status_table, trials_table
 
 PARAMS = {
     "joint.margin": 0.31234,

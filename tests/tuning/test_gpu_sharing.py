@@ -15,11 +15,12 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_use import GpuUse, share
+from distill_tune.records.status import status_info, status_json
 from distill_tune.study.sections import Resources
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.search_view import ConsoleSearchView
-from distill_tune.terminal.study_tables import status_info, status_json, status_table
+from distill_tune.terminal.study_tables import status_table
 from distill_tune.training.memory import memory_detail
 from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, PackingStopper, present_slots
 from distill_tune.tuning.journal import Journal

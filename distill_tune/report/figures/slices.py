@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.formatting import param_text
 from distill_tune.records.tables import flat
 from distill_tune.report.axes import Axis, axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
@@ -83,10 +84,6 @@ def words(found: Slices) -> str:
     if best is None:
         return text
     shown = ", ".join(
-        f"{axis.title} {_shown(best.params.get(p))}" for p, axis in found.axes.items()
+        f"{axis.title} {param_text(best.params.get(p))}" for p, axis in found.axes.items()
     )
     return f"{text} The best, trial {best.number}, has {shown}."
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
