@@ -59,32 +59,32 @@ def confirm_study(
         InputError: There are no test images, or there is no cluster.
         KeyboardInterrupt: Interrupted; everything recorded so far is kept.
     """
-    plan = study.confirm or Confirm()
+    section = study.confirm or Confirm()
     study.data.require_test()
     drawn = StudyImages(study.data, images)
     _require_same_images(directory, study.data, drawn)
-    candidates = _candidates(study, directory, plan.top)
+    candidates = _candidates(study, directory, section.top)
     tuned = {}
-    if plan.tune_arms:
-        tuned = tune_arms(study, directory, images, plan.arms, options)
+    if section.tune_arms:
+        tuned = tune_arms(study, directory, images, section.arms, options)
     with options.views.confirmation() as view, directory.lock(), terminate_as_interrupt():
         journal = Journal(directory, lambda event, _: view.listen(event))
         reading = next_reading(directory.events(), is_again=options.is_again)
         executor = RunExecutor(study, drawn, journal, view, options, reading)
-        overlap = _overlap(study, plan, drawn)
-        whole = Plan(study, plan, images.digest, overlap is not None, tuned)
-        return _ConfirmationSession(whole, executor, overlap).run(candidates)
+        overlap = _overlap(study, section, drawn)
+        plan = Plan(study, section, images.digest, overlap is not None, tuned)
+        return _ConfirmationSession(plan, executor, overlap).run(candidates)
 
 
-def _overlap(study: Study, plan: Confirm, images: StudyImages) -> float | None:
+def _overlap(study: Study, section: Confirm, images: StudyImages) -> float | None:
     """Return the mean share of training images that two draws have in common, below 1.
 
     None if images are not redrawn for each seed: this is off, or a draw takes all images. The
     share is measured between each seed's draw and the search's, since all draws are alike.
     """
-    if not plan.redraw:
+    if not section.redraw:
         return None
-    shares = [images.overlap(study.data.redrawn(seed)) for seed in evidence_seeds(study, plan)]
+    shares = [images.overlap(study.data.redrawn(seed)) for seed in evidence_seeds(study, section)]
     mean = mean_and_spread(shares)[0]
     return mean if mean < 1 else None
 
