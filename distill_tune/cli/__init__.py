@@ -11,6 +11,7 @@ import typer
 from distill_tune import __version__
 from distill_tune.cli import model_commands
 from distill_tune.cli.examples import examples
+from distill_tune.cli.new_command import new
 from distill_tune.cli.options import Json, Moved, Sets
 from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.report_command import report
@@ -68,6 +69,9 @@ def _root(
     if version:
         typer.echo(f"distill-tune {__version__}")
         raise typer.Exit
+
+
+app.command(epilog=examples("new"))(new)
 
 
 @app.command(epilog=examples("search"))

@@ -47,6 +47,20 @@ class DryRun(NamedTuple):
     forecast: Forecast
 
 
+class Measured(NamedTuple):
+    """What the rehearsal of a study's first configurations found.
+
+    Attributes:
+        slots: Of the cluster.
+        proposals: As in :class:`DryRun`, possibly more.
+        costs: Backbone to what one of its trials takes.
+    """
+
+    slots: Slots
+    proposals: list[dict[str, Any]]
+    costs: dict[str, TrialCost]
+
+
 def dry_run(
     study: Study, directory: StudyDirectory, images: ImageData, options: RunOptions
 ) -> DryRun:
@@ -61,19 +75,30 @@ def dry_run(
     for line in filter(None, lines):
         options.views.say(line)
     with cluster(options.address):
-        found, sampler = slots(study.resources), make_sampler(study)
-        at_once = min(found.count, study.search.num_trials, _MOST_AT_ONCE)
-        # Every backbone is tried, in full slots: trials that run side by side slow each other.
-        num_tried = at_once * -(-len(study.backbones) // at_once)
-        drawn = [sampler.suggest(f"dry-{n}") for n in range(max(num_tried, _NUM_PROPOSALS))]
-        proposals = [one for one in drawn if isinstance(one, dict)]
-        costs = _costs(study, proposals[:num_tried], images, found, options.views)
-    store = StageStore(directory.path(), images.digest, ComputePlace.of(found.bundle))
+        found = measure(study, images, options.views)
+    store = StageStore(directory.path(), images.digest, ComputePlace.of(found.slots.bundle))
     jobs = shared_jobs(study) if options.is_sharing else []
     shared = [(job, store.is_there(job.stage, job.config)) for job in jobs]
     ready = {job.name: is_ready for job, is_ready in shared}
-    guess = forecast(study, costs, found.count, shared)
-    return DryRun(study, proposals[:_NUM_PROPOSALS], found, costs, ready, guess)
+    guess = forecast(study, found.costs, found.slots.count, shared)
+    proposals = found.proposals[:_NUM_PROPOSALS]
+    return DryRun(study, proposals, found.slots, found.costs, ready, guess)
+
+
+def measure(study: Study, images: ImageData, views: Views) -> Measured:
+    """Rehearse a study's first configurations; Ray must be running.
+
+    Raises:
+        InputError: No node can hold a trial.
+        RehearsalError: A trial cannot run.
+    """
+    found, sampler = slots(study.resources), make_sampler(study)
+    at_once = min(found.count, study.search.num_trials, _MOST_AT_ONCE)
+    # Every backbone is tried, in full slots: trials that run side by side slow each other.
+    num_tried = at_once * -(-len(study.backbones) // at_once)
+    drawn = [sampler.suggest(f"dry-{n}") for n in range(max(num_tried, _NUM_PROPOSALS))]
+    proposals = [one for one in drawn if isinstance(one, dict)]
+    return Measured(found, proposals, _costs(study, proposals[:num_tried], images, found, views))
 
 
 def _costs(
