@@ -11,6 +11,8 @@ READMES = sorted(
     for path in ROOT.glob(f"{pattern}README.md")
 )
 PLACEHOLDERS = {
+    "new FILE": "new cells.yaml",
+    "PATH": "path/to/images",
     "FILE": "search_spaces/resnet.yaml",
     "STUDY_DIR": "runs/resnet",
     "MODEL": "model/",

@@ -83,7 +83,19 @@ MODEL_OF_CELLS = {
 }
 """The use of its model, with a file among the photos that is no image."""
 
-SCENARIOS = (DIGITS, CELLS, MODEL_OF_CELLS)
+DRAFT = {
+    "distill-tune new cells.yaml --data path/to/images": Step(
+        "distill-tune search --space cells.yaml", ("cells.yaml",)
+    ),
+}
+DRAFTED = {
+    "distill-tune search --space cells.yaml": Step(
+        "The study is finished: 2 of 2 trials.", ("runs/cells/report.html",)
+    ),
+}
+"""A study written for one's own images, and its search."""
+
+SCENARIOS = (DIGITS, CELLS, MODEL_OF_CELLS, DRAFT, DRAFTED)
 
 _CIFAR = "distill-tune search --space search_spaces/cifar10/resnet.yaml"
 _OBJECTS = "--address auto --storage s3://bucket/runs"

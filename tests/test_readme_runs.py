@@ -18,7 +18,7 @@ from distill_tune.study.sections import Confirm
 from distill_tune.study.space import apply
 from distill_tune.study.validation import read_yaml, to_yaml
 from tests.readme_commands import ROOT
-from tests.readme_scenarios import CELLS, DIGITS, MODEL_OF_CELLS, Step
+from tests.readme_scenarios import CELLS, DIGITS, DRAFT, DRAFTED, MODEL_OF_CELLS, Step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
@@ -51,6 +51,11 @@ class FewArms(Confirm):
     arms: tuple[str, ...] = ("equal_steps", "gan_distillation")
 
 
+def shorten(space: Path) -> None:
+    """Let the search of a space take seconds."""
+    space.write_text(to_yaml(apply(read_yaml(space).value, LESS)), encoding="utf-8")
+
+
 def picture(path: Path, seed: int) -> None:
     """Write noise as somebody's image."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +68,7 @@ def _in_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Change to a folder with small spaces and with the images that the READMEs speak of."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "search_spaces", "search_spaces")
-    space = Path("search_spaces/resnet.yaml")
-    space.write_text(to_yaml(apply(read_yaml(space).value, LESS)), encoding="utf-8")
+    shorten(Path("search_spaces/resnet.yaml"))
     for number in range(14 * len(CLASSES)):
         picture(Path(f"path/to/images/{CLASSES[number % 3]}/{number:02}.png"), number)
     picture(Path("photos/a.jpg"), 100)
@@ -123,3 +127,9 @@ def test_own_images_and_the_use_of_their_model() -> None:
     shutil.copytree(trained, "model")
     Path("photos/b.png").write_text("no image")
     play(MODEL_OF_CELLS)
+
+
+def test_own_images_get_a_study_that_is_searched() -> None:
+    play(DRAFT)
+    shorten(Path("cells.yaml"))
+    play(DRAFTED)
