@@ -94,7 +94,7 @@ def test_a_search_over_three_hosts_survives_their_bad_days(
 
     second.plug(is_in=False)
     hosts.wait_for(2)
-    search.wait_until(lambda: any("goes on" in text for text in watched.warnings()))
+    search.wait_until(lambda: any("continues from its last" in text for text in watched.warnings()))
     tell(f"{second.address} cut off: {watched.warnings()[-1]}")
     come_back(hosts, second)
     since = watched.num_events()
