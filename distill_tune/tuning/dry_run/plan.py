@@ -2,11 +2,11 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from distill_tune.cluster.resources import Slots, cluster, slots, task_options
-from distill_tune.cluster.shared_images import PlacedImages, placed
+from distill_tune.cluster.shared_images import placed
 from distill_tune.cluster.task_pool import Failed, FixedNodes, Reported, TaskPool
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.trial_config import TrialConfig
@@ -14,12 +14,11 @@ from distill_tune.errors import RehearsalError
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
-from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, shared_jobs
 from distill_tune.tuning.dry_run.forecast import Forecast, TrialCost, forecast
-from distill_tune.tuning.dry_run.rehearsal import rehearse
+from distill_tune.tuning.dry_run.rehearsal import rehearse_task
 from distill_tune.tuning.opening_lines import introduction
 from distill_tune.tuning.run_options import RunOptions, Views
 from distill_tune.tuning.tuner import make_sampler
@@ -112,7 +111,7 @@ def _costs(
         while waiting or pool.works:
             while waiting and pool.has_room:
                 config = waiting.pop(0)
-                pool.start(config, _rehearse, config, where, found.bundle)
+                pool.start(config, rehearse_task, config, where, found.bundle)
             for event in pool.listen():
                 name = event.work.backbone.name
                 if isinstance(event, Failed):
@@ -137,9 +136,3 @@ def _refusal(failed: Failed[TrialConfig], found: Slots) -> RehearsalError:
     if failed.error is not None and is_out_of_memory(failed.error):
         why = memory_detail(failed.work, str(failed.error), share=found.bundle.get("GPU", 1))
     return RehearsalError(f"a trial of {failed.work.backbone.name} cannot run here: {why}")
-
-
-def _rehearse(
-    config: TrialConfig, images: PlacedImages, bundle: dict[str, float]
-) -> Iterator[TrialCost]:
-    yield rehearse(config, images.images(), device_of(bundle))
