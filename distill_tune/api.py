@@ -230,7 +230,7 @@ def train(  # noqa: PLR0913 - the options of the command
         torch_threads(threads or recipe.threads),
         TrainingView(_console(progress=progress)) as view,
     ):
-        made = train_model(recipe, Path(out), say=view.say, listen=view.listen)
+        made = train_model(recipe, Path(out), say=view.say, listen=view.listen, expect=view.expect)
     paths = {what: Path(path) for what, path in made["paths"].items()}
     return TrainedModel(validation_accuracy=made["validation_accuracy"], **paths)
 

@@ -102,8 +102,8 @@ _OBJECTS = "--address auto --storage s3://bucket/runs"
 NOT_RUN = {
     "installs over the network, as .ci/run does in a new environment": (
         "python3 -m venv .venv",
-        "pip install -q .",
-        "pip install -q -e '.[dev]'",
+        "pip install .",
+        "pip install -e '.[dev]'",
         "pip install 'distill-tune[onnx]'",
         "pip install 'ray[default]'",
         "pip install optuna-dashboard",

@@ -64,7 +64,9 @@ def train(  # noqa: PLR0913 - the options of the command line
         where = chosen_device(device)
         try:
             with torch_threads(threads or recipe.threads), TrainingView(output) as view:
-                result = train_model(recipe, out, say=view.say, listen=view.listen, device=where)
+                result = train_model(
+                    recipe, out, say=view.say, listen=view.listen, expect=view.expect, device=where
+                )
         except KeyboardInterrupt:
             command = shlex.join(["distill-tune", *sys.argv[1:]])
             fail(f"interrupted; go on with:\n  {command}", INTERRUPTED)

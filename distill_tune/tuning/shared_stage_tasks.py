@@ -14,7 +14,7 @@ from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
-from distill_tune.records.fitness_text import briefly, is_unfit, last, metrics_words, unfit_warning
+from distill_tune.records.fitness_text import briefly, is_unfit, last, unfit_warning
 from distill_tune.training.devices import device_of
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
@@ -161,9 +161,7 @@ class _StageQueue:
             self._progress.stage(value.name, "")
             self._tell(value, job)
             return
-        name, report = value
-        shown = f"{report.step}/{report.num_steps}  {metrics_words(report.metrics)}"
-        self._progress.stage(name, shown.rstrip())
+        self._progress.stage(*value)
 
     def _publish(self, job: Job) -> None:
         try:
