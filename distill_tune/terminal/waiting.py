@@ -29,8 +29,8 @@ class Countdown:
         clock: Returns seconds.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or time.monotonic
         self._end = math.nan
 
     def set(self, seconds: float) -> None:

@@ -48,7 +48,7 @@ def test_a_log_file_has_a_line_a_report() -> None:
     assert shown(is_terminal=False).splitlines() == [
         "warning: [brackets] stay",
         "classifier: 1/3  val/accuracy 0.5000  about 4s left of this stage, about 3m 03s in all",
-        "classifier: 2/3  val/accuracy 0.6250  about 3s left of this stage, about 4m 31s in all",
+        "classifier: 2/3  val/accuracy 0.6250  about 3s left of this stage, about 4m 32s in all",
         "classifier: 3/3  val/accuracy 0.7500  about 4m 28s left",
         "warmup: 50/600  at most 1m 50s left of this stage, about 2m 31s in all",
         "warmup: 100/600  agreement 0.83  at most 2m 30s left of this stage, about 3m 13s in all",
