@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from distill_tune.cluster.node_watch import FixedNodes
 from distill_tune.cluster.resources import Slots, cluster, slots, task_options
 from distill_tune.cluster.shared_images import placed
-from distill_tune.cluster.task_pool import Failed, FixedNodes, Reported, TaskPool
+from distill_tune.cluster.task_pool import Failed, Reported, TaskPool
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
