@@ -49,7 +49,6 @@ class NodeWatch:
 
     Args:
         slots: Slots and nodes at the start.
-        most: Most trials at a time that the user wants; None = no limit.
         directory: The study that every node must see.
         warn: Takes a warning for each node that joins and cannot do its part.
 
@@ -60,14 +59,10 @@ class NodeWatch:
     """
 
     def __init__(
-        self,
-        slots: Slots,
-        most: int | None,
-        directory: StudyDirectory,
-        warn: Callable[[str], None],
+        self, slots: Slots, directory: StudyDirectory, warn: Callable[[str], None]
     ) -> None:
         self.count = slots.count
-        self._bundle, self._most = slots.bundle, most
+        self._slots = slots
         self._guard = NodeGuard(slots, directory, warn)
         self.alive: set[str] | None = None
         self._last_look = time.monotonic()
@@ -81,7 +76,7 @@ class NodeWatch:
         nodes = alive_nodes()
         self.alive = {node["NodeID"] for node in nodes}
         there = (node["Resources"] for node in self._guard.usable(nodes))
-        self.count = max(1, fitting(self._bundle, there, self._most))
+        self.count = max(1, fitting(self._slots.bundle, there, self._slots.most))
 
     def close(self) -> None:
         """Release the resources held on nodes that cannot do their part."""

@@ -32,11 +32,13 @@ class Slots:
         count: Trials at a time, at least 1.
         nodes: Ray's ids of the nodes at the start; a node that joins later must be checked first
             (see ``node_guard``).
+        most: Most trials at a time that the user wants, however many would fit; None = no limit.
     """
 
     bundle: dict[str, float]
     count: int
     nodes: frozenset[str] = field(default=frozenset(), compare=False)
+    most: int | None = field(default=None, compare=False)
 
 
 @contextmanager
@@ -95,7 +97,8 @@ def slots(resources: Resources) -> Slots:
             _of_node(node, bundle) for node in nodes
         )
         raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
-    return Slots(bundle, count, frozenset(node["NodeID"] for node in alive))
+    ids = frozenset(node["NodeID"] for node in alive)
+    return Slots(bundle, count, ids, resources.max_concurrent)
 
 
 def alive_nodes() -> list[dict[str, Any]]:

@@ -124,12 +124,6 @@ class RunExecutor:
             self.images,
             settings,
             SealedTest(self.study.data, self.journal, self.reading),
-            partial(
-                NodeWatch,
-                present,
-                self.study.resources.max_concurrent,
-                self.journal.directory,
-                self.journal.warn,
-            ),
+            partial(NodeWatch, present, self.journal.directory, self.journal.warn),
             max_failures=search.max_failures,
         )

@@ -1,6 +1,6 @@
 """Shared stages as Ray tasks, run before any trial holds the resources that they need."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,10 @@ def run_stages(
 ) -> None:
     """Compute the stages that trials share and the study lacks, with the resources of a trial.
 
-    Stages that do not need each other run side by side. If another study is computing a stage, it
-    is waited for without holding any resources. A stage that fails is left to the trials, which
-    then report the reason themselves. A stage whose node is lost starts over elsewhere.
+    Stages that do not need each other run side by side, as many as trials may. If another study is
+    computing a stage, it is waited for without holding any resources. A stage that fails is left to
+    the trials, which then report the reason themselves. A stage whose node is lost starts over
+    elsewhere.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
@@ -55,14 +56,12 @@ def run_stages(
     queue.waiting = [job for job in jobs if not queue.is_ready(job)]
     if not queue.waiting:
         return
-    nodes, options = (
-        NodeWatch(slots, None, journal.directory, journal.warn),
-        task_options(slots.bundle),
-    )
+    nodes = NodeWatch(slots, journal.directory, journal.warn)
+    options = task_options(slots.bundle)
     with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
         try:
             while queue.waiting or queue.computing:
-                for work in queue.startable():
+                for work in queue.startable(lambda: pool.has_room):
                     placed = images.place(work.job.config.data)
                     pool.start(work, _stage, work.job, placed, store, slots.bundle)
                 for event in pool.listen():
@@ -116,10 +115,14 @@ class _StageQueue:
             self._journal.warn(f"{error}; it is computed again")
             return None
 
-    def startable(self) -> Iterator[_StageWork]:
-        """Yield the stages that can start: their inputs exist, and no other study computes them."""
+    def startable(self, has_room: Callable[[], bool]) -> Iterator[_StageWork]:
+        """Yield the stages that can start: their inputs exist, and no other study computes them.
+
+        Args:
+            has_room: Whether another stage may run; asked before each.
+        """
         for job in list(self.waiting):
-            if self._is_too_early(job):
+            if self._is_too_early(job) or not has_room():
                 continue
             claim = self._store.claim(job.stage, job.config)
             if not claim.take():

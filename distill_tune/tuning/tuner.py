@@ -122,7 +122,7 @@ def tune_trials(
         scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
         limiter = ConcurrencyLimiter(sampler, max_concurrent=present.count)
-        capacity = CapacityCallback(present, study.resources.max_concurrent, limiter, journal)
+        capacity = CapacityCallback(present, limiter, journal)
         waiting = WaitingCallback(journal, capacity)
         session = f"session-{len(journal.state.sessions):04d}"
         tuner = tune.Tuner(

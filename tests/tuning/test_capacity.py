@@ -27,9 +27,9 @@ class Cluster:
         monkeypatch.setattr(node_watch, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(ray, "nodes", self._nodes)
         self._limiter = ConcurrencyLimiter(Searcher(), max_concurrent=2)
-        asked = Slots({"CPU": 1.0}, 2, frozenset("12345"))
+        asked = Slots({"CPU": 1.0}, 2, frozenset("12345"), most)
         journal = Journal(StudyDirectory(str(tmp_path)), lambda *_: None)
-        self._callback = CapacityCallback(asked, most, self._limiter, journal)
+        self._callback = CapacityCallback(asked, self._limiter, journal)
 
     def _nodes(self) -> list[dict[str, Any]]:
         two: dict[str, Any] = {"Alive": True, "Resources": {"CPU": 2.0}}

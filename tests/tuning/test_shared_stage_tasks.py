@@ -155,3 +155,14 @@ def test_what_was_computed_now_is_told_alike(driver: Driver) -> None:
     assert event["curve"] == [{"step": 400, "agreement": 0.55, "diversity": 0.5}]
     (text,) = driver.warnings()
     assert "gan.max_warmup_steps" in text
+
+
+def test_no_more_stages_run_than_trials_may_and_the_others_stay_free(driver: Driver) -> None:
+    first, second = driver.job("warmup"), driver.job("classifier")
+    queue = driver.queue()
+    queue.waiting = [first, second]
+    started = list(queue.startable(lambda: not queue.computing))
+    assert [work.job for work in started] == [first]
+    assert queue.waiting == [second]
+    assert driver.store.claim(second.stage, second.config).take(), "nobody has claimed it"
+    queue.release()

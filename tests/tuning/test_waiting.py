@@ -33,7 +33,7 @@ class Clock:
         bundle = {"CPU": 2, "GPU": 1.0, "accelerator_type:H100": 0.001}
         journal = Journal(StudyDirectory(str(folder)), lambda *_: None)
         limiter = ConcurrencyLimiter(Searcher(), max_concurrent=3)
-        capacity = CapacityCallback(Slots(bundle, 3), None, limiter, journal)
+        capacity = CapacityCallback(Slots(bundle, 3), limiter, journal)
         self._callback = WaitingCallback(journal, capacity)
 
     def look(self, after_s: float, running: int, pending: int) -> list[str]:

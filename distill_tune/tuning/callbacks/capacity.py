@@ -15,7 +15,6 @@ class CapacityCallback(tune.Callback):
 
     Args:
         slots: The slots at the start.
-        most: Most trials at a time that the user wants; None = no limit.
         limiter: Wraps the sampler and starts as many trials.
         journal: Takes a warning for each node that joins and cannot do its part.
 
@@ -23,11 +22,9 @@ class CapacityCallback(tune.Callback):
         bundle: Resources of a trial, by Ray's names.
     """
 
-    def __init__(
-        self, slots: Slots, most: int | None, limiter: ConcurrencyLimiter, journal: Journal
-    ) -> None:
+    def __init__(self, slots: Slots, limiter: ConcurrencyLimiter, journal: Journal) -> None:
         self.bundle, self._limiter = slots.bundle, limiter
-        self._nodes = NodeWatch(slots, most, journal.directory, journal.warn)
+        self._nodes = NodeWatch(slots, journal.directory, journal.warn)
         limiter.max_concurrent = slots.count
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
