@@ -30,9 +30,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 SHORT = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 3").replace(
     "min_epochs: 8", "min_epochs: 3"
 )
-LONG = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 5").replace(
-    "num_trials: 3, num_startup_trials: 1, min_epochs: 8", "num_trials: 2, min_epochs: 5"
-)
 GB = 1 << 30
 NAME = "shufflenet_v2_x0_5"
 
@@ -148,7 +145,10 @@ def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: 
     # Half of what is free: tests beside this one take some of it meanwhile, and give it back.
     study, limit = tmp_path / "runs/tiny", (total - available + available // 2) / total
     searching = Run(
-        *write_space(tmp_path, LONG),
+        *write_space(tmp_path, SHORT),
+        "--no-shared-stages",
+        "--num-trials",
+        "2",
         RAY_memory_usage_threshold=f"{limit:.4f}",
         RAY_memory_monitor_refresh_ms="50",
     )

@@ -23,19 +23,19 @@ from tests.readme_scenarios import CELLS, DIGITS, DRAFT, DRAFTED, MODEL_OF_CELLS
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 LESS = {
-    "data.train_per_class": 6,
+    "data.train_per_class": 4,
     "data.val_per_class": 4,
     "trial.classifier.epochs": 1,
     "trial.gan.generator_width": 8,
     "trial.gan.generator_min_width": 4,
     "trial.gan.discriminator_width": 4,
     "trial.gan.batch_size": 10,
-    "trial.gan.warmup_steps": 10,
-    "trial.gan.judge_steps": 20,
+    "trial.gan.warmup_steps": 5,
+    "trial.gan.judge_steps": 5,
     "trial.gan.triplet_steps": 2,
-    "trial.joint.epochs": 2,
+    "trial.joint.epochs": 1,
     "trial.joint.ramp_epochs": 1,
-    "trial.joint.monitor_images": 20,
+    "trial.joint.monitor_images": 10,
     "search.num_trials": 2,
     "search.keep_top": 1,
 }

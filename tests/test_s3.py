@@ -55,7 +55,7 @@ def fail_now_and_then(server: Gate, *kinds: str) -> None:
     server.fault = lambda *_: luck.choice(kinds) if luck.random() < SHARE else ""
 
 
-@pytest.mark.slow
+@pytest.mark.s3
 def test_a_study_lives_in_a_bucket_with_bad_days_from_its_search_to_its_report(
     tmp_path: Path, server: Gate
 ) -> None:

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,19 +44,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[subprocess.Popen[str]]":
-    """Start the kernel, which waits for more than a minute: the other test runs meanwhile."""
-    folder = tmp_path_factory.mktemp("kernel")
-    (folder / "space.yaml").write_text(SPACE)
-    (folder / "kernel.py").write_text(KERNEL)
-    process = started(folder, program=["kernel.py"])
-    yield process
-    process.kill()
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("kernel")
 def test_a_command_whose_raylet_is_killed_ends_with_the_way_on(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     search = ["search", "--space", "space.yaml", "--set", "trial.joint.epochs=200"]
@@ -80,9 +66,16 @@ def test_a_command_whose_raylet_is_killed_ends_with_the_way_on(tmp_path: Path) -
     assert '"session_ended"' in log.read_text()
 
 
-@pytest.mark.slow
-def test_a_kernel_survives_a_killed_gcs_and_goes_on(kernel: "subprocess.Popen[str]") -> None:
-    stdout, stderr = kernel.communicate(timeout=1200)
+@pytest.mark.storm
+def test_a_kernel_survives_a_killed_gcs_and_goes_on(tmp_path: Path) -> None:
+    """It waits for longer than the minute after which Ray would have ended the process."""
+    (tmp_path / "space.yaml").write_text(SPACE)
+    (tmp_path / "kernel.py").write_text(KERNEL)
+    kernel = started(tmp_path, program=["kernel.py"])
+    try:
+        stdout, stderr = kernel.communicate(timeout=1200)
+    finally:
+        kernel.kill()
     assert kernel.returncode == 0, f"{stdout}\n{stderr}"
     lines = [line for line in stdout.splitlines() if line.strip()]
     at = next(i for i, line in enumerate(lines) if line.startswith("Ray's own process"))

@@ -83,14 +83,11 @@ def assert_nothing_runs(folder: Path, *arguments: str) -> None:
 @pytest.mark.slow
 def test_nothing_in_the_current_folder_runs(folder: Path) -> None:
     assert_nothing_runs(folder, "search", "--space", "space.yaml", "--storage", "out")
-    # Ray starts; that its workers do not run anything is seen before and after.
-    brief = ("--time-budget", "0.1")
-    assert_nothing_runs(folder, "resume", "out/tiny", "--num-trials", "2", *brief)
     options = ("--seeds", "1", "--top", "1", "--arms", "equal_steps")
     assert_nothing_runs(folder, "confirm", "out/tiny", *options)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_nothing_in_the_current_folder_runs_on_a_cluster(folder: Path, address: str) -> None:
     """The search joins it twice: for its trials, and to confirm them."""
     confirm = "confirm: {seeds: 1, top: 1, arms: [equal_steps], figures: false}\n"
