@@ -178,7 +178,7 @@ def test_a_repetition_gives_the_same_numbers_and_is_told(few: Done, tmp_path: Pa
     assert all(seconds[name] != adopted[name] for name in seconds)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_killed_confirmation_goes_on(searched: Path, few: Done, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     shutil.copytree(searched, folder)

@@ -25,7 +25,7 @@ from tests.commands import (
     write_space,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 SHORT = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 3").replace(
     "min_epochs: 8", "min_epochs: 3"
@@ -83,6 +83,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S607
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_search_with_a_message_and_room_lets_it_go_on(
     small_disk: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_full_disk_stops_the_search_with_a_message_and_room_lets_it_go_on(
     assert_finished(study, 3)
 
 
+@pytest.mark.slow
 def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
     terminated, study = Run(*write_space(tmp_path, SHORT)), tmp_path / "runs/tiny"
     terminated.wait_until(lambda: is_mid_way(study))
@@ -118,6 +120,7 @@ def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(set(before) & set(again)) <= 1
 
 
+@pytest.mark.slow
 def test_a_reset_that_fails_is_tried_again_and_costs_no_trial(tmp_path: Path) -> None:
     obstacle = tmp_path / "runs/tiny/tensorboard" / f"{NAME}-0001"
     study = tmp_path / "runs/tiny"
@@ -137,6 +140,7 @@ def test_a_reset_that_fails_is_tried_again_and_costs_no_trial(tmp_path: Path) ->
     assert_finished(study, 3)
 
 
+@pytest.mark.storm
 def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: Path) -> None:
     """This process takes what the monitor leaves, until it kills the worker of trial 0."""
     total, available = memory_bytes()

@@ -35,7 +35,7 @@ LESS = {
     "trial.gan.triplet_steps": 2,
     "trial.joint.epochs": 1,
     "trial.joint.ramp_epochs": 1,
-    "trial.joint.monitor_images": 10,
+    "trial.joint.monitor_images": 20,
     "search.num_trials": 2,
     "search.keep_top": 1,
 }

@@ -21,7 +21,7 @@ from tests.commands import (
     write_space,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 # Two learning rates of the classifier: trials with the same one have a classifier in common, and
 # the triplet stage too.
@@ -48,6 +48,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(root / "runs/tiny", root / "runs/alone")
 
 
+@pytest.mark.slow
 def test_sharing_changes_no_number(pair: Pair) -> None:
     for table in ("trials.csv", "epochs.csv"):
         assert rows(pair.sharing, table) == rows(pair.alone, table)
@@ -59,6 +60,7 @@ def test_sharing_changes_no_number(pair: Pair) -> None:
     assert shared.read_text().partition("\n")[2] == alone.read_text().partition("\n")[2]
 
 
+@pytest.mark.slow
 def test_sharing_changes_no_curve(pair: Pair) -> None:
     for board in (pair.sharing / "tensorboard").iterdir():
         shared, alone = scalars(board), scalars(pair.alone / "tensorboard" / board.name)
@@ -72,6 +74,7 @@ def test_sharing_changes_no_curve(pair: Pair) -> None:
         assert {tag.partition("/")[0] for tag, _ in shared} >= {"classifier", "warmup", "triplet"}
 
 
+@pytest.mark.slow
 def test_every_stage_is_computed_once_and_the_trials_that_took_it_are_told(pair: Pair) -> None:
     stages = of_kind(read_events(pair.sharing), "stage")
     names = [stage["name"].replace("shufflenet_v2_x0_5", "net") for stage in stages]
@@ -93,6 +96,7 @@ def test_every_stage_is_computed_once_and_the_trials_that_took_it_are_told(pair:
     assert hits == {"classifier": 4, "triplet": 4, "warmup": 4}
 
 
+@pytest.mark.slow
 def test_the_trials_without_sharing_computed_all_stages(pair: Pair) -> None:
     spent = [
         {key for row in rows_of(study) for key in row if key.startswith("seconds/") and row[key]}
@@ -109,7 +113,7 @@ def rows_of(study: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_studies_that_run_at_once_compute_each_stage_once_between_them(tmp_path: Path) -> None:
     text = SPACE.replace("{epochs: 3", "{epochs: 1").replace("min_epochs: 2", "min_epochs: 1")
     command = write_space(tmp_path, text)

@@ -9,7 +9,7 @@ import distill_tune
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError
-from tests.commands import ONE_AT_A_TIME, Run, read_events, rows, write_space
+from tests.commands import STUDY, Run, read_events, rows, write_space
 
 PACKAGE = Path(distill_tune.__file__).parent
 SNOOP = """
@@ -58,7 +58,7 @@ def test_a_source_without_test_images_says_so_before_it_opens_any() -> None:
 @pytest.mark.slow
 def test_a_search_that_looks_at_the_test_split_fails(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(SNOOP, encoding="utf-8")
-    command = write_space(tmp_path, ONE_AT_A_TIME)
+    command = write_space(tmp_path, STUDY.replace("num_trials: 6", "num_trials: 2"))
     done = Run(*command, "--no-shared-stages", PYTHONPATH=f"{tmp_path}:{PACKAGE.parent}")
     assert done.wait() == 3, done.output
     assert "nothing starts: error:" in done.output

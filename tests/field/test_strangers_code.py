@@ -98,7 +98,7 @@ def test_nothing_in_the_current_folder_runs_on_a_cluster(folder: Path, address: 
     assert_nothing_runs(folder, "resume", "out/tiny", "--num-trials", "2", *brief)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_cause_that_meets_every_worker_ends_the_search(tmp_path: Path) -> None:
     """A PYTHONPATH is the user's own: what lies there does run, and here lets no worker live."""
     own = tmp_path / "own"
