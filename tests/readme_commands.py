@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 READMES = (
     *("README.md", "search_spaces/README.md", "distill_tune/README.md"),
     *("distill_tune/cluster/README.md", "distill_tune/confirmation/README.md"),
-    *("distill_tune/model/README.md", "tests/README.md"),
+    *("distill_tune/model/README.md", "distill_tune/tuning/README.md", "tests/README.md"),
 )
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHELL = {"", "bash", "sh", "console"}
