@@ -21,8 +21,9 @@ _EPOCHS, _REST_S = 2.0, 5.0
 class Drain:
     """Drain of an experiment: its scheduler pauses each trial at its next result.
 
-    Ray saves a trial that is paused. The experiment is over once none runs, or after twice the
-    longest epoch and five seconds; what still runs then, Ray stops within another five.
+    Ray saves a trial that is paused. The experiment is over once none runs; after twice the longest
+    epoch and five seconds, once none is being saved. What still runs then, Ray stops within another
+    five.
 
     Attributes:
         epoch_s: Seconds of the longest epoch so far.
@@ -46,9 +47,10 @@ class Drain:
 
     def look(self, trials: Iterable[RayTrial]) -> None:
         """See whether it is over."""
-        if self._until is not None and not self.is_over:
-            is_running = any(trial.status == RayTrial.RUNNING for trial in trials)
-            self.is_over = not is_running or time.monotonic() >= self._until
+        if self._until is not None:
+            is_late = time.monotonic() >= self._until
+            running = [trial for trial in trials if trial.status == RayTrial.RUNNING]
+            self.is_over = not any(trial.is_saving or not is_late for trial in running)
 
 
 class DrainStopper(NoopStopper):

@@ -75,7 +75,8 @@ class SearchTrial:
             images=search.images,
             device=device,
             is_sharing=search.is_sharing and bool(search.root),
-            identity={"proposal": proposal},
+            # Without a study, nobody asks whose a checkpoint is, and params need not be plain data.
+            identity={"proposal": proposal} if search.root else {},
         )
         self._runner = Runner(
             spec,

@@ -162,6 +162,10 @@ def test_when_every_backbone_was_seen_and_every_trial_is_saved_more_go_on(tmp_pa
     assert search.epoch(1, LARGE)
     present = present_slots(search.study, search.whole, search.journal.packing_events)
     assert (search.slots.count, present) == (1, Slots({"CPU": 1, "GPU": 0.5}, 2))
+    assert search.callback.is_due
+    # One whose process was being started does not keep the others from going on.
+    search.tell("trial_start", 2)
+    assert search.callback.is_due
 
 
 @pytest.mark.usefixtures("_one_gpu")

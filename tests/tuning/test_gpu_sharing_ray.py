@@ -105,8 +105,9 @@ def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path)
     assert_whole(search)
     (told,) = of_kind(search.journal.directory.events(), "packing")
     assert (told["memory_bytes"], told["utilisation"]) == (2 * 2**30, pytest.approx(0.3))
+    # It ends the epoch in which it learns of it.
     shares = search.shares()
-    assert shares.pop((0, 1)) == 1
+    assert [shares.pop((0, epoch)) for epoch in (1, 2)] == [1, 1]
     assert set(shares.values()) == {0.5}
     assert search.sessions() == ["session-0001", "session-0001-1"]
     assert most_at_once(search.journal.directory.events()) == 2
@@ -134,7 +135,7 @@ def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_the
         patch.setattr(Drain, "begin", interrupting)
         search.run()
     assert search.sessions() == ["session-0001"]
-    assert list(search.shares()) == [(0, 1)]
+    assert list(search.shares()) == [(0, 1), (0, 2)]
 
     search.session()
     search.run()
@@ -142,7 +143,7 @@ def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_the
     assert search.sessions() == ["session-0001", "session-0002"]
     assert len(of_kind(search.journal.directory.events(), "packing")) == 1
     shares = search.shares()
-    assert shares.pop((0, 1)) == 1
+    assert [shares.pop((0, epoch)) for epoch in (1, 2)] == [1, 1]
     assert set(shares.values()) == {0.5}
 
 

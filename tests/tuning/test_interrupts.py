@@ -57,8 +57,8 @@ def test_sigterm_is_an_interrupt_in_the_background_of_a_shell_too(ctrl_c: Any) -
         signal.signal(signal.SIGINT, before[0])
 
 
-def running(*states: str) -> Any:
-    return [SimpleNamespace(status=state) for state in states]
+def running(*states: str, is_saving: bool = False) -> Any:
+    return [SimpleNamespace(status=state, is_saving=is_saving) for state in states]
 
 
 def test_a_drained_experiment_pauses_its_trials_starts_none_and_ends() -> None:
@@ -101,7 +101,9 @@ def test_it_waits_as_long_as_two_of_the_longest_epochs_take(
         assert not scheduler.drain.is_over
         now[0] = seconds
         scheduler.drain.begin()
-        scheduler.drain.look(running("RUNNING"))
+        scheduler.drain.look(running("RUNNING", is_saving=seconds == 125.0))
+    assert not scheduler.drain.is_over, "what is being saved is not given up"
+    scheduler.drain.look(running("RUNNING"))
     assert scheduler.drain.is_over
 
 

@@ -29,8 +29,17 @@ def test_the_checkpoints_of_earlier_sessions_go_when_there_are_two_newer_ones(
     names = [f"ray/session-000{n}/{NAME}/checkpoint_00000{k}" for n, k in ((1, 0), (1, 1), (2, 0))]
     for name in names:
         (tmp_path / name).mkdir(parents=True)
-    SavingCallback(str(tmp_path)).on_trial_save(trial=TRIAL)
+    callback = SavingCallback(str(tmp_path))
+    callback.on_trial_save(trial=TRIAL)
     assert newest_first(str(tmp_path), NAME) == [names[2], names[1]]
+    later = [names[2].replace("000000", f"00000{k}") for k in (1, 2)]
+    (tmp_path / later[0]).mkdir()
+    callback.on_trial_save(trial=TRIAL)
+    assert newest_first(str(tmp_path), NAME) == [later[0], names[2]]
+    # From now on, Ray alone sees to it.
+    (tmp_path / later[1]).mkdir()
+    callback.on_trial_save(trial=TRIAL)
+    assert newest_first(str(tmp_path), NAME) == [later[1], later[0], names[2]]
 
 
 def test_an_experiment_never_takes_a_folder_that_is_there(tmp_path: Path) -> None:

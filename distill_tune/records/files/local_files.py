@@ -92,7 +92,8 @@ class LocalFiles:
         return sorted(path.name for path in self._root.iterdir() if path.is_file())
 
     def folders(self, pattern: str) -> list[str]:
-        found = (path for path in self._root.glob(pattern) if path.is_dir())
+        with explained(self.path(pattern)):
+            found = [path for path in self._root.glob(pattern) if path.is_dir()]
         return sorted(path.relative_to(self._root).as_posix() for path in found)
 
     def remove(self, name: str) -> None:

@@ -103,12 +103,25 @@ class ObjectStore:
 
     def folders(self, pattern: str) -> list[str]:
         wanted = pattern.split("/")
-        place = "/".join(takewhile(lambda part: "*" not in part, wanted))
+        fixed = list(takewhile(lambda part: "*" not in part, wanted))
+        place, tail = "/".join(fixed), wanted[len(fixed) + 1 :]
+        if any("*" not in part for part in tail):
+            # A request for each folder is less than one for every thousand keys in all of them.
+            outer = self._children(place, wanted[len(fixed)])
+            return sorted(name for one in outer for name in self.folders("/".join([one, *tail])))
         keys = self._patiently(place, lambda: self._keys_below(self._key(place)))
         names = (key.removeprefix(f"{self._folder}/").split("/") for key in keys)
         # A folder is there if it holds something.
         found = {tuple(name[: len(wanted)]) for name in names if len(name) > len(wanted)}
         return sorted("/".join(name) for name in found if all(map(fnmatchcase, name, wanted)))
+
+    def _children(self, place: str, pattern: str) -> list[str]:
+        if not self.exists(place):
+            return []
+        found = self._patiently(place, lambda: self._files.ls(self._key(place), detail=True))
+        names = [e["name"].rstrip("/").rpartition("/")[2] for e in found if e["type"] != "file"]
+        # Not one that is itself a pattern: it is none of ours.
+        return [f"{place}/{n}" for n in names if fnmatchcase(n, pattern) and "*" not in n]
 
     def _keys_below(self, folder: str) -> list[str]:
         arrow = getattr(self._files, "fs", None)

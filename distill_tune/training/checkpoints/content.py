@@ -24,14 +24,20 @@ def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint and a file with its size and CRC-32, which reveal damage later.
 
     Args:
-        folder: An empty folder.
+        folder: An empty folder; it is left empty if there is no room.
         content: Tensors and plain data only.
     """
-    with (folder / CHECKPOINT).open("wb") as file:
-        writer = _ChecksumWriter(file)
-        with _without_torchs_checksums():
-            torch.save(content, cast("IO[bytes]", writer))
-    (folder / CHECKSUM).write_text(json.dumps({"bytes": writer.size, "crc32": writer.checksum}))
+    path = folder / CHECKPOINT
+    try:
+        with path.open("wb") as file:
+            writer = _ChecksumWriter(file)
+            with _without_torchs_checksums():
+                torch.save(content, cast("IO[bytes]", writer))
+        expected = {"bytes": writer.size, "crc32": writer.checksum}
+        (folder / CHECKSUM).write_text(json.dumps(expected))
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class _ChecksumWriter:

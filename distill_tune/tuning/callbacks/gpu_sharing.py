@@ -40,6 +40,9 @@ class PackingCallback(tune.Callback):
         whole: Slots in which a trial has a GPU for itself.
         slots: Those of this experiment.
         drain: Of this experiment; begun when another one is to take over.
+
+    Attributes:
+        is_due: Whether another experiment is to take over: more trials fit, and none ran in vain.
     """
 
     def __init__(
@@ -48,19 +51,11 @@ class PackingCallback(tune.Callback):
         self._study, self._journal, self._drain = study, journal, drain
         self._whole, self._slots = whole, slots
         self._running: Counter[int] = Counter()
-        self._can_be_more = False
+        self._can_be_more = self.is_due = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as a plain callback, as the study's own callback does."""
         return tune.Callback, ()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether another experiment should take over: more trials fit, and none runs in vain.
-
-        A trial that is paused is saved, once it has completed an epoch.
-        """
-        return self._can_be_more and all(self._running.values())
 
     def on_trial_start(self, **info: Any) -> None:  # type: ignore[override]
         self._running[_number(info["trial"])] = 0
@@ -81,7 +76,9 @@ class PackingCallback(tune.Callback):
         self._drain_if_due()
 
     def _drain_if_due(self) -> None:
-        if self.is_due:
+        # Every trial has completed an epoch, after which it can be saved.
+        if self._can_be_more and all(self._running.values()):
+            self.is_due = True
             self._drain.begin()
 
     def _record(self, backbone: str, use: GpuUse) -> None:

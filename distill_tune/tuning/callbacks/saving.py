@@ -1,10 +1,11 @@
 """The driver's part in the checkpoints that Ray makes of trials."""
 
+from collections import Counter
 from typing import Any
 
 from ray import tune
 
-from distill_tune.training.checkpoints.folders import delete_older
+from distill_tune.training.checkpoints.folders import KEPT, delete_older
 from distill_tune.tuning.sampling.proposals import trial_name
 
 
@@ -17,6 +18,7 @@ class SavingCallback(tune.Callback):
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._saves: Counter[str] = Counter()
 
     def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]
         if info["result"].get("done"):
@@ -24,5 +26,8 @@ class SavingCallback(tune.Callback):
             info["result"]["should_checkpoint"] = False
 
     def on_trial_save(self, **info: Any) -> None:  # type: ignore[override]
-        # Ray has kept two of this session: those of earlier ones are of no more use.
-        delete_older(self._root, trial_name(info["trial"].config))
+        name = trial_name(info["trial"].config)
+        self._saves[name] += 1
+        # Ray sees to those of this session; when it has made two, none of an earlier one is left.
+        if self._saves[name] <= KEPT:
+            delete_older(self._root, name)

@@ -40,6 +40,13 @@ def test_damage_is_noticed(tmp_path: Path, name: str, damage: str) -> None:
         read_checkpoint(tmp_path, CPU)
 
 
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Ray's temporary folder stays where it is when a trial cannot be saved."""
+    with pytest.raises(AttributeError):
+        write_checkpoint(tmp_path, CONTENT | {"code": lambda: 0})
+    assert list(tmp_path.iterdir()) == []
+
+
 class Touch:
     """Makes a file when it is unpickled."""
 

@@ -76,7 +76,7 @@ def test_they_are_read_one_at_a_time_from_wherever_they_are(root: str, tmp_path:
 
 
 def test_a_study_without_checkpoints_has_none(root: str, tmp_path: Path) -> None:
-    make(root, "elsewhere")
+    make(root, "elsewhere", "ray/session-*/alexnet-0009/checkpoint_000000")
     assert newest_first(root, NAME) == []
     assert list(local_copies(root, NAME, tmp_path)) == []
     delete_leftovers(root, {NAME})
