@@ -54,7 +54,7 @@ class DistillTrial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         # What is raised while it is built, Ray answers with a retry; here, it would end the trial.
-        self._proposal = {"number": 0, "params": {}} | config
+        self._proposal: dict[str, Any] = {"number": 0, "params": {}} | config
         self._trial: SearchTrial | None = None
         self._refusal: DivergedError | None = None
 

@@ -1,42 +1,37 @@
 """Whoever outgrows our command line keeps our trial: it is a trainable of Ray's like any other."""
 
 import re
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler
 from ray.tune.utils import validate_save_restore
 
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.trainable import DistillTrial
-from tests.commands import STUDY
+from tests.commands import STUDY, Run, is_whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 README = Path(__file__).parents[2] / "distill_tune/tuning/README.md"
 TEXT = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
-    .replace("joint: {epochs: 4", "joint: {epochs: 6")
+    .replace("joint: {epochs: 4", "joint: {epochs: 8")
     .replace("num_trials: 6, checkpoint_share: 1", "num_trials: 6")
 )
+ASHA = "scheduler = tune.schedulers.ASHAScheduler(max_t=study.max_epochs)\n"
+OWN_RAY = "import ray\nray.init(address='local', num_cpus=2, include_dashboard=False)\n"
 
 
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return parse(Study, read_yaml_text(TEXT, "tiny.yaml"))
-
-
-@pytest.fixture
-def trial(study: Study) -> Any:
+def test_rays_own_check_of_save_and_restore_passes() -> None:
+    study = parse(Study, read_yaml_text(TEXT, "tiny.yaml"))
     images = PlacedImages.of(study.data.load())
-    return tune.with_parameters(DistillTrial, study=study, images=images)
-
-
-def test_rays_own_check_of_save_and_restore_passes(trial: Any) -> None:
+    trial = tune.with_parameters(DistillTrial, study=study, images=images)
     config = {"backbone": "shufflenet_v2_x0_5", "params": {"joint.margin": 0.5}}
     assert validate_save_restore(trial, config)
 
@@ -57,73 +52,49 @@ def example(tmp_path: Path) -> list[str]:
     return blocks
 
 
-def epochs(results: tune.ResultGrid) -> list[int]:
-    assert not list(results.errors)
-    return sorted(result.metrics["training_iteration"] for result in results if result.metrics)
+def is_saved(experiment: Path) -> bool:
+    """Whether a trial has a whole checkpoint, of which the experiment's stored state knows."""
+    saved = [path / "trial.json" for path in experiment.glob("*/checkpoint_*") if is_whole(path)]
+    states = list(experiment.glob("experiment_state-*.json"))
+    if not saved or not states:
+        return False
+    first = min(path.stat().st_mtime for path in saved)
+    return max(path.stat().st_mtime for path in states) > first + 2
 
 
-def test_the_readmes_population_is_trained_and_goes_on_when_it_is_restored(
-    example: list[str], study: Study, tmp_path: Path
+@pytest.mark.parametrize("scheduler", ["population", "asha"])
+def test_the_readmes_example_goes_on_when_it_is_killed_and_restored(
+    example: list[str], tmp_path: Path, scheduler: str
 ) -> None:
+    begin, restore = example
+    if scheduler == "asha":
+        pattern = r"scheduler = PopulationBasedTraining\(\n.*?^\)\n"
+        begin, count = re.subn(pattern, ASHA, begin, flags=re.MULTILINE | re.DOTALL)
+        assert count == 1
+    script = tmp_path / "example.py"
+    script.write_text(OWN_RAY + begin)
+    variables = {"RAY_AUTH_MODE": "disabled", "TUNE_GLOBAL_CHECKPOINT_S": "1"}
+    killed = Run(before=(sys.executable, str(script)), **variables)
+    experiment = tmp_path / "results/population"
+    killed.wait_until(lambda: is_saved(experiment))
+    killed.send(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    killed.wait_for_silence(but_for="Agent")
+
     names: dict[str, Any] = {}
-    exec(example[0], names)  # noqa: S102 - our own text
-    results = names["tuner"].get_results()
-    assert epochs(results) == [study.max_epochs] * 3
-    # Some trial went on from the checkpoint of another, with other params.
-    assert names["scheduler"]._num_perturbations > 0
-    kept = list((tmp_path / "results").rglob("checkpoint_*/trial.pt"))
-    assert kept
-    assert list((tmp_path / "results").rglob("*dict_checkpoint.pkl")) == []
-    exec(example[1], names)  # noqa: S102 - our own text
-    assert epochs(names["tuner"].get_results()) == [study.max_epochs] * 3
-
-
-class Interrupting(tune.Callback):
-    """Ends the experiment, as a kill would, once a trial has been saved so often."""
-
-    def __init__(self, saves: int) -> None:
-        self.left = saves
-
-    def on_trial_save(self, **info: Any) -> None:  # type: ignore[override]  # noqa: ARG002
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
-def test_with_rays_asha_it_is_restored_from_rays_own_checkpoints(
-    trial: Any, study: Study, tmp_path: Path
-) -> None:
-    placed = tune.with_resources(trial, {"cpu": 1})
-    tuner = tune.Tuner(
-        placed,
-        param_space={
-            "backbone": "shufflenet_v2_x0_5",
-            "params": {"joint.margin": tune.grid_search([0.1, 0.4, 0.8])},
-        },
-        tune_config=tune.TuneConfig(
-            metric="objective",
-            mode="max",
-            scheduler=ASHAScheduler(max_t=study.max_epochs, grace_period=2, reduction_factor=2),
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="asha",
-            storage_path=str(tmp_path),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
-            callbacks=[Interrupting(6)],
-        ),
-    )
-    with pytest.raises(KeyboardInterrupt):
-        tuner.fit()
-    saved = list(tmp_path.rglob("checkpoint_*/trial.pt"))
-    assert 2 <= len(saved) <= 2 * 3 + 2
-    again = tune.Tuner.restore(str(tmp_path / "asha"), placed)
-    results = again.fit()
-    assert len(results) == 3
-    assert max(epochs(results)) == study.max_epochs
-    restored = [result.metrics["iterations_since_restore"] for result in results if result.metrics]
-    assert any(
-        since < result.metrics["training_iteration"]
-        for since, result in zip(restored, results, strict=True)
-        if result.metrics
-    )
+    exec(begin.partition("params = {")[0] + restore, names)  # noqa: S102 - our own text
+    results: tune.ResultGrid = names["tuner"].get_results()
+    assert not results.errors
+    found = [results[number].metrics or {} for number in range(len(results))]
+    epochs = [metrics["training_iteration"] for metrics in found]
+    assert len(epochs) == 3
+    last = names["study"].max_epochs
+    if scheduler == "asha":
+        assert max(epochs) == last
+        # It is not begun anew.
+        assert any(m["iterations_since_restore"] < m["training_iteration"] for m in found)
+    else:
+        assert epochs == [last] * 3
+        # Some trial went on from the checkpoint of another, with other params.
+        assert list(experiment.rglob("pbt_global.txt"))
+    assert list(experiment.rglob("*dict_checkpoint.pkl")) == []

@@ -64,7 +64,7 @@ def running(*states: str, is_saving: bool = False) -> Any:
 def test_a_drained_experiment_pauses_its_trials_starts_none_and_ends() -> None:
     scheduler = AshaPerBackbone(min_epochs=1, max_epochs=9, reduction_factor=3)
     drain, finished = scheduler.drain, list[bool]()
-    waiting = SimpleNamespace(status="PENDING", num_failures=1, config={"number": 3})
+    waiting: Any = SimpleNamespace(status="PENDING", num_failures=1, config={"number": 3})
     controller: Any = SimpleNamespace(
         get_live_trials=lambda: [waiting],
         search_alg=SimpleNamespace(set_finished=lambda: finished.append(True)),

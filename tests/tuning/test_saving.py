@@ -1,5 +1,7 @@
 """The driver's part in Ray's checkpoints: none in vain, two in all, none beside a stranger's."""
 
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.tuner import _new_name
 
 NAME = "alexnet-0007"
-TRIAL = SimpleNamespace(config={"backbone": "alexnet", "number": 7})
+TRIAL = SimpleNamespace(config={"backbone": "alexnet", "number": 7}, checkpoint=None)
 
 
 @pytest.mark.parametrize("is_done", [True, False])
@@ -40,6 +42,15 @@ def test_the_checkpoints_of_earlier_sessions_go_when_there_are_two_newer_ones(
     (tmp_path / later[1]).mkdir()
     callback.on_trial_save(trial=TRIAL)
     assert newest_first(str(tmp_path), NAME) == [later[1], later[0], names[2]]
+
+
+def test_a_checkpoint_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trial.pt").write_bytes(b"state")
+    flushed = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _: flushed.set())
+    trial = SimpleNamespace(config=TRIAL.config, checkpoint=SimpleNamespace(path=str(tmp_path)))
+    SavingCallback(str(tmp_path)).on_trial_save(trial=trial)
+    assert flushed.wait(60)
 
 
 def test_an_experiment_never_takes_a_folder_that_is_there(tmp_path: Path) -> None:

@@ -336,7 +336,9 @@ def test_a_checkpoint_of_an_earlier_version_is_found_and_taken(
     assert same(result, saved[1][1])
 
 
-def test_without_a_study_it_is_a_trainable_like_any_other(study: Study, images: ImageData) -> None:
+def test_without_a_study_it_is_a_trainable_like_any_other(
+    study: Study, images: ImageData, tmp_path: Path
+) -> None:
     """No folder of a study is written to, and a trial needs no number."""
 
     class Plain(DistillTrial):
@@ -347,21 +349,17 @@ def test_without_a_study_it_is_a_trainable_like_any_other(study: Study, images: 
 
     # As a scheduler may draw it, and as a checkpoint must not hold it.
     config = {"backbone": CONFIG["backbone"], "params": {"joint.margin": np.float64(0.5)}}
-    trial = Plain(dict(config))
-    before = trial.step()
-    assert before["epoch"] == 1
-    held = trial.save()
+    trial, again = (Plain(dict(config)) for _ in range(2))
+    assert trial.step()["epoch"] == 1
+    trial.save_checkpoint(str(tmp_path))
     second = trial.step()
-    again = Plain(dict(config))
-    again.restore(held)
-    assert again.train()["training_iteration"] == 2
-    again.restore(held)
-    assert again.step()["metrics"]["val/accuracy"] == second["metrics"]["val/accuracy"]
-    cut(Path(held.checkpoint.path) / "trial.pt")
+    again.restore(str(tmp_path))
+    assert same(again.step(), second)
+    cut(tmp_path / "trial.pt")
     with pytest.raises(ValueError, match=r"trial\.pt: got {'bytes': "):
-        again.restore(held)
-    trial.stop()
-    again.stop()
+        again.restore(str(tmp_path))
+    trial.cleanup()
+    again.cleanup()
 
 
 def test_a_trial_has_grids_of_its_rungs(alone: Alone, study: Study) -> None:

@@ -5,10 +5,11 @@ them again), and ``train`` and confirmations their own. What is in them is writt
 """
 
 import json
+import os
 import pickle
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -93,6 +94,14 @@ def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
         kind = type(content).__name__
         raise ValueError(f"{folder / CHECKPOINT}: got a {kind}, expected a dict")  # noqa: TRY004
     return content
+
+
+def flush(folder: Path) -> None:
+    """Let a checkpoint outlive a power cut; one that has been deleted meanwhile is skipped."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def num_bytes(content: object) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from distill_tune.records.files.storage import storage_at
 from distill_tune.training.checkpoints.clock import CheckpointClock
-from distill_tune.training.checkpoints.content import CHECKPOINT, CHECKSUM
+from distill_tune.training.checkpoints.content import CHECKPOINT, CHECKSUM, flush
 from distill_tune.training.checkpoints.folders import RUNS_FOLDER, delete_older
 from distill_tune.training.runner import Runner
 
@@ -66,6 +66,7 @@ class RunCheckpoints:
         unfinished.mkdir(parents=True)
         try:
             self._runner.write(unfinished, notes)
+            flush(unfinished)
             # An existing checkpoint of that number was skipped as damaged, or is the same.
             shutil.rmtree(target, ignore_errors=True)
             unfinished.rename(target)
