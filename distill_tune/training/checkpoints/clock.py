@@ -1,8 +1,7 @@
 """Clock of a trial's checkpoints, which may take a small share of the trial's time."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 _BYTES_PER_S = 2e8
 """Bytes per second assumed for writing and copying before the first checkpoint is measured."""
@@ -45,12 +44,3 @@ class CheckpointClock:
             self._last_s = time.monotonic() - self._begun
             self._spent_s += self._last_s
             self._begun = None
-
-    @contextmanager
-    def standing(self) -> Iterator[None]:
-        """Measure a checkpoint that is made within the context."""
-        self.begin()
-        try:
-            yield
-        finally:
-            self.end()

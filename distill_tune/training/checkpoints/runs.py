@@ -36,8 +36,9 @@ class RunCheckpoints:
             OSError: There was no room, or nothing could be written.
         """
         if self._clock.is_due(self._runner.num_bytes):
-            with self._clock.standing():
-                self._write(number, notes)
+            self._clock.begin()
+            self._write(number, notes)
+            self._clock.end()
 
     def save(self, number: int, notes: Mapping[str, Any]) -> None:
         """Write a checkpoint now. Errors are ignored: the one before still exists."""

@@ -59,8 +59,9 @@ def test_next_to_no_share_saves_none(clock: Clock) -> None:
 def test_a_clock_that_did_not_stand_has_no_cost(clock: Clock) -> None:
     checkpoints = CheckpointClock(0.5)
     checkpoints.end()
-    with checkpoints.standing():
-        clock.now += 3
+    checkpoints.begin()
+    clock.now += 3
+    checkpoints.end()
     assert not checkpoints.is_due(lambda: 0)
     clock.now += 6
     assert checkpoints.is_due(lambda: 0)
