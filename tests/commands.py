@@ -170,6 +170,20 @@ def of_kind(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event["event"] == kind]
 
 
+def checkpoints(study: Path, trial: str = "*") -> list[Path]:
+    """Return the folders of Ray's checkpoints, oldest first, be they whole or not."""
+    found = study.glob(f"ray/session-*/{trial}/checkpoint_*")
+    return sorted(found, key=lambda path: (path.parts[-3], path.name))
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether all of a checkpoint is there, and not only a part of what is being copied."""
+    with suppress(OSError, ValueError):
+        expected = json.loads((checkpoint / "trial.json").read_text())["bytes"]
+        return bool((checkpoint / "trial.pt").stat().st_size == expected)
+    return False
+
+
 def warnings_in(events: list[Event]) -> list[str]:
     """Return the texts of warnings, but for those of generators that are not fit.
 

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from tests.commands import (
     Run,
+    checkpoints,
     epochs_reported,
     is_doubled,
+    is_whole,
     of_kind,
     read_events,
     rows,
@@ -109,7 +111,7 @@ class Storm:
     def _is_writing(self, what: str) -> bool:
         if what == "records":
             return any(self.study.glob(".*.tmp"))
-        return any(self.study.glob("checkpoints/*/.checkpoint_*"))
+        return not all(map(is_whole, checkpoints(self.study)))
 
     def _kill_workers(self) -> bool:
         titles = self._run.survivors()

@@ -16,9 +16,11 @@ from tests.commands import (
     Event,
     Run,
     assert_nothing_is_doubled,
+    checkpoints,
     epochs_reported,
     inside,
     is_mid_way,
+    is_whole,
     of_kind,
     read_events,
     rows,
@@ -57,7 +59,7 @@ class Killed(NamedTuple):
 
 def cut_newest_checkpoint(study: Path) -> str:
     """Cut the newest checkpoint of the trial that runs; return the trial's name."""
-    newest = max(study.glob("checkpoints/*/checkpoint_*"), key=lambda path: path.parts)
+    newest = checkpoints(study)[-1]
     content = newest / "trial.pt"
     content.write_bytes(content.read_bytes()[:-9999] if content.exists() else b"")
     return newest.parent.name
@@ -109,8 +111,8 @@ def has_two_checkpoints(study: Path) -> bool:
     running = unfinished(events)
     epochs = [epoch for trial, epoch in epochs_reported(events) if trial in running]
     names = [f"shufflenet_v2_x0_5-{trial:04d}" for trial in running]
-    seals = [path for name in names for path in study.glob(f"checkpoints/{name}/*/trial.json")]
-    return len(seals) >= 2 and max(epochs, default=0) in {3, 4}
+    whole = [path for name in names for path in checkpoints(study, name) if is_whole(path)]
+    return len(whole) >= 2 and max(epochs, default=0) in {3, 4}
 
 
 def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
@@ -121,7 +123,7 @@ def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
 
 def test_a_damaged_checkpoint_and_a_killed_worker_are_told(killed: Killed) -> None:
     damage, death, *torn = warnings_in(read_events(killed.killed))
-    # The worker may have died as it wrote a checkpoint.
+    # The driver may have died as Ray copied a checkpoint.
     assert all(text.startswith(f"{killed.damaged}: damaged checkpoint") for text in torn)
     assert damage.startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
     assert death.startswith(f"{killed.damaged} continues from its last checkpoint: ")

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from distill_tune.cli import app
+from distill_tune.training.checkpoints.content import read_checkpoint
 from tests.commands import (
     STUDY,
     Event,
     Run,
     assert_nothing_is_doubled,
+    checkpoints,
     epochs_reported,
     inside,
     is_mid_way,
+    is_whole,
     of_kind,
     read_events,
     rows,
@@ -51,7 +55,7 @@ class Broken(NamedTuple):
         twice: The third.
         said: What the others printed.
         logs: The log as it stood after each.
-        kept: The trials and epochs whose checkpoints were there after each.
+        kept: The trials and epochs whose checkpoints were there, whole, after each.
         second: What a search was told that came during the second session.
         finished: What a search was told that came to the finished study.
     """
@@ -76,10 +80,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
 
     def note(name: str, done: Run | Result) -> None:
         said[name], logs[name] = done.stdout, read_events(study)
-        kept[name] = {
-            (int(path.parent.name[-4:]), int(path.name.rpartition("_")[2]))
-            for path in study.glob("checkpoints/*/checkpoint_*")
-        }
+        whole = filter(is_whole, checkpoints(study))
+        kept[name] = {(int(path.parent.name[-4:]), saved_epoch(path)) for path in whole}
 
     note("out of time", inside(*command, "--time-budget", "0.2"))
     once = Run(*command, "--resume")
@@ -96,6 +98,12 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     note("finished", finished)
     note("extended", inside("resume", str(study), "--num-trials", "4"))
     return Broken(study, once, twice, said, logs, kept, second, finished)
+
+
+def saved_epoch(checkpoint: Path) -> int:
+    """Return the epoch after which a checkpoint was made."""
+    content = read_checkpoint(checkpoint, torch.device("cpu"))
+    return int(content["trial"]["joint_epoch"])
 
 
 def interrupted_twice(study: Path) -> Run:
@@ -147,11 +155,10 @@ def test_after_once_no_epoch_is_computed_twice(broken: Broken) -> None:
     again = epochs_reported(broken.logs["twice"][len(before) :])
     assert again
     assert not set(reported) & set(again)
-    kept = broken.kept["once"]
-    assert kept
-    assert {trial for trial, _ in kept} <= unfinished(before)
-    # The epoch that was in work at the interrupt is in the checkpoint, and is told first.
-    assert all(epoch > last_epoch(reported, trial) for trial, epoch in kept)
+    # The epoch that was in work at the interrupt is reported, and then saved by Ray.
+    last = {(trial, last_epoch(reported, trial)) for trial in unfinished(before)}
+    assert broken.kept["once"] == {(trial, epoch) for trial, epoch in last if epoch}
+    assert max(epoch for _, epoch in last) >= 2
 
 
 def last_epoch(reported: list[tuple[int, int]], trial: int) -> int:
@@ -198,10 +205,8 @@ def test_running_trials_go_on_from_their_last_checkpoint(broken: Broken) -> None
     reported = epochs_reported(before)
     again = epochs_reported(broken.logs["resumed"])[len(reported) :]
     for trial in unfinished(before):
-        last = last_epoch(reported, trial)
         first = min(epoch for number, epoch in again if number == trial)
-        # The last epoch is told once more if its checkpoint was not written to the end.
-        assert first in {max(1, last), last + 1}
+        assert first == last_epoch(reported, trial) + 1
     resumed = epochs_reported(broken.logs["resumed"][len(broken.logs["twice"]) :])
     assert resumed
     assert len(set(resumed)) == len(resumed)

@@ -17,7 +17,8 @@ _ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # Ray stores the state of an experiment only at its start and its end: nothing reads it.
+    # Ray stores the state of an experiment only at its start and its end, and when a trial has been
+    # saved twice: nothing reads it.
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
     # When memory is short, kill one worker instead of several at a time.
     "RAY_worker_killing_policy_by_group": "true",

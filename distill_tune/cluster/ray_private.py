@@ -5,8 +5,6 @@
 
 from typing import Any
 
-_ACTOR_PATIENCE = "_actor_force_cleanup_timeout"
-
 
 def own_node() -> Any:
     """Return the node to which this process is connected; None without one.
@@ -22,14 +20,3 @@ def actor_id(trial: Any) -> str:
     """Return Ray's id of the actor that a trial of Ray Tune runs in now; empty without one."""
     actor = trial.temporary_state.ray_actor
     return "" if actor is None else str(actor._actor_id.hex())  # noqa: SLF001 - no public name
-
-
-def wait_for_actors(controller: object, seconds: float) -> None:
-    """Let Ray Tune wait so long for actors that it asked to stop, before it kills them.
-
-    Args:
-        controller: Ray Tune's, of the experiment.
-        seconds: Ray's own patience is 10 s.
-    """
-    if hasattr(controller, _ACTOR_PATIENCE):
-        setattr(controller, _ACTOR_PATIENCE, seconds)

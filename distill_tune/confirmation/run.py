@@ -15,10 +15,11 @@ from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.study.arms import Arm
-from distill_tune.training.checkpoint_writer import on_host
+from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
-from distill_tune.training.runner import Runner, RunSpec
+from distill_tune.training.run_spec import RunSpec
+from distill_tune.training.runner import Runner
 from distill_tune.training.tensorboard.trial_summaries import TrialSummaries
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
@@ -116,7 +117,8 @@ def train_arm(run: ArmRun, placed: PlacedImages, settings: RunSettings) -> Itera
         if running is not None:
             running.close()
     yield running.outcome("complete")
-    yield on_host(copy_weights(running.trial.state.classifier))
+    weights = copy_weights(running.trial.state.classifier)
+    yield {name: tensor.cpu() for name, tensor in weights.items()}
 
 
 class _Notes(NamedTuple):
@@ -154,13 +156,13 @@ class ArmTrial:
             config=run.config,
             images=images,
             device=device,
-            checkpoint_share=settings.checkpoint_share,
             is_sharing=settings.is_sharing,
             is_stage_one_only=run.arm.is_stage_one_only,
             identity={"config": plain(run.config)},
         )
         self._summaries = TrialSummaries(settings.root, run.name)
         self._runner = Runner(spec, _Notes.read, self._summaries)
+        self._checkpoints = RunCheckpoints(self._runner, settings.checkpoint_share)
         notes = self._runner.restored or _Notes(None, {}, {}, 0)
         self._value, self._curves, self._number = notes.value, notes.curves, notes.number
         self._seconds = defaultdict(float, notes.seconds)
@@ -189,7 +191,7 @@ class ArmTrial:
         for report in self._runner.reports():
             self._take(report)
             self._number += 1
-            self._runner.offer(self._number, self._notes())
+            self._checkpoints.offer(self._number, self._notes())
             yield report
 
     def pictures(self) -> Iterator[Picture]:
@@ -227,5 +229,5 @@ class ArmTrial:
         return None if newest is None else newest.agreement
 
     def close(self) -> None:
-        """Wait for pending writes."""
+        """Close the TensorBoard run."""
         self._runner.close()

@@ -17,7 +17,7 @@ from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
 from distill_tune.study.arms import ARMS
-from distill_tune.training.checkpoints import delete_checkpoints
+from distill_tune.training.checkpoints.folders import delete_checkpoints
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import ConfirmationView
 

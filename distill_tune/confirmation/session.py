@@ -31,7 +31,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState, TrialRecord, top
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
-from distill_tune.training.checkpoints import delete_leftovers
+from distill_tune.training.checkpoints.folders import delete_leftovers
 from distill_tune.training.tensorboard.writer import TensorBoard
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import RunOptions
@@ -198,7 +198,7 @@ class _ConfirmationSession:
         directory.write_text(TABLES_FILE, markdown(found))
         runs = run_records(events)
         # A run that was killed between its end and its cleanup leaves files behind.
-        delete_leftovers(directory, {run.name for run in runs})
+        delete_leftovers(directory.root, {run.name for run in runs})
         directory.write_text(RUNS_FILE, runs_csv(runs))
         for one in found.backbones:
             picture = collapse_picture(one.backbone, runs)

@@ -1,12 +1,10 @@
 """Life of a trial: start or restore, reports, checkpoints, TensorBoard, model and failures.
 
-A search, a confirmation and ``train`` only add when checkpoints are offered and where reports go.
+A search, a confirmation and ``train`` only add when checkpoints are written and where reports go.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,16 +14,15 @@ from distill_tune import __version__
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.monitoring.gan_policies import is_unfit
 from distill_tune.distill.trial import Report, Trial
-from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.interfaces import ImageData, Metrics
+from distill_tune.interfaces import Metrics
 from distill_tune.model import model_files, write_model
 from distill_tune.records.fitness_text import FitnessWatch
-from distill_tune.training.checkpoint_writer import CheckpointWriter
-from distill_tune.training.checkpoints import local_copies, read_checkpoint
+from distill_tune.training.checkpoints.content import num_bytes, read_checkpoint, write_checkpoint
+from distill_tune.training.checkpoints.folders import local_copies
+from distill_tune.training.checkpoints.shared_state import SharedState
 from distill_tune.training.memory import is_out_of_memory
+from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.shared_stages import Adopted, adopt_stages
-from distill_tune.training.stage_store import StageStore
-from distill_tune.training.stages import ComputePlace
 from distill_tune.training.tensorboard.trial_summaries import GRID_PER_CLASS, TrialSummaries
 
 Notes = TypeVar("Notes")
@@ -33,33 +30,6 @@ Notes = TypeVar("Notes")
 
 # Raised when the state of another trial is loaded.
 _FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSpec:
-    """Specification of a run: what to run, and where its files are.
-
-    Attributes:
-        name: Name of the trial's checkpoints.
-        root: The study directory or URI that holds its checkpoints and shared stages.
-        config: The trial's configuration.
-        images: Training and validation images.
-        device: Where to compute.
-        checkpoint_share: Largest share of the time that checkpoints may take, in (0, 1].
-        is_sharing: Whether to adopt the shared stages that the study holds.
-        is_stage_one_only: Whether the run ends after the classifier's stage.
-        identity: Fields of a checkpoint, in plain data, that only this trial's checkpoints have.
-    """
-
-    name: str
-    root: str
-    config: TrialConfig
-    images: ImageData
-    device: torch.device
-    checkpoint_share: float
-    is_sharing: bool = False
-    is_stage_one_only: bool = False
-    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Runner(Generic[Notes]):
@@ -75,8 +45,11 @@ class Runner(Generic[Notes]):
             error is passed on.
         summaries: The trial's TensorBoard run, which the runner closes; None = no TensorBoard.
         data: The images on the device, if an earlier trial has put them there.
+        given: A checkpoint to go on from, whoever wrote it. If it is damaged, one of the trial's
+            own in the study is taken instead.
 
     Attributes:
+        spec: As given.
         trial: The trial.
         restored: The notes of the checkpoint that it resumes from; None = it starts over.
         adopted: What it took from the study; empty for a restored trial.
@@ -89,12 +62,14 @@ class Runner(Generic[Notes]):
         read: Callable[[dict[str, Any]], Notes],
         summaries: TrialSummaries | None = None,
         data: DeviceData | None = None,
+        given: Path | None = None,
     ) -> None:
-        self._spec, self._read, self._summaries = spec, read, summaries
+        self.spec, self._read, self._summaries = spec, read, summaries
         self._warnings: list[str] = []
-        self._checkpoints = CheckpointWriter(spec.root, spec.name, spec.checkpoint_share)
+        self._stages = spec.stages()
+        self._shared = SharedState(self._stages)
         self.trial = Trial(spec.config, spec.images, spec.device, data)
-        self.restored = self._restore()
+        self.restored = self._restore(given)
         self.adopted = self._adopt()
         self.fitness = FitnessWatch(has_warned=is_unfit(self.trial.state.gan.warmed))
         for report in self.adopted.reports:
@@ -103,13 +78,22 @@ class Runner(Generic[Notes]):
             if summaries is not None:
                 summaries.add(report)
 
-    def _restore(self) -> Notes | None:
+    def _restore(self, given: Path | None) -> Notes | None:
+        if given is not None:
+            try:
+                return self._load(given, {})
+            except ValueError as error:
+                if is_out_of_memory(error) or not self.spec.root:
+                    raise
+        return self._restore_own() if self.spec.root else None
+
+    def _restore_own(self) -> Notes | None:
         is_any = False
         with tempfile.TemporaryDirectory() as scratch:
-            for folder in local_copies(self._spec.root, self._spec.name, Path(scratch)):
+            for folder in local_copies(self.spec.root, self.spec.name, Path(scratch)):
                 is_any = True
                 try:
-                    return self._load(folder)
+                    return self._load(folder, self.spec.identity)
                 except ValueError as error:
                     if is_out_of_memory(error):
                         raise
@@ -118,14 +102,15 @@ class Runner(Generic[Notes]):
             self._warnings.append("no checkpoint is sound; the training starts over")
         return None
 
-    def _load(self, folder: Path) -> Notes:
-        spec = self._spec
+    def _load(self, folder: Path, identity: Mapping[str, Any]) -> Notes:
+        spec = self.spec
         saved = read_checkpoint(folder, spec.device)
-        if any(saved.get(name) != value for name, value in spec.identity.items()):
+        if any(saved.get(name) != value for name, value in identity.items()):
             raise ValueError(f"{folder}: got a checkpoint of another configuration")
         try:
             notes = self._read(saved)
-            self.trial.load_state_dict(saved["trial"])
+            shared = SharedState(self._stages, str(saved.get("shared", "")))
+            self.trial.load_state_dict(shared.whole(saved["trial"], spec.device))
         except _FOREIGN as error:
             if is_out_of_memory(error):
                 raise
@@ -133,14 +118,17 @@ class Runner(Generic[Notes]):
             self.trial = Trial(spec.config, spec.images, spec.device, self.trial.data)
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{folder}: got the state of something else ({reason})") from error
+        self._shared = shared
         return notes
 
     def _adopt(self) -> Adopted:
-        spec = self._spec
-        if self.restored is not None or not spec.is_sharing:
+        spec = self.spec
+        if self.restored is not None or not spec.is_sharing or self._stages is None:
             return Adopted([], [], [])
-        store = StageStore(spec.root, spec.images.digest, ComputePlace.here(spec.device))
-        adopted = adopt_stages(self.trial, store)
+        adopted = adopt_stages(self.trial, self._stages)
+        key = self._stages.key("classifier", spec.config)
+        if key in adopted.keys:
+            self._shared = SharedState(self._stages, key)
         self._warnings += adopted.warnings
         return adopted
 
@@ -168,7 +156,7 @@ class Runner(Generic[Notes]):
         self._warnings += [warning] if warning else []
 
     def _own_reports(self) -> Iterator[Report]:
-        if not self._spec.is_stage_one_only:
+        if not self.spec.is_stage_one_only:
             yield from self.trial.run()
         elif self.trial.state.stage == "classifier":
             yield from self.trial.run_stage("classifier")
@@ -192,7 +180,7 @@ class Runner(Generic[Notes]):
             has_grid: Whether to add a grid of synthetic images, if the trial has a generator.
         """
         if self._summaries is not None:
-            is_drawn = has_grid and self._spec.config.joint.has_gan
+            is_drawn = has_grid and self.spec.config.joint.has_gan
             images = self.trial.sample_images(GRID_PER_CLASS) if is_drawn else None
             self._summaries.add_epoch(report, best, images)
 
@@ -206,45 +194,34 @@ class Runner(Generic[Notes]):
             origin: Where its configuration comes from, in plain data.
             metrics: Metrics of its weights; None: their accuracy, which the trial knows.
         """
-        files = model_files(self.trial, self._spec.images, origin, metrics)
+        files = model_files(self.trial, self.spec.images, origin, metrics)
         write_model(folder, files)
         return list(files)
 
-    def offer(self, number: int, notes: Mapping[str, Any]) -> bool:
-        """Write a checkpoint if one is due, and return whether it is being written.
+    def write(self, folder: Path, notes: Mapping[str, Any]) -> None:
+        """Write a checkpoint of the present state.
 
         Args:
-            number: Number of the checkpoint; a higher one is newer.
+            folder: An empty folder.
             notes: What ``read`` reads, as tensors and plain data.
-
-        Raises:
-            Exception: The last checkpoint failed, such as with an OSError on a full disk.
         """
-        return self._checkpoints.offer(number, partial(self._content, notes))
+        write_checkpoint(folder, self._content(notes))
 
-    def save(self, number: int, notes: Mapping[str, Any]) -> None:
-        """Write a checkpoint now. Errors are ignored: the one before still exists."""
-        self._checkpoints.save(number, partial(self._content, notes))
+    def num_bytes(self) -> int:
+        """Return the size of a checkpoint of the present state."""
+        return num_bytes(self._shared.without(self.trial.state_dict()))
 
     def _content(self, notes: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "trial": self.trial.state_dict(),
-            "digest": self._spec.images.digest,
+            "trial": self._shared.without(self.trial.state_dict()),
+            "shared": self._shared.key,
+            "digest": self.spec.images.digest,
             "versions": {"distill-tune": __version__, "torch": str(torch.__version__)},
-            **self._spec.identity,
+            **self.spec.identity,
             **notes,
         }
 
-    def wait(self) -> None:
-        """Wait for the checkpoint that is being written, and raise its error if it failed."""
-        self._checkpoints.wait()
-
-    def discard(self) -> None:
-        """Delete the checkpoints of a trial that has ended."""
-        self._checkpoints.discard()
-
     def close(self) -> None:
-        """Wait for the checkpoint that is being written, and close the TensorBoard run."""
-        self._checkpoints.close()
+        """Close the TensorBoard run."""
         if self._summaries is not None:
             self._summaries.close()

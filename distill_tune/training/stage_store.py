@@ -67,7 +67,11 @@ class StageStore:
             ValueError: It is damaged, or holds more than tensors and plain data; the message names
                 the file.
         """
-        name = self._name(stage, config)
+        return self.read_key(stage, self.key(stage, config), device)
+
+    def read_key(self, stage: SharedStage, key: str, device: torch.device) -> dict[str, Any] | None:
+        """Return what :meth:`read` returns, of the product with a key."""
+        name = _name(stage, key)
         if not self._study.exists(name):
             return None
         content = _checked(self._study, name)
@@ -144,7 +148,7 @@ class StageStore:
         return Claim(self._common.path(f"{stage}-{key}.lock") if self._common.is_local else None)
 
     def _name(self, stage: SharedStage, config: TrialConfig) -> str:
-        return f"{STAGES_FOLDER}/{stage}-{self.key(stage, config)}.pt"
+        return _name(stage, self.key(stage, config))
 
 
 class Claim:
@@ -180,6 +184,10 @@ def common_root(root: str) -> str:
     if not mark and "://" not in base:
         return str(Path(base).expanduser().absolute().parent / _COMMON)
     return f"{parent}/{_COMMON}{mark}{query}" if name else f"{base}/{_COMMON}{mark}{query}"
+
+
+def _name(stage: SharedStage, key: str) -> str:
+    return f"{STAGES_FOLDER}/{stage}-{key}.pt"
 
 
 def _checked(storage: Any, name: str) -> bytes:

@@ -18,11 +18,13 @@ from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
 from distill_tune.model.output_folder import refuse_unusable
 from distill_tune.study.validation import Document, locate_error, parse
+from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.interrupt import stopping_at_a_report
 from distill_tune.training.memory import named_failures
 from distill_tune.training.recipe import Recipe
+from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.run_times import RunTime, UnitTimes
-from distill_tune.training.runner import Runner, RunSpec
+from distill_tune.training.runner import Runner
 from distill_tune.training.training_folder import (
     BEGINNING,
     NAME,
@@ -86,7 +88,6 @@ def train_model(
         config=config,
         images=images,
         device=device or torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        checkpoint_share=_CHECKPOINT_SHARE,
     )
     with opened(out):
         try:
@@ -126,6 +127,7 @@ def _write(runner: Runner[TrainingProgress], out: Path, recipe: Recipe) -> dict[
 def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iterator[Report]:
     """Train to the end; write checkpoints as often as their share of the time allows."""
     before = runner.restored.number if runner.restored else 0
+    checkpoints = RunCheckpoints(runner, _CHECKPOINT_SHARE)
     try:
         with stopping_at_a_report() as is_asked_to_stop:
             for number, report in enumerate(runner.reports(), start=before + 1):
@@ -133,9 +135,9 @@ def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iter
                 if runner.trial.state.stage == "done":
                     return
                 if is_asked_to_stop():
-                    runner.save(number, notes(report, number, config))
+                    checkpoints.save(number, notes(report, number, config))
                     raise KeyboardInterrupt
-                runner.offer(number, notes(report, number, config))
+                checkpoints.offer(number, notes(report, number, config))
     finally:
         runner.close()
 

@@ -17,7 +17,7 @@ from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.interfaces import plain
 from distill_tune.records.files.locks import FileLock, Timeout
 from distill_tune.study.study import differences
-from distill_tune.training.runner import RunSpec
+from distill_tune.training.run_spec import RunSpec
 
 NAME = "training"
 """Name of its checkpoints; those of a search have the name of their trial."""

@@ -1,30 +1,90 @@
-"""Ctrl-C while trials run: the first lets each save its epoch, the second stops all at once."""
+"""The end of an experiment in which no epoch is lost: every trial ends its epoch and is saved.
+
+The first Ctrl-C begins it; the second one stops everything at once.
+"""
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+from ray.tune.stopper import NoopStopper
 
-from distill_tune.cluster.ray_private import wait_for_actors
 from distill_tune.records.trials import INTERRUPTED, TrialRecord
 
-_EPOCHS, _REST_S = 2.0, 10.0
+_EPOCHS, _REST_S = 2.0, 5.0
+
+
+class Drain:
+    """Drain of an experiment: its scheduler pauses each trial at its next result.
+
+    Ray saves a trial that is paused. The experiment is over once none runs; after twice the longest
+    epoch and five seconds, once none is being saved. What still runs then, Ray stops within another
+    five.
+
+    Attributes:
+        epoch_s: Seconds of the longest epoch so far.
+        is_over: Whether the experiment is to end now.
+    """
+
+    def __init__(self) -> None:
+        self.epoch_s = 0.0
+        self.is_over = False
+        self._until: float | None = None
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether trials are to be paused."""
+        return self._until is not None
+
+    def begin(self) -> None:
+        """Begin, unless it has begun."""
+        if self._until is None:
+            self._until = time.monotonic() + _REST_S + _EPOCHS * self.epoch_s
+
+    def look(self, trials: Iterable[RayTrial]) -> None:
+        """See whether it is over."""
+        if self._until is not None:
+            is_late = time.monotonic() >= self._until
+            running = [trial for trial in trials if trial.status == RayTrial.RUNNING]
+            self.is_over = not any(trial.is_saving or not is_late for trial in running)
+
+
+class DrainStopper(NoopStopper):
+    """Stopper that ends an experiment once it is drained.
+
+    Args:
+        drain: Of the experiment.
+    """
+
+    def __init__(self, drain: Drain) -> None:
+        self._drain = drain
+
+    def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
+        """Pickle as a plain stopper: Ray stores it, and a session makes its own."""
+        return NoopStopper, ()
+
+    def stop_all(self) -> bool:
+        return self._drain.is_over
 
 
 class InterruptCallback(tune.Callback):
-    """Callback that reports the first interrupt, and leaves the rest to Ray's own handler.
+    """Callback that drains the experiment at the first interrupt, and restores its handler then.
 
-    Ray's handler ends the experiment: it asks every trial to stop after its current epoch, and
-    restores the handler that was there before. So the second interrupt is a KeyboardInterrupt.
+    So the second interrupt is a KeyboardInterrupt. (Ray's own handler would end the experiment at
+    once: Ray asks trials to stop after their present epoch, and forgets what it came to.)
 
     Args:
         tell: Takes ``INTERRUPTED``, in a thread of its own.
+        drain: Of the experiment.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str], None], drain: Drain) -> None:
+        self._tell, self._drain = tell, drain
+        self._before = signal.getsignal(signal.SIGINT)
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as a plain callback, as the study's own callback does."""
@@ -33,28 +93,25 @@ class InterruptCallback(tune.Callback):
     def setup(self, *_spec: Any, **_info: Any) -> None:
         # Ray has installed its handler by now.
         rays = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread() or not callable(rays):
-            return
+        if threading.current_thread() is threading.main_thread() and callable(rays):
+            signal.signal(signal.SIGINT, self._first)
 
-        def first(number: int, frame: Any) -> None:
-            # In a thread: the interrupted code may itself be printing.
-            threading.Thread(target=self._tell, args=(INTERRUPTED,), daemon=True).start()
-            rays(number, frame)
+    def _first(self, *_signal: Any) -> None:
+        # In a thread: the interrupted code may itself be printing.
+        threading.Thread(target=self._tell, args=(INTERRUPTED,), daemon=True).start()
+        signal.signal(signal.SIGINT, self._before)
+        self._drain.begin()
 
-        signal.signal(signal.SIGINT, first)
+    def on_step_end(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[RayTrial],
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        self._drain.look(trials)
 
 
 def longest_epoch_s(trials: Iterable[TrialRecord]) -> float:
     """Return the seconds that the longest epoch of stage 3 took; 0 if there is none."""
     epochs = (metrics for trial in trials for metrics in trial.history.values())
     return max((metrics.get("seconds/joint", 0.0) for metrics in epochs), default=0.0)
-
-
-def wait_for_epochs(controller: object, epoch_s: float) -> None:
-    """Let an interrupted experiment wait for two epochs; Ray kills what runs after ten seconds.
-
-    Args:
-        controller: Ray's controller of the experiment.
-        epoch_s: Seconds of the longest epoch.
-    """
-    wait_for_actors(controller, _REST_S + _EPOCHS * epoch_s)

@@ -18,12 +18,6 @@ from distill_tune.tuning.scheduler import RungEvent
 Listener = Callable[[Event, StudyState], None]
 
 
-def is_logged(root: str, number: int, epoch: int) -> bool:
-    """Return whether the log of a study, at a path or URI, holds an epoch of a trial."""
-    trials = StudyDirectory(root).state().trials
-    return number in trials and epoch in trials[number].history
-
-
 class Journal:
     """Writer of a study's event log, which passes each event to a listener.
 

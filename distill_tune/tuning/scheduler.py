@@ -10,7 +10,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.rungs import rung_epochs
-from distill_tune.tuning.interrupts import wait_for_epochs
+from distill_tune.tuning.interrupts import Drain
 
 MODE: Final = "max"
 """The only mode: a higher objective is better. A study that minimises reports the negative."""
@@ -68,7 +68,7 @@ class AshaPerBackbone(FIFOScheduler):
         reduction_factor: One in so many trials passes a rung; greater than 1.
 
     Attributes:
-        epoch_s: Seconds of the longest epoch so far; an interrupted search waits accordingly.
+        drain: Of the experiment: once it has begun, trials are paused and none is started.
 
     Raises:
         InputError: A number is out of range.
@@ -80,7 +80,7 @@ class AshaPerBackbone(FIFOScheduler):
         self._max_epochs = max_epochs
         self._quantile = 1 - 1 / reduction_factor
         self._tables: dict[str, dict[int, dict[int, Verdict]]] = {}
-        self.epoch_s = 0.0
+        self.drain = Drain()
 
     @property
     def metric(self) -> str:
@@ -95,26 +95,34 @@ class AshaPerBackbone(FIFOScheduler):
     def set_search_properties(self, metric: str | None, mode: str | None, **_spec: object) -> bool:
         return metric in (None, OBJECTIVE) and mode in (None, MODE)
 
-    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:  # noqa: ARG002
-        wait_for_epochs(tune_controller, self.epoch_s)
-
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return a failed trial that waits to run again, if any: it goes before new ones.
+
+        A drained experiment starts no trial, not even one that it has paused.
 
         Ray gives the chosen trial the next free process, and ends the one that is being started for
         it. If any waiting trial could be chosen, a node that joins would run none wherever starting
         a process takes longer than trials take to end.
         """
+        if self.drain.is_begun:
+            tune_controller.search_alg.set_finished()
+            return None
         live: set[Trial] = tune_controller.get_live_trials()
         failed = [trial for trial in live if trial.status == Trial.PENDING and trial.num_failures]
         return min(failed, key=lambda trial: int(trial.config["number"]), default=None)
 
-    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        self.epoch_s = max(self.epoch_s, result.get("metrics/seconds/joint", 0.0))
-        wait_for_epochs(tune_controller, self.epoch_s)
+    def on_trial_result(
+        self,
+        tune_controller: object,  # noqa: ARG002
+        trial: Trial,
+        result: dict[str, Any],
+    ) -> str:
+        self.drain.epoch_s = max(self.drain.epoch_s, result.get("metrics/seconds/joint", 0.0))
         if result.get("failure") or result["training_iteration"] >= self._max_epochs:
             return self.STOP
-        return self.STOP if self.judge(_event(trial, result)) else self.CONTINUE
+        if self.judge(_event(trial, result)):
+            return self.STOP
+        return self.PAUSE if self.drain.is_begun else self.CONTINUE
 
     def on_trial_complete(
         self,

@@ -16,7 +16,7 @@ from distill_tune.records.trials import StudyState
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
-from distill_tune.training.checkpoints import delete_leftovers
+from distill_tune.training.checkpoints.folders import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
 from distill_tune.tuning.journal import Journal
@@ -172,7 +172,7 @@ class Session:
     def _clean_up(self, state: StudyState) -> None:
         """Delete what is left of trials that were killed between their end and their cleanup."""
         over = {trial.name for trial in state.trials.values() if trial.ended_at is not None}
-        delete_leftovers(self.directory, over)
+        delete_leftovers(self.directory.root, over)
         keep_best_models(self.directory, state, self.study.search.keep_top)
 
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:

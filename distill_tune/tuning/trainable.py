@@ -1,13 +1,14 @@
 """Trainable: a thin adapter of a trial to Ray. One step = one epoch of stage 3."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 
 from distill_tune.cluster.gpu_memory import GpuMeter
 from distill_tune.cluster.shared_images import PlacedImages
-from distill_tune.cluster.study_folder_check import sees_study, wait_for_study
+from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE
@@ -20,8 +21,9 @@ from distill_tune.tuning.search_trial import SearchContext, SearchTrial
 class DistillTrial(tune.Trainable):
     """Configuration of GAN distillation as a ``ray.tune.Trainable``.
 
-    ``config`` holds ``backbone``, ``number`` and ``params``. Study and data come as parameters
-    (:func:`ray.tune.with_parameters`), so that they are stored once and not once per trial.
+    ``config`` holds ``backbone``, ``params`` and, in a search, ``number``. Study and data come as
+    parameters (:func:`ray.tune.with_parameters`), so that they are stored once and not once per
+    trial. A checkpoint holds tensors and plain data, and is loaded without pickle.
     """
 
     def setup(
@@ -33,13 +35,14 @@ class DistillTrial(tune.Trainable):
         *,
         is_sharing: bool = True,
     ) -> None:
-        """Build the trial, with the shared stages that the study holds.
+        """Prepare the trial, which its first step or a checkpoint builds.
 
         Args:
             config: ``{"backbone": name, "number": n, "params": {path: value}}``.
             study: The whole search.
             images: Its data, without the test split.
-            root: Its directory or URI.
+            root: Its directory or URI, where the trial finds shared stages and its checkpoints of
+                earlier sessions; empty: none.
             is_sharing: Whether to use shared stages at all.
         """
         if study is None or images is None:
@@ -50,19 +53,14 @@ class DistillTrial(tune.Trainable):
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._proposal = config
+        # What is raised while it is built, Ray answers with a retry; here, it would end the trial.
+        self._proposal: dict[str, Any] = {"number": 0, "params": {}} | config
         self._trial: SearchTrial | None = None
-        self._refusal: Exception | None = None
-        if not sees_study(self._search.root):
-            # Its first step waits for it: an error raised here would not be reported.
-            return
-        try:
-            self._build()
-        except Exception as error:  # noqa: BLE001 - the first step raises it
-            # If it were raised here, Ray would end the trial without its retries.
-            self._refusal = error
+        self._refusal: DivergedError | None = None
 
-    def _build(self) -> SearchTrial:
+    def _build(self, checkpoint: Path | None = None) -> SearchTrial:
+        if self._search.root:
+            wait_for_study(self._search.root)
         study, backbone = self._search.study, self._proposal["backbone"]
         bundle = getattr(self.trial_resources, "required_resources", {})
         config = study.trial_config(backbone, self._proposal["params"])
@@ -71,46 +69,62 @@ class DistillTrial(tune.Trainable):
         self._meter.begin(backbone, study.resources, bundle)
         with self._named():
             # A process that runs one trial after another puts its images on the device once.
-            self._trial = SearchTrial(self._search, self._proposal, device, self._data)
-        self._data = self._trial.data
-        return self._trial
+            found = SearchTrial(self._search, self._proposal, device, self._data, checkpoint)
+        self._trial, self._data = found, found.data
+        return found
 
     def step(self) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
 
         Returns:
-            ``objective``, the best so far, and every number of the epoch; ``done`` after the last.
-            A trial that cannot continue reports ``failure`` with its reason, and an objective that
-            is never used. ``warnings``, ``gpu_use`` and ``stages`` are for the study's records.
+            ``objective``, the best so far, and every number of the epoch; ``done`` after the last;
+            ``should_checkpoint`` when Ray is to save the trial. A trial that cannot continue
+            reports ``failure`` with its reason, and an objective that is never used. ``warnings``,
+            ``gpu_use`` and ``stages`` are for the study's records.
         """
         try:
             if self._refusal is not None:
                 raise self._refusal
-            if self._trial is None:
-                wait_for_study(self._search.root)
             trial = self._trial or self._build()
-            # Ray asks for an epoch only after its driver has logged the one before.
             with self._named():
                 return trial.next_epoch(self._meter.watch) | self._meter.take_use()
         except DivergedError as error:
             return self._failure(error)
 
     def _failure(self, error: DivergedError) -> dict[str, Any]:
-        remarks = self._trial.fail() if self._trial else {"warnings": [], "stages": []}
+        remarks = self._trial.remarks() if self._trial else {"warnings": [], "stages": []}
         result = {"failure": error.reason, "detail": error.detail, "done": True, "metrics": {}}
         return {OBJECTIVE: 0.0, **result, **remarks}
 
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state after the last step into a folder, which Ray then stores."""
+        (self._trial or self._build()).write(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Go on from the state in a folder, which another trial may have written.
+
+        A damaged one is named in a warning, and the trial's newest sound one in the study is taken.
+
+        Raises:
+            ValueError: It is damaged, and there is no study.
+        """
+        self._close()
+        try:
+            self._build(Path(checkpoint))
+        except DivergedError as error:
+            self._refusal = error
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process: imports and data are loaded only once."""
-        if self._trial is not None:
-            # Ray asks for this only when a trial has ended.
-            self._trial.discard()
-            self._trial.close()
+        self._close()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Save the progress of a trial that is stopped before its end; close what is open."""
+        """Close what is open; Ray has saved the trial if it is to go on."""
+        self._close()
+
+    def _close(self) -> None:
         if self._trial is not None:
-            self._trial.save()
             self._trial.close()
+            self._trial = None

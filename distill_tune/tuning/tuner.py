@@ -16,11 +16,13 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
+from distill_tune.training.checkpoints.folders import KEPT, RAY_FOLDER
 from distill_tune.tuning.callbacks.capacity import CapacityCallback
-from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, PackingStopper, present_slots
+from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, present_slots
+from distill_tune.tuning.callbacks.saving import SavingCallback
 from distill_tune.tuning.callbacks.trial_events import StudyCallback
 from distill_tune.tuning.callbacks.waiting import WaitingCallback
-from distill_tune.tuning.interrupts import InterruptCallback, longest_epoch_s
+from distill_tune.tuning.interrupts import DrainStopper, InterruptCallback, longest_epoch_s
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
@@ -98,8 +100,9 @@ def tune_trials(
     """Run every trial that has not ended yet.
 
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the study's
-    records, which hold every decision; an unfinished trial finds its newest checkpoint by its name.
-    So nothing depends on the state that Ray keeps of an experiment.
+    records, which hold every decision; an unfinished trial finds, by its name, the newest of the
+    checkpoints that Ray made for it in earlier sessions. So nothing depends on the state that Ray
+    keeps of an experiment.
 
     If Ray gives up an experiment (its memory monitor killed a worker) or a trial (a worker was lost
     at a bad moment), another experiment takes over. The same happens with ``gpus: fit`` once it is
@@ -113,27 +116,28 @@ def tune_trials(
         is_sharing=is_sharing,
     )
     losses: Counter[int] = Counter()
-    for attempt in itertools.count():
+    while True:
         present = present_slots(study, slots, journal.packing_events)
-        packing = PackingCallback(study, journal, slots, present)
         sampler, scheduler = make_sampler(study), make_scheduler(study)
+        packing = PackingCallback(study, journal, slots, present, scheduler.drain)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())
-        scheduler.epoch_s = longest_epoch_s(journal.state.trials.values())
+        scheduler.drain.epoch_s = longest_epoch_s(journal.state.trials.values())
         callback = StudyCallback(journal, sampler, study, losses)
         limiter = ConcurrencyLimiter(sampler, max_concurrent=present.count)
         capacity = CapacityCallback(present, limiter, journal)
         waiting = WaitingCallback(journal, capacity)
-        session = f"session-{len(journal.state.sessions):04d}"
+        saving = SavingCallback(journal.directory.root)
+        interrupts = InterruptCallback(journal.tell, scheduler.drain)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, limiter, scheduler),
             run_config=_run_config(
                 study,
-                [callback, packing, capacity, waiting, InterruptCallback(journal.tell)],
-                PackingStopper(packing),
-                name=f"{session}-{attempt}" if attempt else session,
-                storage_path=journal.directory.path("ray"),
+                [callback, saving, packing, capacity, waiting, interrupts],
+                DrainStopper(scheduler.drain),
+                name=_new_name(journal),
+                storage_path=journal.directory.path(RAY_FOLDER),
             ),
         )
         with closing(capacity):
@@ -157,7 +161,7 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallbac
             raise callback.fatal from callback.fatal.__cause__
         raise
     else:
-        # When interrupted, Ray has restored the handler that it found.
+        # At an interrupt, the handler that was there before is restored.
         is_interrupted = is_main and signal.getsignal(signal.SIGINT) is on_interrupt
         return is_interrupted or not packing.is_due
     finally:
@@ -184,7 +188,7 @@ def _tune_config(
 def _run_config(
     study: Study,
     callbacks: list[tune.Callback],
-    stopper: PackingStopper,
+    stopper: DrainStopper,
     *,
     name: str,
     storage_path: str,
@@ -195,10 +199,19 @@ def _run_config(
         callbacks=callbacks,
         stop=stopper,
         failure_config=tune.FailureConfig(max_failures=study.search.max_failures),
-        # Trials write their own checkpoints: Ray's stop a trial twice, to write and to copy them.
-        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        # A trial asks for its checkpoints itself, when one is due.
+        checkpoint_config=tune.CheckpointConfig(
+            checkpoint_frequency=0, checkpoint_at_end=False, num_to_keep=KEPT
+        ),
         verbose=0,
     )
+
+
+def _new_name(journal: Journal) -> str:
+    """Return a name that no folder has: Ray would merge its checkpoints with what lies there."""
+    session = f"session-{len(journal.state.sessions):04d}"
+    names = (f"{session}-{attempt}" if attempt else session for attempt in itertools.count())
+    return next(name for name in names if not journal.directory.has(f"{RAY_FOLDER}/{name}"))
 
 
 def _name(trial: tune.experiment.Trial) -> str:

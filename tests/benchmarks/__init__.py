@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, str] = {
     "search-cost": "search_cost",
     "joint-step": "joint_step",
     "overhead": "overhead",
+    "checkpoints": "checkpoints",
     "scale": "scale",
     "slots": "slots",
     "start-up": "start_up",

@@ -14,9 +14,16 @@ from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.errors import DivergedError, StudyError
 from distill_tune.interfaces import ImageData
-from distill_tune.training.checkpoints import newest_first, read_checkpoint, write_checkpoint
+from distill_tune.training.checkpoints.content import (
+    num_bytes,
+    read_checkpoint,
+    write_checkpoint,
+)
+from distill_tune.training.checkpoints.folders import newest_first
+from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.memory import named_failures
-from distill_tune.training.runner import Runner, RunSpec
+from distill_tune.training.run_spec import RunSpec
+from distill_tune.training.runner import Runner
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import STAGES, ComputePlace, Job
@@ -42,7 +49,6 @@ def spec(tmp_path: Path, digits: ImageData) -> RunSpec:
         config=tiny.config(),
         images=digits,
         device=tiny.CPU,
-        checkpoint_share=1.0,
         identity={"proposal": {"margin": 0.5}},
     )
 
@@ -57,18 +63,17 @@ def told(report: Report) -> Told:
 
 def run(running: Runner[int], count: int | None = None) -> list[Told]:
     """Run to the end, or so many reports; offer a checkpoint at every one."""
-    found = []
+    found, checkpoints = [], RunCheckpoints(running, 1.0)
     for report in running.reports():
         found.append(told(report))
-        running.offer((running.restored or 0) + len(found), {"number": len(found)})
+        checkpoints.offer((running.restored or 0) + len(found), {"number": len(found)})
         if len(found) == count:
             break
-    running.wait()
     return found
 
 
 def folders(spec: RunSpec) -> list[Path]:
-    return [Path(folder) for folder in newest_first(spec.root, NAME)]
+    return [Path(spec.root, folder) for folder in newest_first(spec.root, NAME)]
 
 
 def share_stages(spec: RunSpec) -> list[str]:
@@ -191,6 +196,40 @@ def test_a_restored_trial_adopts_nothing_and_one_without_a_sound_checkpoint_does
     assert found.Tags()["images"] == []
 
 
+def test_what_the_study_holds_is_not_in_a_checkpoint_and_is_read_with_it(spec: RunSpec) -> None:
+    expected = run(runner(spec))
+    (alone, _) = [(path / "trial.pt").stat().st_size for path in folders(spec)]
+    shutil.rmtree(spec.root)
+    share_stages(spec)
+    sharing = replace(spec, is_sharing=True)
+    assert run(runner(sharing), 1) == expected[-2:-1]
+    (checkpoint,) = folders(spec)
+    state = read_checkpoint(checkpoint, tiny.CPU)["trial"]
+    assert (state["reference"], state["snapshot"]) == (None, None)
+    weights = num_bytes(state["classifier"])
+    assert (checkpoint / "trial.pt").stat().st_size < alone - 0.9 * weights
+    # What it took over once, it also leaves out when it has gone on.
+    assert run(runner(sharing)) == expected[-1:]
+    assert read_checkpoint(folders(spec)[0], tiny.CPU)["trial"]["reference"] is None
+    assert runner(replace(spec, is_sharing=False)).restored == 1
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"damaged")])
+def test_a_checkpoint_whose_shared_stage_is_damaged_is_passed_over(
+    spec: RunSpec, damage: Callable[[Path], object]
+) -> None:
+    share_stages(spec)
+    run(runner(replace(spec, is_sharing=True)), 1)
+    (stage,) = Path(spec.root).glob("stages/classifier-*.pt")
+    damage(stage)
+    again = runner(spec)
+    assert again.restored is None
+    first, second = again.take_warnings()
+    assert first.startswith(f"damaged checkpoint passed over: {folders(spec)[0]}")
+    assert stage.stem in first
+    assert second == "no checkpoint is sound; the training starts over"
+
+
 def test_a_damaged_shared_stage_is_named_and_computed_by_the_trial(spec: RunSpec) -> None:
     share_stages(spec)
     (warmup,) = Path(spec.root).glob("stages/warmup-*.pt")
@@ -205,10 +244,9 @@ def test_a_damaged_shared_stage_is_named_and_computed_by_the_trial(spec: RunSpec
 def test_an_unfit_generator_is_named_once_though_the_trial_is_stopped(spec: RunSpec) -> None:
     running = runner(spec)
     for report in running.reports():
-        running.offer(1, {"number": 1})
+        RunCheckpoints(running, 1.0).offer(1, {"number": 1})
         if report.stage == "warmup" and report.step == report.num_steps:
             break
-    running.wait()
     (warning,) = running.take_warnings()
     assert warning.startswith("the generator is not fit after warmup: agreement 0.")
     again = runner(spec)
@@ -222,16 +260,41 @@ def test_a_run_of_stage_one_ends_with_it_also_when_it_is_restored(spec: RunSpec)
     assert run(runner(one)) == []
 
 
-def test_its_model_is_written_and_its_checkpoints_are_deleted(
-    spec: RunSpec, tmp_path: Path
-) -> None:
+def test_its_model_is_written(spec: RunSpec, tmp_path: Path) -> None:
     running = runner(spec)
     run(running)
     names = running.write_model(str(tmp_path / "model"), {"trial": NAME})
     assert {path.name for path in (tmp_path / "model").iterdir()} == set(names)
     assert names[-1] == "model.yaml"
-    running.discard()
-    assert folders(spec) == []
+
+
+def test_a_given_checkpoint_is_taken_whoever_wrote_it(spec: RunSpec, tmp_path: Path) -> None:
+    expected = run(runner(spec), 4)
+    other = replace(spec, root="", identity={"proposal": {"margin": 0.6}})
+    given = Runner(other, lambda saved: int(saved["number"]), given=folders(spec)[0])
+    assert given.restored == 4
+    *_, last = [told(report) for report in given.reports()]
+    assert last == run(runner(spec))[-1]
+    assert expected[-1] != last
+    (tmp_path / "again").mkdir()
+    given.write(tmp_path / "again", {"number": 12})
+    again = Runner(other, lambda saved: int(saved["number"]), given=tmp_path / "again")
+    assert again.restored == 12
+    assert tiny.differences(again.trial.state_dict(), given.trial.state_dict()) == []
+
+
+def test_a_damaged_one_is_an_error_without_a_study_and_passed_over_with_one(
+    spec: RunSpec,
+) -> None:
+    run(runner(spec), 4)
+    newest = folders(spec)[0]
+    cut(newest)
+    with pytest.raises(ValueError, match=r"trial\.pt: got {'bytes': "):
+        Runner(replace(spec, root=""), lambda saved: int(saved["number"]), given=newest)
+    again = Runner(spec, lambda saved: int(saved["number"]), given=newest)
+    assert again.restored == 3
+    (warning,) = again.take_warnings()
+    assert warning.startswith(f"damaged checkpoint passed over: {newest}")
 
 
 NO_MEMORY = {

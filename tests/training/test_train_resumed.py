@@ -14,7 +14,9 @@ from distill_tune.errors import DiskFullError, StudyError
 from distill_tune.interfaces import Metrics
 from distill_tune.terminal.training_view import TrainingView
 from distill_tune.training import train, training_folder
-from distill_tune.training.checkpoints import newest_first, read_checkpoint, store_checkpoint
+from distill_tune.training.checkpoints.content import read_checkpoint, write_checkpoint
+from distill_tune.training.checkpoints.folders import newest_first
+from distill_tune.training.runner import Runner
 from distill_tune.training.train import train_model
 from tests.commands import Run
 from tests.training.tiny import FILES, SHORT, Trained, recipe, write_config
@@ -53,6 +55,11 @@ def die_at(folder: Path, place: Place, seen: dict[Place, Metrics]) -> list[str]:
     return lines
 
 
+def checkpoints(out: Path) -> list[Path]:
+    root = training_folder.root(out)
+    return [Path(root, folder) for folder in newest_first(root, training_folder.NAME)]
+
+
 def assert_same(one: Path, other: Path) -> None:
     assert {path.name for path in one.iterdir()} == FILES
     for name in FILES:
@@ -84,7 +91,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     whole: Trained, tmp_path: Path
 ) -> None:
     die_at(tmp_path, ("triplet", 2), {})
-    newest = Path(newest_first(training_folder.root(tmp_path / "model"), training_folder.NAME)[0])
+    newest = checkpoints(tmp_path / "model")[0]
     (newest / "trial.pt").write_bytes(b"damaged")
     last = Trained(recipe(tmp_path), tmp_path / "model")
     assert last.lines[0].startswith(f"warning: damaged checkpoint passed over: {newest}")
@@ -116,11 +123,11 @@ def test_one_begun_otherwise_is_refused_with_what_differs(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("_always")
 def test_a_checkpoint_of_another_content_is_passed_over(whole: Trained, tmp_path: Path) -> None:
     die_at(tmp_path, ("warmup", 2), {})
-    root, name = training_folder.root(tmp_path / "model"), training_folder.NAME
-    sound = read_checkpoint(Path(newest_first(root, name)[0]), torch.device("cpu"))
+    newest, older = checkpoints(tmp_path / "model")
+    sound = read_checkpoint(newest, torch.device("cpu"))
     del sound["trial"]["gan"]["ema"]
-    store_checkpoint(root, name, 98, sound)
-    store_checkpoint(root, name, 99, {"trial": 7})
+    write_checkpoint(older, sound)
+    write_checkpoint(newest, {"trial": 7})
     last = Trained(recipe(tmp_path), tmp_path / "model")
     damaged, anew, unfit = last.lines[:2], last.lines[2], last.lines[3:]
     assert anew == "warning: no checkpoint is sound; the training starts over"
@@ -136,7 +143,7 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
     def fill(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("distill_tune.training.checkpoint_writer.store_checkpoint", fill)
+    monkeypatch.setattr(Runner, "write", fill)
     with pytest.raises(DiskFullError, match=r"model: No space left on device\nMake room, then go"):
         Trained(recipe(tmp_path), tmp_path / "model")
 
@@ -177,7 +184,7 @@ def test_one_that_was_killed_goes_on_by_the_same_command(whole: Trained, tmp_pat
     out = tmp_path / "model"
     command = ["train", "--config", str(write_config(tmp_path)), "--out", str(out), *OPTIONS]
     first = Run(*command)
-    first.wait_until(lambda: bool(newest_first(training_folder.root(out), training_folder.NAME)))
+    first.wait_until(lambda: bool(checkpoints(out)))
     first.send(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
     second = Run(*command)

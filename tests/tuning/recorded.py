@@ -136,6 +136,8 @@ class RecordingScheduler(FIFOScheduler):
     ) -> str:
         self._record.add("scheduler", "result", trial.config["number"], result=dict(result))
         script = Script(*trial.config["script"])
+        if script.ends == "is paused" and result["epoch"] == script.first:
+            return self.PAUSE
         stops = script.ends == "stopped" and result["epoch"] == script.last
         return self.STOP if stops else self.CONTINUE
 
@@ -165,11 +167,16 @@ class RecordingCallback(tune.Callback):
 
     def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]
         self._add("result", info["trial"], result=dict(info["result"]))
+        number, epoch = info["trial"].config["number"], info["result"]["epoch"]
+        (self._record.folder / f"told-{number}-{epoch}").touch()
         if (
             Script(*info["trial"].config["script"]).ends == "terminates"
             and info["result"]["epoch"] == 1
         ):
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_trial_save(self, **info: Any) -> None:  # type: ignore[override]
+        self._add("save", info["trial"])
 
     def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
         self._add("complete", info["trial"], result=dict(info["trial"].last_result))
@@ -220,7 +227,7 @@ def search(
             callbacks=[RecordingCallback(record)],
             failure_config=tune.FailureConfig(max_failures=max_failures),
             checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=0, checkpoint_at_end=False
+                checkpoint_frequency=0, checkpoint_at_end=False, num_to_keep=2
             ),
             verbose=0,
         ),

@@ -11,13 +11,16 @@ from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.records.trials import OBJECTIVE
 
+_DONE = {"done", "diverges", "dies once", "terminates", "asks", "asks, dies once", "is paused"}
+
 
 class Script(NamedTuple):
     """What a trial does.
 
     Attributes:
         ends: ``done``, ``diverges``, ``stopped``, ``raises``, ``dies`` (each time), ``dies once``,
-            ``no metric``, ``terminates`` (the driver), or the name of the method that raises.
+            ``no metric``, ``terminates`` (the driver), or the name of the method that raises;
+            ``asks`` for checkpoints until it is done, ``asks, dies once``, ``is paused`` once.
         epochs: At which of its epochs.
         first: Number of its first epoch, which Ray takes for the first.
     """
@@ -58,26 +61,30 @@ class ScriptedTrial(tune.Trainable):
         ends = self._script.ends if self._epoch == self._script.last else ""
         if ends == "raises":
             raise ValueError("on purpose")
-        if ends.startswith("dies") and not self._died_before():
+        if "dies" in ends and not self._died_before():
             os.kill(os.getpid(), signal.SIGKILL)
         result: dict[str, Any] = {"epoch": self._epoch, "metrics": {"val/accuracy": 0.5}}
         result |= {"training_iteration": self._epoch, OBJECTIVE: 0.5}
+        result["should_checkpoint"] = self._script.ends.startswith("asks")
         if ends == "no metric":
             del result[OBJECTIVE]
         if ends == "diverges":
             result |= {"failure": "diverged", OBJECTIVE: 0.0}
-        return result | {"done": ends in {"done", "diverges", "dies once", "terminates"}}
+        return result | {"done": ends in _DONE}
 
     def _died_before(self) -> bool:
         marker = self._notes / f"{self._number}.died"
-        died = marker.exists() and self._script.ends == "dies once"
+        died = marker.exists() and self._script.ends.endswith("dies once")
         marker.touch()
         return died
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:  # noqa: ARG002
-        self._note("save")
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        told = self._notes / f"told-{self._number}-{self._epoch}"
+        self._note("save", is_told=told.exists())
+        (Path(checkpoint_dir) / "epoch").write_text(str(self._epoch))
 
-    def load_checkpoint(self, checkpoint: Any) -> None:  # noqa: ARG002
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        self._epoch = int((Path(checkpoint) / "epoch").read_text())
         self._note("load")
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -22,7 +22,8 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.terminal.study_tables import status_table
 from distill_tune.training.memory import memory_detail
-from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, PackingStopper, present_slots
+from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, present_slots
+from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
 from tests.commands import STUDY
 
@@ -126,15 +127,17 @@ class Searching:
         self.journal.emit("session_started", command="search", study={})
         self.whole = slots(self.study.resources)
         self.slots = present_slots(self.study, self.whole, self.journal.packing_events)
-        self.callback = PackingCallback(self.study, self.journal, self.whole, self.slots)
-        self.stopper = PackingStopper(self.callback)
+        self.drain = Drain()
+        self.callback = PackingCallback(
+            self.study, self.journal, self.whole, self.slots, self.drain
+        )
 
     def tell(self, what: str, number: int, **result: Any) -> bool:
         """Tell of a trial; return whether the experiment is to end."""
         backbone = ("squeezenet1_1", "shufflenet_v2_x0_5")[number % 2]
         trial = SimpleNamespace(config={"backbone": backbone, "number": number})
         getattr(self.callback, f"on_{what}")(iteration=1, trials=[], trial=trial, result=result)
-        return self.stopper.stop_all()
+        return self.drain.is_begun
 
     def epoch(self, number: int, use: GpuUse | None = None) -> bool:
         return self.tell("trial_result", number, **({"gpu_use": use._asdict()} if use else {}))
@@ -159,6 +162,10 @@ def test_when_every_backbone_was_seen_and_every_trial_is_saved_more_go_on(tmp_pa
     assert search.epoch(1, LARGE)
     present = present_slots(search.study, search.whole, search.journal.packing_events)
     assert (search.slots.count, present) == (1, Slots({"CPU": 1, "GPU": 0.5}, 2))
+    assert search.callback.is_due
+    # One whose process was being started does not keep the others from going on.
+    search.tell("trial_start", 2)
+    assert search.callback.is_due
 
 
 @pytest.mark.usefixtures("_one_gpu")

@@ -18,7 +18,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_use import share
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.tuning.callbacks.gpu_sharing import PackingStopper
+from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.tuner import settle, tune_trials
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
@@ -105,8 +105,9 @@ def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path)
     assert_whole(search)
     (told,) = of_kind(search.journal.directory.events(), "packing")
     assert (told["memory_bytes"], told["utilisation"]) == (2 * 2**30, pytest.approx(0.3))
+    # It ends the epoch in which it learns of it.
     shares = search.shares()
-    assert shares.pop((0, 1)) == 1
+    assert [shares.pop((0, epoch)) for epoch in (1, 2)] == [1, 1]
     assert set(shares.values()) == {0.5}
     assert search.sessions() == ["session-0001", "session-0001-1"]
     assert most_at_once(search.journal.directory.events()) == 2
@@ -131,10 +132,10 @@ def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_the
 ) -> None:
     search = Search(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(PackingStopper, "stop_all", interrupting)
+        patch.setattr(Drain, "begin", interrupting)
         search.run()
     assert search.sessions() == ["session-0001"]
-    assert list(search.shares()) == [(0, 1)]
+    assert list(search.shares()) == [(0, 1), (0, 2)]
 
     search.session()
     search.run()
@@ -142,7 +143,7 @@ def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_the
     assert search.sessions() == ["session-0001", "session-0002"]
     assert len(of_kind(search.journal.directory.events(), "packing")) == 1
     shares = search.shares()
-    assert shares.pop((0, 1)) == 1
+    assert [shares.pop((0, epoch)) for epoch in (1, 2)] == [1, 1]
     assert set(shares.values()) == {0.5}
 
 
@@ -156,8 +157,12 @@ def test_ray_lets_so_many_share_a_gpu_and_no_more() -> None:
         remove_placement_group(group)
 
 
-def interrupting(stopper: PackingStopper) -> bool:
-    is_due = stopper._packing.is_due
-    if is_due:
+BEGIN = Drain.begin
+
+
+def interrupting(drain: Drain) -> None:
+    """Begin, and let Ctrl-C come at that moment."""
+    is_first = not drain.is_begun
+    BEGIN(drain)
+    if is_first:
         os.kill(os.getpid(), signal.SIGINT)
-    return is_due

@@ -90,15 +90,15 @@ def test_the_epoch_is_what_the_trial_says(record: Record) -> None:
     assert record.one("sampler", "complete", LATER)["result"]["training_iteration"] == 12
 
 
-def test_ray_asks_for_no_checkpoint_and_loads_none(record: Record) -> None:
-    """Else every epoch waits for one of Ray's, written and then copied, beside our own."""
+def test_ray_makes_no_checkpoint_that_no_trial_asks_for(record: Record) -> None:
+    """Else every epoch waits for one, however long that takes."""
     calls = {row["call"] for row in record.of_worker()}
     assert {"setup", "step", "reset_config"} <= calls
     assert not {"save", "load"} & calls
 
 
 def test_a_trial_of_a_lost_worker_is_set_up_again(record: Record) -> None:
-    """Else it cannot look for its checkpoint, or the sampler takes it for a failed one."""
+    """Else it cannot look for a checkpoint of before, or the sampler takes it for a failed one."""
     again = ["scheduler add", "callback recover", "callback start"]
     begun_anew = [*EPOCH * 3, "callback result", *END]
     assert record.order(DIES_ONCE) == [*BEGIN, *EPOCH * 3, *again, *begun_anew]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -16,11 +17,11 @@ from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.model import load_classifier
-from distill_tune.records.directory import STUDY_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
-from distill_tune.training.checkpoints import write_checkpoint
+from distill_tune.training.checkpoints.content import write_checkpoint
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
@@ -52,9 +53,16 @@ class Alone:
     def begin(self, **config: Any) -> DistillTrial:
         return self.trainable(CONFIG | config)
 
+    def save(self, trial: DistillTrial, number: int) -> Path:
+        """Save a trial where Ray does; return the folder."""
+        folder = self.root / f"ray/session-0001/{NAME}/checkpoint_{number:06d}"
+        folder.mkdir(parents=True)
+        trial.save_checkpoint(str(folder))
+        return folder
+
     def newest(self) -> Path:
         """Return the newer of the two checkpoints."""
-        return self.root / f"checkpoints/{NAME}/checkpoint_000002"
+        return self.root / f"ray/session-0001/{NAME}/checkpoint_000001"
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +87,12 @@ def saved(
     """Return a study with the checkpoints of two epochs, and what three epochs reported."""
     alone = Alone(tmp_path_factory.mktemp("saved"), study, images)
     trial = alone.begin()
-    results = [trial.step() for _ in range(3)]
+    results = []
+    for number in range(3):
+        results.append(trial.step())
+        if number < 2:
+            alone.save(trial, number)
     # Not closed, as after a kill.
-    written(trial)
     return alone.root, results
 
 
@@ -115,12 +126,6 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-
-
-def written(trial: DistillTrial) -> None:
-    """Wait for the checkpoint that is being written."""
-    assert trial._trial is not None
-    trial._trial.wait()
 
 
 DAMAGES: list[Callable[[Path], None]] = [cut, empty, flip, Path.unlink]
@@ -257,54 +262,113 @@ def test_a_model_is_written_where_a_trial_can_end_and_is_ready_to_use(
     assert described["made"]["params"] == CONFIG["params"]
 
 
-def test_a_checkpoint_is_written_once_its_epoch_is_known(alone: Alone) -> None:
-    """Else a kill leaves a trial that goes on after an epoch that no log has."""
-    trial = alone.begin()
-    for epoch in (1, 2):
-        assert trial.step()["epoch"] == epoch
-        written(trial)
-        found = [path.name for path in alone.root.glob("checkpoints/*/checkpoint_*")]
-        assert found == ([] if epoch == 1 else ["checkpoint_000001"])
-    trial.reset_config(CONFIG | {"number": 1})
-    assert not list(alone.root.glob("checkpoints/*/checkpoint_*"))
-    trial.step()
-    trial.cleanup()
-    (stopped,) = alone.root.glob("checkpoints/*/checkpoint_*")
-    assert stopped.name == "checkpoint_000001"
-
-
-def test_a_trial_stopped_before_its_report_was_heard_tells_it_again(alone: Alone) -> None:
-    """Ray may stop it between the end of an epoch and the driver's hearing of it."""
-    trial = alone.begin()
-    trial.step()
-    second = trial.step()
-    trial.cleanup()
-    again = alone.begin()
-    assert same(again.step(), second)
-    assert again.step()["epoch"] == 3
-    again.cleanup()
-    directory = StudyDirectory(str(alone.root))
-    started = {"name": NAME, "backbone": CONFIG["backbone"], "params": {}}
-    directory.append({"event": "trial_started", "time": 1, "trial": 0, **started})
-    directory.append({"event": "epoch", "time": 1, "trial": 0, "epoch": 3, "metrics": {}})
-    assert alone.begin().step()["epoch"] == 4
-
-
-def test_a_trial_stopped_after_its_last_epoch_tells_it_again_and_has_grids_of_its_rungs(
+def test_ray_is_asked_for_a_checkpoint_when_one_is_due_and_the_trial_goes_on(
     alone: Alone, study: Study
 ) -> None:
-    trial = alone.begin()
-    last = [trial.step() for _ in range(study.max_epochs)][-1]
+    results = steps(alone.begin(), study.max_epochs)
+    due = [result["should_checkpoint"] for result in results]
+    assert due == [True] * (study.max_epochs - 1) + [False]
+    assert [result["done"] for result in results] == [not one for one in due]
+    search = study.search.model_copy(update={"checkpoint_share": 1e-6})
+    rare = Alone(alone.root, study.model_copy(update={"search": search}), study.data.load())
+    assert rare.begin(number=1).step()["should_checkpoint"] is False
+
+
+def test_what_is_loaded_goes_on_bit_for_bit_in_whatever_process(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Ray says from which: not from the newest, and not from the trial's own either."""
+    older = again.newest().with_name("checkpoint_000000")
+    trial = again.begin(number=7)
+    trial.load_checkpoint(str(older))
+    assert same(trial.step(), saved[1][1])
+    trial.save_checkpoint(str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} >= {"trial.pt", "trial.json"}
+    other = again.begin(number=8)
+    other.load_checkpoint(str(tmp_path))
+    assert same(other.step(), saved[1][2])
+    # The same process becomes another trial, and that one again.
+    assert trial.reset_config(CONFIG | {"number": 9}) is True
+    trial.load_checkpoint(str(tmp_path))
+    assert same(trial.step(), saved[1][2])
+    assert trial.reset_config(CONFIG | {"number": 10, "params": {"joint.margin": 0.6}}) is True
+    assert trial.step()["epoch"] == 1
+
+
+def test_a_damaged_one_that_ray_gives_is_passed_over_for_another_of_the_trial(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    cut(again.newest() / "trial.pt")
+    trial = again.begin()
+    trial.load_checkpoint(str(again.newest()))
+    result = trial.step()
+    (warning,) = result["warnings"]
+    assert warning.startswith(f"{NAME}: damaged checkpoint passed over: {again.newest()}")
+    assert same(result, saved[1][1])
+
+
+def test_memory_that_runs_out_as_it_is_loaded_is_reported_by_the_next_step(
+    again: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(Trial, "load_state_dict", fail)
+    trial = again.begin()
+    trial.load_checkpoint(str(again.newest()))
+    assert trial.step()["failure"] == "out_of_memory"
+
+
+def test_a_checkpoint_of_an_earlier_version_is_found_and_taken(
+    again: Alone, saved: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    """But not one that it wrote after an epoch which no log may have."""
+    old = again.root / f"checkpoints/{NAME}"
+    old.mkdir(parents=True)
+    for folder, epoch in (("checkpoint_000000", 1), ("checkpoint_000001", 2)):
+        made = again.newest().with_name(folder).rename(old / f"checkpoint_{epoch:06d}")
+        content = torch.load(made / "trial.pt", weights_only=True)
+        write_checkpoint(made, content | {"told": {"epoch": 2} if epoch == 2 else {}})
+    result = again.begin().step()
+    (warning,) = result["warnings"]
+    assert warning.startswith(f"{NAME}: damaged checkpoint passed over: {old}/checkpoint_000002: ")
+    assert "an earlier version wrote it after an epoch that the log may lack" in warning
+    assert same(result, saved[1][1])
+
+
+def test_without_a_study_it_is_a_trainable_like_any_other(
+    study: Study, images: ImageData, tmp_path: Path
+) -> None:
+    """No folder of a study is written to, and a trial needs no number."""
+
+    class Plain(DistillTrial):
+        def setup(  # type: ignore[override]
+            self, config: dict[str, Any], **_parameters: Any
+        ) -> None:
+            super().setup(config, study=study, images=PlacedImages.of(images))
+
+    # As a scheduler may draw it, and as a checkpoint must not hold it.
+    config = {"backbone": CONFIG["backbone"], "params": {"joint.margin": np.float64(0.5)}}
+    trial, again = (Plain(dict(config)) for _ in range(2))
+    assert trial.step()["epoch"] == 1
+    trial.save_checkpoint(str(tmp_path))
+    second = trial.step()
+    again.restore(str(tmp_path))
+    assert same(again.step(), second)
+    cut(tmp_path / "trial.pt")
+    with pytest.raises(ValueError, match=r"trial\.pt: got {'bytes': "):
+        again.restore(str(tmp_path))
     trial.cleanup()
-    told = alone.begin().step()
-    assert same(told, last)
-    assert told["done"] is True
-    board = EventAccumulator(str(alone.root / f"tensorboard/{NAME}"), {"images": 0})
-    board.Reload()
+    again.cleanup()
+
+
+def test_a_trial_has_grids_of_its_rungs(alone: Alone, study: Study) -> None:
+    trial = alone.begin()
+    assert steps(trial, study.max_epochs)[-1]["done"] is True
+    trial.cleanup()
     rungs = rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor)
-    assert [grid.step for grid in board.Images("synthetic")] == sorted(
-        {1, *rungs, study.max_epochs}
-    )
+    grids = board(alone, NAME).Images("synthetic")
+    assert [grid.step for grid in grids] == sorted({1, *rungs, study.max_epochs})
 
 
 def no_memory() -> Iterator[Any]:
@@ -339,6 +403,7 @@ def test_a_reset_that_fails_is_raised_by_the_next_step_so_that_ray_tries_again(
     alone: Alone,
 ) -> None:
     trial = alone.begin()
+    (alone.root / "tensorboard").mkdir()
     (alone.root / "tensorboard/shufflenet_v2_x0_5-0001").write_text("in the way")
     assert trial.reset_config(CONFIG | {"number": 1}) is True
     with pytest.raises(OSError, match="shufflenet_v2_x0_5-0001"):

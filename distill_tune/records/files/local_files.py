@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,6 +90,14 @@ class LocalFiles:
         if not self._root.is_dir():
             return []
         return sorted(path.name for path in self._root.iterdir() if path.is_file())
+
+    def folders(self, pattern: str) -> list[str]:
+        with explained(self.path(pattern)):
+            found = [path for path in self._root.glob(pattern) if path.is_dir()]
+        return sorted(path.relative_to(self._root).as_posix() for path in found)
+
+    def remove(self, name: str) -> None:
+        shutil.rmtree(self._root / name, ignore_errors=True)
 
     def size(self) -> int:
         total = 0

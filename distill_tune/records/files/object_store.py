@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -99,6 +101,43 @@ class ObjectStore:
         found = self._patiently("", lambda: self._files.ls(self._folder, detail=True))
         return sorted(e["name"].rpartition("/")[2] for e in found if e["type"] == "file")
 
+    def folders(self, pattern: str) -> list[str]:
+        wanted = pattern.split("/")
+        fixed = list(takewhile(lambda part: "*" not in part, wanted))
+        place, tail = "/".join(fixed), wanted[len(fixed) + 1 :]
+        if any("*" not in part for part in tail):
+            # A request for each folder is less than one for every thousand keys in all of them.
+            outer = self._children(place, wanted[len(fixed)])
+            return sorted(name for one in outer for name in self.folders("/".join([one, *tail])))
+        keys = self._patiently(place, lambda: self._keys_below(self._key(place)))
+        names = (key.removeprefix(f"{self._folder}/").split("/") for key in keys)
+        # A folder is there if it holds something.
+        found = {tuple(name[: len(wanted)]) for name in names if len(name) > len(wanted)}
+        return sorted("/".join(name) for name in found if all(map(fnmatchcase, name, wanted)))
+
+    def _children(self, place: str, pattern: str) -> list[str]:
+        if not self.exists(place):
+            return []
+        found = self._patiently(place, lambda: self._files.ls(self._key(place), detail=True))
+        names = [e["name"].rstrip("/").rpartition("/")[2] for e in found if e["type"] != "file"]
+        # Not one that is itself a pattern: it is none of ours.
+        return [f"{place}/{n}" for n in names if fnmatchcase(n, pattern) and "*" not in n]
+
+    def _keys_below(self, folder: str) -> list[str]:
+        arrow = getattr(self._files, "fs", None)
+        if arrow is None:
+            return list(self._files.find(folder))
+        from pyarrow.fs import FileSelector
+
+        # One request for a thousand keys, where fsspec would send one for each folder.
+        selector = FileSelector(folder, allow_not_found=True, recursive=True)
+        return [found.path for found in arrow.get_file_info(selector)]
+
+    def remove(self, name: str) -> None:
+        # A search may still be writing there: leftovers are deleted at the end of a session.
+        with suppress(OSError):
+            self._files.rm(self._key(name), recursive=True)
+
     def size(self) -> int:
         if not self.exists(""):
             return 0
@@ -141,10 +180,3 @@ def filesystem_at(root: str) -> tuple[Any, str]:
             "study directory", got=root, expected=f"a path or a reachable URI ({error})"
         ) from error
     return files, folder.rstrip("/")
-
-
-def is_local(filesystem: Any) -> bool:
-    """Return whether a filesystem of :func:`filesystem_at` is on this machine."""
-    from fsspec.implementations.local import LocalFileSystem
-
-    return isinstance(filesystem, LocalFileSystem)

@@ -39,6 +39,12 @@ class Storage(Protocol):
     def names(self) -> list[str]:
         """Return the names of the files directly under the root, sorted."""
 
+    def folders(self, pattern: str) -> list[str]:
+        """Return the names of the folders that match, sorted; ``*`` stands for a part of a name."""
+
+    def remove(self, name: str) -> None:
+        """Delete a folder with everything in it; what cannot be deleted stays."""
+
     def size(self) -> int:
         """Return the total size in bytes of all files under the root."""
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
-from ray.tune.stopper import NoopStopper
 
 from distill_tune.cluster.resources import Slots, packed
 from distill_tune.records.gpu_use import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
 from distill_tune.records.trials import Event
 from distill_tune.study.study import Study
+from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
 
 
@@ -39,40 +39,47 @@ class PackingCallback(tune.Callback):
         journal: Where events go.
         whole: Slots in which a trial has a GPU for itself.
         slots: Those of this experiment.
+        drain: Of this experiment; begun when another one is to take over.
+
+    Attributes:
+        is_due: Whether another experiment is to take over: more trials fit, and none ran in vain.
     """
 
-    def __init__(self, study: Study, journal: Journal, whole: Slots, slots: Slots) -> None:
-        self._study, self._journal = study, journal
+    def __init__(
+        self, study: Study, journal: Journal, whole: Slots, slots: Slots, drain: Drain
+    ) -> None:
+        self._study, self._journal, self._drain = study, journal, drain
         self._whole, self._slots = whole, slots
         self._running: Counter[int] = Counter()
-        self._can_be_more = False
+        self._can_be_more = self.is_due = False
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as a plain callback, as the study's own callback does."""
         return tune.Callback, ()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether another experiment should take over: more trials fit, and all that run are saved.
-
-        A trial is saved when it is stopped, once it has completed an epoch.
-        """
-        return self._can_be_more and all(self._running.values())
 
     def on_trial_start(self, **info: Any) -> None:  # type: ignore[override]
         self._running[_number(info["trial"])] = 0
 
     def on_trial_complete(self, **info: Any) -> None:  # type: ignore[override]
         self._running.pop(_number(info["trial"]), None)
+        self._drain_if_due()
 
     def on_trial_error(self, **info: Any) -> None:  # type: ignore[override]
         self._running.pop(_number(info["trial"]), None)
+        self._drain_if_due()
 
     def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]
         self._running[_number(info["trial"])] += 1
         found = info["result"].get("gpu_use")
         if found is not None:
             self._record(info["trial"].config["backbone"], GpuUse(**found))
+        self._drain_if_due()
+
+    def _drain_if_due(self) -> None:
+        # Every trial has completed an epoch, after which it can be saved.
+        if self._can_be_more and all(self._running.values()):
+            self.is_due = True
+            self._drain.begin()
 
     def _record(self, backbone: str, use: GpuUse) -> None:
         """Record the use of a backbone's first trial in this session; of later ones, only more."""
@@ -84,20 +91,6 @@ class PackingCallback(tune.Callback):
         over = sum(trial.ended_at is not None for trial in self._journal.state.trials.values())
         is_work_left = self._study.search.num_trials - over > self._slots.count
         self._can_be_more = is_work_left and slots.count > self._slots.count
-
-
-class PackingStopper(NoopStopper):
-    """Stopper that ends an experiment in an orderly way once another should take over."""
-
-    def __init__(self, packing: PackingCallback) -> None:
-        self._packing = packing
-
-    def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
-        """Pickle as a plain stopper, as the callback does."""
-        return NoopStopper, ()
-
-    def stop_all(self) -> bool:
-        return self._packing.is_due
 
 
 def _number(trial: RayTrial) -> int:

@@ -21,7 +21,7 @@ from distill_tune.cluster.ray_private import actor_id
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
-from distill_tune.training.checkpoints import delete_checkpoints
+from distill_tune.training.checkpoints.folders import delete_checkpoints
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.memory import memory_detail
 from distill_tune.tuning.journal import Journal

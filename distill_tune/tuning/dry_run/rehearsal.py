@@ -20,7 +20,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files
 from distill_tune.records.gpu_use import GpuUse
-from distill_tune.training.checkpoint_writer import num_bytes
+from distill_tune.training.checkpoints.content import num_bytes
 from distill_tune.training.devices import device_of
 from distill_tune.tuning.dry_run.forecast import TrialCost
 
