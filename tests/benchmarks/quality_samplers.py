@@ -26,7 +26,7 @@ from tests.benchmarks.results import Result
 
 OURS: SamplerName = "tpe"
 RIVAL: SamplerName = "random"
-NUM_SEARCHES = 60
+NUM_SEARCHES = 30
 """Of each sampler on each table: a Gaussian process takes its time."""
 
 _NOTE = (
