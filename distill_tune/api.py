@@ -5,8 +5,7 @@ message ``where: got X, expected Y``.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -201,7 +200,8 @@ def train(  # noqa: PLR0913 - the options of the command
         backbone: For a study: the backbone whose best trial to take; required if there are several.
         seed: Seed that replaces the configuration's.
         assignments: Changes to the configuration: dotted path -> value.
-        threads: CPU threads; a trial's own number reproduces its results exactly.
+        threads: CPU threads (default: those of the study's trial, with which its results are
+            reproduced exactly, else torch's own number).
         progress: Print a line per report on stdout.
 
     Raises:
@@ -209,24 +209,28 @@ def train(  # noqa: PLR0913 - the options of the command
         StudyError: There is no such study or trial, or the folder holds part of another training.
         DivergedError: The training diverged and cannot continue.
     """
-    with _threads(threads):
-        from distill_tune.cluster.user_environment import provide_user
-        from distill_tune.terminal.training_view import TrainingView
-        from distill_tune.training.recipe import read_recipe
-        from distill_tune.training.train import train_model
+    require_count("threads", threads)
+    from distill_tune.cluster.user_environment import provide_user
+    from distill_tune.terminal.training_view import TrainingView
+    from distill_tune.training.devices import torch_threads
+    from distill_tune.training.recipe import read_recipe
+    from distill_tune.training.train import train_model
 
-        provide_user()
-        if Path(config).is_dir() or "://" in os.fspath(config):
-            from distill_tune.training.trial_recipe import trial_recipe
+    provide_user()
+    if Path(config).is_dir() or "://" in os.fspath(config):
+        from distill_tune.training.trial_recipe import trial_recipe
 
-            name = None if trial is None else str(trial)
-            directory = StudyDirectory(os.fspath(config))
-            recipe = trial_recipe(directory, trial=name, backbone=backbone)
-        else:
-            recipe = read_recipe(Path(config))
-        recipe = recipe.changed(assignment_options(assignments), seed)
-        with TrainingView(_console(progress=progress)) as view:
-            made = train_model(recipe, Path(out), say=view.say, listen=view.listen)
+        name = None if trial is None else str(trial)
+        directory = StudyDirectory(os.fspath(config))
+        recipe = trial_recipe(directory, trial=name, backbone=backbone)
+    else:
+        recipe = read_recipe(Path(config))
+    recipe = recipe.changed(assignment_options(assignments), seed)
+    with (
+        torch_threads(threads or recipe.threads),
+        TrainingView(_console(progress=progress)) as view,
+    ):
+        made = train_model(recipe, Path(out), say=view.say, listen=view.listen, expect=view.expect)
     paths = {what: Path(path) for what, path in made["paths"].items()}
     return TrainedModel(validation_accuracy=made["validation_accuracy"], **paths)
 
@@ -295,17 +299,3 @@ def _console(*, progress: bool) -> "Console":
     from distill_tune.terminal.study_tables import console_on
 
     return console_on(quiet=not progress)
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Set the number of torch's threads while the context is open; None leaves it unchanged."""
-    require_count("threads", count)
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -43,11 +43,14 @@ search: {{num_trials: 6, checkpoint_share: 1}}
 """
 """Two cheap backbones on digits of 8x8 pixels: an epoch takes about a second."""
 
+ONE_SLOT = "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
+"""One worker for stages and one for trials, not two of each: their start takes longest."""
+
 ONE_AT_A_TIME = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
     .replace("num_trials: 6", "num_trials: 3, num_startup_trials: 1, min_epochs: 8")
     .replace("joint: {epochs: 4", "joint: {epochs: 9")
-) + "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
+) + ONE_SLOT
 """Trials in a row: whatever happens to the search, it ends with the same numbers."""
 
 Event = dict[str, Any]
@@ -139,22 +142,6 @@ class Run:
                     title = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
                     found[int(folder.name)] = title.decode(errors="replace")
         return found
-
-
-def listening(run: Run) -> set[str]:
-    """Return the addresses on which a command's processes wait for connections, in hexadecimal."""
-    inodes = set()
-    for process in run.survivors():
-        with suppress(OSError):
-            links = [link.readlink() for link in Path(f"/proc/{process}/fd").iterdir()]
-            inodes |= {str(link)[8:-1] for link in links if str(link).startswith("socket:[")}
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            _, local, _, state, *rest = row.split()
-            if state == "0A" and rest[5] in inodes:
-                found.add(local.partition(":")[0])
-    return found
 
 
 def run(*arguments: str) -> Run:

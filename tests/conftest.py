@@ -1,5 +1,6 @@
 """What every room's tests share: one thread, one Ray per worker of pytest, two data sets."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,6 @@ SLOWEST_FIRST = (
     "tests/field/test_ray_killed.py",
     "tests/test_faults.py",
     "tests/test_resume.py",
-    "tests/test_interrupt.py",
     "tests/test_search_end_to_end.py",
     "tests/test_kill_once.py",
     "tests/test_shared_search.py",
@@ -59,6 +59,9 @@ def is_slow_run(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples property tests try, before any of them is imported."""
     settings.load_profile("thorough" if is_slow_run(config) else "quick")
+    # Hundreds of processes import the package: each would compile it for a second.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # The order below is to hold among workers too, not that of the number of tests in a file.
     config.option.loadscopereorder = False
 

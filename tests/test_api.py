@@ -236,6 +236,7 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
         "trial.gan.warmup_steps": 10,
         "trial.gan.judge_steps": 20,
         "trial.gan.triplet_steps": 2,
+        "resources.max_concurrent": 1,
     }
     small = found[0].replace("assignments={", f"assignments={{**{less}, ")
     assert small != found[0]

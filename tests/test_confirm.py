@@ -14,17 +14,20 @@ from distill_tune.cli import app
 from distill_tune.confirmation.plan import planned
 from distill_tune.records.confirm_log import READING, RUN, STARTED
 from distill_tune.study.sections import Confirm
-from tests.commands import STUDY, Event, Run, inside, of_kind, read_events, write_space
+from tests.commands import ONE_SLOT, STUDY, Event, Run, inside, of_kind, read_events, write_space
 
 ARMS = ["baseline", "equal_steps", "strong_augmentation", "gan_augmentation", "gan_distillation"]
 OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))
 FEW = ("--seeds", "2", "--top", "2", "--arms", "equal_steps,gan_distillation")
 SMALL = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
-    .replace("num_trials: 6", "num_trials: 3")
+    .replace("num_trials: 6", "num_trials: 2")
     .replace("val_per_class: 10", "val_per_class: 10, test_fraction: 0.3")
+    .replace("classifier: {epochs: 2", "classifier: {epochs: 1")
+    .replace("warmup_steps: 10", "warmup_steps: 5")
+    .replace("judge_steps: 20", "judge_steps: 5")
     .replace("joint: {epochs: 4", "joint: {epochs: 2")
-)
+) + ONE_SLOT
 
 
 class Done(NamedTuple):
@@ -61,6 +64,10 @@ def searched(our_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  
 def confirmed(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("confirmed") / "tiny"
     shutil.copytree(searched, folder)
+    study = folder / "study.yaml"
+    text = study.read_text()
+    assert "max_concurrent: 1" in text
+    study.write_text(text.replace("max_concurrent: 1", "max_concurrent: 2"))
     return confirm(folder)
 
 
@@ -209,8 +216,7 @@ def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
         "confirm: {top: 1, seeds: 2, arms: [equal_steps, gan_augmentation], tune_arms: true, "
         "rival: gan_augmentation, redraw: false}\n"
     )
-    text = SMALL.replace("num_trials: 3", "num_trials: 2") + extra
-    done = inside(*write_space(tmp_path, text), "--json")
+    done = inside(*write_space(tmp_path, SMALL + extra), "--json")
     said = json.loads(done.stdout)
     assert said["status"] == "finished"
     found = said["confirmation"]["backbones"]["shufflenet_v2_x0_5"]

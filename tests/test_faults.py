@@ -5,10 +5,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.beside import meanwhile, trial_workers, until
 from tests.commands import (
     ONE_AT_A_TIME,
     Run,
@@ -16,7 +18,6 @@ from tests.commands import (
     epochs_reported,
     inside,
     is_mid_way,
-    listening,
     of_kind,
     read_events,
     rows,
@@ -29,11 +30,27 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 SHORT = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 3").replace(
     "min_epochs: 8", "min_epochs: 3"
 )
-LONG = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 30").replace(
-    "num_trials: 3, num_startup_trials: 1, min_epochs: 8", "num_trials: 2, min_epochs: 30"
+LONG = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 5").replace(
+    "num_trials: 3, num_startup_trials: 1, min_epochs: 8", "num_trials: 2, min_epochs: 5"
 )
 GB = 1 << 30
 NAME = "shufflenet_v2_x0_5"
+
+
+def listening(run: Run) -> set[str]:
+    """Return the addresses on which a command's processes wait for connections, in hexadecimal."""
+    inodes = set()
+    for process in run.survivors():
+        with suppress(OSError):
+            links = [link.readlink() for link in Path(f"/proc/{process}/fd").iterdir()]
+            inodes |= {str(link)[8:-1] for link in links if str(link).startswith("socket:[")}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = row.split()
+            if state == "0A" and rest[5] in inodes:
+                found.add(local.partition(":")[0])
+    return found
 
 
 def assert_finished(study: Path, num_trials: int) -> None:
@@ -107,13 +124,16 @@ def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_reset_that_fails_is_tried_again_and_costs_no_trial(tmp_path: Path) -> None:
     obstacle = tmp_path / "runs/tiny/tensorboard" / f"{NAME}-0001"
     study = tmp_path / "runs/tiny"
-    searching = Run(*write_space(tmp_path, SHORT))
-    searching.wait_until(lambda: bool(of_kind(read_events(study), "data")))
-    obstacle.parent.mkdir(exist_ok=True)
-    obstacle.write_text("a file where trial 1 wants its folder")
-    searching.wait_until(lambda: bool(warnings_in(read_events(study))))
-    obstacle.unlink()
-    assert searching.wait() == 0, searching.output
+
+    def hinder() -> None:
+        until(lambda: bool(of_kind(read_events(study), "data")))
+        obstacle.parent.mkdir(exist_ok=True)
+        obstacle.write_text("a file where trial 1 wants its folder")
+        until(lambda: bool(warnings_in(read_events(study))))
+        obstacle.unlink()
+
+    with meanwhile(hinder):
+        inside(*write_space(tmp_path, SHORT))
     first, *_ = warnings_in(read_events(study))
     assert first.startswith(f"{NAME}-0001 continues from its last checkpoint: ")
     assert obstacle.name in first
@@ -134,11 +154,7 @@ def test_a_worker_that_rays_memory_monitor_kills_costs_its_trial_only(tmp_path: 
     )
     searching.wait_until(lambda: ("epoch", 0) in events_of_trials(study))
     # It is held, lest it come to its end before the monitor comes to it.
-    (worker,) = [
-        number
-        for number, title in searching.survivors().items()
-        if "Trainable" in title or "::Distill" in title
-    ]
+    (worker,) = trial_workers(searching.process.pid)
     os.kill(worker, signal.SIGSTOP)
     hog: list[bytearray] = []
 

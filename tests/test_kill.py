@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
+from tests.beside import meanwhile, trial_workers, until
 from tests.commands import (
     ONE_AT_A_TIME,
     Event,
@@ -29,7 +30,7 @@ from tests.commands import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
-TEXT = ONE_AT_A_TIME.replace("{epochs: 9", "{epochs: 7").replace("min_epochs: 8", "min_epochs: 6")
+TEXT = ONE_AT_A_TIME.replace("{epochs: 9", "{epochs: 6").replace("min_epochs: 8", "min_epochs: 5")
 
 
 class Killed(NamedTuple):
@@ -42,15 +43,15 @@ class Killed(NamedTuple):
         killed: That of the other.
         log: The other's as it stood after the second kill.
         damaged: Trial whose newest checkpoint was cut off.
-        last: The session that brought it to its end.
-        dead: Those that were killed.
+        said: The lines of the session that brought it to its end.
+        dead: The sessions that were killed.
     """
 
     whole: Path
     killed: Path
     log: list[Event]
     damaged: str
-    last: Run
+    said: list[str]
     dead: tuple[Run, ...]
 
 
@@ -68,13 +69,6 @@ def empty_rays_own_state(study: Path) -> int:
     for path in files:
         path.write_bytes(b"")
     return len(files)
-
-
-def kill_worker(searching: Run) -> None:
-    """Kill the process in which a trial runs; its title names its class or the present call."""
-    titles = searching.survivors()
-    (worker,) = [n for n, title in titles.items() if "Trainable" in title or "::Distill" in title]
-    os.kill(worker, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +92,15 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     log = read_events(study)
     damaged = cut_newest_checkpoint(study)
     assert empty_rays_own_state(study) > 0
-    last = Run("resume", str(study))
-    last.wait_until(lambda: bool(of_kind(read_events(study)[len(log) :], "epoch")))
-    kill_worker(last)
-    assert last.wait() == 0, last.output
-    return Killed(whole, study, log, damaged, last, (first, second))
+
+    def kill_worker() -> None:
+        until(lambda: bool(of_kind(read_events(study)[len(log) :], "epoch")))
+        (worker,) = trial_workers(os.getpid())
+        os.kill(worker, signal.SIGKILL)
+
+    with meanwhile(kill_worker):
+        last = inside("resume", str(study))
+    return Killed(whole, study, log, damaged, last.stdout.splitlines(), (first, second))
 
 
 def has_two_checkpoints(study: Path) -> bool:
@@ -119,7 +117,6 @@ def test_a_kill_leaves_no_lock_and_no_end(killed: Killed) -> None:
     kinds = [event["event"] for event in killed.log]
     assert kinds.count("session_started") == 2
     assert "session_ended" not in kinds
-    assert killed.last.process.returncode == 0
 
 
 def test_a_damaged_checkpoint_and_a_killed_worker_are_told(killed: Killed) -> None:
@@ -128,9 +125,8 @@ def test_a_damaged_checkpoint_and_a_killed_worker_are_told(killed: Killed) -> No
     assert all(text.startswith(f"{killed.damaged}: damaged checkpoint") for text in torn)
     assert damage.startswith(f"{killed.damaged}: damaged checkpoint passed over: ")
     assert death.startswith(f"{killed.damaged} continues from its last checkpoint: ")
-    lines = killed.last.stdout.splitlines()
-    assert f"warning: {damage}" in lines
-    assert f"warning: {death}" in lines
+    assert f"warning: {damage}" in killed.said
+    assert f"warning: {death}" in killed.said
 
 
 def test_the_trial_of_the_damaged_checkpoint_goes_on_from_the_one_before(killed: Killed) -> None:
@@ -175,5 +171,5 @@ def test_a_search_in_which_no_trial_succeeds_exits_with_3_and_says_why(tmp_path:
 
 
 def test_what_a_killed_search_had_started_dies_too(killed: Killed) -> None:
-    for dead in (*killed.dead, killed.last):
+    for dead in killed.dead:
         dead.wait_for_silence()

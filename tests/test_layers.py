@@ -166,6 +166,23 @@ def test_nothing_imports_itself_by_a_detour() -> None:
         visit(module, ())
 
 
+def test_a_task_does_not_wait_for_ray_tune() -> None:
+    """A worker that computes a stage or an arm, or rehearses, would import it for seconds."""
+    imported: dict[str, set[str]] = {}
+    for one in IMPORTS:
+        if not (one.is_inner or one.is_typing):
+            imported.setdefault(one.module, set()).add(one.own or one.name)
+    of_tasks = {"tuning.shared_stage_tasks", "tuning.dry_run.rehearsal"}
+    of_tasks |= {"confirmation.run", "confirmation.sealed_test"}
+    assert of_tasks <= set(imported)
+    reached, waiting = set[str](), set(of_tasks)
+    while waiting:
+        reached |= waiting
+        waiting = {other for one in waiting for other in imported.get(one, ())} - reached
+    assert [name for name in sorted(reached) if name.startswith("ray.tune")] == []
+    assert "ray" in reached
+
+
 def owners(name: str) -> set[str] | None:
     """Return who may import a module of a library; None = everybody."""
     top, _, rest = name.partition(".")

@@ -1,5 +1,9 @@
-"""Searches that were interrupted or out of time, and what goes on from there."""
+"""Searches that were interrupted or out of time, and what goes on from there.
 
+Ctrl-C once: the epoch is finished and kept; twice: everything stops at once.
+"""
+
+import os
 import signal
 from pathlib import Path
 from typing import NamedTuple
@@ -26,22 +30,38 @@ from tests.commands import (
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 
 
+NOTICE = "finishing the epoch; Ctrl-C again to stop at once"
+
+LONG_EPOCHS = (
+    STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
+    .replace("train_per_class: 6", "train_per_class: 12")
+    .replace("checkpoint_share: 1", "checkpoint_share: 1e-6, min_epochs: 5")
+    .replace("joint: {epochs: 4", "joint: {epochs: 5")
+    .replace("num_trials: 6", "num_trials: 3")
+)
+"""Epochs of about a second, and no checkpoint but that of an interrupt."""
+
+
 class Broken(NamedTuple):
-    """A study that ran in four sessions: out of time, interrupted, to its end, extended.
+    """A study that ran in sessions: out of time, interrupted once, twice, to its end, extended.
 
     Attributes:
         study: Its directory.
-        interrupted: The second session.
+        once: The second session.
+        twice: The third.
         said: What the others printed.
         logs: The log as it stood after each.
+        kept: The trials and epochs whose checkpoints were there after each.
         second: What a search was told that came during the second session.
-        finished: What a search was told that came after the third.
+        finished: What a search was told that came to the finished study.
     """
 
     study: Path
-    interrupted: Run
+    once: Run
+    twice: Run
     said: dict[str, str]
     logs: dict[str, list[Event]]
+    kept: dict[str, set[tuple[int, int]]]
     second: Result
     finished: Result
 
@@ -49,31 +69,58 @@ class Broken(NamedTuple):
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     root = tmp_path_factory.mktemp("broken")
-    command, study = write_space(root, STUDY), root / "runs/tiny"
-    said, logs = {}, {}
+    command, study = write_space(root, LONG_EPOCHS), root / "runs/tiny"
+    said: dict[str, str] = {}
+    logs: dict[str, list[Event]] = {}
+    kept: dict[str, set[tuple[int, int]]] = {}
 
     def note(name: str, done: Run | Result) -> None:
         said[name], logs[name] = done.stdout, read_events(study)
+        kept[name] = {
+            (int(path.parent.name[-4:]), int(path.name.rpartition("_")[2]))
+            for path in study.glob("checkpoints/*/checkpoint_*")
+        }
 
     note("out of time", inside(*command, "--time-budget", "0.2"))
-    interrupted = Run(*command, "--resume")
-    interrupted.wait_until(lambda: len(of_kind(read_events(study), "session_started")) == 2)
+    once = Run(*command, "--resume")
+    once.wait_until(lambda: len(of_kind(read_events(study), "session_started")) == 2)
     second = CliRunner().invoke(app, ["resume", str(study)])
-    interrupted.wait_until(lambda: is_mid_way(study))
-    interrupted.send(signal.SIGINT)
-    interrupted.wait()
-    note("interrupted", interrupted)
+    once.wait_until(lambda: is_mid_way(study))
+    press_ctrl_c(once)
+    once.wait()
+    note("once", once)
+    twice = interrupted_twice(study)
+    note("twice", twice)
     note("resumed", inside("resume", str(study)))
     finished = inside("resume", str(study))
-    logs["finished"] = read_events(study)
-    note("extended", inside("resume", str(study), "--num-trials", "8"))
-    return Broken(study, interrupted, said, logs, second, finished)
+    note("finished", finished)
+    note("extended", inside("resume", str(study), "--num-trials", "4"))
+    return Broken(study, once, twice, said, logs, kept, second, finished)
+
+
+def interrupted_twice(study: Path) -> Run:
+    """Resume a study, and interrupt it again while it finishes an epoch."""
+    twice = Run("resume", str(study))
+    before = len(read_events(study))
+    twice.wait_until(lambda: bool(epochs_reported(read_events(study)[before:])))
+    press_ctrl_c(twice)
+    assert twice.process.stdout is not None
+    while NOTICE not in twice.process.stdout.readline():
+        assert twice.process.poll() is None
+    press_ctrl_c(twice)
+    twice.wait()
+    return twice
+
+
+def press_ctrl_c(running: Run) -> None:
+    """Interrupt as a terminal does: the command and all that it started in the foreground."""
+    os.killpg(running.process.pid, signal.SIGINT)
 
 
 def test_a_search_out_of_time_says_so_and_how_to_go_on(broken: Broken) -> None:
     lines = broken.said["out of time"].splitlines()
     assert lines[-2:] == [
-        "time budget after 0 of 6 trials; go on with:",
+        "time budget after 0 of 3 trials; go on with:",
         f"  distill-tune resume {broken.study}",
     ]
     assert broken.logs["out of time"][-1]["status"] == "time_budget"
@@ -82,33 +129,63 @@ def test_a_search_out_of_time_says_so_and_how_to_go_on(broken: Broken) -> None:
 def test_an_interrupted_search_exits_with_130_and_names_the_command_that_resumes(
     broken: Broken,
 ) -> None:
-    done = broken.interrupted
+    done = broken.once
     assert done.process.returncode == 130
-    ended = len(of_kind(broken.logs["interrupted"], "trial_ended"))
+    assert NOTICE in done.stdout.splitlines()
+    ended = len(of_kind(broken.logs["once"], "trial_ended"))
     assert done.stdout.splitlines()[-2:] == [
-        f"interrupted after {ended} of 6 trials; go on with:",
+        f"interrupted after {ended} of 3 trials; go on with:",
         f"  distill-tune resume {broken.study}",
     ]
     assert "Traceback" not in done.output
     done.wait_for_silence()
 
 
+def test_after_once_no_epoch_is_computed_twice(broken: Broken) -> None:
+    before = broken.logs["once"]
+    reported = epochs_reported(before)
+    again = epochs_reported(broken.logs["twice"][len(before) :])
+    assert again
+    assert not set(reported) & set(again)
+    kept = broken.kept["once"]
+    assert kept
+    assert {trial for trial, _ in kept} <= unfinished(before)
+    # The epoch that was in work at the interrupt is in the checkpoint, and is told first.
+    assert all(epoch > last_epoch(reported, trial) for trial, epoch in kept)
+
+
+def last_epoch(reported: list[tuple[int, int]], trial: int) -> int:
+    return max((epoch for number, epoch in reported if number == trial), default=0)
+
+
+def test_twice_waits_for_nothing(broken: Broken) -> None:
+    assert broken.twice.process.returncode == 130
+    # An epoch, or a trial, may end between the two; what was kept before is not lost.
+    running = unfinished(broken.logs["twice"])
+    assert running
+    kept = {(trial, epoch) for trial, epoch in broken.kept["once"] if trial in running}
+    assert kept <= broken.kept["twice"]
+    assert broken.logs["twice"][-1]["status"] == "interrupted"
+    assert "Traceback" not in broken.twice.output
+    broken.twice.wait_for_silence(but_for="Agent")
+
+
 def test_a_second_search_is_refused_while_the_first_lives(broken: Broken) -> None:
     assert broken.second.exit_code == 2
     assert broken.second.stderr == f"study {broken.study} is in use by another search\n"
-    assert len(of_kind(broken.logs["interrupted"], "session_started")) == 2
+    assert len(of_kind(broken.logs["once"], "session_started")) == 2
 
 
 def test_the_trials_of_all_sessions_add_up(broken: Broken) -> None:
     events = broken.logs["resumed"]
     ended = [event["trial"] for event in of_kind(events, "trial_ended")]
-    assert sorted(ended) == list(range(6))
+    assert sorted(ended) == list(range(3))
     assert unfinished(events) == set()
     assert events[-1]["status"] == "finished"
 
 
 def test_finished_trials_are_not_started_again(broken: Broken) -> None:
-    before = broken.logs["interrupted"]
+    before = broken.logs["once"]
     after = broken.logs["resumed"]
     assert after[: len(before)] == before
     over = {event["trial"] for event in of_kind(before, "trial_ended")}
@@ -117,20 +194,22 @@ def test_finished_trials_are_not_started_again(broken: Broken) -> None:
 
 
 def test_running_trials_go_on_from_their_last_checkpoint(broken: Broken) -> None:
-    before = broken.logs["interrupted"]
+    before = broken.logs["once"]
     reported = epochs_reported(before)
     again = epochs_reported(broken.logs["resumed"])[len(reported) :]
     for trial in unfinished(before):
-        last = max((epoch for number, epoch in reported if number == trial), default=0)
+        last = last_epoch(reported, trial)
         first = min(epoch for number, epoch in again if number == trial)
         # The last epoch is told once more if its checkpoint was not written to the end.
         assert first in {max(1, last), last + 1}
-    assert len(set(again)) == len(again)
+    resumed = epochs_reported(broken.logs["resumed"][len(broken.logs["twice"]) :])
+    assert resumed
+    assert len(set(resumed)) == len(resumed)
 
 
 def test_the_shared_stages_are_found_ready(broken: Broken) -> None:
-    before = {stage["key"] for stage in of_kind(broken.logs["interrupted"], "stage")}
-    later = of_kind(broken.logs["resumed"][len(broken.logs["interrupted"]) :], "stage")
+    before = {stage["key"] for stage in of_kind(broken.logs["once"], "stage")}
+    later = of_kind(broken.logs["resumed"][len(broken.logs["once"]) :], "stage")
     assert {stage["key"] for stage in later} == before
     assert all(stage["cached"] for stage in later)
 
@@ -139,20 +218,21 @@ def test_a_finished_study_is_left_as_it_is(broken: Broken) -> None:
     new = broken.logs["finished"][len(broken.logs["resumed"]) :]
     assert [event["event"] for event in new] == ["session_started", "session_ended"]
     assert broken.finished.exit_code == 0
-    assert broken.finished.stdout.endswith("\nThe study is finished: 6 of 6 trials.\n")
+    assert broken.finished.stdout.endswith("\nThe study is finished: 3 of 3 trials.\n")
     assert "Ray" not in broken.finished.output, "there is nothing to start it for"
 
 
 def test_a_finished_study_can_be_given_more_trials(broken: Broken) -> None:
     new = broken.logs["extended"][len(broken.logs["finished"]) :]
-    assert [event["trial"] for event in of_kind(new, "trial_ended")] in ([6, 7], [7, 6])
-    assert {event["trial"] for event in of_kind(new, "trial_started")} == {6, 7}
-    assert len(rows(broken.study, "trials.csv")) == 8
-    assert broken.said["extended"].splitlines()[-1] == "The study is finished: 8 of 8 trials."
+    assert [event["trial"] for event in of_kind(new, "trial_ended")] == [3]
+    assert [event["trial"] for event in of_kind(new, "trial_started")] == [3]
+    assert len(rows(broken.study, "trials.csv")) == 4
+    assert broken.said["extended"].splitlines()[-1] == "The study is finished: 4 of 4 trials."
 
 
 def test_no_row_and_no_step_is_doubled_in_the_end(broken: Broken) -> None:
     assert_nothing_is_doubled(broken.study)
+    assert broken.kept["finished"] == broken.kept["extended"] == set()
     assert list(broken.study.rglob("checkpoint_*")) == []
 
 

@@ -11,6 +11,7 @@ import typer
 from distill_tune import __version__
 from distill_tune.cli import model_commands
 from distill_tune.cli.examples import examples
+from distill_tune.cli.new_command import new
 from distill_tune.cli.options import Json, Moved, Sets
 from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.report_command import report
@@ -18,6 +19,7 @@ from distill_tune.cli.running import (
     BROKEN_PIPE,
     CommandOptions,
     console,
+    opening,
     prepare,
     reporting,
     run_confirmation,
@@ -70,6 +72,9 @@ def _root(
         raise typer.Exit
 
 
+app.command(epilog=examples("new"))(new)
+
+
 @app.command(epilog=examples("search"))
 def search(  # noqa: PLR0913 - the options of the command line
     *,
@@ -93,12 +98,13 @@ def search(  # noqa: PLR0913 - the options of the command line
         if dry_run and resume:
             raise InputError("--dry-run", got=Text("--resume too"), expected="one of them")
         prepare(address)
-        from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
+        with opening(as_json=as_json):
+            from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
 
-        changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
-        warm_start_request = WarmStartRequest(warm_start, warm_start_trials)
-        request = StudyRequest(space, storage, assignments or [], changes, warm_start_request)
-        found = open_new(request, resume=resume, allow_changed=allow_changed)
+            changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
+            warm_start_request = WarmStartRequest(warm_start, warm_start_trials)
+            request = StudyRequest(space, storage, assignments or [], changes, warm_start_request)
+            found = open_new(request, resume=resume, allow_changed=allow_changed)
         options = CommandOptions(address, not no_shared_stages, as_json, allow_changed)
         if dry_run:
             run_dry(found, options)
@@ -121,10 +127,11 @@ def resume(  # noqa: PLR0913 - the options of the command line
     """Resume a study that was interrupted, or give it more trials."""
     with reporting():
         prepare(address)
-        from distill_tune.study.opened_study import open_stored
+        with opening(as_json=as_json):
+            from distill_tune.study.opened_study import open_stored
 
-        changes = {"num_trials": num_trials, "time_budget_s": time_budget}
-        found = open_stored(study_dir, changes, assignments or [])
+            changes = {"num_trials": num_trials, "time_budget_s": time_budget}
+            found = open_stored(study_dir, changes, assignments or [])
         run_search(found, CommandOptions(address, not no_shared_stages, as_json, allow_changed))
 
 
@@ -203,11 +210,12 @@ def confirm(  # noqa: PLR0913 - the options of the command line
     """Test whether the gain is real: the best configuration against its rivals, on fresh seeds."""
     with reporting():
         prepare(address)
-        from distill_tune.confirmation.commands import open_to_confirm
+        with opening(as_json=as_json):
+            from distill_tune.confirmation.commands import open_to_confirm
 
-        asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}
-        asked |= {"tune_arms": tune_arms or None}
-        found = open_to_confirm(study_dir, asked, assignments or [])
+            asked = {"top": top, "seeds": seeds, "arms": arms, "rival": rival, "redraw": redraw}
+            asked |= {"tune_arms": tune_arms or None}
+            found = open_to_confirm(study_dir, asked, assignments or [])
         options = CommandOptions(address, not no_shared_stages, as_json)
         run_confirmation(found, options, is_again=read_test_again)
 

@@ -1,6 +1,11 @@
 """Examples shown below each command's --help."""
 
 _EXAMPLES = {
+    "new": (
+        "distill-tune new cells.yaml --data path/to/images",
+        "distill-tune new my.yaml --data images.npz --set data.image_size=32 --minutes 60",
+        "distill-tune new my.yaml --data images --backbone resnet18 --backbone densenet121",
+    ),
     "search": (
         "distill-tune search --space search_spaces/resnet.yaml",
         "distill-tune search --space my.yaml --set data.kind=folder --set data.root=images",

@@ -55,19 +55,18 @@ def train(  # noqa: PLR0913 - the options of the command line
 
         provide_user()
         recipe = _recipe(config, study, trial, backbone).changed(assignments or [], seed)
-        import torch
-
         from distill_tune.model.device import chosen_device
         from distill_tune.terminal.training_view import TrainingView
+        from distill_tune.training.devices import torch_threads
         from distill_tune.training.train import train_model
 
-        if threads or recipe.threads:
-            torch.set_num_threads(threads or recipe.threads or 1)
         output = console(as_json=as_json)
         where = chosen_device(device)
         try:
-            with TrainingView(output) as view:
-                result = train_model(recipe, out, say=view.say, listen=view.listen, device=where)
+            with torch_threads(threads or recipe.threads), TrainingView(output) as view:
+                result = train_model(
+                    recipe, out, say=view.say, listen=view.listen, expect=view.expect, device=where
+                )
         except KeyboardInterrupt:
             command = shlex.join(["distill-tune", *sys.argv[1:]])
             fail(f"interrupted; go on with:\n  {command}", INTERRUPTED)

@@ -21,14 +21,14 @@ def optuna(
     """Write a study for Optuna's dashboard: running, interrupted or finished."""
     with reporting():
         from distill_tune.records.directory import StudyDirectory
+        from distill_tune.records.formatting import path_text
         from distill_tune.tuning.sampling.optuna_journal import open_command, write_journal
 
         path = write_journal(StudyDirectory(study_dir), out)
-        command = open_command(path)
         output = console(as_json=as_json)
-        for line in (f"written: {path}", "", "next", f"  {command}"):
+        for line in (f"written: {path}", "", "next", f"  {open_command(path_text(path))}"):
             output.print(line, markup=False, soft_wrap=True)
         if importlib.util.find_spec("optuna_dashboard") is None:
             output.print("  (to install it: pip install optuna-dashboard)", markup=False)
         if as_json:
-            typer.echo(json.dumps({"path": path, "command": command}))
+            typer.echo(json.dumps({"path": path, "command": open_command(path)}))

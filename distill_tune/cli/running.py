@@ -161,8 +161,9 @@ def write_page(directory: "StudyDirectory", output: "Console") -> list[str]:
         The page's path; an empty list if it was not written.
     """
     from distill_tune.report import write_report
+    from distill_tune.terminal.waiting import patience
 
-    with _as_a_warning("the report", output):
+    with _as_a_warning("the report", output), patience(output, "writing the report"):
         return [write_report(directory).page]
     return []
 
@@ -184,6 +185,15 @@ def _as_a_warning(what: str, output: "Console") -> Iterator[None]:
         why = error.spelled(option) if isinstance(error, DistillTuneError) else str(error)
         text = f"warning: {what} was not written: {why}"
         output.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def opening(*, as_json: bool) -> Iterator[None]:
+    """Show that a study and its images are being read, if that takes long."""
+    from distill_tune.terminal.waiting import patience
+
+    with patience(console(as_json=as_json), "reading the study and its images"):
+        yield
 
 
 def console(*, as_json: bool) -> "Console":

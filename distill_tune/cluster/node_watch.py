@@ -1,13 +1,47 @@
 """Watch on a cluster's nodes, which come and go while work runs on them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
 
 from distill_tune.cluster.joining_nodes import NodeGuard
 from distill_tune.cluster.resources import Slots, alive_nodes, fitting
 from distill_tune.records.directory import StudyDirectory
 
 _LOOK_EVERY_S = 5.0
+
+
+class Nodes(Protocol):
+    """Nodes of a cluster, which come and go."""
+
+    @property
+    def count(self) -> int:
+        """Tasks that fit at a time, as of the last look."""
+
+    @property
+    def alive(self) -> Collection[str] | None:
+        """Ray's ids of the nodes that are alive, as of the last look; None before the first."""
+
+    def look(self) -> None:
+        """Update the nodes, unless that was done a moment ago."""
+
+    def close(self) -> None:
+        """Release the resources held on nodes that cannot do their part."""
+
+
+@dataclass(frozen=True)
+class FixedNodes:
+    """Nodes that are not watched: a task on a lost node fails when Ray notices the loss."""
+
+    count: int
+    alive: None = None
+
+    def look(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class NodeWatch:

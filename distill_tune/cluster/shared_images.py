@@ -82,6 +82,11 @@ class StudyImages:
         self._digests: dict[int | None, str] = {data.subset_seed: own.digest}
         self._placed: dict[int | None, Any] = {}
 
+    @property
+    def num_train(self) -> int:
+        """Number of training images of a draw."""
+        return len(self._own.train.labels)
+
     def of(self, data: Dataset) -> ImageData:
         """Return the images that ``data``, the study's own or a redraw, draws."""
         if data.subset_seed == self._data.subset_seed:

@@ -4,10 +4,11 @@ Shared stages, the runs of a confirmation and rehearsals use this. Each adds onl
 when to start what, and how to act on a task's messages.
 """
 
+import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 import ray
 
@@ -19,41 +20,13 @@ from distill_tune.errors import DiskFullError, is_disk_full
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from distill_tune.cluster.node_watch import Nodes
+
 _LOOK_EVERY_S = 0.5
+_PATIENCE_S = 30.0
+"""Time that a task has to say where it runs, once a node is lost."""
 
 W = TypeVar("W")
-
-
-class Nodes(Protocol):
-    """Nodes of a cluster, which come and go."""
-
-    @property
-    def count(self) -> int:
-        """Tasks that fit at a time, as of the last look."""
-
-    @property
-    def alive(self) -> Collection[str] | None:
-        """Ray's ids of the nodes that are alive, as of the last look; None before the first."""
-
-    def look(self) -> None:
-        """Update the nodes, unless that was done a moment ago."""
-
-    def close(self) -> None:
-        """Release the resources held on nodes that cannot do their part."""
-
-
-@dataclass(frozen=True)
-class FixedNodes:
-    """Nodes that are not watched: a task on a lost node fails when Ray notices the loss."""
-
-    count: int
-    alive: None = None
-
-    def look(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +79,32 @@ class _TaskNode(NamedTuple):
 
 @dataclass
 class _Task(Generic[W]):
-    """Running task; ``place`` is where it runs, once that is known."""
+    """Running task.
+
+    Attributes:
+        work: What it computes.
+        is_fetched: Whether its next message is fetched.
+        place: Where it runs, once it has said so.
+        nodes: Nodes on which it may run, if it has not.
+        overdue: When it must have said so, because one of these nodes is lost.
+    """
 
     work: W
     is_fetched: Callable[[], bool]
     place: _TaskNode | None = None
+    nodes: frozenset[str] | None = None
+    overdue: float = math.inf
+
+    def loss(self, alive: frozenset[str]) -> str | None:
+        """Return why its node is lost, in a line; None if it is alive or may be."""
+        if self.place is not None:
+            is_lost = self.place.node not in alive
+            return f"node {self.place.address}, which computed it, is lost" if is_lost else None
+        self.nodes = self.nodes or alive
+        if self.overdue == math.inf and not self.nodes <= alive:
+            self.overdue = time.monotonic() + _PATIENCE_S
+        is_overdue = time.monotonic() >= self.overdue
+        return "a node is lost, and it has not begun on another one" if is_overdue else None
 
 
 class TaskPool(Generic[W]):
@@ -128,7 +122,7 @@ class TaskPool(Generic[W]):
             then repeat their messages.
     """
 
-    def __init__(self, nodes: Nodes, options: Mapping[str, Any], *, max_retries: int = 0) -> None:
+    def __init__(self, nodes: "Nodes", options: Mapping[str, Any], *, max_retries: int = 0) -> None:
         self._nodes = nodes
         asked = {**options, "max_retries": max_retries, "num_returns": "streaming"}
         self._remote = ray.remote(**asked)(_placed)
@@ -177,7 +171,9 @@ class TaskPool(Generic[W]):
                 is not fetched stays where it is, to be passed to another task.
         """
         task = self._remote.options(name=function.__name__)
-        self._running[task.remote(function, *arguments)] = _Task(work, is_fetched)
+        alive = self._nodes.alive
+        nodes = None if alive is None else frozenset(alive)
+        self._running[task.remote(function, *arguments)] = _Task(work, is_fetched, nodes=nodes)
 
     def listen(self) -> Iterator[Event[W]]:
         """Yield what came of the tasks within a moment, at most one event per task.
@@ -198,14 +194,14 @@ class TaskPool(Generic[W]):
     def _lost(self) -> Iterator[Failed[W]]:
         """Remove and cancel the tasks on nodes that are gone."""
         self._nodes.look()
-        alive = self._nodes.alive
+        if self._nodes.alive is None:
+            return
+        alive = frozenset(self._nodes.alive)
         for stream, task in list(self._running.items()):
-            if alive is None or task.place is None or task.place.node in alive:
-                continue
-            del self._running[stream]
-            ray.cancel(stream, force=True)
-            why = f"node {task.place.address}, which computed it, is lost"
-            yield Failed(task.work, "node_lost", why)
+            if why := task.loss(alive):
+                del self._running[stream]
+                ray.cancel(stream, force=True)
+                yield Failed(task.work, "node_lost", why)
 
     def _advance(self, stream: Any) -> Iterator[Event[W]]:
         task = self._running[stream]

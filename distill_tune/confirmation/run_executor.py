@@ -15,10 +15,12 @@ from distill_tune.confirmation.run_pool import RunPool
 from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.records.confirm_log import EVIDENCE, run_records
 from distill_tune.study.study import Study
-from distill_tune.training.stages import ComputePlace
+from distill_tune.training.run_times import ALL_STAGES
+from distill_tune.training.stages import ComputePlace, Job
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import ConfirmationView, RunOptions
 from distill_tune.tuning.shared_stage_tasks import run_stages
+from distill_tune.tuning.time_left import RunsTimeLeft
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,6 +50,7 @@ class RunExecutor:
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _slots: Slots | None = field(default=None, init=False)
     _pool: RunPool | None = field(default=None, init=False)
+    _time_left: RunsTimeLeft | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         return self
@@ -66,15 +69,25 @@ class RunExecutor:
         if not todo:
             return
         present = self._start()
-        self.view.expect(len(todo))
         # A repetition must start from scratch, so it takes over no stages.
         is_sharing = self.options.is_sharing and self.reading == 1
-        if is_sharing:
-            jobs = shared_by(todo, self.images, ComputePlace.of(present.bundle))
+        place = ComputePlace.of(present.bundle)
+        jobs = shared_by(todo, self.images, place) if is_sharing else []
+        self.view.expect(len(todo), self._estimate(todo, jobs, present.count))
+        if jobs:
             run_stages(jobs, self.images, self.journal, self.view, present)
         if self._pool is None:
             self._pool = self._new_pool(present, is_sharing=is_sharing)
         self._pool.compute(todo, self.view)
+
+    def _estimate(self, runs: list[ArmRun], jobs: list[Job], count: int) -> RunsTimeLeft:
+        if self._time_left is None:
+            self._time_left = RunsTimeLeft(self.images.num_train)
+        self._time_left.expect(jobs, count)
+        for run in runs:
+            stages = ALL_STAGES[:1] if run.arm.is_stage_one_only else ALL_STAGES
+            self._time_left.expect_run(run.name, run.config, stages)
+        return self._time_left
 
     def _open(self, runs: list[ArmRun]) -> list[ArmRun]:
         over = {

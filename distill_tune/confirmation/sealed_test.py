@@ -1,7 +1,7 @@
 """The sealed test split: nothing else opens it, and every reading is logged beforehand."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,9 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING
 from distill_tune.training.devices import device_of
-from distill_tune.tuning.journal import Journal
+
+if TYPE_CHECKING:
+    from distill_tune.tuning.journal import Journal
 
 
 class SealedTest:
@@ -30,7 +32,7 @@ class SealedTest:
             the split is opened.
     """
 
-    def __init__(self, data: Dataset, journal: Journal, reading: int) -> None:
+    def __init__(self, data: Dataset, journal: "Journal", reading: int) -> None:
         self._data, self._journal, self.reading = data, journal, reading
         self._placed: Any = None
         self.chance: dict[str, float] = {}

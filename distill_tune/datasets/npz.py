@@ -119,6 +119,10 @@ class Npz(ImageSource):
             expected = f"{EXPECTED_KEYS}; the names of the classes in classes"
             yield f"not read: {', '.join(named)} (expected {expected})"
 
+    def shorter_sides(self, most: int) -> list[int]:  # noqa: ARG002 - all are of one size
+        """Return the shorter side in pixels of the training images."""
+        return [min(self._shape(*self._keys()["train"])[2:])]
+
     def read(self, part: Part, ranges: ValueRanges | None = None) -> Pool:
         key, label_key = self._keys()[part]
         self._shape(key, label_key)

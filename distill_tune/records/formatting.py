@@ -1,7 +1,8 @@
-"""Readable durations, params and their names."""
+"""Readable durations, paths, params and their names."""
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
@@ -25,6 +26,12 @@ def _ending(path: str, paths: list[str]) -> str:
 def param_text(value: object) -> str:
     """Return a param as short text."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def path_text(path: str) -> str:
+    """Return the shortest path to copy: a relative one if it is below the working directory."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def duration(seconds: float) -> str:

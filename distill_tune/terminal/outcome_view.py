@@ -2,13 +2,13 @@
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.formatting import path_text
 from distill_tune.records.trials import best
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
@@ -35,16 +35,16 @@ def outcome_view(
     paths = written_paths(study, directory, state)
     width = max(map(len, paths))
     yield "\nwritten"
-    yield from (f"  {name:<{width}}  {escape(_shown(path))}" for name, path in paths.items())
+    yield from (f"  {name:<{width}}  {escape(path_text(path))}" for name, path in paths.items())
     num_left_out = num_skipped(directory)
     if num_left_out:
         yield f"  {num_left_out} unreadable files were left out; events.jsonl lists them"
     yield from (f"  warning: {escape(text)}" for text in state.warnings)
     yield "\nnext"
-    yield f"  tensorboard --logdir {escape(shlex.quote(_shown(directory.path('tensorboard'))))}"
+    yield f"  tensorboard --logdir {escape(shlex.quote(path_text(directory.path('tensorboard'))))}"
     for backbone in study.backbones:
         if best(state, backbone.name) is not None:
-            config = shlex.quote(_shown(directory.path(best_file(backbone.name))))
+            config = shlex.quote(path_text(directory.path(best_file(backbone.name))))
             yield f"  distill-tune train --config {escape(config)} --out model-{backbone.name}"
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     total = study.search.num_trials
@@ -53,9 +53,3 @@ def outcome_view(
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
         yield f"  {escape(resume_command(directory))}"
-
-
-def _shown(path: str) -> str:
-    """Return the shortest path to copy: a relative one if it is below the working directory."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -1,6 +1,7 @@
 """Device of a trial."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 
@@ -21,3 +22,14 @@ def device_of(bundle: Mapping[str, float]) -> torch.device:
         return torch.device("cuda")
     torch.set_num_threads(max(1, int(bundle.get("CPU", 1))))
     return torch.device("cpu")
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Set the number of torch's CPU threads while the context is open; None leaves it unchanged."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

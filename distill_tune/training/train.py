@@ -21,6 +21,7 @@ from distill_tune.study.validation import Document, locate_error, parse
 from distill_tune.training.interrupt import stopping_at_a_report
 from distill_tune.training.memory import named_failures
 from distill_tune.training.recipe import Recipe
+from distill_tune.training.run_times import RunTime, UnitTimes
 from distill_tune.training.runner import Runner, RunSpec
 from distill_tune.training.training_folder import (
     BEGINNING,
@@ -45,6 +46,7 @@ def train_model(
     *,
     say: Say,
     listen: Callable[[Report], object] | None = None,
+    expect: Callable[[RunTime], object] | None = None,
     device: torch.device | None = None,
 ) -> dict[str, Any]:
     """Run all stages of a configuration and write the model into a folder.
@@ -59,6 +61,7 @@ def train_model(
             unfinished.
         say: Takes a line.
         listen: Takes every report of the training.
+        expect: Takes an estimate of the time left, before the first report; ``listen`` feeds it.
         device: Where to compute; None: on a GPU if there is one.
 
     Returns:
@@ -75,6 +78,8 @@ def train_model(
     images = _load_images(config, recipe.document)
     for remark in _remarks(images, recipe):
         say(remark)
+    if expect is not None:
+        expect(RunTime(config, UnitTimes(len(images.train.labels))))
     spec = RunSpec(
         name=NAME,
         root=root(out),

@@ -9,13 +9,14 @@ from distill_tune.study.study import Study
 
 if TYPE_CHECKING:
     from distill_tune.distill.trial import Report
+    from distill_tune.tuning.time_left import RunsTimeLeft, SearchTimeLeft
 
 
 class StageProgress(Protocol):
     """Receiver of the progress of shared stages."""
 
-    def stage(self, name: str, text: str) -> None:
-        """Show the progress of a stage; an empty text = it is done."""
+    def stage(self, name: str, progress: "Report | str") -> None:
+        """Show the progress of a stage: its last report, or in words; no words = it is over."""
 
 
 class View(StageProgress, Protocol):
@@ -37,6 +38,9 @@ class View(StageProgress, Protocol):
 class SearchView(View, Protocol):
     """View of a search."""
 
+    def expect(self, time_left: "SearchTimeLeft") -> None:
+        """Take an estimate of the time left, to which the view passes all progress."""
+
     def listen(self, event: Event, state: StudyState) -> None:
         """Take an event of the study's log, and the state of the log after it."""
 
@@ -47,8 +51,8 @@ class ConfirmationView(View, Protocol):
     def listen(self, event: Event) -> None:
         """Take an event of the study's log."""
 
-    def expect(self, count: int) -> None:
-        """Take the number of runs still to come."""
+    def expect(self, count: int, time_left: "RunsTimeLeft") -> None:
+        """Take the number of runs still to come, and an estimate of the time that they take."""
 
     def report(self, name: str, report: "Report") -> None:
         """Show the progress of a run."""

@@ -24,6 +24,7 @@ from distill_tune.tuning.opening_lines import introduction
 from distill_tune.tuning.outcome import write_best
 from distill_tune.tuning.run_options import RunOptions, SearchView
 from distill_tune.tuning.stop_rules import TimeBudget, terminate_as_interrupt
+from distill_tune.tuning.time_left import SearchTimeLeft
 
 
 @dataclass
@@ -192,8 +193,11 @@ class Session:
         settle(self.study, journal)
         if self._num_open(journal.state) <= 0:
             return
-        if self.options.is_sharing:
-            jobs = shared_jobs(self.study)
+        jobs = shared_jobs(self.study) if self.options.is_sharing else []
+        time_left = SearchTimeLeft(self.study, len(self.images.train.labels), journal.state)
+        time_left.expect(jobs, trial_slots.count)
+        self.view.expect(time_left)
+        if jobs:
             images = StudyImages(self.study.data, self.images)
             run_stages(jobs, images, journal, self.view, trial_slots)
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,13 +14,15 @@ from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
-from distill_tune.records.fitness_text import briefly, is_unfit, last, metrics_words, unfit_warning
+from distill_tune.records.fitness_text import briefly, is_unfit, last, unfit_warning
 from distill_tune.training.devices import device_of
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
 from distill_tune.training.stages import PREDECESSORS, ComputePlace, Job
-from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import StageProgress
+
+if TYPE_CHECKING:
+    from distill_tune.tuning.journal import Journal
 
 _CPU = torch.device("cpu")
 
@@ -36,7 +38,7 @@ class _StageWork:
 def run_stages(
     jobs: Sequence[Job],
     images: StudyImages,
-    journal: Journal,
+    journal: "Journal",
     progress: StageProgress,
     slots: Slots,
 ) -> None:
@@ -77,7 +79,7 @@ class _StageQueue:
         computing: Stages that are being computed here.
     """
 
-    def __init__(self, store: StageStore, journal: Journal, progress: StageProgress) -> None:
+    def __init__(self, store: StageStore, journal: "Journal", progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
         self.computing: list[_StageWork] = []
@@ -159,9 +161,7 @@ class _StageQueue:
             self._progress.stage(value.name, "")
             self._tell(value, job)
             return
-        name, report = value
-        shown = f"{report.step}/{report.num_steps}  {metrics_words(report.metrics)}"
-        self._progress.stage(name, shown.rstrip())
+        self._progress.stage(*value)
 
     def _publish(self, job: Job) -> None:
         try:

@@ -1,7 +1,6 @@
 """A node that joins: it gets no work while it lacks something, and is heard again."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from distill_tune.cluster.joining_nodes import NodeGuard
 from distill_tune.cluster.resources import Slots, alive_nodes
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.tuning.journal import Journal
-from tests.commands import PATIENCE_S, of_kind, read_events
+from tests.beside import until
+from tests.commands import of_kind, read_events
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 
@@ -47,13 +47,6 @@ def wait_for_all_cpus() -> float:
 def free_cpus() -> float:
     free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     return free.get("CPU", 0)
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_what_it_has_is_held_until_it_sees_the_study(

@@ -9,7 +9,8 @@ import pytest
 import ray
 
 from distill_tune.cluster import task_pool
-from distill_tune.cluster.task_pool import Ended, Event, Failed, FixedNodes, Reported, TaskPool
+from distill_tune.cluster.node_watch import FixedNodes
+from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskPool
 from distill_tune.errors import DiskFullError
 from tests.commands import PATIENCE_S
 
@@ -176,6 +177,37 @@ def test_work_of_a_node_that_is_gone_is_cancelled_and_lost(fake: FakeRay) -> Non
         assert pool.works == ["b"]
         assert fake.cancelled == fake.streams[:1]
         assert heard(pool) == [Failed("b", "node_lost", lost.detail)]
+
+
+@pytest.mark.parametrize("is_seen_before", [True, False])
+def test_work_that_never_began_is_lost_a_while_after_a_node(
+    fake: FakeRay, monkeypatch: pytest.MonkeyPatch, is_seen_before: bool
+) -> None:
+    """A cable is pulled before a task says where it runs; Ray notices it minutes later."""
+    monkeypatch.setattr(fake, "wait", lambda streams, **_: ([], streams))
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=time.sleep)
+    monkeypatch.setattr(task_pool, "time", clock)
+    nodes = WatchedNodes(alive={"node-1", "node-2"} if is_seen_before else None)
+    with TaskPool[str](nodes, OPTIONS) as pool:
+        pool.start("a", saying())
+        nodes.alive = {"node-1", "node-2"}
+        assert list(pool.listen()) == []
+        nodes.alive = {"node-2"}
+        assert list(pool.listen()) == []
+        now[0] = task_pool._PATIENCE_S - 1
+        # That the node comes back does not bring back the task.
+        nodes.alive = {"node-1", "node-2"}
+        assert list(pool.listen()) == []
+        now[0] += 1
+        (lost,) = pool.listen()
+        assert isinstance(lost, Failed)
+        assert (lost.work, lost.reason) == ("a", "node_lost")
+        assert fake.cancelled == fake.streams
+        nodes.alive = {"node-2"}
+        pool.start("b", saying())
+        now[0] += 1000
+        assert list(pool.listen()) == [], "it began after the loss"
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, RuntimeError])

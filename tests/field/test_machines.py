@@ -64,7 +64,7 @@ def test_a_user_without_home_or_name_searches(tmp_path: Path) -> None:
         "from distill_tune.cli import main\n"
         "main()\n"
     )
-    command = ["search", "--space", "space.yaml"]
+    command = ["search", "--space", "space.yaml", "--no-shared-stages"]
     process = started(tmp_path, *command, program=["nobody.py"], HOME="", USER="", LOGNAME="")
     stdout, stderr = process.communicate(timeout=1200)
     assert process.returncode == 0, f"{stdout}\n{stderr}"

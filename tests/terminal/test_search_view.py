@@ -1,17 +1,22 @@
 """The live view: it fits the terminal, and what matters is never cut off."""
 
 import io
+import re
+from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from distill_tune.records.replay import fold
+from distill_tune.distill.trial import Report
+from distill_tune.records.replay import Fold, fold
 from distill_tune.records.trials import Event
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.event_lines import StudyGoals, event_line
 from distill_tune.terminal.search_view import ConsoleSearchView
+from distill_tune.training.stages import shared_jobs
+from distill_tune.tuning.time_left import SearchTimeLeft
 from tests.commands import STUDY
 
 NUM_TRIALS = 30
@@ -44,7 +49,7 @@ def view(num_trials: int, width: int, height: int) -> list[str]:
     state = fold(log)
     for event in log:
         progress.listen(event, state)
-    progress.stage("warmup", "3/10")
+    progress.stage("warmup", Report("warmup", 3, 10, {}, 1.0))
     with console.capture() as capture:
         console.print(progress._view())
     return Text.from_ansi(capture.get()).plain.splitlines()
@@ -122,10 +127,14 @@ def test_a_stage_says_how_many_steps_it_took_and_what_they_came_to(is_terminal: 
     progress.listen(ready, fold([ready]))
     assert isinstance(console.file, io.StringIO)
     first, *rest = console.file.getvalue().splitlines()
-    assert first == LINE
-    assert " ".join(" ".join(rest).split()) == (
-        "shared stage warmup: 2000 steps (auto, its limit), agreement 0.96, diversity 0.81, "
-        "found ready"
+    end = "" if is_terminal else "  [0/6 trials, 0s]"
+    assert first == f"{LINE}{end}"
+    assert (
+        " ".join(rest).split()
+        == (
+            "shared stage warmup: 2000 steps (auto, its limit), agreement 0.96, diversity 0.81, "
+            f"found ready{end}"
+        ).split()
     )
 
 
@@ -134,6 +143,73 @@ def test_a_stage_of_an_older_log_says_what_it_said() -> None:
     assert (
         event_line(old, fold([old]), StudyGoals("objective", 1, 1)) == "shared stage warmup: in 52s"
     )
+
+
+class Piped:
+    """A search whose view is read as a log file."""
+
+    def __init__(self) -> None:
+        self.file, self.log = io.StringIO(), Fold()
+        self.study = parse(Study, read_yaml_text(STUDY, "tiny.yaml"))
+        self.view = ConsoleSearchView(Console(file=self.file), self.study)
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        event: Event = {"event": kind, "time": 1.0, **fields}
+        self.log.add(event)
+        self.view.listen(event, self.log.state)
+
+    def beat(self) -> str:
+        """Return the line that a silence causes, without the time so far."""
+        self.file.truncate(self.file.seek(0))
+        self.view.beat()
+        return re.sub(r"trials, \d+s", "trials, 0s", self.file.getvalue().rstrip("\n"))
+
+
+def test_a_silence_is_told_from_the_start_to_the_end() -> None:
+    piped = Piped()
+    assert piped.beat() == "starting workers  [0/6 trials, 0s]"
+    left = SearchTimeLeft(piped.study, 60, piped.log.state)
+    left.expect(shared_jobs(piped.study), 2)
+    piped.view.expect(left)
+    assert piped.beat() == "starting workers  [0/6 trials, 0s]"
+    piped.view.stage("warmup", Report("warmup", 4, 10, {}, 40.0))
+    told = piped.beat()
+    assert told.startswith("warmup 4/10 steps, at most 1m 00s left  [0/6 trials, 0s, about "), (
+        "shared stages tell the time that is left of all"
+    )
+    assert told.endswith(" left]")
+    piped.view.stage("warmup", "")
+    assert piped.beat().startswith("starting workers  [0/6 trials, 0s, about ")
+    piped.tell("trial_started", trial=0, name="t-0", backbone="squeezenet1_1", params={})
+    assert piped.beat().startswith("1 trial running, 0 epochs done  [0/6 trials, 0s, about ")
+    piped.tell("trial_started", trial=1, name="t-1", backbone="squeezenet1_1", params={})
+    piped.tell("epoch", trial=1, epoch=1, metrics={"seconds/joint": 3.0})
+    assert piped.beat().startswith("2 trials running, 1 epoch done  [0/6 trials, 0s, about ")
+    for job in shared_jobs(piped.study):
+        piped.view.stage(job.name, "")
+    for number in range(6):
+        piped.tell("trial_started", trial=number, name="t", backbone="squeezenet1_1", params={})
+        piped.tell("trial_ended", trial=number, status="complete", reason="")
+    assert piped.beat() == "finishing  [6/6 trials, 0s]"
+
+
+def test_in_a_log_file_reports_of_stages_are_no_lines_and_waiting_is_told_once() -> None:
+    piped = Piped()
+    for step in (1, 2):
+        piped.view.stage("warmup", Report("warmup", step, 10, {}, 1.0))
+        piped.view.stage("classifier/net", "another study is computing it")
+    assert piped.file.getvalue() == "classifier/net: another study is computing it\n"
+
+
+def test_a_time_budget_bounds_the_time_left() -> None:
+    piped = Piped()
+    search = piped.study.search.model_copy(update={"time_budget_s": 90.0})
+    piped.view._study = piped.study.model_copy(update={"search": search})
+    left = SearchTimeLeft(piped.study, 60, piped.log.state)
+    left.expect(shared_jobs(piped.study), 2)
+    piped.view.expect(left)
+    piped.view.stage("warmup", Report("warmup", 4, 10, {}, 4000.0))
+    assert re.search(r"about 1m (30|2\d)s left\]$", piped.beat())
 
 
 def test_on_a_terminal_a_line_is_broken_between_words() -> None:

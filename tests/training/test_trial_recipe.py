@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from distill_tune import train
 from distill_tune.cli import app
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DistillTuneError
@@ -19,6 +21,7 @@ from tests.training.tiny import SHORT
 
 ONE = STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[squeezenet1_1]")
 RATIO = "joint.synthetic_ratio"
+VALUE = "validation_accuracy"
 
 
 def recorded(root: Path, text: str, values: list[tuple[str, float | None]]) -> StudyDirectory:
@@ -135,3 +138,30 @@ def test_a_trial_is_trained_by_its_number(tmp_path: Path) -> None:
     made = read_yaml(out / "model.yaml").value["made"]
     assert (made["study"], made["trial"]) == ("tiny", "squeezenet1_1-0000")
     assert (made["params"], made["seed"], made["changed"]) == ({RATIO: 0}, 5, SHORT)
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, 1), (3, 3)])
+def test_a_trials_own_threads_are_used_and_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, used: int
+) -> None:
+    seen: list[int] = []
+
+    def train_model(*_: object, **__: object) -> dict[str, object]:
+        seen.append(torch.get_num_threads())
+        return {
+            "paths": {name: name for name in ("weights", "generator", "model", "config")},
+            VALUE: 0.5,
+        }
+
+    monkeypatch.setattr("distill_tune.training.train.train_model", train_model)
+    directory = recorded(tmp_path, ONE, [("squeezenet1_1", 0.5)])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(directory.root, tmp_path / "a", threads=given, progress=False)
+        threads = [] if given is None else ["--threads", str(given)]
+        command = ["train", "--study", directory.root, "--out", str(tmp_path / "b"), *threads]
+        assert CliRunner().invoke(app, command).exit_code == 0
+        assert (seen, torch.get_num_threads()) == ([used, used], 2)
+    finally:
+        torch.set_num_threads(before)

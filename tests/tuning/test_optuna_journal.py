@@ -190,6 +190,14 @@ def test_it_goes_elsewhere_on_demand_and_leaves_nothing_else(
     assert sorted(path.name for path in Path(study.root).iterdir()) == before
 
 
+def test_the_command_that_is_printed_is_short_for_a_study_below_this_folder(
+    study: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(study.root).parent)
+    result = CliRunner().invoke(app, ["optuna", study.root])
+    assert result.stdout.endswith(f"\n  optuna-dashboard 'made up/{JOURNAL_FILE}'\n")
+
+
 def test_what_cannot_be_written_or_opened_is_refused(
     study: StudyDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

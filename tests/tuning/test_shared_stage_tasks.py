@@ -23,7 +23,7 @@ PNG = b"\x89PNG\r\n\x1a\n picture"
 class Quiet:
     """Takes how far stages are, for nobody."""
 
-    def stage(self, name: str, text: str) -> None:
+    def stage(self, name: str, progress: Report | str) -> None:
         """Take it."""
 
 

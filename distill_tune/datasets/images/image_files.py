@@ -3,9 +3,9 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -143,6 +143,17 @@ def decode_all(
         warnings.simplefilter("ignore")
         reasons = list(workers.map(fill, range(len(paths))))
     return images, {number: reason for number, reason in enumerate(reasons) if reason}
+
+
+def shorter_sides(paths: Iterable[Path]) -> list[int]:
+    """Return the shorter side in pixels of each file that can be opened, by its header."""
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in paths:
+            with suppress(Exception), opened(path) as image:  # Decoding reports broken files.
+                found.append(min(image.size))
+    return found
 
 
 def to_png(pixels: Bytes) -> bytes:

@@ -92,8 +92,8 @@ def forecast(
     )
 
 
-def mean_epochs(study: "Study", num_trials: int) -> float:
-    """Return the epochs of stage 3 that a trial runs on average.
+def mean_epochs(study: "Study", num_trials: int, done: int = 0) -> float:
+    """Return the epochs of stage 3 that a trial runs on average after ``done`` epochs.
 
     One in ``reduction_factor`` of a backbone's ``num_trials`` passes each rung, at least one trial.
     """
@@ -101,7 +101,8 @@ def mean_epochs(study: "Study", num_trials: int) -> float:
     bounds = (0, *rung_epochs(study.min_epochs, study.max_epochs, factor), study.max_epochs)
     shares = (max(1 / num_trials, factor**-rung) for rung in count())
     stretches = zip(pairwise(bounds), shares, strict=False)
-    return sum((end - start) * share for (start, end), share in stretches)
+    left = [(end - max(start, done), share) for (start, end), share in stretches if end > done]
+    return sum(epochs * share for epochs, share in left) / left[0][1] if left else 0.0
 
 
 def span(seconds: Iterable[float], slots: int) -> float:

@@ -2,24 +2,24 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from distill_tune.cluster.node_watch import FixedNodes
 from distill_tune.cluster.resources import Slots, cluster, slots, task_options
-from distill_tune.cluster.shared_images import PlacedImages, placed
-from distill_tune.cluster.task_pool import Failed, FixedNodes, Reported, TaskPool
+from distill_tune.cluster.shared_images import placed
+from distill_tune.cluster.task_pool import Failed, Reported, TaskPool
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
-from distill_tune.training.devices import device_of
 from distill_tune.training.memory import is_out_of_memory, memory_detail
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, shared_jobs
 from distill_tune.tuning.dry_run.forecast import Forecast, TrialCost, forecast
-from distill_tune.tuning.dry_run.rehearsal import rehearse
+from distill_tune.tuning.dry_run.rehearsal import rehearse_task
 from distill_tune.tuning.opening_lines import introduction
 from distill_tune.tuning.run_options import RunOptions, Views
 from distill_tune.tuning.tuner import make_sampler
@@ -47,6 +47,20 @@ class DryRun(NamedTuple):
     forecast: Forecast
 
 
+class Measured(NamedTuple):
+    """What the rehearsal of a study's first configurations found.
+
+    Attributes:
+        slots: Of the cluster.
+        proposals: As in :class:`DryRun`, possibly more.
+        costs: Backbone to what one of its trials takes.
+    """
+
+    slots: Slots
+    proposals: list[dict[str, Any]]
+    costs: dict[str, TrialCost]
+
+
 def dry_run(
     study: Study, directory: StudyDirectory, images: ImageData, options: RunOptions
 ) -> DryRun:
@@ -61,19 +75,30 @@ def dry_run(
     for line in filter(None, lines):
         options.views.say(line)
     with cluster(options.address):
-        found, sampler = slots(study.resources), make_sampler(study)
-        at_once = min(found.count, study.search.num_trials, _MOST_AT_ONCE)
-        # Every backbone is tried, in full slots: trials that run side by side slow each other.
-        num_tried = at_once * -(-len(study.backbones) // at_once)
-        drawn = [sampler.suggest(f"dry-{n}") for n in range(max(num_tried, _NUM_PROPOSALS))]
-        proposals = [one for one in drawn if isinstance(one, dict)]
-        costs = _costs(study, proposals[:num_tried], images, found, options.views)
-    store = StageStore(directory.path(), images.digest, ComputePlace.of(found.bundle))
+        found = measure(study, images, options.views)
+    store = StageStore(directory.path(), images.digest, ComputePlace.of(found.slots.bundle))
     jobs = shared_jobs(study) if options.is_sharing else []
     shared = [(job, store.is_there(job.stage, job.config)) for job in jobs]
     ready = {job.name: is_ready for job, is_ready in shared}
-    guess = forecast(study, costs, found.count, shared)
-    return DryRun(study, proposals[:_NUM_PROPOSALS], found, costs, ready, guess)
+    guess = forecast(study, found.costs, found.slots.count, shared)
+    proposals = found.proposals[:_NUM_PROPOSALS]
+    return DryRun(study, proposals, found.slots, found.costs, ready, guess)
+
+
+def measure(study: Study, images: ImageData, views: Views) -> Measured:
+    """Rehearse a study's first configurations; Ray must be running.
+
+    Raises:
+        InputError: No node can hold a trial.
+        RehearsalError: A trial cannot run.
+    """
+    found, sampler = slots(study.resources), make_sampler(study)
+    at_once = min(found.count, study.search.num_trials, _MOST_AT_ONCE)
+    # Every backbone is tried, in full slots: trials that run side by side slow each other.
+    num_tried = at_once * -(-len(study.backbones) // at_once)
+    drawn = [sampler.suggest(f"dry-{n}") for n in range(max(num_tried, _NUM_PROPOSALS))]
+    proposals = [one for one in drawn if isinstance(one, dict)]
+    return Measured(found, proposals, _costs(study, proposals[:num_tried], images, found, views))
 
 
 def _costs(
@@ -87,7 +112,7 @@ def _costs(
         while waiting or pool.works:
             while waiting and pool.has_room:
                 config = waiting.pop(0)
-                pool.start(config, _rehearse, config, where, found.bundle)
+                pool.start(config, rehearse_task, config, where, found.bundle)
             for event in pool.listen():
                 name = event.work.backbone.name
                 if isinstance(event, Failed):
@@ -112,9 +137,3 @@ def _refusal(failed: Failed[TrialConfig], found: Slots) -> RehearsalError:
     if failed.error is not None and is_out_of_memory(failed.error):
         why = memory_detail(failed.work, str(failed.error), share=found.bundle.get("GPU", 1))
     return RehearsalError(f"a trial of {failed.work.backbone.name} cannot run here: {why}")
-
-
-def _rehearse(
-    config: TrialConfig, images: PlacedImages, bundle: dict[str, float]
-) -> Iterator[TrialCost]:
-    yield rehearse(config, images.images(), device_of(bundle))

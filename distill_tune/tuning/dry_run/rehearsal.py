@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, count
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from distill_tune.cluster.gpu_memory import memory_in_use
+from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.classifier_stage import num_steps, real_batches, train_step
 from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.monitoring.epoch_metrics import Reference
@@ -20,11 +21,19 @@ from distill_tune.interfaces import ImageData
 from distill_tune.model import model_files
 from distill_tune.records.gpu_use import GpuUse
 from distill_tune.training.checkpoint_writer import num_bytes
+from distill_tune.training.devices import device_of
 from distill_tune.tuning.dry_run.forecast import TrialCost
 
 _CALLS, _LONG_S = 5, 2.0
 # An untrained GAN must not end the rehearsal.
 _MILD = {"collapse_policy": "continue", "unfit_policy": "warn", "max_discriminator_gap": None}
+
+
+def rehearse_task(
+    config: TrialConfig, images: PlacedImages, bundle: dict[str, float]
+) -> Iterator[TrialCost]:
+    """Yield the cost of a trial, as a task with the resources of one."""
+    yield rehearse(config, images.images(), device_of(bundle))
 
 
 def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> TrialCost:

@@ -1,0 +1,175 @@
+"""Time left of a search or a confirmation, from the seconds that each stage takes."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from distill_tune.distill.trial import Report
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.interfaces import Metrics, Stage
+from distill_tune.records.replay import stage_record
+from distill_tune.records.trials import SECONDS, STAGE_STEPS, Event, StudyState, TrialRecord
+from distill_tune.study.study import Study
+from distill_tune.training.run_times import ALL_STAGES, RunTime, UnitTimes, num_units
+from distill_tune.training.stages import Job
+from distill_tune.tuning.dry_run.forecast import mean_epochs, span
+
+
+class StagesTimeLeft:
+    """Time left of shared stages.
+
+    Args:
+        num_train: Number of training images.
+
+    Attributes:
+        times: Seconds per unit of each stage.
+        slots: Stages, trials or runs at a time.
+    """
+
+    def __init__(self, num_train: int) -> None:
+        self.times = UnitTimes(num_train)
+        self.slots = 1
+        self._jobs: dict[str, Job] = {}
+        self._open: dict[str, RunTime] = {}
+
+    def expect(self, jobs: Sequence[Job], slots: int) -> None:
+        """Add stages that are to be computed or found ready."""
+        self.slots = slots
+        for job in jobs:
+            self._jobs[job.name] = job
+            self._open[job.name] = RunTime(job.config, self.times, [job.stage], is_fresh=True)
+
+    def stage_report(self, name: str, report: Report) -> float:
+        """Take a report of a shared stage; return the seconds that the stage takes at most."""
+        if name not in self._open:
+            return math.nan
+        self._open[name].take(report)
+        return self._open[name].stage_s()
+
+    def stage_over(self, name: str) -> None:
+        """Count a stage as over, whatever its outcome."""
+        self._open.pop(name, None)
+
+    def stage_event(self, event: Event) -> None:
+        """Take the event of a stage that was computed or found ready."""
+        stage = stage_record(event)
+        self.stage_over(stage.name)
+        job = self._jobs.get(stage.name)
+        if job is not None and stage.cached and stage.steps:
+            self.times.add(job.config, job.stage, stage.steps, stage.cost_s)
+
+    def stages_s(self) -> float:
+        """Return the seconds to the end of the last shared stage; ``nan`` if unknown."""
+        left = 0.0
+        for stages in ({"warmup", "classifier"}, {"triplet"}):  # The latter begins with the former.
+            # A copy: views ask in a thread of their own.
+            now = list(self._open.items())
+            works = [run for name, run in now if self._jobs[name].stage in stages]
+            left += spanned([run.seconds() for run in works], self.slots)
+        return left
+
+
+class SearchTimeLeft(StagesTimeLeft):
+    """Time left of a search.
+
+    Args:
+        study: The whole search.
+        num_train: Number of training images.
+        state: State of the log at the start of the session.
+    """
+
+    def __init__(self, study: Study, num_train: int, state: StudyState) -> None:
+        super().__init__(num_train)
+        self._study = study
+        self._names = [backbone.name for backbone in study.backbones]
+        self._configs = {name: study.trial_config(name, {}) for name in self._names}
+        for trial in state.trials.values():
+            for metrics in trial.history.values():
+                self._add(trial, metrics)
+
+    def listen(self, event: Event, state: StudyState) -> None:
+        """Take an event of the study's log."""
+        if event["event"] == "stage":
+            self.stage_event(event)
+        elif event["event"] == "epoch" and event["trial"] in state.trials:
+            trial = state.trials[event["trial"]]
+            self._add(trial, trial.history.get(event["epoch"], {}))
+
+    def _add(self, trial: TrialRecord, metrics: Metrics) -> None:
+        config = self._configs.get(trial.backbone)
+        for stage in ALL_STAGES if config is not None else ():
+            seconds = metrics.get(f"{SECONDS}{stage}", 0.0)
+            if config is not None and seconds > 0:
+                expected = 1 if stage == "joint" else num_units(config, stage)
+                units = metrics.get(f"{stage}/{STAGE_STEPS}", expected)
+                self.times.add(config, stage, units, seconds)
+
+    def seconds(self, state: StudyState) -> float:
+        """Return the expected seconds to the end of the search; ``nan`` if unknown."""
+        total, names = self._study.search.num_trials, self._names
+        running = [trial for trial in state.trials.values() if trial.ended_at is None]
+        left = [self._trial_s(t.backbone, t.epochs) for t in running if t.backbone in names]
+        whole_s = {name: self._trial_s(name, 0) for name in names}
+        new = (number for number in range(total) if number not in state.trials)
+        left += [whole_s[names[number % len(names)]] for number in new]
+        return self.stages_s() + spanned(left, max(self.slots, len(running)))
+
+    def _trial_s(self, backbone: str, epochs: int) -> float:
+        """Return the expected seconds to the end of a trial that has done so many epochs."""
+        config = self._configs[backbone]
+        num_trials = max(1, self._study.search.num_trials // len(self._names))
+        units: dict[Stage, float] = {"joint": mean_epochs(self._study, num_trials, epochs)}
+        if not epochs:
+            units |= {stage: num_units(config, stage) for stage in self._own_stages(config)}
+        return self.times.total(config, units)
+
+    def _own_stages(self, config: TrialConfig) -> list[Stage]:
+        """Return the stages before stage 3 that a trial does not share."""
+        shared = {
+            job.stage
+            for job in self._jobs.values()
+            if job.stage == "warmup" or job.config.backbone.name == config.backbone.name
+        }
+        return [stage for stage in ALL_STAGES[:-1] if stage not in shared]
+
+
+class RunsTimeLeft(StagesTimeLeft):
+    """Time left of the runs of a confirmation that are known so far."""
+
+    def __init__(self, num_train: int) -> None:
+        super().__init__(num_train)
+        self._runs: dict[str, RunTime] = {}
+
+    def expect_run(self, name: str, config: TrialConfig, stages: Iterable[Stage]) -> None:
+        """Add a run that goes through these stages, except those that it shares."""
+        shared = {job.stage for job in self._jobs.values() if _is_shared(job, config)}
+        own = [stage for stage in stages if stage not in shared]
+        self._runs[name] = RunTime(config, self.times, own)
+
+    def run_report(self, name: str, report: Report) -> None:
+        """Take a report of a run."""
+        if name in self._runs:
+            self._runs[name].take(report)
+
+    def run_over(self, name: str) -> None:
+        """Count a run as over."""
+        self._runs.pop(name, None)
+
+    def seconds(self) -> float:
+        """Return the expected seconds to the end of the last run; ``nan`` if unknown."""
+        left = [run.seconds() for run in list(self._runs.values())]
+        return self.stages_s() + spanned(left, self.slots)
+
+
+def _is_shared(job: Job, config: TrialConfig) -> bool:
+    """Return whether a run of this configuration begins with the product of a shared stage."""
+    other = job.config
+    if (other.seed, other.data) != (config.seed, config.data):
+        return False
+    if job.stage == "warmup":
+        return other.gan == config.gan
+    return (other.backbone, other.classifier) == (config.backbone, config.classifier)
+
+
+def spanned(seconds: Sequence[float], slots: int) -> float:
+    """Return the seconds until the last work ends, ``slots`` at a time; ``nan`` if unknown."""
+    return math.nan if any(map(math.isnan, seconds)) else span(seconds, slots)
