@@ -8,7 +8,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
 from distill_tune.study.arms import ARMS, METHOD, Arm
-from distill_tune.study.sampler_needs import most_trials
+from distill_tune.study.sampler_needs import most_trials, require_package
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.study import Study
 from distill_tune.tuning.run_options import RunOptions
@@ -70,8 +70,10 @@ def tune_arms(
         options: How to run.
 
     Raises:
+        InputError: This machine lacks the package of the study's sampler.
         KeyboardInterrupt: A search was interrupted; the same command resumes it.
     """
+    require_package(study.search)
     tuned = {}
     for name in names:
         own = arm_study(study, ARMS[name])

@@ -19,7 +19,7 @@ from distill_tune.study.opening import (
     stored_study,
     with_absolute_root,
 )
-from distill_tune.study.sampler_needs import require_package
+from distill_tune.study.sampler_needs import coverage, require_package
 from distill_tune.study.study import Study
 from distill_tune.study.validation import Document
 from distill_tune.study.warm_start import WARM_START_TRIALS, warm_start
@@ -98,7 +98,9 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
             )
         check_same(directory, study, allow_changed=allow_changed)
     require_utf8(directory)
-    return Opened(study, directory, load_images(typed, document), document, remark)
+    remarks = (remark, _coverage(study))
+    images = load_images(typed, document)
+    return Opened(study, directory, images, document, "\n".join(filter(None, remarks)))
 
 
 def open_stored(
@@ -112,7 +114,7 @@ def open_stored(
         require_package(stored.search)
     study = with_absolute_root(stored)
     images = load_images(study, document, resume_command(directory), directory)
-    return Opened(study, directory, images, document)
+    return Opened(study, directory, images, document, _coverage(study))
 
 
 def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:
@@ -129,6 +131,10 @@ def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:
     found = warm_start(StudyDirectory(request.source), names, study.space.dimensions, number)
     search = study.search.model_copy(update={"first_points": found.points})
     return study.model_copy(update={"search": search}), found.words
+
+
+def _coverage(study: Study) -> str:
+    return coverage(study.search, study.space.dimensions, len(study.backbones))
 
 
 def _new_place(storage: str, name: str) -> StudyDirectory:

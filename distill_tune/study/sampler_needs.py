@@ -49,6 +49,16 @@ def most_trials(search: Search, dimensions: Mapping[str, Dimension], num_backbon
     return min(search.num_trials, _num_points(dimensions) * num_backbones)
 
 
+def coverage(search: Search, dimensions: Mapping[str, Dimension], num_backbones: int) -> str:
+    """Return which part of its grid a study tries; empty if all of it, or with other samplers."""
+    if search.sampler != "grid":
+        return ""
+    size = _num_points(dimensions) * num_backbones
+    if search.num_trials >= size:
+        return ""
+    return f"sampler grid: {search.num_trials} of {size} points are tried, chosen at random"
+
+
 def _cmaes_errors(dimensions: Mapping[str, Dimension]) -> Iterator[InputError]:
     lists = [path for path, dimension in dimensions.items() if isinstance(dimension, Choice)]
     if lists:

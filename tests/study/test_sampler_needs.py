@@ -7,7 +7,8 @@ import pytest
 
 from distill_tune.study import sampler_needs
 from distill_tune.study.arms import ARMS
-from distill_tune.study.sampler_needs import grid_values, most_trials
+from distill_tune.study.opened_study import StudyRequest, open_new
+from distill_tune.study.sampler_needs import coverage, grid_values, most_trials
 from distill_tune.study.space import Choice, RandInt, Uniform
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
@@ -83,6 +84,22 @@ def test_the_grid_of_a_whole_space_is_a_study() -> None:
     assert most_trials(study.search, {}, 1) == 6
     assert list(grid_values(RandInt(2, 4))) == [2, 3, 4]
     assert list(grid_values(Uniform(0, 1))) == []
+
+
+@pytest.mark.parametrize("num_trials", [5, 6, 12])
+def test_a_part_of_the_grid_is_said_to_be_one(num_trials: int) -> None:
+    write(GRID.replace("num_trials: 6", f"num_trials: {num_trials}"), "[resnet18, alexnet]")
+    request = StudyRequest(Path("bad.yaml"), "runs", [], {})
+    expected = f"sampler grid: {num_trials} of 12 points are tried, chosen at random"
+    found = open_new(request, resume=False, allow_changed=False).remark
+    assert found == (expected if num_trials < 12 else "")
+
+
+def test_other_samplers_cover_no_grid() -> None:
+    search = read(GOOD[: GOOD.index("space:")] + GRID).search.model_copy(update={"num_trials": 2})
+    lists = {"joint.refresh": Choice((1, 2, 5))}
+    assert coverage(search, lists, 1)
+    assert coverage(search.model_copy(update={"sampler": "random"}), lists, 1) == ""
 
 
 def test_an_arm_searches_no_more_than_its_own_grid() -> None:
