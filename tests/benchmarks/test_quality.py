@@ -18,8 +18,10 @@ from tests.benchmarks.quality_replay import (
     incumbents,
     three_values,
 )
+from tests.benchmarks.quality_samplers import rows, search_table
 from tests.benchmarks.record_table import append, missing
 from tests.benchmarks.recorded_table import (
+    INFLUENCE,
     SEEDS,
     Floats,
     RecordedTable,
@@ -226,3 +228,13 @@ def test_the_grid_over_a_table_has_three_values_with_the_default() -> None:
         assert len(dimension.choices) == 3
         assert EASY.params[0][path] in dimension.choices
         assert all(DIMENSIONS[path].holds(value) for value in dimension.choices)
+
+
+def test_samplers_are_compared_with_the_default_one_search_by_search() -> None:
+    found = search_table(INFLUENCE, ("tpe", "random"), 6)
+    assert [searches.confirmed.shape for searches in found.values()] == [(6, 3)] * 2
+    assert all(searches.cpu_s > 0 for searches in found.values())
+    told = dict(rows("influence", found))
+    assert list(told) == [f"{name} on the table of influence, 6 searches" for name in found]
+    difference = np.mean(found["random"].confirmed[:, -1] - found["tpe"].confirmed[:, -1])
+    assert [f"minus tpe {difference:+.4f} (" in text for text in told.values()] == [False, True]
