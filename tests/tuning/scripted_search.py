@@ -86,7 +86,7 @@ class Search:
         Args:
             stops: Trials during which the search is killed and resumed.
         """
-        proposals = []
+        proposals: list[Point] = []
         for number in range(self._plan.num_trials):
             trial_id = self._start(number)
             proposals.append(self.sampler.raw(trial_id))
