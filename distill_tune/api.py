@@ -56,8 +56,8 @@ def search(  # noqa: PLR0913 - the options of the command
         assignments: Further changes to ``space``: dotted path -> value, such as
             ``{"trial.joint.epochs": 8, "backbones.0.name": "resnet18"}``.
         resume: Resume the study if it already exists.
-        allow_changed: Continue even if the version, ``data.root``, ``search.seed`` or
-            ``search.num_startup_trials`` changed.
+        allow_changed: Continue even if the version, ``data.root``, ``search.sampler``,
+            ``search.seed`` or ``search.num_startup_trials`` changed.
         share_stages: Compute stages that trials have in common only once: same results, faster.
         address: Ray cluster (``auto``, ``HOST:PORT``); None: Ray runs here and stops at the end.
         progress: Print progress on stdout.

@@ -105,6 +105,7 @@ NOT_RUN = {
         "pip install .",
         "pip install -e '.[dev]'",
         "pip install 'distill-tune[onnx]'",
+        "pip install 'distill-tune[samplers]'",
         "pip install 'ray[default]'",
         "pip install optuna-dashboard",
         "pip wheel --no-deps .",

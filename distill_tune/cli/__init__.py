@@ -49,7 +49,7 @@ AllowChanged = Annotated[
     bool,
     typer.Option(
         "--allow-changed",
-        help="Resume even if version, data.root, search.seed or num_startup_trials changed.",
+        help="Resume even if version, data.root, sampler, seed or num_startup_trials changed.",
     ),
 ]
 

@@ -8,6 +8,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
 from distill_tune.study.arms import ARMS, METHOD, Arm
+from distill_tune.study.sampler_needs import most_trials, require_package
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.study import Study
 from distill_tune.tuning.run_options import RunOptions
@@ -29,14 +30,16 @@ def arm_study(study: Study, arm: Arm) -> Study | None:
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
         return None
     trial = TrialTemplate.model_validate(apply(plain(study.trial), arm.changes))
+    search = {
+        "first_points": _first_points(study, dimensions),
+        "num_trials": most_trials(study.search, dimensions, len(study.backbones)),
+    }
     changes = {
         "study": f"{study.study}-{arm.name}",
         "trial": trial,
         "space": SearchSpace(dimensions),
         "confirm": None,
-        "search": study.search.model_copy(
-            update={"first_points": _first_points(study, dimensions)}
-        ),
+        "search": study.search.model_copy(update=search),
     }
     return study.model_copy(update=changes)
 
@@ -67,8 +70,10 @@ def tune_arms(
         options: How to run.
 
     Raises:
+        InputError: This machine lacks the package of the study's sampler.
         KeyboardInterrupt: A search was interrupted; the same command resumes it.
     """
+    require_package(study.search)
     tuned = {}
     for name in names:
         own = arm_study(study, ARMS[name])

@@ -64,6 +64,7 @@ def _facts(source: Source) -> Iterator[tuple[str, str]]:
     yield "digest of the images", _text(plan.data.get("digest"))
     for name, path in (
         ("seed of the images", "data.seed"),
+        ("sampler", "search.sampler"),
         ("seed of the sampler", "search.seed"),
         ("seed of the trials", "trial.seed"),
     ):

@@ -12,12 +12,14 @@ from distill_tune.study.opening import (
     Options,
     check_same,
     load_images,
+    located,
     read_study,
     require_utf8,
     resume_command,
     stored_study,
     with_absolute_root,
 )
+from distill_tune.study.sampler_needs import coverage, require_package
 from distill_tune.study.study import Study
 from distill_tune.study.validation import Document
 from distill_tune.study.warm_start import WARM_START_TRIALS, warm_start
@@ -79,6 +81,8 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
         StudyError: It exists and is not to be resumed, or was started with other settings.
     """
     typed, document = read_study(request.space, request.assignments, request.options)
+    with located(document):
+        require_package(typed.search)
     study, remark = warm_started(with_absolute_root(typed), request.warm_start)
     directory = _new_place(request.storage, study.study)
     if directory.exists():
@@ -94,7 +98,9 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
             )
         check_same(directory, study, allow_changed=allow_changed)
     require_utf8(directory)
-    return Opened(study, directory, load_images(typed, document), document, remark)
+    remarks = (remark, _coverage(study))
+    images = load_images(typed, document)
+    return Opened(study, directory, images, document, "\n".join(filter(None, remarks)))
 
 
 def open_stored(
@@ -104,9 +110,11 @@ def open_stored(
     directory = StudyDirectory(root)
     require_utf8(directory)
     stored, document = stored_study(directory, options, assignments)
+    with located(document):
+        require_package(stored.search)
     study = with_absolute_root(stored)
     images = load_images(study, document, resume_command(directory), directory)
-    return Opened(study, directory, images, document)
+    return Opened(study, directory, images, document, _coverage(study))
 
 
 def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:
@@ -123,6 +131,10 @@ def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:
     found = warm_start(StudyDirectory(request.source), names, study.space.dimensions, number)
     search = study.search.model_copy(update={"first_points": found.points})
     return study.model_copy(update={"search": search}), found.words
+
+
+def _coverage(study: Study) -> str:
+    return coverage(study.search, study.space.dimensions, len(study.backbones))
 
 
 def _new_place(storage: str, name: str) -> StudyDirectory:

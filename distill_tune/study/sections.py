@@ -10,6 +10,8 @@ from distill_tune.interfaces import Config
 from distill_tune.study.arms import ARMS, METHOD
 from distill_tune.study.dimensions import Scalar
 
+SamplerName = Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"]
+
 
 class Search(Config):
     """Settings of the search."""
@@ -20,10 +22,16 @@ class Search(Config):
     """Metric to compare: a trial's best value over its epochs."""
     mode: Literal["max"] = "max"
     """Higher is better."""
+    sampler: SamplerName = "tpe"
+    """Which of Optuna's samplers proposes: ``tpe`` and ``gp`` (a Gaussian process) learn from the
+    trials before, as does ``cmaes`` (CMA-ES; needs ranges only and the package ``cmaes``). ``gp``
+    and ``cmaes`` compare trials at the first rung, as they ignore pruned ones. ``random``, ``qmc``
+    (a scrambled Sobol sequence) and ``grid`` (each point once, in random order; needs lists and
+    whole numbers only) do not learn."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sampler."""
     num_startup_trials: int = Field(default=5, ge=1)
-    """Random configurations per backbone before TPE starts to learn."""
+    """Random configurations per backbone before a sampler starts to learn."""
     min_epochs: int | None = Field(default=None, ge=1)
     """Epochs that every trial gets (ASHA's grace period); null: a third of ``joint.epochs``."""
     reduction_factor: float = Field(default=3, gt=1)

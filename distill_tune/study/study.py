@@ -12,6 +12,7 @@ from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
 from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
 from distill_tune.study.rungs import default_min_epochs
+from distill_tune.study.sampler_needs import space_errors
 from distill_tune.study.sections import Confirm, Resources, Search
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
@@ -46,6 +47,7 @@ ALLOWABLE_CHANGES = frozenset(
         "version",
         "data.root",
         "data.value_range",  # The images' digest shows whether this matters.
+        "search.sampler",
         "search.seed",
         "search.num_startup_trials",
     }
@@ -145,6 +147,7 @@ class Study(Config):
                 got=self.search.min_epochs,
                 expected=f"at most trial.joint.epochs, which is {self.max_epochs}",
             )
+        yield from space_errors(self.search, self.space.dimensions, len(self.backbones))
 
     def _first_point_errors(self) -> Iterator[InputError]:
         names = [backbone.name for backbone in self.backbones]

@@ -54,11 +54,13 @@ def arms(min_epochs: int) -> dict[str, Arm]:
 
 
 def run(runs: int, scratch: Path) -> list[Result]:  # noqa: ARG001 - a replay writes nothing
-    """Return the comparisons with random search and with no pruning, paired by search seed.
+    """Return the comparisons with random search, no pruning and other samplers, paired by seed.
 
     Args:
         runs: Searches of each arm; at least ``NUM_SEARCHES``, as a replay is cheap.
     """
+    from tests.benchmarks.quality_samplers import compare
+
     study = read_study()
     table = RecordedTable.read(study)
     found, effort = search_all(table, arms(study.min_epochs), max(runs, NUM_SEARCHES))
@@ -72,6 +74,7 @@ def run(runs: int, scratch: Path) -> list[Result]:  # noqa: ARG001 - a replay wr
     return [
         _result("quality/random", "random", found, common),
         _result("quality/no-pruning", "TPE", found, {}, NOTES),
+        compare(runs),
     ]
 
 

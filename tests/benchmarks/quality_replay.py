@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import numpy as np
+
 from distill_tune.records.trials import OBJECTIVE
+from distill_tune.study.sections import SamplerName
+from distill_tune.study.space import Choice, Dimension
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.scheduler import AshaPerBackbone
-from tests.benchmarks.recorded_table import RecordedTable
+from tests.benchmarks.recorded_table import RecordedTable, from_unit
 
 NUM_SLOTS = 2
 _ENOUGH_TRIALS = 100_000
@@ -26,13 +30,13 @@ class Arm:
     """One way to search; every way tries the default configuration first.
 
     Attributes:
-        sampler: ``random`` never looks at a value.
+        sampler: As in ``search.sampler``.
         min_epochs: ASHA's first rung; None prunes nothing.
         reduction_factor: ASHA's.
-        num_startup_trials: Random ones before TPE looks at the values.
+        num_startup_trials: Random ones before the sampler looks at the values.
     """
 
-    sampler: Literal["tpe", "random"]
+    sampler: SamplerName
     min_epochs: int | None
     reduction_factor: float = 3
     num_startup_trials: int = 5
@@ -69,18 +73,18 @@ class Replay:
     def __init__(self, table: RecordedTable, arm: Arm, seed: int) -> None:
         self._table, self.trials = table, list[Played]()
         self._clock: list[tuple[float, int]] = []
-        default = raw_point(table.dimensions, table.params[0])
+        dimensions = three_values(table) if arm.sampler == "grid" else table.dimensions
         self._sampler = SamplerPerBackbone(
             SamplerPlan(
                 backbones=("table",),
-                dimensions=table.dimensions,
+                dimensions=dimensions,
                 num_trials=_ENOUGH_TRIALS,
+                min_epochs=arm.min_epochs or table.num_epochs,
                 max_epochs=table.num_epochs,
+                sampler=arm.sampler,
                 seed=seed,
-                num_startup_trials=(
-                    arm.num_startup_trials if arm.sampler == "tpe" else _ENOUGH_TRIALS
-                ),
-                points_to_evaluate=(default,),
+                num_startup_trials=arm.num_startup_trials,
+                points_to_evaluate=(raw_point(dimensions, table.params[0]),),
             )
         )
         self._scheduler = AshaPerBackbone(
@@ -152,3 +156,11 @@ def incumbents(replay: Replay, budget: float, shares: tuple[float, ...]) -> Iter
         if winner is None:
             raise ValueError(f"got {share:g} of {budget:g} epochs, expected one whole epoch")
         yield winner
+
+
+def three_values(table: RecordedTable) -> dict[str, Dimension]:
+    """Return a grid over a table: of each dimension a low value, the default and a high one."""
+    size = len(table.dimensions)
+    low, high = (from_unit(table.dimensions, np.full(size, share)) for share in (1 / 6, 5 / 6))
+    default = table.params[0]
+    return {path: Choice((low[path], default[path], high[path])) for path in table.dimensions}

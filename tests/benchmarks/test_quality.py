@@ -7,11 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill_tune.study.sections import SamplerName
 from distill_tune.study.space import Choice, LogUniform, Uniform
 from tests.benchmarks.quality import arms, search_all, worth_finding
-from tests.benchmarks.quality_replay import NUM_SLOTS, Arm, Played, Replay, incumbents
+from tests.benchmarks.quality_replay import (
+    NUM_SLOTS,
+    Arm,
+    Played,
+    Replay,
+    incumbents,
+    three_values,
+)
+from tests.benchmarks.quality_samplers import rows, search_table
 from tests.benchmarks.record_table import append, missing
 from tests.benchmarks.recorded_table import (
+    INFLUENCE,
     SEEDS,
     Floats,
     RecordedTable,
@@ -197,3 +207,34 @@ def test_what_a_table_holds_is_told() -> None:
     assert worth_finding(shifted)[noise] == "0.1414 / 0.0000"
     reverse = worth_finding(easy(misleading))
     assert reverse["rank correlation of a third of the epochs with all of them"] == "-1.00"
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "cmaes", "grid"])
+def test_every_sampler_searches_a_table_from_the_default_on(sampler: SamplerName) -> None:
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    replay = Replay(EASY, Arm(sampler=sampler, min_epochs=3), seed=0)
+    replay.run(BUDGET)
+    points = [trial.point for trial in replay.trials]
+    assert points[0] == 0
+    # The grid has nine points, and begins again when they are over.
+    assert len(set(points)) == 9 if sampler == "grid" else len(set(points)) > len(points) / 2
+
+
+def test_the_grid_over_a_table_has_three_values_with_the_default() -> None:
+    grid = three_values(EASY)
+    assert list(grid) == list(DIMENSIONS)
+    for path, dimension in grid.items():
+        assert len(dimension.choices) == 3
+        assert EASY.params[0][path] in dimension.choices
+        assert all(DIMENSIONS[path].holds(value) for value in dimension.choices)
+
+
+def test_samplers_are_compared_with_the_default_one_search_by_search() -> None:
+    found = search_table(INFLUENCE, ("tpe", "random"), 6)
+    assert [searches.confirmed.shape for searches in found.values()] == [(6, 3)] * 2
+    assert all(searches.cpu_s > 0 for searches in found.values())
+    told = dict(rows("influence", found))
+    assert list(told) == [f"{name} on the table of influence, 6 searches" for name in found]
+    difference = np.mean(found["random"].confirmed[:, -1] - found["tpe"].confirmed[:, -1])
+    assert [f"minus tpe {difference:+.4f} (" in text for text in told.values()] == [False, True]

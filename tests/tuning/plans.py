@@ -13,7 +13,7 @@ SPACE: dict[str, Dimension] = {
     "joint.refresh": Choice((1, 2, 5)),
     "gan.steps": RandInt(1, 4),
 }
-MAX_EPOCHS = 4
+MIN_EPOCHS, MAX_EPOCHS = 2, 4
 
 
 def plan(**more: Any) -> SamplerPlan:
@@ -22,7 +22,8 @@ def plan(**more: Any) -> SamplerPlan:
         "dimensions": SPACE,
         "num_trials": 24,
     }
-    given |= {"max_epochs": MAX_EPOCHS, "seed": 0, "num_startup_trials": 3}
+    given |= {"min_epochs": MIN_EPOCHS, "max_epochs": MAX_EPOCHS}
+    given |= {"seed": 0, "num_startup_trials": 3}
     return SamplerPlan(**(given | more))
 
 

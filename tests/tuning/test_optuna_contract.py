@@ -1,25 +1,27 @@
 """What we rely on in Optuna, one promise a test; each docstring says what of ours breaks with it.
 
-Some of it is private, so ``pyproject.toml`` admits one major version (``optuna>=5,<6``): run these
-tests with the next one before that is raised.
+All of it is public, as the last test holds, but not all is documented, so ``pyproject.toml`` admits
+one major version (``optuna>=5,<6``): run these tests with the next one before that is raised.
 
 Promises that other tests hold already: a seed and the trials told before fix a proposal, replayed
-or not (``test_sampler``); what lies outside a distribution is refused by ``create_trial``
-(``test_proposals``); Ray's searcher keeps study and trials where ``OptunaSampler`` looks, and a
-study that is used so warns of nothing (``test_tpe``).
+or not (``test_samplers``); what lies outside a distribution is refused by ``create_trial``
+(``test_proposals``); a study that is used so warns of nothing (``test_backbone_sampler``).
 """
 
+import ast
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.samplers import TPESampler
+from optuna.samplers import CmaEsSampler, GPSampler, GridSampler, TPESampler
 from optuna.trial import Trial, TrialState
-from ray.tune.search.optuna import OptunaSearch
+
+import distill_tune
 
 SPACE: dict[str, BaseDistribution] = {
     "x": FloatDistribution(0.0, 1.0),
@@ -70,7 +72,7 @@ def test_a_pruned_trial_has_the_value_that_was_reported_last() -> None:
 
 
 def test_a_failed_trial_is_told_without_a_value_only() -> None:
-    """Else ``OptunaSampler`` has to tell FAIL in another way."""
+    """Else ``tell`` has to tell FAIL in another way."""
     study = study_of({})
     study.tell(ask(study, 0), state=TrialState.FAIL)
     assert (study.trials[0].state, study.trials[0].value) == (TrialState.FAIL, None)
@@ -79,7 +81,7 @@ def test_a_failed_trial_is_told_without_a_value_only() -> None:
 
 
 def test_a_step_told_twice_is_warned_of_and_keeps_its_first_value() -> None:
-    """It is why ``OptunaSampler`` looks before it reports: a restored trial repeats an epoch."""
+    """It is why ``tell`` reports all epochs at the end: a restored trial repeats some."""
     trial = ask(study_of({}), 0)
     trial.report(0.1, 1)
     with pytest.warns(UserWarning, match="already reported"):
@@ -155,11 +157,102 @@ def test_a_pruned_trial_ranks_below_every_complete_one() -> None:
     assert means[0] > 0.5 > means[1]
 
 
-def test_rays_own_searcher_tells_a_stopped_trial_as_complete() -> None:
-    """It is why ``OptunaSampler`` tells the ends itself; may go when this fails."""
-    searcher = OptunaSearch(SPACE, metric="objective", mode="max")
-    searcher.suggest("stopped")
-    searcher.on_trial_complete("stopped", {"objective": 0.5, "training_iteration": 1})
-    study: Any = searcher._ot_study
-    (trial,) = study.trials
-    assert (trial.state, trial.intermediate_values) == (TrialState.COMPLETE, {})
+def test_of_a_queued_point_the_sampler_is_asked_when_its_relative_params_are() -> None:
+    """Else CMA-ES does not count trials of before a resume: see ``count_given_point``."""
+    asked = []
+
+    class Asked(TPESampler):
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            asked.append(trial.number)
+            return super().sample_relative(study, trial, search_space)
+
+    study = study_of({0.1: 0.1})
+    study.sampler = Asked(seed=0)
+    study.enqueue_trial(point(0.5))
+    trial = study.ask(fixed_distributions=SPACE)
+    assert asked == []
+    assert trial.relative_params == {}
+    assert asked == [1]
+    assert trial.params == point(0.5)
+
+
+def test_cmaes_learns_from_given_points_as_from_its_own() -> None:
+    """Else a resumed search with ``sampler: cmaes`` goes another way: ``count_given_point``."""
+    pytest.importorskip("cmaes")
+    space = {"x": SPACE["x"], "rate": SPACE["rate"]}
+    proposals: list[dict[str, Any]] = []
+    repeated = optuna.create_study(direction="maximize")
+    study = optuna.create_study(direction="maximize")
+    for seed in range(20):
+        for one in (study, repeated):
+            one.sampler = CmaEsSampler(seed=seed)
+        proposals.append(study.ask(fixed_distributions=space).params)
+        study.tell(seed, proposals[-1]["x"])
+        if seed < 15:
+            repeated.enqueue_trial(proposals[-1])
+        trial = repeated.ask(fixed_distributions=space)
+        _ = trial.relative_params
+        assert trial.params == proposals[-1]
+        repeated.tell(trial, proposals[-1]["x"])
+    assert sum(one["x"] for one in proposals[10:]) > sum(one["x"] for one in proposals[:10])
+
+
+def test_gp_wants_as_many_constraints_of_each_trial() -> None:
+    """It is why ``tell`` gives GP a constraint of trials that did not fail, too."""
+    study = optuna.create_study(direction="maximize", sampler=GPSampler(seed=0, n_startup_trials=2))
+    for number, constraint in enumerate((None, 1.0)):
+        trial = study.ask(fixed_distributions=SPACE)
+        if constraint is not None:
+            trial.set_constraint("feasible", constraint)
+        study.tell(trial, float(number))
+    with pytest.raises(ValueError, match="number of constraints"):
+        study.ask(fixed_distributions=SPACE)
+
+
+def test_cmaes_warns_of_a_constraint() -> None:
+    """It is why ``tell`` sets none for it."""
+    study = optuna.create_study(direction="maximize", sampler=CmaEsSampler(seed=0))
+    trial = study.ask(fixed_distributions={"x": SPACE["x"]})
+    trial.set_constraint("feasible", 1.0)
+    with pytest.warns(UserWarning, match="CmaEsSampler will not use"):
+        study.tell(trial, 0.5)
+
+
+@pytest.mark.parametrize("sampler", [GPSampler, CmaEsSampler])
+def test_gp_and_cmaes_ignore_pruned_trials(sampler: Any) -> None:
+    """It is why ``tell`` tells them of each trial at the first rung."""
+    studies = [optuna.create_study(direction="maximize") for _ in range(2)]
+    for seed in range(6):
+        for study, sign in zip(studies, (1, -1), strict=True):
+            study.sampler = sampler(seed=seed, n_startup_trials=2)
+            trial = study.ask(fixed_distributions={"x": SPACE["x"]})
+            trial.report(sign * trial.params["x"], 1)
+            study.tell(trial, state=TrialState.PRUNED)
+    assert studies[0].trials[-1].params == studies[1].trials[-1].params
+
+
+def test_the_grid_would_not_know_a_queued_point() -> None:
+    """It is why ``PointSequence`` has a study of its own for the grid."""
+    values = {"x": [0.25, 0.5, 0.75]}
+    study = optuna.create_study(sampler=GridSampler(values, seed=1))
+    order = [study.ask(fixed_distributions={"x": SPACE["x"]}).params for _ in range(3)]
+    again = optuna.create_study(sampler=GridSampler(values, seed=1))
+    again.enqueue_trial(order[1])
+    for expected in (order[1], order[1], order[2]):
+        assert again.ask(fixed_distributions={"x": SPACE["x"]}).params == expected
+
+
+def test_no_private_name_of_optuna_is_used() -> None:
+    """Nor Ray's ``OptunaSearch``; ruff refuses private attributes of anything but ``self``."""
+    used = set[str]()
+    for path in Path(distill_tune.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                used |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.Attribute):
+                used.add(ast.unparse(node))
+    of_optuna = {name for name in used if name.startswith(("optuna.", "ray.tune.search.optuna"))}
+    assert {"optuna.samplers.TPESampler", "optuna.create_study"} <= of_optuna
+    assert [name for name in of_optuna if "._" in name or not name.startswith("optuna.")] == []

@@ -138,6 +138,7 @@ def make_parts(folder: Path) -> tuple[SamplerPerBackbone, AshaPerBackbone]:
         backbones=BACKBONES,
         dimensions={"joint.x": Uniform(0, 1)},
         num_trials=NUM_TRIALS,
+        min_epochs=1,
         max_epochs=MAX_EPOCHS,
         seed=0,
         num_startup_trials=2,

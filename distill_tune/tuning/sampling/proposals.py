@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution
 
 from distill_tune.errors import InputError
 from distill_tune.interfaces import TrialStatus
+from distill_tune.study.sections import SamplerName
 from distill_tune.study.space import Dimension
 from distill_tune.tuning.sampling.distributions import Raw, distribution, encode, lies_in
 
@@ -31,9 +32,11 @@ class SamplerPlan:
         backbones: Trial ``number`` has ``backbones[number % len(backbones)]``.
         dimensions: By dotted path; may be empty.
         num_trials: Of all backbones together.
+        min_epochs: The first rung, which every trial reaches.
         max_epochs: A trial that got this far is complete; one that ended earlier was pruned.
         seed: Of the whole study.
-        num_startup_trials: Random trials of each backbone before TPE uses the values.
+        num_startup_trials: Random trials of each backbone before a sampler uses the values.
+        sampler: Which of Optuna's proposes.
         points_to_evaluate: Raw values that every backbone tries first; a path left out is sampled.
         first_points: Backbone to raw values that it alone tries, before those above.
     """
@@ -41,9 +44,11 @@ class SamplerPlan:
     backbones: tuple[str, ...]
     dimensions: Mapping[str, Dimension]
     num_trials: int
+    min_epochs: int
     max_epochs: int
     seed: int
     num_startup_trials: int
+    sampler: SamplerName = "tpe"
     points_to_evaluate: tuple[Mapping[str, Raw], ...] = ()
     first_points: Mapping[str, tuple[Mapping[str, Raw], ...]] = field(default_factory=dict)
 

@@ -8,9 +8,9 @@ from ray.tune.search import Searcher
 
 from distill_tune.errors import StudyError
 from distill_tune.records.trials import OBJECTIVE
+from distill_tune.tuning.sampling.backbone_sampler import BackboneSampler
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import PastTrial, SamplerPlan
-from distill_tune.tuning.sampling.tpe import OptunaSampler
 from distill_tune.tuning.scheduler import MODE
 
 
@@ -27,15 +27,15 @@ class SamplerPerBackbone(Searcher):
     def __init__(self, plan: SamplerPlan) -> None:
         super().__init__(metric=OBJECTIVE, mode=MODE)
         self._plan = plan
-        self._samplers = {name: OptunaSampler(plan, name) for name in plan.backbones}
-        self._owners: dict[str, OptunaSampler] = {}
+        self._samplers = {name: BackboneSampler(plan, name) for name in plan.backbones}
+        self._owners: dict[str, BackboneSampler] = {}
         self._recorded: dict[int, PastTrial] = {}
         self._next = 0
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Save nothing with Ray's experiment: everything known here follows from the records."""
 
-    def sampler(self, backbone: str) -> OptunaSampler:
+    def sampler(self, backbone: str) -> BackboneSampler:
         """Return the sampler of a backbone."""
         return self._samplers[backbone]
 

@@ -8,9 +8,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from distill_tune.tuning.sampling.backbone_sampler import BackboneSampler
 from distill_tune.tuning.sampling.proposals import PastTrial
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
-from distill_tune.tuning.sampling.tpe import OptunaSampler
 from tests.tuning.plans import MAX_EPOCHS, plan, result
 
 
@@ -22,7 +22,7 @@ def _no_warning_at_all() -> Iterator[None]:
 
 
 def test_optuna_is_told_what_became_of_a_trial() -> None:
-    sampler = OptunaSampler(plan(), "resnet50")
+    sampler = BackboneSampler(plan(), "resnet50")
     for trial_id in ("whole", "stopped", "failed", "nan", "error", "unheard", "running"):
         sampler.suggest(trial_id)
         if trial_id != "unheard":
@@ -49,10 +49,12 @@ def test_optuna_is_told_what_became_of_a_trial() -> None:
 
 
 def test_an_epoch_reported_again_keeps_its_first_value_without_a_warning() -> None:
-    sampler = OptunaSampler(plan(), "resnet50")
+    sampler = BackboneSampler(plan(), "resnet50")
     sampler.suggest("a")
     for epoch, value in [(1, 0.1), (2, 0.2), (1, 0.15), (2, 0.25), (3, 0.3)]:
         sampler.on_trial_result("a", result(epoch, value))
+    assert sampler.history()[0].intermediate == {1: 0.1, 2: 0.2, 3: 0.3}
+    sampler.on_trial_complete("a", result(3, 0.9))
     assert sampler.study.trials[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
 
 
@@ -99,12 +101,12 @@ def test_an_infeasible_trial_is_told_the_same_when_it_is_told_anew() -> None:
 
 def test_optuna_is_kept_from_telling_of_its_studies() -> None:
     optuna.logging.set_verbosity(optuna.logging.INFO)
-    OptunaSampler(plan(), "resnet50")
-    assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    BackboneSampler(plan(), "resnet50")
+    assert optuna.logging.get_verbosity() == optuna.logging.ERROR
 
 
 def test_a_recorded_trial_without_a_finite_value_is_taken_over_as_failed() -> None:
-    sampler = OptunaSampler(plan(dimensions={}), "resnet50")
+    sampler = BackboneSampler(plan(dimensions={}), "resnet50")
     sampler.adopt(PastTrial(0, "resnet50", {}, "complete", math.nan, {1: math.nan, 2: 0.5}))
     (trial,) = sampler.study.trials
     assert (trial.state, trial.intermediate_values) == (TrialState.FAIL, {2: 0.5})
