@@ -96,10 +96,10 @@ class Run:
         )
         self.stdout = self.stderr = ""
 
-    def wait(self) -> int:
+    def wait(self, patience_s: float = PATIENCE_S) -> int:
         """Return the exit status, negative for a signal."""
         try:
-            self.stdout, self.stderr = self.process.communicate(timeout=PATIENCE_S)
+            self.stdout, self.stderr = self.process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.stdout, self.stderr = self.process.communicate()
@@ -144,10 +144,10 @@ class Run:
         return found
 
 
-def run(*arguments: str) -> Run:
+def run(*arguments: str, patience_s: float = PATIENCE_S) -> Run:
     """Run a command to its end, which must be a success."""
     done = Run(*arguments)
-    assert done.wait() == 0, done.output
+    assert done.wait(patience_s) == 0, done.output
     return done
 
 

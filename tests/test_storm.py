@@ -56,7 +56,7 @@ def test_a_storm_over_one_trial_at_a_time_changes_nothing(
     text = stormy(ONE_AT_A_TIME, num_trials)
     calm = tmp_path / "calm"
     calm.mkdir()
-    run(*write_space(calm, text))
+    run(*write_space(calm, text), patience_s=60 * num_trials)
     storm = Storm(tmp_path, text, request.config.getoption("storm_seed"), num_kills)
     with capsys.disabled():
         print(f"\n{storm.table()}")  # noqa: T201
