@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.commands import (
+    PATIENCE_S,
     Run,
     checkpoints,
     epochs_reported,
@@ -55,7 +56,8 @@ class Storm:
         self._sessions = 1
         while len(self.kills) < num_kills and self._strike():
             continue
-        self.exit_status = self._run.wait()
+        # Whatever trials the kills left have yet to run.
+        self.exit_status = self._run.wait(4 * PATIENCE_S)
         self.output = self._run.output
 
     def _strike(self) -> bool:
