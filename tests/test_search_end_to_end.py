@@ -178,6 +178,8 @@ def test_ray_makes_no_noise(search: Search) -> None:
     noise = ("Traceback", "Warning", "WARNING", "(raylet)", "ray::", "logging.cc", "[I ", "\r")
     lines = search.done.stderr.splitlines()
     assert [line for line in lines if any(sign in line for sign in noise)] == []
+    # A machine under load may also say how long something has taken so far.
+    lines = [line for line in lines if not line.endswith(" so far")]
     assert sum("Ray" in line for line in lines) == 1
     assert lines[0] == (
         "tiny: 60 training and 100 validation images of 10 classes, 0, 1, 2, 3, 4, "
