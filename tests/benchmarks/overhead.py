@@ -33,8 +33,9 @@ SHORT = {
 NOTE = (
     "ResNet-50 and the GAN of search_spaces/resnet.yaml through the command line, one trial of "
     f"{EPOCHS} epochs, one thread; epochs 2 to {EPOCHS - 1}, from the report of one to the report "
-    "of the next: with checkpoint, TensorBoard, log and tables at each. The last epoch is told "
-    "apart: what a trial costs once, the model's files above all, comes with it."
+    "of the next: with TensorBoard, log and tables at each, and with checkpoints as often as they "
+    "are due. The last epoch is told apart: what a trial costs once, the model's files above all, "
+    "comes with it."
 )
 
 
