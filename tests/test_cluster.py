@@ -172,7 +172,10 @@ def test_a_host_is_lost_while_it_computes_what_trials_share(tmp_path: Path, host
     assert sorted(stage["name"] for stage in stages) == ["classifier/shufflenet_v2_x0_5", "warmup"]
     assert {stage["cached"] for stage in stages} == {False}
     (warning,) = Watched(tmp_path).warnings()
-    assert warning.endswith(f"starts over: node {others[0].address}, which computed it, is lost")
+    # On a machine under load, the host may be lost before the stage has said where it runs.
+    place = f"node {others[0].address}, which computed it, is lost"
+    not_said = "a node is lost, and it has not begun on another one"
+    assert warning.endswith((f"starts over: {place}", f"starts over: {not_said}"))
     assert_all_accounted_for(study, num_trials=3)
 
 
