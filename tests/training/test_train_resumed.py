@@ -8,6 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import distill_tune
 from distill_tune.cli import app
 from distill_tune.distill.trial import Report
 from distill_tune.errors import DiskFullError, StudyError
@@ -183,7 +184,13 @@ def test_an_interrupt_ends_it_at_the_next_report_and_the_same_command_goes_on(
 def test_one_that_was_killed_goes_on_by_the_same_command(whole: Trained, tmp_path: Path) -> None:
     out = tmp_path / "model"
     command = ["train", "--config", str(write_config(tmp_path)), "--out", str(out), *OPTIONS]
-    first = Run(*command)
+    own = tmp_path / "own"
+    own.mkdir()
+    # A training of seconds may be over before a twentieth of its time is enough for a checkpoint.
+    (own / "sitecustomize.py").write_text(
+        "import distill_tune.training.train as train\ntrain._CHECKPOINT_SHARE = 1\n"
+    )
+    first = Run(*command, PYTHONPATH=f"{own}:{Path(distill_tune.__file__).parents[1]}")
     first.wait_until(lambda: bool(checkpoints(out)))
     first.send(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
