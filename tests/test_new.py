@@ -226,7 +226,7 @@ def test_a_model_that_takes_other_sizes_is_given_one(monkeypatch: pytest.MonkeyP
     assert study.backbones[0].input_size == 96
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_steps_are_measured_and_a_dry_run_accepts_the_draft() -> None:
     done = Run("new", "my.yaml", "--data", "digits", "--backbone", "squeezenet1_1")
     assert done.wait() == 0, done.output

@@ -53,7 +53,7 @@ def test_a_home_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["HOME"] == "/somewhere/else"
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_user_without_home_or_name_searches(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     (tmp_path / "nobody.py").write_text(

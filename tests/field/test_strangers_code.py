@@ -21,6 +21,7 @@ NAMES = (
     *("sitecustomize", "usercustomize", "distill_tune", "setuptools", "psutil", "opentelemetry"),
 )
 MARKER = "ran.txt"
+CONFIRM = "confirm: {seeds: 1, top: 1, arms: [equal_steps], figures: false}\n"
 
 
 @pytest.fixture
@@ -82,16 +83,15 @@ def assert_nothing_runs(folder: Path, *arguments: str) -> None:
 
 @pytest.mark.slow
 def test_nothing_in_the_current_folder_runs(folder: Path) -> None:
+    """Nor while the trials are confirmed."""
+    (folder / "space.yaml").write_text(SPACE + CONFIRM)
     assert_nothing_runs(folder, "search", "--space", "space.yaml", "--storage", "out")
-    options = ("--seeds", "1", "--top", "1", "--arms", "equal_steps")
-    assert_nothing_runs(folder, "confirm", "out/tiny", *options)
 
 
 @pytest.mark.cluster
 def test_nothing_in_the_current_folder_runs_on_a_cluster(folder: Path, address: str) -> None:
     """The search joins it twice: for its trials, and to confirm them."""
-    confirm = "confirm: {seeds: 1, top: 1, arms: [equal_steps], figures: false}\n"
-    (folder / "space.yaml").write_text(SPACE + confirm)
+    (folder / "space.yaml").write_text(SPACE + CONFIRM)
     search = ("search", "--space", "space.yaml", "--storage", "out")
     assert_nothing_runs(folder, *search, "--address", address)
     brief = ("--time-budget", "0.1", "--address", address)

@@ -16,7 +16,7 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.trainable import DistillTrial
 from tests.commands import STUDY, Run, is_whole
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
+pytestmark = pytest.mark.usefixtures("our_ray")
 
 README = Path(__file__).parents[2] / "distill_tune/tuning/README.md"
 TEXT = (
@@ -28,6 +28,7 @@ ASHA = "scheduler = tune.schedulers.ASHAScheduler(max_t=study.max_epochs)\n"
 OWN_RAY = "import ray\nray.init(address='local', num_cpus=2, include_dashboard=False)\n"
 
 
+@pytest.mark.slow
 def test_rays_own_check_of_save_and_restore_passes() -> None:
     study = parse(Study, read_yaml_text(TEXT, "tiny.yaml"))
     images = PlacedImages.of(study.data.load())
@@ -62,7 +63,13 @@ def is_saved(experiment: Path) -> bool:
     return max(path.stat().st_mtime for path in states) > first + 2
 
 
-@pytest.mark.parametrize("scheduler", ["population", "asha"])
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        pytest.param("population", marks=pytest.mark.slow),
+        pytest.param("asha", marks=pytest.mark.storm),
+    ],
+)
 def test_the_readmes_example_goes_on_when_it_is_killed_and_restored(
     example: list[str], tmp_path: Path, scheduler: str
 ) -> None:

@@ -24,8 +24,6 @@ from distill_tune.tuning.tuner import settle, tune_trials
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
 from tests.tuning.fake_gpu import FakeGpuTrial, MeetingTrial
 
-pytestmark = pytest.mark.slow
-
 TEXT = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
     .replace("num_trials: 6", "num_trials: 4, min_epochs: 3")
@@ -98,6 +96,7 @@ def assert_whole(search: Search) -> None:
     assert_nothing_is_doubled(search.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_one_gpu")
 def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path) -> None:
     search = Search(tmp_path)
@@ -126,6 +125,7 @@ def most_at_once(events: list[Event]) -> int:
     return most
 
 
+@pytest.mark.storm
 @pytest.mark.usefixtures("_one_gpu")
 def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -147,6 +147,7 @@ def test_an_interrupt_as_more_are_to_go_on_ends_the_session_and_a_resume_has_the
     assert set(shares.values()) == {0.5}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_one_gpu")
 def test_ray_lets_so_many_share_a_gpu_and_no_more() -> None:
     """Else trials wait for a share that never comes, or fewer run than could."""
