@@ -137,8 +137,11 @@ class RunTime:
             return 1
         if last is None and not self._is_fresh:
             return 0
-        is_next = last is not None and last.stage == report.stage and last.step < report.step
-        return report.step - last.step if last is not None and is_next else report.step
+        if last is not None and last.stage == report.stage and last.step < report.step:
+            return report.step - last.step
+        # The training of the judge is in the first report of a warm-up: it would count as steps.
+        is_partial = report.stage == "warmup" and report.step < report.num_steps
+        return 0 if is_partial else report.step
 
     def stage_s(self) -> float:
         """Return the seconds to the end of the current stage at most; ``nan`` if unknown."""

@@ -90,7 +90,10 @@ def test_a_run_takes_the_rest_of_its_stage_and_the_later_stages() -> None:
     joint = 2 * 4 + 2 * 1.5
     assert (run.stage_s(), run.seconds()) == (4.0, 4 + 10 * 0.5 + 2 * 1.5 + 4 * joint)
     run.take(report("classifier", 2, 2, 4.0))
-    run.take(report("warmup", 5, 10, 15.0))
+    run.take(report("warmup", 2, 10, 60.0))
+    joint = 2 * 4 + 2 * 1.5
+    assert (run.stage_s(), run.seconds()) == (8 * 0.5, 8 * 0.5 + 2 * 1.5 + 4 * joint)
+    run.take(report("warmup", 5, 10, 9.0))
     joint = 2 * 4 + 2 * (3 + 1)
     assert (run.stage_s(), run.seconds()) == (15.0, 15 + 2 * (3 + 1) + 4 * joint)
     run.take(report("triplet", 2, 2, 2.0))
@@ -103,7 +106,8 @@ def test_a_run_takes_the_rest_of_its_stage_and_the_later_stages() -> None:
 def test_a_warm_up_that_has_ended_early_has_nothing_left() -> None:
     auto = config(gan__warmup_steps="auto", gan__max_warmup_steps=100)
     run = RunTime(auto, UnitTimes(NUM_TRAIN), ["warmup"], is_fresh=True)
-    run.take(report("warmup", 20, 100, 10.0))
+    run.take(report("warmup", 10, 100, 90.0))
+    run.take(report("warmup", 20, 100, 5.0))
     assert (run.stage_s(), run.seconds()) == (40.0, 15.0)
     run.take(report("warmup", 30, 30, 5.0))
     assert run.stage_s() == run.seconds() == 0.0
@@ -120,9 +124,22 @@ def test_a_resumed_run_knows_the_time_of_a_step_after_its_second_report() -> Non
 def test_a_stage_that_starts_over_counts_its_steps_again() -> None:
     times = UnitTimes(NUM_TRAIN)
     run = RunTime(config(), times, ["warmup"], is_fresh=True)
-    run.take(report("warmup", 5, 10, 5.0))
-    run.take(report("warmup", 5, 10, 15.0))
-    assert times.seconds(config(), "warmup") == 2.0
+    run.take(report("triplet", 1, 2, 5.0))
+    run.take(report("triplet", 1, 2, 15.0))
+    assert times.seconds(config(), "triplet") == 10.0
+
+
+def test_the_training_of_the_judge_is_no_step_of_the_warm_up() -> None:
+    times = UnitTimes(NUM_TRAIN)
+    run = RunTime(config(), times, ["warmup"], is_fresh=True)
+    run.take(report("warmup", 5, 10, 90.0))
+    assert math.isnan(times.seconds(config(), "warmup"))
+    assert math.isnan(run.stage_s())
+    run.take(report("warmup", 7, 10, 1.0))
+    assert times.seconds(config(), "warmup") == 0.5
+    run.take(report("warmup", 5, 10, 90.0))  # It was lost and starts over.
+    assert times.seconds(config(), "warmup") == 0.5
+    assert run.stage_s() == 2.5
 
 
 def test_a_run_goes_through_its_own_stages_only() -> None:

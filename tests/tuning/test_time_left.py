@@ -80,7 +80,8 @@ def test_nothing_is_known_before_the_first_report() -> None:
 
 def test_shared_stages_run_side_by_side_and_all_trials_follow() -> None:
     search = Searching(study())
-    assert search.report("warmup", 4, 10, 4.0) == 6.0
+    assert math.isnan(search.report("warmup", 2, 10, 60.0)), "with the training of the judge"
+    assert search.report("warmup", 4, 10, 2.0) == 6.0
     epoch = 2 * 4 * 1  # as guessed from the steps of the warm-up
     triplet = 1 + 4 / 2
     trial = 2 * triplet + MEAN_EPOCHS * (2 * epoch + 2 * triplet)
@@ -93,7 +94,8 @@ def test_shared_stages_run_side_by_side_and_all_trials_follow() -> None:
 
 def test_on_one_slot_everything_follows_one_another() -> None:
     search = Searching(study(), slots=1)
-    search.report("warmup", 4, 10, 4.0)
+    search.report("warmup", 2, 10, 60.0)
+    search.report("warmup", 4, 10, 2.0)
     search.report(f"classifier/{B}", 1, 2, 4.0)
     assert search.seconds() == pytest.approx(6 + 4 + 6 * TRIAL)
 
