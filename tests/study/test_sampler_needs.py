@@ -69,6 +69,10 @@ def test_there_are_no_more_trials_than_points_of_the_grid() -> None:
     assert search() == (
         "bad.yaml:11:37: search.num_trials: got 7, expected at most 6: the grid has 6 points"
     )
+    write(GRID)
+    assert search("--num-trials", "7") == (
+        "--num-trials 7: search.num_trials: got 7, expected at most 6: the grid has 6 points"
+    )
     write(GRID.replace("num_trials: 6", "num_trials: 13"), "[resnet18, alexnet]")
     assert search() == (
         "bad.yaml:11:37: search.num_trials: got 13, expected at most 12: the grid has 6 points for "
