@@ -18,7 +18,7 @@ from tests.commands import ONE_SLOT, STUDY, Event, Run, inside, of_kind, read_ev
 
 ARMS = ["baseline", "equal_steps", "strong_augmentation", "gan_augmentation", "gan_distillation"]
 OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))
-FEW = ("--seeds", "2", "--top", "2", "--arms", "equal_steps,gan_distillation")
+FEW = ("--seeds", "2", "--top", "1", "--arms", "equal_steps,gan_distillation")
 SMALL = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
     .replace("num_trials: 6", "num_trials: 2")
@@ -73,7 +73,7 @@ def confirmed(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 @pytest.fixture(scope="module")
 def few(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """Return a confirmation of eight runs."""
+    """Return a confirmation of four runs."""
     folder = tmp_path_factory.mktemp("few") / "tiny"
     shutil.copytree(searched, folder)
     return confirm(folder, given=FEW)
@@ -182,7 +182,7 @@ def test_a_repetition_gives_the_same_numbers_and_is_told(few: Done, tmp_path: Pa
 def test_a_killed_confirmation_goes_on(searched: Path, few: Done, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     shutil.copytree(searched, folder)
-    for number in (2, 5):
+    for number in (1, 3):
         killed = Run("confirm", str(folder), *FEW)
         killed.wait_until(lambda: len(of_kind(read_events(folder), RUN)) >= number)  # noqa: B023
         killed.send(signal.SIGKILL)

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("our_ray")]
 LESS = {
     "data.train_per_class": 4,
     "data.val_per_class": 4,
+    "data.test_fraction": 0.1,
     "trial.classifier.epochs": 1,
     "trial.gan.generator_width": 8,
     "trial.gan.generator_min_width": 4,

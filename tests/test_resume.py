@@ -39,8 +39,8 @@ NOTICE = "finishing the epoch; Ctrl-C again to stop at once"
 LONG_EPOCHS = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
     .replace("train_per_class: 6", "train_per_class: 12")
-    .replace("checkpoint_share: 1", "checkpoint_share: 1e-6, min_epochs: 5")
-    .replace("joint: {epochs: 4", "joint: {epochs: 5")
+    .replace("checkpoint_share: 1", "checkpoint_share: 1e-6, min_epochs: 8")
+    .replace("joint: {epochs: 4", "joint: {epochs: 8")
     .replace("num_trials: 6", "num_trials: 3")
 )
 """Epochs of about a second, and no checkpoint but that of an interrupt."""

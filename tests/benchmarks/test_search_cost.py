@@ -31,8 +31,6 @@ from tests.benchmarks.search_cost import (
 )
 from tests.commands import TRIAL
 
-pytestmark = pytest.mark.slow
-
 TINY = f"""\
 study: tiny
 data: {{kind: digits, train_per_class: 6, val_per_class: 10}}
@@ -63,6 +61,7 @@ def steps() -> Iterator[Counter[str]]:
     hook.remove()
 
 
+@pytest.mark.slow
 def test_a_rivals_trial_takes_the_same_steps_and_epochs(
     tmp_path: Path, steps: Counter[str]
 ) -> None:
@@ -80,6 +79,7 @@ def test_a_rivals_trial_takes_the_same_steps_and_epochs(
     assert set(epochs[1].seconds) == {"joint"}
 
 
+@pytest.mark.slow
 def test_a_frozen_generator_is_not_trained(tmp_path: Path, steps: Counter[str]) -> None:
     config, images = given(tmp_path)
     frozen = config.joint.model_copy(update={"gan_lr": 0.0})
@@ -87,6 +87,7 @@ def test_a_frozen_generator_is_not_trained(tmp_path: Path, steps: Counter[str]) 
     assert steps["Adam"] == 2 * (10 + 2)
 
 
+@pytest.mark.slow
 def test_the_rivals_hard_samples_follow_the_same_rule(tmp_path: Path) -> None:
     config, images = given(tmp_path, TINY.replace("train_per_class: 6", "train_per_class: 60"))
     network = rival.build_classifier(config, images)
@@ -99,6 +100,7 @@ def test_the_rivals_hard_samples_follow_the_same_rule(tmp_path: Path) -> None:
     assert samples.scale > 0
 
 
+@pytest.mark.slow
 def test_the_rivals_images_are_ours_and_move_as_ours(tmp_path: Path) -> None:
     config, images = given(tmp_path)
     loaders = make_loaders(config, images)
@@ -115,6 +117,7 @@ def test_the_rivals_images_are_ours_and_move_as_ours(tmp_path: Path) -> None:
     assert int(is_way.any(1).sum()) > 3
 
 
+@pytest.mark.slow
 def test_the_rival_of_optuna_begins_with_the_studys_own_values(tmp_path: Path) -> None:
     given(tmp_path)
     study, images = read(tmp_path / "study.yaml")
@@ -152,6 +155,7 @@ def test_the_study_has_the_shipped_dimensions_and_rungs() -> None:
 _STAGE_1_NOISE, _TRIAL_NOISE = 0.03, 0.04
 
 
+@pytest.mark.storm
 def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
     config, images = given(tmp_path, STUDY.read_text(encoding="utf-8"))
     ours, theirs = [], []
@@ -167,6 +171,7 @@ def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
     assert min(*ours, *theirs) > 0.6
 
 
+@pytest.mark.storm
 def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     text = STUDY.read_text(encoding="utf-8").replace("num_trials: 16", "num_trials: 1")

@@ -96,7 +96,7 @@ def assert_whole(search: Search) -> None:
     assert_nothing_is_doubled(search.folder)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 @pytest.mark.usefixtures("_one_gpu")
 def test_where_asked_a_search_goes_on_with_as_many_trials_as_fit(tmp_path: Path) -> None:
     search = Search(tmp_path)
