@@ -127,6 +127,11 @@ class ImageData:
         """The number of classes."""
         return len(self.classes)
 
+    def train_counts(self) -> list[int]:
+        """Return the number of training images of each class."""
+        counts: list[int] = self.train.labels.bincount(minlength=self.num_classes).tolist()
+        return counts
+
 
 class Gan(Protocol):
     """A kind of class-conditional GAN: a frozen configuration that builds its two networks."""

@@ -16,6 +16,7 @@ from distill_tune.datasets.images.weak_images import weaknesses
 from distill_tune.datasets.sealed_split import require_unsealed
 from distill_tune.datasets.split_images import digest, split_of
 from distill_tune.datasets.splits import Draw, Share, SplitSizes, draw, first_of_each
+from distill_tune.datasets.train_part.train_counts import TrainCounts
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Split, ValueRanges
 
@@ -31,8 +32,11 @@ class ImageSource(Config):
     """The kind of data set."""
     image_size: int | None = Field(default=None, ge=4, le=MAX_SIZE)
     """Height and width in pixels; null keeps the size of the data."""
-    train_per_class: int | None = Field(default=None, ge=2)
-    """Training images per class (the low-data regime); null uses all."""
+    train_per_class: TrainCounts = None
+    """Training images per class (the low-data regime); null uses all. A number for all classes, a
+    mapping from each class to its number, or a long tail such as
+    ``{head: 100, tail: 10, shape: exponential}``: from 100 images of the class with most images
+    down to 10 of that with fewest; shape ``exponential`` or ``linear``."""
     val_per_class: int | None = Field(default=None, ge=1)
     """Validation images per class; null leaves it to the source or to val_fraction."""
     val_fraction: float = Field(default=0.2, gt=0, lt=1)

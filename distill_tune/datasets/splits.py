@@ -1,15 +1,13 @@
 """The seeded, stratified draw of test, validation and training images."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from distill_tune.datasets.image_pool import Indices, Labels, Pool
+from distill_tune.datasets.train_part.train_counts import MIN_TRAIN, WHERE, LongTail, counts_of
 from distill_tune.errors import InputError, Text
-
-MIN_TRAIN = 2
-"""Least training images of a class, because training compares pairs of one class."""
-
 
 _MOST_COUNTED = 1_000_000
 """Images per class beyond which the required number is not computed exactly."""
@@ -38,7 +36,16 @@ class SplitSizes(NamedTuple):
 
     test: Share
     val: Share
-    train_per_class: int | None
+    train_per_class: int | LongTail | Mapping[str, int] | None
+
+    def train_counts(self, pool: Pool) -> list[int | None]:
+        """Return the limit of training images of each class of a pool; None: all that are left.
+
+        Raises:
+            InputError: A mapping does not fit the classes.
+        """
+        counts = counts_of(self.train_per_class, pool.classes, pool.counts())
+        return [None] * len(pool.classes) if counts is None else [*counts]
 
 
 class Draw(NamedTuple):
@@ -66,7 +73,8 @@ def draw(pool: Pool, sizes: SplitSizes, *, seed: int, subset_seed: int, where: s
     Raises:
         InputError: A class has too few images.
     """
-    _refuse_shortage(pool, sizes, where)
+    limits = sizes.train_counts(pool)
+    _refuse_shortage(pool, sizes, limits, where)
     train, val, test = [], [], []
     for label, count in enumerate(pool.counts()):
         num_test, num_val = sizes.test.of(count), sizes.val.of(count)
@@ -75,7 +83,7 @@ def draw(pool: Pool, sizes: SplitSizes, *, seed: int, subset_seed: int, where: s
         rest = order[~np.isin(order, sealed)]
         test.append(sealed)
         val.append(rest[:num_val])
-        train.append(rest[num_val:][::-1][: sizes.train_per_class])
+        train.append(rest[num_val:][::-1][: limits[label]])
     return Draw(*(np.sort(np.concatenate(parts)) for parts in (train, val, test)))
 
 
@@ -101,27 +109,31 @@ def class_order(labels: Labels, label: int, seed: int) -> Indices:
     return np.random.default_rng([seed, label]).permutation(members)
 
 
-def _refuse_shortage(pool: Pool, sizes: SplitSizes, where: str) -> None:
-    num_train = max(MIN_TRAIN, sizes.train_per_class or 0)
+def _refuse_shortage(pool: Pool, sizes: SplitSizes, limits: list[int | None], where: str) -> None:
+    needs = [max(MIN_TRAIN, limit or 0) for limit in limits]
     short = [
-        (name, count)
-        for name, count in zip(pool.classes, pool.counts(), strict=True)
-        if count < num_train + sizes.val.of(count) + sizes.test.of(count)
+        (name, count, need)
+        for name, count, need in zip(pool.classes, pool.counts(), needs, strict=True)
+        if count < need + sizes.val.of(count) + sizes.test.of(count)
     ]
     if not short:
         return
-    count = min(number for _, number in short)
+    name, count, num_train = min(short, key=lambda one: one[1])
     num_test, left = sizes.test.of(count), count - sizes.val.of(count) - sizes.test.of(count)
+    is_equal = len(set(needs)) == 1
     advice = ""
     if left >= MIN_TRAIN:
-        where, advice = "data.train_per_class", f"; these images allow train_per_class {left}"
+        where = WHERE
+        advice = f"; these images allow {'train_per_class ' if is_equal else ''}{left}"
     elif sizes.val.per_class is not None and count >= MIN_TRAIN + 1 + num_test:
         where = "data.val_per_class"
-    expected = f"at least {_needed(sizes, num_train)}{advice}"
-    raise InputError(where, got=_listed(short, pool), expected=expected)
+    scope = "every class" if is_equal else f"class {name!r}"
+    listed = _listed([(one, number) for one, number, _ in short], pool)
+    expected = f"at least {_needed(sizes, num_train, scope)}{advice}"
+    raise InputError(where, got=listed, expected=expected)
 
 
-def _needed(sizes: SplitSizes, num_train: int) -> str:
+def _needed(sizes: SplitSizes, num_train: int, scope: str) -> str:
     """Return the least sufficient number of images per class, and what each is for."""
     needed = num_train
     while needed < _MOST_COUNTED:
@@ -136,7 +148,7 @@ def _needed(sizes: SplitSizes, num_train: int) -> str:
         (sizes.test.of(needed), "for testing"),
     ]
     listed = " + ".join(f"{number} {purpose}" for number, purpose in shares if number)
-    return f"{needed} in every class: {listed}"
+    return f"{needed} in {scope}: {listed}"
 
 
 def _listed(short: list[tuple[str, int]], pool: Pool) -> Text:

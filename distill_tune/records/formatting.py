@@ -1,11 +1,25 @@
-"""Readable durations, paths, params and their names."""
+"""Readable durations, paths, class sizes, params and their names."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from distill_tune.errors import abridged
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
+
+_LONGEST, _MOST_SIZES = 40, 20
+
+
+def cut(name: str) -> str:
+    """Return the name of a class, shortened if it is very long."""
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
+
+
+def class_sizes(classes: Sequence[str], counts: Sequence[int]) -> str:
+    """Return the sizes of classes in words, the largest first: ``cat 100, dog 40``."""
+    pairs = sorted(zip(classes, counts, strict=True), key=lambda pair: -pair[1])
+    return abridged([f"{cut(name)} {count}" for name, count in pairs], _MOST_SIZES)
 
 
 def short_names(trials: Iterable[TrialRecord]) -> dict[str, str]:

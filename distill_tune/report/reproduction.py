@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from distill_tune.errors import show
 from distill_tune.records.directory import STUDY_FILE
+from distill_tune.records.formatting import class_sizes
 from distill_tune.report.study_records import Source
 
 
@@ -61,6 +62,7 @@ def reproduction_facts(source: Source) -> dict[str, str]:
 def _facts(source: Source) -> Iterator[tuple[str, str]]:
     plan = source.plan
     yield "images", _data(plan.data)
+    yield "training images of each class", _class_sizes(plan.data)
     yield "digest of the images", _text(plan.data.get("digest"))
     for name, path in (
         ("seed of the images", "data.seed"),
@@ -92,6 +94,15 @@ def _data(data: Mapping[str, Any]) -> str:
         if isinstance(data.get(key), int)
     )
     return f"{_text(data.get('name'))}{count}" + (f", {sizes}" if sizes else "")
+
+
+def _class_sizes(data: Mapping[str, Any]) -> str:
+    """Return the sizes of the classes; empty if all are equal, or in a log of an older version."""
+    classes, counts = data.get("classes"), data.get("train_counts")
+    if not isinstance(classes, list) or not isinstance(counts, list):
+        return ""
+    is_sound = len(classes) == len(counts) and all(isinstance(one, int) for one in counts)
+    return class_sizes(list(map(str, classes)), counts) if is_sound and len(set(counts)) > 1 else ""
 
 
 def _seeds(source: Source) -> str:

@@ -1,12 +1,15 @@
-"""First line of a search: the images as they were read, with their classes and their origin."""
+"""First lines of a search: the images as they were read, their classes, origin and values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import abridged
 from distill_tune.interfaces import ImageData
+from distill_tune.records.formatting import class_sizes, cut
 
 _SHOWN = 10
-_LONGEST = 40
+_UNEVEN = 1.5
+"""Ratio of the largest class to the smallest from which their sizes are listed."""
 
 
 def introduction(study: str, data: ImageData, address: str | None) -> str:
@@ -25,7 +28,15 @@ def introduction(study: str, data: ImageData, address: str | None) -> str:
     )
 
 
+def image_lines(data: ImageData) -> Iterator[str]:
+    """Yield what a user should know of the images: uneven classes, an unusual range of values."""
+    counts = data.train_counts()
+    if max(counts) >= _UNEVEN * min(counts):
+        yield f"training images of each class: {class_sizes(data.classes, counts)}"
+    if range_text := range_line(data.value_ranges):
+        yield range_text
+
+
 def _listed(classes: Sequence[str]) -> str:
     """Return the first ten names, long ones cut, and how many more there are."""
-    cut = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in classes]
-    return abridged(cut, _SHOWN)
+    return abridged([cut(name) for name in classes], _SHOWN)

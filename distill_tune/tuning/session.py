@@ -8,7 +8,6 @@ from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.machine import environment
 from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.cluster.shared_images import StudyImages
-from distill_tune.datasets.images.value_range import range_line
 from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
@@ -20,7 +19,7 @@ from distill_tune.training.checkpoints.folders import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.opening_lines import introduction
+from distill_tune.tuning.opening_lines import image_lines, introduction
 from distill_tune.tuning.outcome import write_best
 from distill_tune.tuning.run_options import RunOptions, SearchView
 from distill_tune.tuning.stop_rules import TimeBudget, terminate_as_interrupt
@@ -68,8 +67,8 @@ class Session:
                 if self._num_open(self.directory.state()) <= 0:
                     return self._session(self._open(), None)
             self.view.say(introduction(self.study.study, self.images, self.options.address))
-            if range_text := range_line(self.images.value_ranges):
-                self.view.say(range_text)
+            for line in image_lines(self.images):
+                self.view.say(line)
             stack.enter_context(cluster(self.options.address))
             trial_slots = slots(self.study.resources)
             self._check_nodes(trial_slots)
@@ -118,6 +117,7 @@ class Session:
                 digest=data.digest,
                 classes=list(data.classes),
                 num_train=len(data.train.labels),
+                train_counts=data.train_counts(),
                 num_val=len(data.val.labels),
                 skipped=list(data.skipped),
             )

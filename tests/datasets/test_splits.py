@@ -148,6 +148,32 @@ these images allow train_per_class 6""",
             "data.val_per_class: got 10 images of class 'bee'",
             "at least 14 in every class: 2 for training + 9 for validation + 3 for testing",
         ),
+        (
+            {"ant": 30, "bee": 10},
+            {"train_per_class": {"ant": 12, "bee": 8}},
+            "data.train_per_class: got 10 images of class 'bee'",
+            """at least 12 in class 'bee': 8 for training + 2 for validation + 2 for testing; \
+these images allow 6""",
+        ),
+        (
+            {"ant": 30, "bee": 20},
+            {"train_per_class": {"ant": 12, "be": 8}},
+            "data.train_per_class: got numbers for unknown classes: 'be'",
+            "one for each class of the data, 'ant', 'bee'. Did you mean 'bee'?",
+        ),
+        (
+            {"ant": 30, "bee": 20},
+            {"train_per_class": {"ant": 12}},
+            "data.train_per_class: got no number for classes: 'bee'",
+            "one for each class of the data, 'ant', 'bee'",
+        ),
+        (
+            {"ant": 30, "bee": 20},
+            {"train_per_class": {"head": 12, "tail": 4}},
+            "data.train_per_class: got numbers for unknown classes: 'head', 'tail'",
+            """one for each class of the data, 'ant', 'bee'; a long tail needs a shape too: \
+exponential or linear""",
+        ),
         ({"ant": 9}, {}, "data.root: got one class only: 'ant'", "two classes or more"),
         ({"ant": 0, "bee": 0}, {}, "data.root: got no image in train", "images"),
     ],

@@ -184,10 +184,31 @@ def test_surroundings_hold_what_a_repetition_needs(tmp_path: Path) -> None:
     assert facts["digest of the images"] == "0123456789abcdef"
     assert facts["command"] == "distill-tune search --space made-up.yaml"
     assert facts["rungs"] == "3"
+    # Of a log that does not tell, or of classes of one size, there is nothing to list.
+    assert "training images of each class" not in facts
     assert {"seed of the images", "seed of the sampler", "seed of the trials"} < set(facts)
     machine = {"event": "session_started", "command": "x", "environment": {"torch": "2.14.1"}}
     directory.append(machine)
     assert reproduction_facts(source(directory))["torch"] == "2.14.1"
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ([100, 10, 32], "ant 100, cat 32, bee 10"),
+        ([20, 20, 20], None),
+        ([100, 10], None),
+        (["many", 1, 2], None),
+    ],
+)
+def test_uneven_classes_are_listed_with_their_sizes(
+    counts: list[Any], told: str | None, tmp_path: Path
+) -> None:
+    directory = make_study(tmp_path, 1)
+    data = {"event": "data", "name": "insects", "classes": ["ant", "bee", "cat"]}
+    directory.append(data | {"train_counts": counts})
+    found = reproduction_facts(source(directory)).get("training images of each class")
+    assert found == told
 
 
 def test_a_search_that_went_on_after_its_confirmation_says_so(tmp_path: Path) -> None:

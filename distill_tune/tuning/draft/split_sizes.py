@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from distill_tune.datasets.splits import MIN_TRAIN, Share
+from distill_tune.datasets.splits import Share
+from distill_tune.datasets.train_part.train_counts import MIN_TRAIN
 from distill_tune.tuning.draft.images import ImageFacts
 
 _SHARE = Share(0.2)

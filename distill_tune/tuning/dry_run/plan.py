@@ -9,7 +9,6 @@ from distill_tune.cluster.node_watch import FixedNodes
 from distill_tune.cluster.resources import Slots, cluster, slots, task_options
 from distill_tune.cluster.shared_images import placed
 from distill_tune.cluster.task_pool import Failed, Reported, TaskPool
-from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
 from distill_tune.interfaces import ImageData
@@ -20,7 +19,7 @@ from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, shared_jobs
 from distill_tune.tuning.dry_run.forecast import Forecast, TrialCost, forecast
 from distill_tune.tuning.dry_run.rehearsal import rehearse_task
-from distill_tune.tuning.opening_lines import introduction
+from distill_tune.tuning.opening_lines import image_lines, introduction
 from distill_tune.tuning.run_options import RunOptions, Views
 from distill_tune.tuning.tuner import make_sampler
 
@@ -71,8 +70,8 @@ def dry_run(
         RehearsalError: A trial cannot run.
     """
     lines = [introduction(f"{study.study} (dry run)", images, options.address)]
-    lines += [range_line(images.value_ranges), *(f"warning: {text}" for text in images.warnings)]
-    for line in filter(None, lines):
+    lines += [*image_lines(images), *(f"warning: {text}" for text in images.warnings)]
+    for line in lines:
         options.views.say(line)
     with cluster(options.address):
         found = measure(study, images, options.views)
