@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from distill_tune.cli import app
 from distill_tune.confirmation.plan import planned
 from distill_tune.records.confirm_log import READING, RUN, STARTED
+from distill_tune.study.arms import ARMS as ALL_ARMS
 from distill_tune.study.sections import Confirm
 from tests.commands import ONE_SLOT, STUDY, Event, Run, inside, of_kind, read_events, write_space
 
@@ -279,7 +280,7 @@ def test_data_without_test_images_are_refused(tmp_path: Path) -> None:
 def test_options_change_what_the_study_says(searched_study: Any) -> None:
     assert planned(searched_study, {}) == Confirm()
     plan = planned(searched_study, {"seeds": 7, "arms": "all", "top": None})
-    assert (plan.seeds, plan.top, len(plan.arms)) == (7, 3, 7)
+    assert (plan.seeds, plan.top, len(plan.arms)) == (7, 3, len(ALL_ARMS))
 
 
 @pytest.fixture

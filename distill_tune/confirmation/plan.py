@@ -18,7 +18,7 @@ from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.sections import Confirm, rival_error
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
-from distill_tune.training.stages import ComputePlace, Job, stage_key, stage_name
+from distill_tune.training.stages import ComputePlace, Job, identity, stage_key, stage_name
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
 
@@ -152,7 +152,7 @@ class Plan:
 
     def _key(self, config: TrialConfig) -> str:
         """Return a digest of everything that the runs of an arm share, regardless of seed."""
-        fields = {name: value for name, value in plain(config).items() if name != "seed"}
+        fields = {name: value for name, value in identity(config).items() if name != "seed"}
         fields |= {"digest": self.digest, "is_redrawn": self.is_redrawn}
         text = json.dumps(fields, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -13,13 +13,14 @@ from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
-from distill_tune.interfaces import ImageData, plain
+from distill_tune.interfaces import ImageData
 from distill_tune.study.arms import Arm
 from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
 from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.runner import Runner
+from distill_tune.training.stages import identity
 from distill_tune.training.tensorboard.trial_summaries import TrialSummaries
 
 _CURVES = {"val/accuracy", "val/loss", "synthetic/diversity", "synthetic/border_share"}
@@ -158,7 +159,7 @@ class ArmTrial:
             device=device,
             is_sharing=settings.is_sharing,
             is_stage_one_only=run.arm.is_stage_one_only,
-            identity={"config": plain(run.config)},
+            identity={"config": identity(run.config)},
         )
         self._summaries = TrialSummaries(settings.root, run.name)
         self._runner = Runner(spec, _Notes.read, self._summaries)

@@ -145,6 +145,7 @@ class RunPool:
             arm=run.arm.name,
             title=run.arm.title,
             role=run.arm.role,
+            control=run.arm.control,
             trial=run.trial,
             key=run.key,
             seed=run.config.seed,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.batches import Batch, ExtraBatch, augmented_batch, smoothed
-from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import seed_global, stream
 from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept
@@ -66,8 +66,7 @@ def real_batches(
         epoch: Counted from the start of stage 1 through stage 3, so that stage 3 without
             synthetic images is a continuation of stage 1.
     """
-    order = torch.randperm(len(data.train.labels), generator=stream(seed, "order", epoch))
-    order = order.to(data.device)
+    order = _order(data, training, stream(seed, "order", epoch)).to(data.device)
     for step in range(num_steps(data, training)):
         chosen = order[step * training.batch_size : (step + 1) * training.batch_size]
         images, labels = augmented_batch(
@@ -78,6 +77,38 @@ def real_batches(
             (seed, "augmentation", epoch, step),
         )
         yield images, smoothed(labels, training.label_smoothing, data.num_classes)
+
+
+def _order(data: DeviceData, training: ClassifierTraining, generator: torch.Generator) -> Tensor:
+    count = len(data.train.labels)
+    if training.sampling == "balanced":
+        return balanced_order(data.by_class, count, generator)
+    return torch.randperm(count, generator=generator)
+
+
+def balanced_order(pools: ClassPools, count: int, generator: torch.Generator) -> Tensor:
+    """Return ``count`` image indices on the host, equally many of each class.
+
+    The images of a class recur equally often. Every class occurs once in each run of as many
+    indices as there are classes, so that batches are balanced too.
+
+    Args:
+        pools: Images by class; classes without images are left out.
+        count: Number of indices.
+        generator: On the host.
+    """
+    classes = [row[:size] for row, size in zip(pools.indices, pools.counts.tolist(), strict=True)]
+    members = [row.cpu() for row in classes if len(row)]
+    each = -(-count // len(members))
+    drawn = torch.stack([_recurring(row, each, generator) for row in members])
+    ranks = torch.rand(drawn.shape, generator=generator).argsort(dim=0)
+    return drawn.gather(0, ranks).T.flatten()[:count]
+
+
+def _recurring(row: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    rounds = -(-count // len(row))
+    orders = [torch.randperm(len(row), generator=generator) for _ in range(rounds)]
+    return row[torch.cat(orders)[:count]]
 
 
 def train_step(

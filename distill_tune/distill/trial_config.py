@@ -43,6 +43,9 @@ class ClassifierTraining(Config):
     """Passes over the training split in stage 1."""
     batch_size: int = Field(default=64, ge=2)
     """Real images per step, in stages 1 and 3."""
+    sampling: Literal["shuffle", "balanced"] = "shuffle"
+    """Real images of an epoch, in stages 1 and 3. ``shuffle``: each at most once, in random order;
+    ``balanced``: as many, but equally many of each class, so that those of rare classes recur."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """``sgd`` uses Nesterov momentum 0.9."""
     lr: float = Field(default=1e-3, gt=0)

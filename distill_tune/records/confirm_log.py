@@ -38,6 +38,8 @@ class RunRecord:
             the test split was not read.
         agreement: Newest agreement of its generator; None without a GAN, if nothing was measured,
             and in logs of older versions.
+        control: For a combination of the method with an addition: name of the arm that has only the
+            addition; otherwise empty.
     """
 
     name: str
@@ -65,6 +67,7 @@ class RunRecord:
     images: str = ""
     chance: dict[str, float] = field(default_factory=dict)
     agreement: float | None = None
+    control: str = ""
 
     @property
     def is_redrawn(self) -> bool:

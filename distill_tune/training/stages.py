@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -50,6 +51,9 @@ _TRIPLET_FIELDS = frozenset(
     }
 )
 _CODE = ("distill",)
+
+ADDED_FIELDS: Mapping[str, object] = MappingProxyType({"classifier.sampling": "shuffle"})
+"""Fields that the first studies lack, with the values that stand for what was done without them."""
 
 
 class ComputePlace(NamedTuple):
@@ -125,7 +129,7 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Compu
 
 
 def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
-    values = plain(config)
+    values = identity(config)
     fields = {
         f"{section}.{name}": value
         for section in ("classifier", "gan", "joint")
@@ -136,6 +140,20 @@ def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
     if stage != "warmup":
         fields["backbone"] = values["backbone"]
     return fields
+
+
+def identity(config: TrialConfig) -> dict[str, Any]:
+    """Return a configuration as plain data that depends on no field which has no effect in it.
+
+    Fields that were added later are left out while they have their neutral value. Keys and
+    checkpoints of older studies therefore stay valid.
+    """
+    values = plain(config)
+    for path, neutral in ADDED_FIELDS.items():
+        section, _, name = path.partition(".")
+        if values[section][name] == neutral:
+            del values[section][name]
+    return values
 
 
 @functools.cache

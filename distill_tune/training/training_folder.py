@@ -14,10 +14,10 @@ from distill_tune import __version__
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
-from distill_tune.interfaces import plain
 from distill_tune.records.files.locks import FileLock, Timeout
 from distill_tune.study.study import differences
 from distill_tune.training.run_spec import RunSpec
+from distill_tune.training.stages import identity
 
 NAME = "training"
 """Name of its checkpoints; those of a search have the name of their trial."""
@@ -83,7 +83,7 @@ def notes(report: Report, number: int, config: TrialConfig) -> dict[str, Any]:
         config: The trial's.
     """
     at = f"{report.stage} {report.step}/{report.num_steps}"
-    return {"config": plain(config), "version": __version__, "at": at, "number": number}
+    return {"config": identity(config), "version": __version__, "at": at, "number": number}
 
 
 def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgress:
@@ -106,7 +106,7 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgr
 
 
 def _differences(saved: dict[str, Any], spec: RunSpec) -> list[str]:
-    found = differences(saved["config"], plain(spec.config))
+    found = differences(saved["config"], identity(spec.config))
     # The folder of the images may differ, as long as the images are the same.
     found.pop("data.root", None)
     if saved["digest"] != spec.images.digest:

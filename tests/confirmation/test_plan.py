@@ -18,11 +18,13 @@ from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import TrialRecord
+from distill_tune.study.arms import ARMS as ALL_ARMS
 from distill_tune.study.arms import METHOD
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.training.stages import ComputePlace
+from distill_tune.training import stages
+from distill_tune.training.stages import STAGES, ComputePlace, identity, stage_key
 from tests.commands import STUDY
 
 BACKBONES = ("squeezenet1_1", "shufflenet_v2_x0_5")
@@ -107,6 +109,32 @@ def test_runs_on_redrawn_images_have_names_and_keys_of_their_own() -> None:
         # What is one configuration on all seeds is known as one.
         assert all(len(found) == 1 for found in keys.values())
     assert all(run.config.data == study.data for run in fixed)
+
+
+def test_runs_and_stages_of_older_studies_keep_their_names_and_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Written down before ``classifier.sampling`` was added, to be found again ever since."""
+    plan = Plan(study_of(), Confirm(seeds=3, arms=ARMS), "digest", is_redrawn=True, tuned={})
+    runs = list(plan.evidence(CHOSEN))
+    keys = ["23ae293c", "23ae293c", "26e00a23", "06fc1a03"]
+    keys += ["0cd1ff81", "0cd1ff81", "52ca213b", "94904db6"]
+    assert [run.key[:8] for run in runs[:8]] == keys
+    assert runs[3].name == "confirm-squeezenet1_1-gan_distillation-06fc1a03-seed1000"
+    monkeypatch.setattr(stages, "code_digest", lambda: "code")
+    monkeypatch.setattr(torch, "__version__", "torch")
+    found = [stage_key(stage, runs[3].config, "digest", ONE_CPU) for stage in STAGES]
+    assert found == ["9c9ddb53b21c1d67", "1395343d9c7ab321", "6e6fb172261526fd"]
+
+
+def test_a_field_that_was_added_enters_a_key_once_it_is_used() -> None:
+    config = next(plan_of(study_of()).evidence(CHOSEN)).config
+    balanced = ALL_ARMS["balanced_sampling"].config(config)
+    assert "sampling" not in identity(config)["classifier"]
+    assert identity(balanced)["classifier"]["sampling"] == "balanced"
+    one, other = (stage_key("classifier", each, "d", ONE_CPU) for each in (config, balanced))
+    assert one != other
+    assert stage_key("warmup", config, "d", ONE_CPU) == stage_key("warmup", balanced, "d", ONE_CPU)
 
 
 def test_what_runs_of_a_seed_share_is_kept_apart_from_that_of_other_images() -> None:

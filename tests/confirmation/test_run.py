@@ -63,6 +63,8 @@ def test_the_outcome_holds_the_newest_agreement_though_its_stages_were_not_share
         ("equal_steps", None),
         ("hard_oversampling", None),
         ("strong_augmentation", None),
+        ("affine_balanced", None),
+        ("selected_augmentation", 0.3),
     ],
 )
 def test_only_an_arm_that_uses_a_generator_has_an_agreement(

@@ -237,6 +237,27 @@ def test_what_holds_the_method_is_no_rival_of_it() -> None:
     assert (combined.method_over, combined.effect) == (None, None)
 
 
+def test_a_combination_is_told_with_what_it_adds_to_the_addition_alone() -> None:
+    events = log({"resnet50": CLEAR})
+    for event in events:
+        if event.get("arm") == "strong_distillation":
+            event["control"] = "hard_oversampling"
+    found = found_in(events)
+    combined = arm_of(found, "strong_distillation")
+    assert combined.over_control is not None
+    assert combined.over_control.mean == pytest.approx(0.804 - 0.708)
+    (told,) = [text for text in found.remarks if "alone" in text]
+    expected = "resnet50: Distillation + strong augmentation, over Hard oversampling alone: +9.60"
+    assert told.startswith(expected)
+    assert told.endswith("n = 5 (not corrected)")
+    said = as_json(found)["backbones"]["resnet50"]["arms"]
+    assert said["strong_distillation"]["over_control"]["num_pairs"] == 5
+    assert said["gan_augmentation"]["over_control"] is None
+    # It is no rival, and its comparison belongs to no family.
+    assert found.num_comparisons == found_in(log({"resnet50": CLEAR})).num_comparisons
+    assert not [t for t in found_in(log({"resnet50": CLEAR})).remarks if "alone" in t]
+
+
 def test_no_difference_and_harm() -> None:
     same = {"equal_steps": BASE, "gan_distillation": [0.71, 0.71, 0.70, 0.70, 0.74]}
     assert only(same).verdict.startswith("GAN distillation is not shown to help")

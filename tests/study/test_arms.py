@@ -80,7 +80,29 @@ def test_there_is_one_method_and_the_controls_do_without_its_loss() -> None:
             assert joint.triplet_weight == 0.9
 
 
+def test_a_combination_is_the_method_with_what_its_control_has_without_it() -> None:
+    combinations = [arm for arm in ARMS.values() if arm.role == "combination"]
+    assert len(combinations) == 4
+    for arm in combinations:
+        control = ARMS[arm.control]
+        assert control.role == "rival"
+        assert control.changes == {"joint.extra_images": "none", **arm.changes}
+    assert all(not arm.control for arm in ARMS.values() if arm not in combinations)
+
+
+def test_selected_augmentation_selects_whatever_the_method_does() -> None:
+    joint = CONFIG.joint.model_copy(update={"selection": "none", "candidates": 6})
+    method = CONFIG.model_copy(update={"joint": joint})
+    plain_arm, selected = (
+        ARMS[name].config(method).joint for name in ("gan_augmentation", "selected_augmentation")
+    )
+    assert (plain_arm.selection, selected.selection, selected.candidates) == ("none", "hard", 6)
+    assert (plain_arm.triplet_weight, selected.triplet_weight) == (0, 0)
+
+
 SEARCHED = STUDY.space.dimensions
+EXTRA_IMAGES = {"hard_oversampling", "gan_augmentation", "selected_augmentation"}
+"""Rivals that add images to the real ones."""
 
 
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
@@ -95,7 +117,7 @@ def test_an_arm_searches_what_was_searched_and_concerns_it(arm: Arm) -> None:
     assert set(again.space.dimensions) == set(own.space.dimensions)
     assert own.search == STUDY.search
     expected = {"classifier.weight_decay"}
-    if arm.name in {"hard_oversampling", "gan_augmentation", "strong_distillation"}:
+    if arm.role == "combination" or arm.name in EXTRA_IMAGES:
         expected.add("joint.synthetic_ratio")
     if arm.role == "combination":
         expected.add("joint.margin")
@@ -110,7 +132,7 @@ def test_no_arm_searches_what_the_method_did_not(arm: Arm) -> None:
     searched = SearchSpace.parse(four).dimensions
     assert arm.dimensions(searched).items() <= searched.items()
     # Of the poster's four parameters none makes a difference to these.
-    is_free = arm.name in {"baseline", "equal_steps", "strong_augmentation"}
+    is_free = arm.role in {"baseline", "rival"} and arm.name not in EXTRA_IMAGES
     assert bool(arm.dimensions(searched)) != is_free
 
 

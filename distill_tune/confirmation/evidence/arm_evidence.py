@@ -36,6 +36,8 @@ class ArmEvidence(NamedTuple):
         spread: Standard deviation of the accuracies; None for fewer than two.
         over_baseline: Gain over the plain baseline; None for the baseline itself, or without one.
         method_over: Gain of the method over the arm; None for the method and arms built on it.
+        control: For a combination, name of the arm that has its addition without the method.
+        over_control: Gain of a combination over that arm; None for other arms, or without it.
         adjusted_p: p-value of ``method_over``, corrected for all arms and backbones.
         effect: What ``method_over`` shows; None if ``method_over`` is None.
         seconds: Mean training time of a run.
@@ -55,6 +57,8 @@ class ArmEvidence(NamedTuple):
     spread: float | None
     over_baseline: Gain | None
     method_over: Gain | None
+    control: str
+    over_control: Gain | None
     adjusted_p: float | None
     effect: Effect | None
     seconds: float
@@ -104,6 +108,7 @@ def _arm(
     method_over = None
     if method is not None and first.role in {"baseline", "rival"}:
         method_over = paired_gain(values[method], own)
+    over_control = paired_gain(own, values[first.control]) if first.control in values else None
     mean, spread = mean_and_spread(list(own.values()))
     seconds = mean_and_spread([sum(run.seconds.values()) for run in runs if run.test])[0]
     gpus = max(run.gpus for run in runs)
@@ -121,6 +126,8 @@ def _arm(
         spread=spread,
         over_baseline=over_baseline,
         method_over=method_over,
+        control=first.control,
+        over_control=over_control,
         adjusted_p=None,
         effect=None,
         seconds=seconds,

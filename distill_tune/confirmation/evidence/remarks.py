@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from distill_tune.confirmation.evidence.statistics import gain_words
 from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, newest_request
 from distill_tune.records.fitness_text import fitness
 from distill_tune.records.trials import UNFIT_AGREEMENT, Event
@@ -79,9 +80,19 @@ def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
     unconcerned = [arm.title for arm in controls if not arm.is_concerned]
     if unconcerned:
         yield f"{one.backbone}: no searched param affects {'; '.join(unconcerned)}"
+    yield from _of_combinations(one)
     for arm in one.arms:
         yield from _of_failures(f"{one.backbone}, {arm.title}", arm, chance)
         yield from _of_generators(f"{one.backbone}, {arm.title}", arm)
+
+
+def _of_combinations(one: "BackboneEvidence") -> Iterator[str]:
+    """Yield what the method adds to each addition that it is combined with."""
+    titles = {arm.arm: arm.title for arm in one.arms}
+    for arm in one.arms:
+        if arm.over_control is not None:
+            gain = f"{gain_words(arm.over_control, None)} (not corrected)"
+            yield f"{one.backbone}: {arm.title}, over {titles[arm.control]} alone: {gain}"
 
 
 def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator[str]:

@@ -161,6 +161,11 @@ class Compared(NamedTuple):
     adjusted_p: float | None
     effect: Effect
 
+    @property
+    def gain_words(self) -> str:
+        """The gain in words, with its corrected p-value."""
+        return gain_words(self.gain, self.adjusted_p)
+
 
 _VERBS: Mapping[Effect, str] = {
     "helps": "helps",
@@ -175,22 +180,20 @@ def verdict(baseline: Compared | None, rival: Compared | None) -> str:
     if not known:
         return "no arm was run to compare GAN distillation with"
     clauses = " and ".join(
-        f"{_VERBS[one.effect]} against {one.what} ({one.title}: {_gain_words(one)})"
-        for one in known
+        f"{_VERBS[one.effect]} against {one.what} ({one.title}: {one.gain_words})" for one in known
     )
     missing = [what for what, one in (("baseline", baseline), ("rival arm", rival)) if one is None]
     return f"GAN distillation {clauses}" + (f"; no {missing[0]} was run" if missing else "")
 
 
-def _gain_words(one: Compared) -> str:
+def gain_words(found: Gain, adjusted_p: float | None) -> str:
     """Return a gain in points: ``+1.20 points, 95 %: +0.40 to +2.00, Holm's p 0.012, n = 5``."""
-    found = one.gain
     if found.num_pairs == 0:
         return "no seed on which both have a value"
     text, count = f"{100 * found.mean:+.2f} points", f"n = {found.num_pairs}"
     if found.low is None or found.high is None:
         return f"{text}, no interval with fewer than three seeds, {count}"
-    p_value = "" if one.adjusted_p is None else f", Holm's p {p_words(one.adjusted_p)}"
+    p_value = "" if adjusted_p is None else f", Holm's p {p_words(adjusted_p)}"
     return f"{text}, 95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}{p_value}, {count}"
 
 

@@ -152,7 +152,7 @@ def as_json(found: Confirmation) -> dict[str, Any]:
 
 
 def _arm_json(arm: ArmEvidence) -> dict[str, Any]:
-    gains = {"over_baseline": arm.over_baseline, "method_over": arm.method_over}
+    gains = {name: getattr(arm, name) for name in ("over_baseline", "method_over", "over_control")}
     return {
         **arm._asdict(),
         "mean": _number(arm.mean),

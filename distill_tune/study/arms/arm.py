@@ -20,6 +20,7 @@ class Arm:
             alternative to it, ``combination`` the method with an addition, and ``demonstration``
             the method made to fail.
         changes: Dotted path of a trial -> the arm's own value.
+        control: For a combination, the arm that has its addition without the method.
         unused: Fields, or sections that end in a dot, that do not affect the arm.
         is_stage_one_only: Whether the arm ends with the classifier's first training.
     """
@@ -28,6 +29,7 @@ class Arm:
     title: str
     role: str
     changes: Mapping[str, object] = field(default_factory=dict)
+    control: str = ""
     unused: tuple[str, ...] = ()
     is_stage_one_only: bool = False
 

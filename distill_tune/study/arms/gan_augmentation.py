@@ -2,20 +2,23 @@
 
 from distill_tune.study.arms.arm import Arm
 
+TRIPLET_FIELDS = (
+    "joint.margin",
+    "joint.margin_unit",
+    "joint.feature_norm",
+    "joint.pairing",
+    # "joint.refresh" is not one of them: the snapshot that it renews also selects images.
+    "joint.hard_threshold",
+    "joint.hard_rule",
+    "joint.min_hard",
+)
+"""Fields that matter only with the triplet loss."""
+
 GAN_AUGMENTATION = Arm(
     name="gan_augmentation",
     title="GAN augmentation",
     role="rival",
     # The GAN takes as many steps as the method's, all with lambda 0.
     changes={"joint.triplet_weight": 0.0},
-    unused=(
-        "joint.margin",
-        "joint.margin_unit",
-        "joint.feature_norm",
-        "joint.pairing",
-        # "joint.refresh" is used: the snapshot that it renews also selects images.
-        "joint.hard_threshold",
-        "joint.hard_rule",
-        "joint.min_hard",
-    ),
+    unused=TRIPLET_FIELDS,
 )

@@ -1,0 +1,13 @@
+"""Small affine changes without a GAN: as many steps, on real images only."""
+
+from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+
+AFFINE_CHANGES = {"classifier.augmentation": "affine"}
+
+AFFINE = Arm(
+    name="affine",
+    title="Affine changes",
+    role="rival",
+    changes={"joint.extra_images": "none", **AFFINE_CHANGES},
+    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+)

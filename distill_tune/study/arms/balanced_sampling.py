@@ -1,0 +1,13 @@
+"""Class-balanced batches of real images without a GAN, in all stages; as many steps."""
+
+from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+
+BALANCED = {"classifier.sampling": "balanced"}
+
+BALANCED_SAMPLING = Arm(
+    name="balanced_sampling",
+    title="Balanced sampling",
+    role="rival",
+    changes={"joint.extra_images": "none", **BALANCED},
+    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+)

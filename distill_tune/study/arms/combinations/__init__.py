@@ -1,0 +1,1 @@
+"""The method with an addition, each compared with the arm that has only the addition."""
