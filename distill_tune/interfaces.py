@@ -95,10 +95,13 @@ class ImageData:
         val: Validation split, on which the search compares trials.
         flip: Whether a mirrored image keeps its meaning (not for digits).
         skipped: Files left out because they could not be read, each ``path: reason``.
-        digest: 16 hex digits over names, images and labels of ``train`` and ``val``.
+        digest: 16 hex digits over names, images and labels of ``train`` and ``val``, and over
+            ``unlabelled`` if there are such images.
         warnings: Warnings for the user, such as images that two splits share.
         origin: Description of where train, validation and test come from.
         value_ranges: Values mapped to black and white when the images were read.
+        unlabelled: Images without labels, ``[n, channels, size, size]``, uint8; None if there are
+            none. No validation or test image is among them.
     """
 
     name: str
@@ -111,6 +114,12 @@ class ImageData:
     warnings: tuple[str, ...] = ()
     origin: str = ""
     value_ranges: ValueRanges = ValueRanges()
+    unlabelled: "Tensor | None" = None
+
+    @property
+    def num_unlabelled(self) -> int:
+        """The number of images without labels."""
+        return 0 if self.unlabelled is None else len(self.unlabelled)
 
     @property
     def channels(self) -> int:
@@ -152,7 +161,8 @@ class Gan(Protocol):
     ) -> "nn.Module":
         """Return ``D(x [n, channels, size, size], y [n], class_signal) -> logits [n]``.
 
-        With several labels per image, ``y [n, m]``, the logits are ``[n, m]``.
+        With several labels per image, ``y [n, m]``, the logits are ``[n, m]``. A negative label
+        stands for no class: whether an image is real then depends on ``x`` alone.
         """
 
 

@@ -20,24 +20,29 @@ class PlacedImages(NamedTuple):
         described: The data set without its images.
         train: ``images`` and ``labels``, as arrays.
         val: The same.
+        unlabelled: Images without labels; None if there are none.
     """
 
     described: ImageData
     train: tuple[NDArray[np.uint8], NDArray[np.int64]]
     val: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    unlabelled: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(cls, images: ImageData) -> "PlacedImages":
         """Return image data in the form that goes into the object store."""
         # Copies: a view would be pickled with all of its storage.
         nothing = Split(images.train.images[:0].clone(), images.train.labels[:0].clone())
-        described = ImageData(**{**vars(images), "train": nothing, "val": nothing})
-        return cls(described, _arrays(images.train), _arrays(images.val))
+        without = {"train": nothing, "val": nothing, "unlabelled": None}
+        others = None if images.unlabelled is None else np.ascontiguousarray(images.unlabelled)
+        described = ImageData(**{**vars(images), **without})
+        return cls(described, _arrays(images.train), _arrays(images.val), others)
 
     def images(self) -> ImageData:
         """Return the data set; all trials share its tensors, which must not be written to."""
         splits = {"train": _split(self.train), "val": _split(self.val)}
-        return ImageData(**{**vars(self.described), **splits})
+        others = None if self.unlabelled is None else _tensor(self.unlabelled)
+        return ImageData(**{**vars(self.described), **splits, "unlabelled": others})
 
 
 def placed(images: ImageData) -> Any:
@@ -56,10 +61,14 @@ def _arrays(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _split(arrays: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> Split:
+    return Split(*map(_tensor, arrays))
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
     with warnings.catch_warnings():
         # The arrays are read-only on purpose.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return Split(*(torch.from_numpy(array) for array in arrays))
+        return torch.from_numpy(array)
 
 
 _KEPT = 2

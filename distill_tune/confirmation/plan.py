@@ -15,7 +15,7 @@ from distill_tune.interfaces import plain
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.records.trials import TrialRecord
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
-from distill_tune.study.sections import Confirm, rival_error
+from distill_tune.study.sections import Confirm, rival_error, unlabelled_error
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
 from distill_tune.training.stages import ComputePlace, Job, identity, stage_key, stage_name
@@ -32,24 +32,29 @@ def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
             the study's value.
 
     Raises:
-        InputError: An arm is unknown, there is nothing to compare with, or the rival is not one of
-            the arms that are rivals.
+        InputError: An arm is unknown or needs images that the study does not have, there is nothing
+            to compare with, or the rival is not one of the arms that are rivals.
     """
     base = study.confirm or Confirm()
     given = {name: value for name, value in options.items() if value is not None}
     if "arms" in given:
-        given["arms"] = _arms(str(given["arms"]))
+        given["arms"] = _arms(str(given["arms"]), study)
     fields = {**{name: getattr(base, name) for name in Confirm.model_fields}, **given}
     error = rival_error(fields["rival"], fields["arms"], Parameter("rival"))
+    if error is None and study.data.unlabelled is None:
+        error = unlabelled_error(fields["arms"], Parameter("arms"))
     if error is not None:
         raise error
     return Confirm(**fields)
 
 
-def _arms(text: str) -> tuple[str, ...]:
+def _arms(text: str, study: Study) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["all"]:
-        return tuple(ARMS)
+        has_unlabelled = study.data.unlabelled is not None
+        return tuple(
+            name for name, arm in ARMS.items() if has_unlabelled or not arm.needs_unlabelled
+        )
     for name in names:
         if name not in ARMS:
             expected = f"all, or some of {', '.join(ARMS)}"

@@ -91,10 +91,19 @@ class Pool:
 
 
 class Pools(NamedTuple):
-    """The pools to draw splits from: the train part, and the validation part if there is one."""
+    """The pools to draw splits from.
+
+    Attributes:
+        train: The train part.
+        val: The validation part; None if there is none.
+        unlabelled: Images without labels from elsewhere; None if there are none.
+        sealed: Digests of the test part, if there are images without labels to compare with it.
+    """
 
     train: Pool
     val: Pool | None
+    unlabelled: Pool | None = None
+    sealed: frozenset[bytes] = frozenset()
 
 
 def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, where: str) -> None:

@@ -1,22 +1,25 @@
 """The base class of data sets: fields, splits, colour and digest."""
 
-from typing import Literal, NamedTuple, Self
+from functools import partial
+from typing import NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from distill_tune.datasets.folder_tree.origin import origin
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.image_pool import MAX_SIZE, Pool, Pools
-from distill_tune.datasets.images.arrays import is_grey
-from distill_tune.datasets.images.duplicates import digests, shared_images
-from distill_tune.datasets.images.near_duplicates import near_copies
+from distill_tune.datasets.images.arrays import Color, num_channels
+from distill_tune.datasets.images.split_warnings import split_warnings
 from distill_tune.datasets.images.value_range import EIGHT_BIT
-from distill_tune.datasets.images.weak_images import weaknesses
 from distill_tune.datasets.sealed_split import require_unsealed
 from distill_tune.datasets.split_images import digest, split_of
 from distill_tune.datasets.splits import Draw, Share, SplitSizes, draw, first_of_each
 from distill_tune.datasets.train_part.train_counts import TrainCounts
+from distill_tune.datasets.train_part.unlabelled import (
+    Unlabelled,
+    others_of,
+    with_unlabelled,
+)
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Split, ValueRanges
 
@@ -37,6 +40,10 @@ class ImageSource(Config):
     mapping from each class to its number, or a long tail such as
     ``{head: 100, tail: 10, shape: exponential}``: from 100 images of the class with most images
     down to 10 of that with fewest; shape ``exponential`` or ``linear``."""
+    unlabelled: Unlabelled | None = None
+    """Images without labels, which the GAN and ``pseudo_labels`` learn from. ``rest``: what is left
+    of the training part; or a folder of images, or ``file.npz:name``, an array in a file. Images
+    equal to a validation or test image are left out. null: none."""
     val_per_class: int | None = Field(default=None, ge=1)
     """Validation images per class; null leaves it to the source or to val_fraction."""
     val_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -48,7 +55,7 @@ class ImageSource(Config):
     subset_seed: int | None = Field(default=None, ge=0)
     """Seed of the draw of training and validation images outside the test split; null: ``seed``,
     which always draws the test split. A confirmation sets it for each of its seeds."""
-    color: Literal["auto", "grey", "rgb"] = "auto"
+    color: Color = "auto"
     """One channel or three; auto is grey if no image of the train part has colour."""
     flip: bool
     """Whether a mirrored image keeps its meaning (not for digits)."""
@@ -117,8 +124,10 @@ class ImageSource(Config):
         Raises:
             InputError: As ``load``.
         """
-        train = self._train_pool(ranges)
-        return Pools(train, self._own_part("val", train) if "val" in self.parts() else None)
+        train, parts = self._train_pool(ranges), self.parts()
+        pools = Pools(train, self._own_part("val", train) if "val" in parts else None)
+        read_test = partial(self._own_part, "test", train) if "test" in parts else None
+        return with_unlabelled(pools, self.unlabelled, read_test)
 
     def load(self, pools: Pools | None = None) -> ImageData:
         """Return the training and validation images.
@@ -144,6 +153,7 @@ class ImageSource(Config):
             )
         train = drawn.pool.take(drawn.draw.train)
         splits = split_of(train, drawn.channels), split_of(val, drawn.channels)
+        others = others_of(self.unlabelled, pools, drawn.draw, splits[1], drawn.channels)
         return ImageData(
             name=self.name,
             classes=drawn.pool.classes,
@@ -151,18 +161,12 @@ class ImageSource(Config):
             val=splits[1],
             flip=self.flip,
             skipped=tuple(dict.fromkeys(drawn.pool.skipped + val.skipped)),
-            digest=digest(drawn.pool.classes, *splits),
+            digest=digest(drawn.pool.classes, *splits, unlabelled=others.images),
             value_ranges=pools.train.value_ranges,
+            unlabelled=others.images,
             warnings=tuple(dict.fromkeys((*warnings, *train.warnings, *val.warnings)))
-            + weaknesses(train)
-            + shared_images(
-                {
-                    "train": digests(train),
-                    "val": digests(val),
-                    "test": digests(drawn.pool, drawn.draw.test),
-                }
-            )
-            + (() if is_redrawn else near_copies(train, val, (drawn.pool, drawn.draw.test))),
+            + split_warnings(train, val, (drawn.pool, drawn.draw.test), is_redrawn=is_redrawn)
+            + others.warnings,
             origin=origin(
                 self.places(),
                 (*drawn.pool.passed, *(pools.val.passed if pools.val else ())),
@@ -218,14 +222,8 @@ class ImageSource(Config):
         )
         seeds = {"seed": self.seed, "subset_seed": self._subset_seed}
         chosen = draw(pool, sizes, where=self._where, **seeds)
-        return _Drawn(pool, chosen, self._channels(pool, chosen))
-
-    def _channels(self, pool: Pool, chosen: Draw) -> int:
-        """Choose the colour before train_per_class applies, which must not change validation."""
-        if self.color != "auto":
-            return 1 if self.color == "grey" else 3
-        seen = np.setdiff1d(np.arange(len(pool.labels)), chosen.test)
-        return 1 if is_grey(pool.images, seen) else 3
+        # Independent of train_per_class, which must not change validation images.
+        return _Drawn(pool, chosen, num_channels(pool.images, self.color, chosen.test))
 
     def _own_part(self, part: Part, train: Pool) -> Pool:
         pool = self.read(part, train.value_ranges)

@@ -44,7 +44,7 @@ class GanAugmentation(NamedTuple):
         if self.shift > 0:
             images = shift(images, self.shift, generator)
         if self.cutout > 0:
-            images = _cut_out(images, self.cutout, generator)
+            images = cut_out(images, self.cutout, generator)
         return images
 
 
@@ -135,7 +135,8 @@ def without_blanks(changed: Tensor, images: Tensor) -> Tensor:
     return torch.where(is_seen[:, None, None, None], changed, images)
 
 
-def _cut_out(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def cut_out(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Blank a square at a random place of every image; ``share`` is its side as a share."""
     n, _, height, width = images.shape
     half = share * width / 2
     centre = uniform((2, n, 1), generator) * width

@@ -161,7 +161,8 @@ def _mixture_loss(
         real_logits = call(real[0])
         with running_statistics_kept(classifier):
             extra_logits = call(extra.images)
-    smoothed = F.cross_entropy(extra_logits, extra.labels, label_smoothing=joint.label_smoothing)
+    smoothing = 0.0 if joint.extra_images == "pseudo" else joint.label_smoothing
+    smoothed = F.cross_entropy(extra_logits, extra.labels, label_smoothing=smoothing)
     return F.cross_entropy(real_logits, real[1]) + extra.weight * smoothed
 
 

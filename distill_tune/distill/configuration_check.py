@@ -13,7 +13,8 @@ def probe(config: TrialConfig, images: ImageData) -> None:
 
     Raises:
         InputError: The backbone does not accept the images, there are fewer than two training
-            images, or compilation is requested without a compiler.
+            images, compilation is requested without a compiler, or pseudo-labels without images to
+            give them to.
     """
     require_compiler(config.compute)
     if len(images.train.labels) < 2:
@@ -27,3 +28,6 @@ def probe(config: TrialConfig, images: ImageData) -> None:
     }
     config.backbone.build(**shape)
     config.gan.build_generator(**shape)
+    if config.joint.extra_images == "pseudo" and images.unlabelled is None:
+        expected = "images without labels to learn from: set data.unlabelled"
+        raise InputError("joint.extra_images", got="pseudo", expected=expected)

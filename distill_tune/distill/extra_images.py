@@ -1,4 +1,4 @@
-"""The extra images of stage 3: synthetic (optionally selected) or hard real ones."""
+"""The extra images of stage 3: synthetic (optionally selected), hard real, or unlabelled ones."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from distill_tune.distill.compute.random_streams import integers, stream, unifor
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.distill.trial_config import JointTraining, Selection
+from distill_tune.distill.unlabelled import pseudo_labelled
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class ExtraImages:
     ) -> ExtraBatch | None:
         """Return new extra images for one step, or None if there are none.
 
-        They come from the averaged generator or from the hard training images, with uniform
-        classes, and are augmented like real images: otherwise the classifier would learn that
-        images without augmentation are synthetic.
+        They come from the averaged generator, from the hard training images, with uniform classes,
+        or from the images without labels. They are augmented like real images: otherwise the
+        classifier would learn that images without augmentation are synthetic.
 
         Args:
             num_real: Number of real images in the step.
@@ -44,6 +45,10 @@ class ExtraImages:
         if ratio == 0 or self._joint.extra_images == "none":
             return None
         count = max(2, num_real, round(ratio * num_real))
+        if self._joint.extra_images == "pseudo":
+            state, data = self.trainer.state, self.trainer.data
+            found = pseudo_labelled(state.classifier, data, self.trainer.config, count, whole_step)
+            return found._replace(weight=weight)
         if self._joint.has_gan:
             images, labels = self._synthetic(count, whole_step, execution)
         else:

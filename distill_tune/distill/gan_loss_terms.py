@@ -1,4 +1,6 @@
-"""Class-dependent terms of the GAN's losses: triplets, wrong labels, diversity within a class."""
+"""The GAN's losses, and their class-dependent terms: triplets, wrong labels, diversity."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +16,44 @@ from distill_tune.distill.losses import (
 )
 from distill_tune.distill.pairing import pair
 from distill_tune.distill.trial_config import JointTraining
+from distill_tune.errors import DivergedError
+from distill_tune.interfaces import Metrics
+
+
+class GanLosses(NamedTuple):
+    """Scalars of one generator step, on the device, without gradient.
+
+    Attributes:
+        generator: Adversarial loss of G.
+        discriminator: Loss of D in its last step, including the penalty.
+        triplet: L_dist, 0 if its weight is 0.
+        active: Share of anchors whose hinge is positive.
+    """
+
+    generator: Tensor
+    discriminator: Tensor
+    triplet: Tensor
+    active: Tensor
+
+
+def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
+    """Return the mean losses of some generator steps; empty without steps.
+
+    Raises:
+        DivergedError: A mean is not finite.
+    """
+    if not losses:
+        return {}
+    names = {
+        "generator": "loss/generator",
+        "discriminator": "loss/discriminator",
+        "triplet": "loss/triplet",
+        "active": "triplet/active_share",
+    }
+    means = torch.stack([torch.stack(step) for step in losses]).mean(0)
+    if not bool(torch.isfinite(means).all()):
+        raise DivergedError("diverged", f"a loss of the GAN is not finite in {when}")
+    return dict(zip(names.values(), means.tolist(), strict=True))
 
 
 def weighted_hinge(

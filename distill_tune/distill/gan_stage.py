@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from distill_tune.distill.compute.averaging import stage_decay
-from distill_tune.distill.gan_steps import GanLosses, GanTrainer, gan_metrics
+from distill_tune.distill.gan_loss_terms import GanLosses, gan_metrics
+from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.monitoring.fidelity import (
     CHECK_STEPS,
     FidelityTest,

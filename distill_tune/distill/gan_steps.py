@@ -9,10 +9,17 @@ from torch import Tensor, nn
 
 from distill_tune.distill.augmentation import GanAugmentation, to_float
 from distill_tune.distill.classifier_stage import set_lr
+from distill_tune.distill.compute.batches import Key
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import Purpose, integers, normal, stream, uniform
-from distill_tune.distill.gan_loss_terms import in_pairs, other_labels, sameness, weighted_hinge
+from distill_tune.distill.gan_loss_terms import (
+    GanLosses,
+    in_pairs,
+    other_labels,
+    sameness,
+    weighted_hinge,
+)
 from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,
@@ -23,8 +30,13 @@ from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.monitoring.evaluation import ensure_training
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import GanState, TrialState
-from distill_tune.errors import DivergedError
-from distill_tune.interfaces import Metrics
+from distill_tune.distill.unlabelled import (
+    SnapshotNames,
+    averaged,
+    beside,
+    mixed_hinge,
+    unlabelled_batch,
+)
 
 _LECAM_DECAY = 0.99
 
@@ -34,22 +46,6 @@ class Latent(NamedTuple):
 
     z: Tensor
     labels: Tensor
-
-
-class GanLosses(NamedTuple):
-    """Scalars of one generator step, on the device, without gradient.
-
-    Attributes:
-        generator: Adversarial loss of G.
-        discriminator: Loss of D in its last step, including the penalty.
-        triplet: L_dist, 0 if its weight is 0.
-        active: Share of anchors whose hinge is positive.
-    """
-
-    generator: Tensor
-    discriminator: Tensor
-    triplet: Tensor
-    active: Tensor
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,14 @@ class GanTrainer:
     @cached_property
     def _spreads(self) -> Tensor:
         return class_spreads(self.data.train.images, self.data.by_class)
+
+    @cached_property
+    def _names(self) -> SnapshotNames:
+        return SnapshotNames(self.state, self.data, self.config.joint.name_threshold)
+
+    @property
+    def _unlabelled_weight(self) -> float:
+        return 0.0 if self.data.unlabelled is None else self.config.gan.unlabelled_weight
 
     def class_signal(self) -> float:
         """Return the current strength of the class input, in [0, 1]."""
@@ -145,9 +149,17 @@ class GanTrainer:
             draw = stream(self.config.seed, "mismatch", gan.step, repeat, device=asked.device)
             wrong = other_labels(asked, self.data.num_classes, draw)
             asked = torch.stack([asked, wrong], dim=1)
+        weight = self._unlabelled_weight
+        if weight > 0:
+            key: Key = (self.config.seed, "unlabelled", gan.step, repeat)
+            others, names = unlabelled_batch(self.data, self._names.newest(), len(real), key)
+            images = torch.cat([images, self._augment(others, gan.step, repeat, "unlabelled")])
+            asked = beside(asked, names)
         logits = self.run(gan.discriminator, images, asked).view(len(asked), -1)
-        real_logits, fake_logits = logits[:, 0].chunk(2)
+        real_logits, fake_logits = logits[: 2 * len(real), 0].chunk(2)
         loss = discriminator_hinge(real_logits, fake_logits)
+        if weight > 0:
+            loss = mixed_hinge(loss, logits, len(real), weight)
         loss = loss + self._lecam(gan, real_logits, fake_logits)
         if mismatch > 0:
             loss = loss + mismatch * self.class_signal() * mismatch_hinge(logits[: len(real), 1])
@@ -175,9 +187,12 @@ class GanTrainer:
         fake = self.run(gan.generator, *latent)
         gan.discriminator.requires_grad_(requires_grad=False)
         augmented = self._augment(fake, gan.step, "generator")
-        logits = self.run(gan.discriminator, augmented, latent.labels)
+        weight, asked = self._unlabelled_weight, latent.labels
+        logits = self.run(gan.discriminator, augmented, beside(asked) if weight > 0 else asked)
         gan.discriminator.requires_grad_(requires_grad=True)
-        adversarial = generator_hinge(logits)
+        adversarial = generator_hinge(logits if weight == 0 else logits[:, 0])
+        if weight > 0:
+            adversarial = averaged(adversarial, generator_hinge(logits[:, 1]), weight)
         loss = adversarial
         triplet = active = torch.zeros((), device=fake.device)
         if triplet_weight > 0:
@@ -212,23 +227,3 @@ class GanTrainer:
         """Return images of the averaged generator, float32 in [-1, 1], without gradient."""
         images: Tensor = self.state.gan.ema(*latent, self.class_signal())
         return images
-
-
-def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
-    """Return the mean losses of some generator steps; empty without steps.
-
-    Raises:
-        DivergedError: A mean is not finite.
-    """
-    if not losses:
-        return {}
-    names = {
-        "generator": "loss/generator",
-        "discriminator": "loss/discriminator",
-        "triplet": "loss/triplet",
-        "active": "triplet/active_share",
-    }
-    means = torch.stack([torch.stack(step) for step in losses]).mean(0)
-    if not bool(torch.isfinite(means).all()):
-        raise DivergedError("diverged", f"a loss of the GAN is not finite in {when}")
-    return dict(zip(names.values(), means.tolist(), strict=True))

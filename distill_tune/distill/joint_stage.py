@@ -21,7 +21,8 @@ from distill_tune.distill.compute.batches import Batch, ExtraBatch
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.extra_images import ExtraImages
-from distill_tune.distill.gan_steps import GanLosses, GanTrainer, gan_metrics
+from distill_tune.distill.gan_loss_terms import GanLosses, gan_metrics
+from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets, label, turnover
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate, validate
@@ -45,12 +46,12 @@ class Step(NamedTuple):
     Attributes:
         loss: The classifier's loss, a scalar on the device.
         of_gan: The GAN's losses; empty if it is not trained.
-        kept_share: Share of the requested extra images that selection kept; 0 without any.
+        kept_share: Share of the requested extra images that count; 0 without any.
     """
 
     loss: Tensor
     of_gan: list[GanLosses]
-    kept_share: float
+    kept_share: float | Tensor
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,8 @@ class JointStage:
         gan_losses = [losses for step in steps for losses in step.of_gan]
         what = f"the classifier's loss in joint epoch {epoch + 1}"
         kept = {}
-        if self._joint.has_gan and self._joint.selection != "none":
-            kept["synthetic/kept_share"] = mean(step.kept_share for step in steps)
+        if name := self._joint.kept_name:
+            kept[name] = mean(float(step.kept_share) for step in steps)
         return {
             "loss/classifier": mean_loss([step.loss for step in steps], what),
             "lr/classifier": lr,

@@ -93,10 +93,18 @@ class JointTraining(Config):
     class (``confidence``)."""
     gan_lr: float = Field(default=5e-5, ge=0)
     """Learning rate of the GAN in stage 3; 0 freezes the generator."""
-    extra_images: Literal["synthetic", "hard", "none"] = "synthetic"
+    extra_images: Literal["synthetic", "hard", "pseudo", "none"] = "synthetic"
     """Images added to the real ones of a classifier batch. ``synthetic``: from the GAN. ``hard``:
-    hard real images again, all classes equally likely. ``none``: no extra images.
-    ``hard`` and ``none`` train no GAN."""
+    hard real images again, all classes equally likely. ``pseudo``: images without labels, strongly
+    changed, with the classifier's own names for weak changes of them (FixMatch). ``none``: no extra
+    images. Only ``synthetic`` trains a GAN."""
+    name_threshold: float = Field(default=0.95, gt=0, le=1)
+    """Probability above which the classifier's name for an image without a label is used: by
+    ``pseudo``, and by the discriminator after the warm-up, which takes the names of the snapshot
+    at its last refresh for labels. 1: never."""
+    strong_augmentation: Literal["affine", "randaugment"] = "affine"
+    """Strong change of images without labels (``pseudo``), before a square of a quarter of their
+    side is blanked; see ``classifier.augmentation``."""
     triplet_weight: float = Field(default=0.5, ge=0)
     """Lambda, the weight of the triplet loss relative to the adversarial one; 0 = plain GAN."""
     margin_unit: MarginUnit = "relative"
@@ -121,7 +129,7 @@ class JointTraining(Config):
     classifier_lr_factor: float = Field(default=1.0, gt=0)
     """Learning rate of the classifier in stage 3, relative to stage 1."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Label smoothing of the extra images."""
+    """Label smoothing of the extra images; names of ``pseudo`` are not smoothed."""
     batch_norm: Literal["split", "mixed"] = "split"
     """``split``: extra images have their own forward pass, which does not update the running
     statistics; ``mixed``: one concatenated batch."""
@@ -145,6 +153,13 @@ class JointTraining(Config):
         """Whether there is a GAN to train."""
         return self.extra_images == "synthetic"
 
+    @property
+    def kept_name(self) -> str:
+        """The metric of the share of extra images that count; empty if all of them do."""
+        if self.extra_images == "pseudo":
+            return "pseudo/confident_share"
+        return "synthetic/kept_share" if self.has_gan and self.selection != "none" else ""
+
     def is_refresh_due(self, epoch: int, last_change: int) -> bool:
         """Return whether training images are relabelled before an epoch (0-based).
 
@@ -152,7 +167,7 @@ class JointTraining(Config):
             epoch: Epoch of stage 3.
             last_change: Epoch of the last labelling, or of a later better accuracy.
         """
-        if epoch == 0 or self.refresh == "never" or self.extra_images == "none":
+        if epoch == 0 or self.refresh == "never" or self.extra_images in {"none", "pseudo"}:
             return False
         if self.refresh == "plateau":
             return epoch - last_change >= _PLATEAU

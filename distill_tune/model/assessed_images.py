@@ -18,6 +18,7 @@ from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config
+from distill_tune.study.study import PLACES
 
 TEST_READ = (
     "this reads the test split, which the search never saw. Its score is unbiased only once: after "
@@ -58,7 +59,7 @@ def assessed_images(
     """
     form = form_of(model)
     for assignment in moved:
-        if assignment.partition("=")[0].strip() != "data.root":
+        if assignment.partition("=")[0].strip() not in PLACES:
             expected = "data.root=PATH, where the model's own images are now"
             raise InputError(Parameter("assignments"), got=assignment, expected=expected)
     if data is None:

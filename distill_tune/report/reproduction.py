@@ -10,6 +10,12 @@ from distill_tune.records.directory import STUDY_FILE
 from distill_tune.records.formatting import class_sizes
 from distill_tune.report.study_records import Source
 
+_NUMBERS = {
+    "num_train": "training",
+    "num_val": "validation",
+    "num_unlabelled": "without labels",
+}
+
 
 class Command(NamedTuple):
     """A suggested next command.
@@ -90,8 +96,8 @@ def _data(data: Mapping[str, Any]) -> str:
     count = f", {len(classes)} classes" if isinstance(classes, list) else ""
     sizes = ", ".join(
         f"{data[key]} {name}"
-        for key, name in (("num_train", "training"), ("num_val", "validation"))
-        if isinstance(data.get(key), int)
+        for key, name in _NUMBERS.items()
+        if isinstance(data.get(key), int) and (data[key] or key != "num_unlabelled")
     )
     return f"{_text(data.get('name'))}{count}" + (f", {sizes}" if sizes else "")
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from distill_tune import __version__
 from distill_tune.datasets.relocated_images import suggesting_new_location
+from distill_tune.datasets.train_part.unlabelled import moved_along
 from distill_tune.distill.configuration_check import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
 from distill_tune.records.trials import Event
-from distill_tune.study.study import ALLOWABLE_CHANGES, Study, differences
+from distill_tune.study.study import ALLOWABLE_CHANGES, PLACES, Study, differences
 from distill_tune.study.validation import (
     Document,
     locate_error,
@@ -29,6 +30,7 @@ from distill_tune.study.validation import (
 Options = Mapping[str, str | float | None]
 """Parameters that change a field of the study, with their values; None changes nothing."""
 
+_OF_TRIALS = {path: f"trial.{path}" for path in ("compute.compile", "joint.extra_images")}
 _FIELDS = {
     "name": "study",
     "num_trials": "search.num_trials",
@@ -150,8 +152,7 @@ def load_images(
             try:
                 probe(study.trial_config(backbone.name, {}), images)
             except InputError as error:
-                places = {"backbones": f"backbones.{index}"}
-                places["compute.compile"] = "trial.compute.compile"
+                places = {"backbones": f"backbones.{index}", **_OF_TRIALS}
                 if error.where not in places:
                     raise
                 where = places[error.where]
@@ -188,7 +189,7 @@ def check_same(
     """
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
-    if list(found) == ["data.root"]:
+    if found and found.keys() <= PLACES:
         # No consent needed: the digest of the images shows whether they are the same.
         return list(found.values())
     version = last_session(directory).get("version", __version__)
@@ -205,15 +206,16 @@ def check_same(
 
 
 def require_only_moved(directory: StudyDirectory, study: Study) -> None:
-    """Raise StudyError if a study differs from the stored one in more than ``data.root``.
+    """Raise StudyError if a study differs from the stored one in more than ``PLACES``.
 
     The code that loads the images checks that they are the same.
     """
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
-    found.pop("data.root", None)
-    if found:
-        raise _changed_error(directory, list(found.values()))
+    if found.keys() - PLACES:
+        raise _changed_error(
+            directory, [line for path, line in found.items() if path not in PLACES]
+        )
 
 
 def _changed_error(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:
@@ -239,9 +241,10 @@ def _set_options(document: Document, options: Options) -> None:
 
 
 def with_absolute_root(study: Study) -> Study:
-    """Return the study with an absolute data root, as it may be resumed from another folder."""
-    root = getattr(study.data, "root", None)
-    if root is None or "://" in str(root):
-        return study
-    data = study.data.model_copy(update={"root": str(Path(root).expanduser().absolute())})
-    return study.model_copy(update={"data": data})
+    """Return the study with absolute paths of images, as it may be resumed from another folder."""
+    root, changes = getattr(study.data, "root", None), {}
+    if root is not None and "://" not in str(root):
+        changes["root"] = str(Path(root).expanduser().absolute())
+    if study.data.unlabelled is not None:
+        changes["unlabelled"] = moved_along(study.data.unlabelled)
+    return study.model_copy(update={"data": study.data.model_copy(update=changes)})

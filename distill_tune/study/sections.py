@@ -114,6 +114,20 @@ def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputErro
     return InputError(where, got=rival, expected=expected, choices=rivals)
 
 
+def unlabelled_error(arms: Iterable[str], where: str) -> InputError | None:
+    """Return the error in the arms of data without ``data.unlabelled``; None if there is none.
+
+    Args:
+        arms: Names of the compared arms.
+        where: The field or parameter that names them, for the message.
+    """
+    needing = [name for name in arms if ARMS[name].needs_unlabelled]
+    if not needing:
+        return None
+    expected = "images without labels for it to learn from (data.unlabelled), or other arms"
+    return InputError(where, got=needing[0], expected=expected)
+
+
 class Resources(Config):
     """Resources of one trial."""
 

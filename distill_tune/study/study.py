@@ -13,7 +13,7 @@ from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
 from distill_tune.study.rungs import default_min_epochs
 from distill_tune.study.sampler_needs import space_errors
-from distill_tune.study.sections import Confirm, Resources, Search
+from distill_tune.study.sections import Confirm, Resources, Search, unlabelled_error
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
@@ -42,10 +42,12 @@ HARMLESS_CHANGES = (
 )
 """Fields that may change when a study is resumed: they do not affect results."""
 
-ALLOWABLE_CHANGES = frozenset(
+PLACES = frozenset({"data.root", "data.unlabelled"})
+"""Fields that say where images are; their digest shows whether they are the same."""
+
+ALLOWABLE_CHANGES = PLACES | frozenset(
     {
         "version",
-        "data.root",
         "data.value_range",  # The images' digest shows whether this matters.
         "search.sampler",
         "search.seed",
@@ -91,6 +93,8 @@ class Study(Config):
     def _fits_together(self) -> "Study":
         errors = [*self._backbone_errors(), *self._search_errors(), *self._space_errors()]
         errors += self._first_point_errors()
+        if self.confirm is not None and self.data.unlabelled is None:
+            errors += filter(None, [unlabelled_error(self.confirm.arms, "confirm.arms")])
         if errors:
             raise ValueError(InputErrors(errors))
         return self

@@ -48,11 +48,20 @@ _TRIPLET_FIELDS = frozenset(
         "joint.feature_norm",
         "joint.pairing",
         "joint.triplet_weight",
+        "joint.name_threshold",
     }
 )
 _CODE = ("distill",)
 
-ADDED_FIELDS: Mapping[str, object] = MappingProxyType({"classifier.sampling": "shuffle"})
+ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
+    {
+        "classifier.sampling": "shuffle",
+        "data.unlabelled": None,
+        "gan.unlabelled_weight": 1.0,
+        "joint.name_threshold": 0.95,
+        "joint.strong_augmentation": "affine",
+    }
+)
 """Fields that the first studies lack, with the values that stand for what was done without them."""
 
 

@@ -15,7 +15,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.records.files.locks import FileLock, Timeout
-from distill_tune.study.study import differences
+from distill_tune.study.study import PLACES, differences
 from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.stages import identity
 
@@ -107,8 +107,8 @@ def read_notes(saved: dict[str, Any], spec: RunSpec, out: Path) -> TrainingProgr
 
 def _differences(saved: dict[str, Any], spec: RunSpec) -> list[str]:
     found = differences(saved["config"], identity(spec.config))
-    # The folder of the images may differ, as long as the images are the same.
-    found.pop("data.root", None)
+    # The folders of the images may differ, as long as the images are the same.
+    found = {path: line for path, line in found.items() if path not in PLACES}
     if saved["digest"] != spec.images.digest:
         found["images"] = f"images: digest {saved['digest']} -> {spec.images.digest}"
     if saved["version"] != __version__:

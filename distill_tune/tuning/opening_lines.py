@@ -21,10 +21,11 @@ def introduction(study: str, data: ImageData, address: str | None) -> str:
         address: Address of a Ray cluster; None: this machine.
     """
     size = f"{data.channels}x{data.image_size}x{data.image_size}"
+    others = f", {data.num_unlabelled} images without labels" if data.num_unlabelled else ""
     return (
         f"{study}: {len(data.train.labels)} training and {len(data.val.labels)} validation images "
         f"of {data.num_classes} classes, {_listed(data.classes)} ({data.name}, {size}; "
-        f"{data.origin}); starting Ray on {address or 'this machine'}"
+        f"{data.origin}{others}); starting Ray on {address or 'this machine'}"
     )
 
 

@@ -119,6 +119,7 @@ class Session:
                 num_train=len(data.train.labels),
                 train_counts=data.train_counts(),
                 num_val=len(data.val.labels),
+                num_unlabelled=data.num_unlabelled,
                 skipped=list(data.skipped),
             )
             for text in data.warnings:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from distill_tune.datasets.digits import Digits
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.joint_stage import enter
 from distill_tune.distill.trial import Trial
@@ -20,6 +21,13 @@ def _tiny_backbone() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Backbone, "build", build)
         yield
+
+
+@pytest.fixture(scope="package")
+def partly_labelled() -> ImageData:
+    """Return digits of which 16 of each class have labels; hundreds of others have none."""
+    data = Digits(kind="digits", train_per_class=16, val_per_class=10, unlabelled="rest")
+    return data.load()
 
 
 @pytest.fixture(scope="package")

@@ -81,7 +81,7 @@ def test_balanced_batches_train_other_weights_in_stages_1_and_3(digits: ImageDat
         for running in (plain, balanced):
             list(running.run() if stage == "joint" else running.run_stage("classifier"))
         states = [running.state.classifier.state_dict() for running in (plain, balanced)]
-        assert differences(*states) != []
+        assert differences(states[0], states[1]) != []
 
 
 def test_it_resumes_bit_for_bit(digits: ImageData) -> None:

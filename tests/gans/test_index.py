@@ -103,6 +103,21 @@ def test_several_labels_of_an_image_are_each_answered(kind: str, signal: float) 
 
 
 @KINDS
+def test_a_negative_label_asks_without_the_class(kind: str) -> None:
+    _, discriminator = networks(kind, 1, 16)
+    discriminator.eval()
+    for parameter in discriminator.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    images, labels = torch.randn(6, 1, 16, 16), torch.arange(6) % CLASSES
+    with torch.no_grad():
+        nothing = discriminator(images, torch.full_like(labels, -1), 1.0)
+        assert torch.equal(nothing, discriminator(images, labels, 0.0))
+        both = discriminator(images, torch.stack([labels, torch.full_like(labels, -1)], 1), 1.0)
+        assert torch.allclose(both[:, 1], nothing, atol=1e-6)
+        assert not torch.allclose(both[:, 0], nothing, atol=1e-3)
+
+
+@KINDS
 def test_the_class_signal_is_full_unless_it_is_given(kind: str) -> None:
     generator, discriminator = (network.eval() for network in networks(kind, 1, 8))
     z, labels = latent()

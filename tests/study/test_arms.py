@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.tuned_arms import arm_study, tune_arms
 from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
+from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
-from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS
+from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, UNLABELLED_FIELDS
 from distill_tune.study.dimensions import Choice
 from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
@@ -101,7 +103,12 @@ def test_selected_augmentation_selects_whatever_the_method_does() -> None:
 
 
 SEARCHED = STUDY.space.dimensions
-EXTRA_IMAGES = {"hard_oversampling", "gan_augmentation", "selected_augmentation"}
+EXTRA_IMAGES = {
+    "hard_oversampling",
+    "pseudo_labels",
+    "gan_augmentation",
+    "selected_augmentation",
+}
 """Rivals that add images to the real ones."""
 
 
@@ -156,7 +163,7 @@ def test_an_arm_with_nothing_to_tune_is_said_to_have_none(tmp_path: Path) -> Non
 
 
 def test_every_field_of_stage_3_is_known_to_concern_some_arms_or_all() -> None:
-    known = GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS
+    known = GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS + UNLABELLED_FIELDS
     assert len(set(known)) == len(known)
     concerns_all = {f"joint.{name}" for name in JointTraining.model_fields} - set(known)
     assert concerns_all == {
@@ -173,3 +180,19 @@ def test_a_dimension_that_the_arm_fixes_is_not_searched() -> None:
     assert "joint.triplet_weight" not in dimensions
     assert dimensions["joint.refresh"] == Choice((1, 2))
     assert set(ARMS["gan_augmentation"].dimensions(space.dimensions)) == {"joint.refresh"}
+
+
+def test_only_pseudo_labels_need_images_without_labels_and_the_study_must_have_them() -> None:
+    assert [arm.name for arm in ARMS.values() if arm.needs_unlabelled] == ["pseudo_labels"]
+    text = to_yaml(plain(STUDY)).replace("confirm: null\n", "confirm: {arms: [pseudo_labels]}\n")
+    expected = r"images without labels for it to learn from \(data\.unlabelled\), or other arms"
+    with pytest.raises(
+        InputError, match=rf"confirm\.arms: got 'pseudo_labels', expected {expected}"
+    ):
+        parse(Study, read_yaml_text(text, "space.yaml"))
+    with pytest.raises(InputError, match=rf"arms: got 'pseudo_labels', expected {expected}"):
+        planned(STUDY, {"arms": "equal_steps,pseudo_labels"})
+    assert "pseudo_labels" not in planned(STUDY, {"arms": "all"}).arms
+    having = text.replace("unlabelled: null", "unlabelled: rest")
+    study = parse(Study, read_yaml_text(having, "space.yaml"))
+    assert planned(study, {"arms": "all"}).arms == tuple(ARMS)

@@ -1,6 +1,6 @@
 """Arrays of images: their layout, range of values, size and colour."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,8 @@ from PIL import Image
 
 from distill_tune.datasets.image_pool import Bytes, Indices
 from distill_tune.errors import InputError, Text
+
+Color = Literal["auto", "grey", "rgb"]
 
 CHUNK = 1024
 """Images processed at a time, so that comparisons need little memory beside the images."""
@@ -95,6 +97,19 @@ def is_grey(images: Bytes, indices: Indices) -> bool:
         if not (some[:, :1] == some[:, 1:]).all():
             return False
     return True
+
+
+def num_channels(images: Bytes, color: Color, without: Indices) -> int:
+    """Return 1 or 3: what ``color`` says; for ``auto``, 1 if no image has colour.
+
+    Args:
+        images: Of a part.
+        color: Value of ``data.color``.
+        without: Positions of the images that are not looked at.
+    """
+    if color != "auto":
+        return 1 if color == "grey" else 3
+    return 1 if is_grey(images, np.setdiff1d(np.arange(len(images)), without)) else 3
 
 
 def with_channels(images: Bytes, channels: int) -> Bytes:

@@ -1,7 +1,7 @@
 """The type of ``data.train_per_class``: one number, one for each class, or a long tail."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self, TypeGuard, get_args
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -72,7 +72,7 @@ def _check(value: object) -> object:
     return value
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -28,15 +28,17 @@ class ExtraBatch(NamedTuple):
 
     Attributes:
         images: ``[n, channels, size, size]``, float32 in [-1, 1].
-        labels: ``[n]`` int64, or ``[n, num_classes]`` float32 if they are mixed.
+        labels: ``[n]`` int64, or ``[n, num_classes]`` float32 if they are mixed, or if some of them
+            count for nothing (a row of zeros).
         weight: Weight of their mean loss relative to that of the real images.
-        kept_share: Share of the requested images that selection kept; 1 without selection.
+        kept_share: Share of the requested images that selection kept, or that have a confident
+            name; 1 without selection. A scalar on the device if the host does not know it.
     """
 
     images: Tensor
     labels: Tensor
     weight: float
-    kept_share: float = 1.0
+    kept_share: float | Tensor = 1.0
 
 
 Key = tuple[int, Purpose, *tuple[int, ...]]

@@ -40,13 +40,23 @@ class ClassPools(NamedTuple):
 
 @dataclass(frozen=True)
 class DeviceData:
-    """The training and validation images on the trial's device, stored as uint8."""
+    """The training and validation images on the trial's device, stored as uint8.
+
+    Attributes:
+        train: Labelled images.
+        val: The same.
+        num_classes: Number of classes.
+        flip: Whether a mirrored image keeps its meaning.
+        by_class: The training images of each class.
+        unlabelled: Images without labels, ``[n, channels, size, size]``; None if there are none.
+    """
 
     train: Split
     val: Split
     num_classes: int
     flip: bool
     by_class: ClassPools
+    unlabelled: Tensor | None = None
 
     @classmethod
     def place(cls, data: ImageData, device: torch.device) -> "DeviceData":
@@ -54,7 +64,8 @@ class DeviceData:
         train = Split(*(tensor.to(device) for tensor in data.train))
         val = Split(*(tensor.to(device) for tensor in data.val))
         pools = [(train.labels == label).nonzero().squeeze(1) for label in range(data.num_classes)]
-        return cls(train, val, data.num_classes, data.flip, ClassPools.of(pools))
+        others = None if data.unlabelled is None else data.unlabelled.to(device)
+        return cls(train, val, data.num_classes, data.flip, ClassPools.of(pools), others)
 
     @property
     def device(self) -> torch.device:

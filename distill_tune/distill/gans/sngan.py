@@ -115,7 +115,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """The discriminator: images ``[n, channels, size, size]``, ``labels [n]`` -> logits ``[n]``.
 
-    With several labels per image, ``[n, m]``, the logits are ``[n, m]``.
+    With several labels per image, ``[n, m]``, the logits are ``[n, m]``. A negative label stands
+    for no class.
     """
 
     def __init__(self, gan: Sngan, num_classes: int, channels: int, image_size: int) -> None:
@@ -141,6 +142,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
         hidden = F.relu(self.blocks(images)).sum(dim=(2, 3))
         asked = labels.view(len(labels), -1)
-        projections = (self.of_class(asked) * hidden[:, None]).sum(dim=2)
+        projections = (self.of_class(asked.clamp_min(0)) * hidden[:, None]).sum(dim=2)
+        projections = projections * (asked >= 0)
         logits: Tensor = self.to_logit(hidden) + class_signal * projections
         return logits.view_as(labels)

@@ -36,6 +36,10 @@ class GanTraining(Config):
     mismatch: float = Field(default=1.0, ge=0)
     """Weight of real images with a wrong label, which the discriminator learns to reject as fake
     (Reed et al., ICML 2016): images must be not only realistic but also of the requested class."""
+    unlabelled_weight: float = Field(default=1.0, ge=0)
+    """Weight of images without labels (``data.unlabelled``) relative to labelled ones in the losses
+    of both networks; 0: they are not used. The discriminator judges them, and synthetic images once
+    more, without a class."""
     lecam: float = Field(default=0.3, ge=0)
     """Weight of LeCam regularisation (Tseng et al., CVPR 2021)."""
     lecam_start: int = Field(default=1_000, ge=0)

@@ -16,6 +16,7 @@ from distill_tune.study.arms.equal_steps import EQUAL_STEPS
 from distill_tune.study.arms.gan_augmentation import GAN_AUGMENTATION
 from distill_tune.study.arms.gan_distillation import GAN_DISTILLATION
 from distill_tune.study.arms.hard_oversampling import HARD_OVERSAMPLING
+from distill_tune.study.arms.pseudo_labels import PSEUDO_LABELS
 from distill_tune.study.arms.selected_augmentation import SELECTED_AUGMENTATION
 from distill_tune.study.arms.strong_augmentation import STRONG_AUGMENTATION
 
@@ -29,6 +30,7 @@ ARMS: dict[str, Arm] = {
         BALANCED_SAMPLING,
         AFFINE_BALANCED,
         HARD_OVERSAMPLING,
+        PSEUDO_LABELS,
         GAN_AUGMENTATION,
         SELECTED_AUGMENTATION,
         GAN_DISTILLATION,

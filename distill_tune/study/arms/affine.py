@@ -1,6 +1,6 @@
 """Small affine changes without a GAN: as many steps, on real images only."""
 
-from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+from distill_tune.study.arms.arm import REAL_ONLY, Arm
 
 AFFINE_CHANGES = {"classifier.augmentation": "affine"}
 
@@ -9,5 +9,5 @@ AFFINE = Arm(
     title="Affine changes",
     role="rival",
     changes={"joint.extra_images": "none", **AFFINE_CHANGES},
-    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+    unused=REAL_ONLY,
 )

@@ -1,7 +1,7 @@
 """Affine changes and class-balanced batches of real images without a GAN; as many steps."""
 
 from distill_tune.study.arms.affine import AFFINE_CHANGES
-from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+from distill_tune.study.arms.arm import REAL_ONLY, Arm
 from distill_tune.study.arms.balanced_sampling import BALANCED
 
 AFFINE_BALANCED = Arm(
@@ -9,5 +9,5 @@ AFFINE_BALANCED = Arm(
     title="Affine, balanced",
     role="rival",
     changes={"joint.extra_images": "none", **AFFINE_CHANGES, **BALANCED},
-    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+    unused=REAL_ONLY,
 )

@@ -22,6 +22,7 @@ class Arm:
         changes: Dotted path of a trial -> the arm's own value.
         control: For a combination, the arm that has its addition without the method.
         unused: Fields, or sections that end in a dot, that do not affect the arm.
+        needs_unlabelled: Whether the arm learns from images without labels.
         is_stage_one_only: Whether the arm ends with the classifier's first training.
     """
 
@@ -31,6 +32,7 @@ class Arm:
     changes: Mapping[str, object] = field(default_factory=dict)
     control: str = ""
     unused: tuple[str, ...] = ()
+    needs_unlabelled: bool = False
     is_stage_one_only: bool = False
 
     def config(self, method: TrialConfig) -> TrialConfig:
@@ -80,5 +82,11 @@ EXTRA_FIELDS = (
 )
 """Fields that matter only with extra images."""
 
+UNLABELLED_FIELDS = ("joint.name_threshold", "joint.strong_augmentation")
+"""Fields that matter only with images without labels."""
+
 HARD_FIELDS = ("joint.hard_threshold", "joint.hard_rule", "joint.min_hard", "joint.refresh")
 """Fields that matter only if hard images are used."""
+
+REAL_ONLY = GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS + UNLABELLED_FIELDS
+"""Fields that do not matter if only the labelled images are learnt from."""

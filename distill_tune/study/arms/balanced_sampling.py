@@ -1,6 +1,6 @@
 """Class-balanced batches of real images without a GAN, in all stages; as many steps."""
 
-from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+from distill_tune.study.arms.arm import REAL_ONLY, Arm
 
 BALANCED = {"classifier.sampling": "balanced"}
 
@@ -9,5 +9,5 @@ BALANCED_SAMPLING = Arm(
     title="Balanced sampling",
     role="rival",
     changes={"joint.extra_images": "none", **BALANCED},
-    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+    unused=REAL_ONLY,
 )

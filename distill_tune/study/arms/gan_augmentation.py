@@ -11,8 +11,10 @@ TRIPLET_FIELDS = (
     "joint.hard_threshold",
     "joint.hard_rule",
     "joint.min_hard",
+    # Of no use to any arm with a GAN.
+    "joint.strong_augmentation",
 )
-"""Fields that matter only with the triplet loss."""
+"""Fields that do not matter to a GAN without the triplet loss."""
 
 GAN_AUGMENTATION = Arm(
     name="gan_augmentation",

@@ -1,6 +1,6 @@
 """Strong augmentation without a GAN: small affine changes and label smoothing."""
 
-from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, Arm
+from distill_tune.study.arms.arm import REAL_ONLY, Arm
 
 STRONG = {"classifier.augmentation": "affine", "classifier.label_smoothing": 0.1}
 
@@ -9,5 +9,5 @@ STRONG_AUGMENTATION = Arm(
     title="Strong augmentation",
     role="rival",
     changes={"joint.extra_images": "none", **STRONG},
-    unused=GAN_FIELDS + EXTRA_FIELDS + HARD_FIELDS,
+    unused=REAL_ONLY,
 )
