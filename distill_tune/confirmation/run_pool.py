@@ -157,6 +157,7 @@ class RunPool:
             test=test,
             chance=self._test.chance if run.phase == EVIDENCE else {},
             gpus=self._settings.bundle.get("GPU", 0),
+            cpus=self._settings.bundle.get("CPU", 0),
             reading=self._test.reading if run.phase == EVIDENCE else 0,
             order=[*ARMS, run.arm.name].index(run.arm.name),
         )

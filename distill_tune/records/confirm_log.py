@@ -40,6 +40,7 @@ class RunRecord:
             and in logs of older versions.
         control: For a combination of the method with an addition: name of the arm that has only the
             addition; otherwise empty.
+        cpus: Cores that it had; 0 in logs of older versions.
     """
 
     name: str
@@ -68,6 +69,7 @@ class RunRecord:
     chance: dict[str, float] = field(default_factory=dict)
     agreement: float | None = None
     control: str = ""
+    cpus: float = 0
 
     @property
     def is_redrawn(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from distill_tune.confirmation.evidence.findings import Confirmation
-from distill_tune.confirmation.evidence.tables import arms_rows, backbones_rows
+from distill_tune.confirmation.evidence.tables import backbones_rows, priced_rows
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
@@ -91,7 +91,7 @@ def confirmation_tables(found: Confirmation) -> tuple[PageTable, ...]:
         _table(
             f"{one.backbone}, trial {one.trial} (gain: over the baseline; "
             "over it: GAN distillation's)",
-            arms_rows(one),
+            priced_rows(one),
         )
         for one in found.backbones
     ]

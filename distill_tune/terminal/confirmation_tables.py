@@ -9,6 +9,7 @@ from distill_tune.confirmation.evidence.tables import (
     Rows,
     arms_rows,
     backbones_rows,
+    prices_rows,
     value_line,
 )
 from distill_tune.terminal.result_table import result_table
@@ -31,6 +32,8 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
             f"{one.backbone} (gain: over the baseline; over it: GAN distillation's)",
             _narrow(arms_rows(one)),
         )
+        if prices := prices_rows(one):
+            yield _table(f"{one.backbone}: points per hour that the arm takes longer", prices)
     yield ""
     for one in found.backbones:
         yield escape(value_line(one, name))

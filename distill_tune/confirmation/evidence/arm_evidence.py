@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from distill_tune.confirmation.evidence.price import Cost, Price, cost_of, price_of
 from distill_tune.confirmation.evidence.statistics import (
     Effect,
     Gain,
@@ -42,6 +43,10 @@ class ArmEvidence(NamedTuple):
         effect: What ``method_over`` shows; None if ``method_over`` is None.
         seconds: Mean training time of a run.
         gpu_hours: Mean GPU-hours of a run; 0 on a CPU.
+        cost: Mean cost of a run; None if no run tells of its resources.
+        baseline_price: Price of ``over_baseline``.
+        method_price: Price of ``method_over``.
+        control_price: Price of ``over_control``.
     """
 
     arm: str
@@ -63,6 +68,10 @@ class ArmEvidence(NamedTuple):
     effect: Effect | None
     seconds: float
     gpu_hours: float
+    cost: Cost | None = None
+    baseline_price: Price | None = None
+    method_price: Price | None = None
+    control_price: Price | None = None
 
 
 def chance_level(runs: Iterable[RunRecord], metric: str) -> float | None:
@@ -87,7 +96,18 @@ def arm_evidence(
     values = {arm: _accuracies(found, metric, chance) for arm, found in by_arm.items()}
     method = next((arm for arm, found in by_arm.items() if found[0].role == "method"), None)
     in_order = sorted(by_arm.values(), key=lambda found: found[0].order)
-    return tuple(_arm(found, values, method) for found in in_order)
+    costs = {arm: cost_of(found) for arm, found in by_arm.items()}
+    return tuple(_priced(_arm(found, values, method), costs, method) for found in in_order)
+
+
+def _priced(arm: ArmEvidence, costs: Mapping[str, Cost | None], method: str | None) -> ArmEvidence:
+    cost = costs[arm.arm]
+    return arm._replace(
+        cost=cost,
+        baseline_price=price_of(arm.over_baseline, cost, costs.get("baseline")),
+        method_price=price_of(arm.method_over, costs.get(method or ""), cost),
+        control_price=price_of(arm.over_control, cost, costs.get(arm.control)),
+    )
 
 
 def _accuracies(runs: list[RunRecord], metric: str, chance: float | None) -> dict[int, float]:

@@ -91,7 +91,8 @@ def _of_combinations(one: "BackboneEvidence") -> Iterator[str]:
     titles = {arm.arm: arm.title for arm in one.arms}
     for arm in one.arms:
         if arm.over_control is not None:
-            gain = f"{gain_words(arm.over_control, None)} (not corrected)"
+            price = f", {arm.control_price.words}" if arm.control_price else ""
+            gain = f"{gain_words(arm.over_control, None)}{price} (not corrected)"
             yield f"{one.backbone}: {arm.title}, over {titles[arm.control]} alone: {gain}"
 
 

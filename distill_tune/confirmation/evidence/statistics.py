@@ -153,6 +153,7 @@ class Compared(NamedTuple):
         gain: Gain of the method over the other arm.
         adjusted_p: p-value of the gain, adjusted by :func:`holm`.
         effect: Effect that the gain shows.
+        price: Price of the gain in words; empty if unknown.
     """
 
     what: str
@@ -160,11 +161,13 @@ class Compared(NamedTuple):
     gain: Gain
     adjusted_p: float | None
     effect: Effect
+    price: str = ""
 
     @property
     def gain_words(self) -> str:
-        """The gain in words, with its corrected p-value."""
-        return gain_words(self.gain, self.adjusted_p)
+        """The gain in words, with its corrected p-value and its price."""
+        words = gain_words(self.gain, self.adjusted_p)
+        return f"{words}, {self.price}" if self.price else words
 
 
 _VERBS: Mapping[Effect, str] = {

@@ -104,4 +104,5 @@ def _compared(arm: ArmEvidence | None, what: str, how: str = "") -> Compared | N
     if arm is None or arm.method_over is None:
         return None
     shown = arm.effect or "no evidence"
-    return Compared(what, f"{arm.title}{how}", arm.method_over, arm.adjusted_p, shown)
+    price = arm.method_price.words if arm.method_price else ""
+    return Compared(what, f"{arm.title}{how}", arm.method_over, arm.adjusted_p, shown, price)

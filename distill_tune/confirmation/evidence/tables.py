@@ -5,6 +5,7 @@ from typing import Any
 
 from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
 from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
+from distill_tune.confirmation.evidence.price import Price
 from distill_tune.confirmation.evidence.statistics import Gain, p_words
 
 Rows = list[list[str]]
@@ -19,7 +20,12 @@ def backbones_rows(found: Confirmation) -> Rows:
         cells = [_accuracy(_of(one, arm)) for one in backbones]
         lines.append([_title(found, arm), *cells])
     gains = [_shown_gain(one.baseline.method_over if one.baseline else None) for one in backbones]
-    return [*lines, ["Gain", *gains]]
+    lines.append(["Gain", *gains])
+    prices = [one.baseline.method_price if one.baseline else None for one in backbones]
+    units = [price.unit for price in prices if price is not None]
+    if units:
+        lines.append([f"Points per {units[0]}", *map(_price, prices)])
+    return lines
 
 
 def _standing(found: Confirmation) -> list[str]:
@@ -43,6 +49,37 @@ _HEAD = ["arm", "test", "gain", "over it", "95 %", "Holm's p", PROBABILITY, "n",
 def arms_rows(one: BackboneEvidence) -> Rows:
     """Return the poster's second table for a backbone, one row per arm; the head comes first."""
     return [_HEAD, *(_arm_row(arm) for arm in one.arms)]
+
+
+def priced_rows(one: BackboneEvidence) -> Rows:
+    """Return the table with the price of each gain beside it, if prices are known."""
+    prices, rows = prices_rows(one), arms_rows(one)
+    if not prices:
+        return rows
+    gain, over = (_HEAD.index(name) + 1 for name in ("gain", "95 %"))
+    return [
+        [*row[:gain], price[2], *row[gain:over], price[3], *row[over:]]
+        for row, price in zip(rows, prices, strict=True)
+    ]
+
+
+def prices_rows(one: BackboneEvidence) -> Rows:
+    """Return the price of each gain of a backbone, one row per arm; empty if none is known."""
+    units = [arm.cost.unit for arm in one.arms if arm.cost is not None]
+    if not units:
+        return []
+    hours = units[0].replace("hour", "h")
+    head = ["arm", f"{hours} a run", f"gain per {hours}", f"over it per {hours}"]
+    return [head, *(_price_row(arm) for arm in one.arms)]
+
+
+def _price_row(arm: ArmEvidence) -> list[str]:
+    cost = "" if arm.cost is None else f"{arm.cost.hours:.3g}"
+    return [arm.title, cost, _price(arm.baseline_price), _price(arm.method_price)]
+
+
+def _price(price: Price | None) -> str:
+    return "" if price is None else price.cell
 
 
 def _arm_row(arm: ArmEvidence) -> list[str]:
@@ -109,7 +146,7 @@ def markdown(found: Confirmation) -> str:
         _pipes(backbones_rows(found)),
     ]
     for one in found.backbones:
-        parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(arms_rows(one))]
+        parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(priced_rows(one))]
         parts += [f"{value_line(one, name)}.", f"**{one.verdict}.**"]
     notes = [f"The test split was read for {found.num_readings} trained models.", *found.remarks]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
@@ -152,9 +189,15 @@ def as_json(found: Confirmation) -> dict[str, Any]:
 
 
 def _arm_json(arm: ArmEvidence) -> dict[str, Any]:
-    gains = {name: getattr(arm, name) for name in ("over_baseline", "method_over", "over_control")}
+    gains = {
+        "over_baseline": (arm.over_baseline, arm.baseline_price),
+        "method_over": (arm.method_over, arm.method_price),
+        "over_control": (arm.over_control, arm.control_price),
+    }
+    fields = {name: value for name, value in arm._asdict().items() if not name.endswith("_price")}
     return {
-        **arm._asdict(),
+        **fields,
+        "cost": None if arm.cost is None else arm.cost._asdict(),
         "mean": _number(arm.mean),
         "seconds": _number(arm.seconds),
         "gpu_hours": _number(arm.gpu_hours),
@@ -162,12 +205,15 @@ def _arm_json(arm: ArmEvidence) -> dict[str, Any]:
         "failures": {str(seed): reason for seed, reason in arm.failures.items()},
         "lost": {str(seed): reason for seed, reason in arm.lost.items()},
         "agreements": {str(seed): value for seed, value in arm.agreements.items()},
-        **{name: _gain_json(found) for name, found in gains.items()},
+        **{name: _gain_json(*found) for name, found in gains.items()},
     }
 
 
-def _gain_json(found: Gain | None) -> dict[str, Any] | None:
-    return None if found is None else {**found._asdict(), "mean": _number(found.mean)}
+def _gain_json(found: Gain | None, price: Price | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    bill = None if price is None else price._asdict()
+    return {**found._asdict(), "mean": _number(found.mean), "price": bill}
 
 
 def _number(value: float) -> float | None:
