@@ -15,7 +15,7 @@ from distill_tune.interfaces import plain
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.records.trials import TrialRecord
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
-from distill_tune.study.sections import Confirm, rival_error, unlabelled_error
+from distill_tune.study.sections import Confirm, rival_error, unlabelled_errors
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
 from distill_tune.training.stages import ComputePlace, Job, identity, stage_key, stage_name
@@ -42,7 +42,7 @@ def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
     fields = {**{name: getattr(base, name) for name in Confirm.model_fields}, **given}
     error = rival_error(fields["rival"], fields["arms"], Parameter("rival"))
     if error is None and study.data.unlabelled is None:
-        error = unlabelled_error(fields["arms"], Parameter("arms"))
+        error = next(unlabelled_errors(Parameter("arms"), fields["arms"]), None)
     if error is not None:
         raise error
     return Confirm(**fields)

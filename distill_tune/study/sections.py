@@ -1,6 +1,6 @@
 """Sections of a study besides the procedure: search, confirmation, resources of a trial."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -114,18 +114,18 @@ def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputErro
     return InputError(where, got=rival, expected=expected, choices=rivals)
 
 
-def unlabelled_error(arms: Iterable[str], where: str) -> InputError | None:
-    """Return the error in the arms of data without ``data.unlabelled``; None if there is none.
+def unlabelled_errors(where: str, names: Iterable[object]) -> Iterator[InputError]:
+    """Yield an error for every choice that needs images without labels, for data without them.
 
     Args:
-        arms: Names of the compared arms.
-        where: The field or parameter that names them, for the message.
+        where: The field or parameter that names the choices, for the message.
+        names: Names of arms, or kinds of extra images.
     """
-    needing = [name for name in arms if ARMS[name].needs_unlabelled]
-    if not needing:
-        return None
-    expected = "images without labels for it to learn from (data.unlabelled), or other arms"
-    return InputError(where, got=needing[0], expected=expected)
+    expected = "images without labels for it to learn from (data.unlabelled), or another choice"
+    needing = {"pseudo", *(arm.name for arm in ARMS.values() if arm.needs_unlabelled)}
+    for name in names:
+        if name in needing:
+            yield InputError(where, got=name, expected=expected)
 
 
 class Resources(Config):

@@ -13,7 +13,7 @@ from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
 from distill_tune.study.rungs import default_min_epochs
 from distill_tune.study.sampler_needs import space_errors
-from distill_tune.study.sections import Confirm, Resources, Search, unlabelled_error
+from distill_tune.study.sections import Confirm, Resources, Search, unlabelled_errors
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
@@ -93,8 +93,7 @@ class Study(Config):
     def _fits_together(self) -> "Study":
         errors = [*self._backbone_errors(), *self._search_errors(), *self._space_errors()]
         errors += self._first_point_errors()
-        if self.confirm is not None and self.data.unlabelled is None:
-            errors += filter(None, [unlabelled_error(self.confirm.arms, "confirm.arms")])
+        errors += self._unlabelled_errors() if self.data.unlabelled is None else ()
         if errors:
             raise ValueError(InputErrors(errors))
         return self
@@ -152,6 +151,13 @@ class Study(Config):
                 expected=f"at most trial.joint.epochs, which is {self.max_epochs}",
             )
         yield from space_errors(self.search, self.space.dimensions, len(self.backbones))
+
+    def _unlabelled_errors(self) -> Iterator[InputError]:
+        arms = self.confirm.arms if self.confirm is not None else ()
+        kinds = self.space.dimensions.get("joint.extra_images")
+        yield from unlabelled_errors("confirm.arms", arms)
+        yield from unlabelled_errors("trial.joint.extra_images", [self.trial.joint.extra_images])
+        yield from unlabelled_errors("space.joint.extra_images", kinds.examples() if kinds else ())
 
     def _first_point_errors(self) -> Iterator[InputError]:
         names = [backbone.name for backbone in self.backbones]

@@ -185,7 +185,7 @@ def test_a_dimension_that_the_arm_fixes_is_not_searched() -> None:
 def test_only_pseudo_labels_need_images_without_labels_and_the_study_must_have_them() -> None:
     assert [arm.name for arm in ARMS.values() if arm.needs_unlabelled] == ["pseudo_labels"]
     text = to_yaml(plain(STUDY)).replace("confirm: null\n", "confirm: {arms: [pseudo_labels]}\n")
-    expected = r"images without labels for it to learn from \(data\.unlabelled\), or other arms"
+    expected = r"images without labels for it to learn from \(data\.unlabelled\), or another choice"
     with pytest.raises(
         InputError, match=rf"confirm\.arms: got 'pseudo_labels', expected {expected}"
     ):
@@ -193,6 +193,13 @@ def test_only_pseudo_labels_need_images_without_labels_and_the_study_must_have_t
     with pytest.raises(InputError, match=rf"arms: got 'pseudo_labels', expected {expected}"):
         planned(STUDY, {"arms": "equal_steps,pseudo_labels"})
     assert "pseudo_labels" not in planned(STUDY, {"arms": "all"}).arms
+    trained = to_yaml(plain(STUDY)).replace("extra_images: synthetic", "extra_images: pseudo")
+    searched = to_yaml(plain(STUDY)).replace(
+        "space:", "space:\n  joint.extra_images: [pseudo, none]"
+    )
+    for given, where in ((trained, "trial"), (searched, "space")):
+        with pytest.raises(InputError, match=rf"{where}\.joint\.extra_images: got 'pseudo'"):
+            parse(Study, read_yaml_text(given, "space.yaml"))
     having = text.replace("unlabelled: null", "unlabelled: rest")
     study = parse(Study, read_yaml_text(having, "space.yaml"))
     assert planned(study, {"arms": "all"}).arms == tuple(ARMS)
