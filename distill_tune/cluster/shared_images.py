@@ -61,7 +61,8 @@ def _arrays(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _split(arrays: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> Split:
-    return Split(*map(_tensor, arrays))
+    images, labels = arrays
+    return Split(_tensor(images), _tensor(labels))
 
 
 def _tensor(array: NDArray[Any]) -> torch.Tensor:

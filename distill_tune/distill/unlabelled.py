@@ -1,7 +1,6 @@
 """Images without labels: what the discriminator, and FixMatch's rule, learn from them."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from distill_tune.distill.augmentation import classifier_augmentation, cut_out, to_float
@@ -153,5 +152,7 @@ def pseudo_labelled(
     changes = {"augmentation": config.joint.strong_augmentation, "cutmix": 0.0}
     key: Key = (config.seed, "unlabelled", step)
     strong, _ = augmented_batch(images, names, data, training.model_copy(update=changes), key)
-    labels = F.one_hot(names, data.num_classes) * is_sure[:, None]
+    # As one_hot, whose check of the names makes the host wait.
+    labels = torch.zeros(count, data.num_classes, device=data.device)
+    labels.scatter_(1, names[:, None], is_sure[:, None])
     return ExtraBatch(cut_out(strong, _BLANK, draw), labels, 1.0, is_sure.mean())

@@ -242,7 +242,7 @@ def _set_options(document: Document, options: Options) -> None:
 
 def with_absolute_root(study: Study) -> Study:
     """Return the study with absolute paths of images, as it may be resumed from another folder."""
-    root, changes = getattr(study.data, "root", None), {}
+    root, changes = getattr(study.data, "root", None), dict[str, str | None]()
     if root is not None and "://" not in str(root):
         changes["root"] = str(Path(root).expanduser().absolute())
     if study.data.unlabelled is not None:

@@ -138,8 +138,13 @@ def test_files_that_cannot_be_read_are_told(parts: Path, make: Make) -> None:
 def arrays(tmp_path: Path) -> Path:
     """Return a file with a test part, and another one with some of its images."""
     images, labels = photos(40, 8), np.arange(40) % 2
-    train = {"x_train": images[:24], "y_train": labels[:24]}
-    np.savez(tmp_path / "set.npz", x_test=images[24:32], y_test=labels[24:32], **train)
+    np.savez(
+        tmp_path / "set.npz",
+        x_train=images[:24],
+        y_train=labels[:24],
+        x_test=images[24:32],
+        y_test=labels[24:32],
+    )
     np.savez(tmp_path / "more.npz", x=images[28:], y=labels[28:], text=np.array(["a"]))
     return tmp_path
 
@@ -165,14 +170,16 @@ def test_an_array_of_a_file_is_read_without_its_test_images(arrays: Path, make: 
         ("more.npz:text", "got text of type <U1, expected numbers"),
         ("more.npz:y", "got y of shape (12,), expected [n, h, w], [n, h, w, c] or"),
         ("mor.npz:x", "got @/mor.npz:x, expected an .npz file that exists"),
-        ("more", "got '@/more', expected rest, a folder of images, or an array of a file such as"),
+        ("more", "got 'more', expected rest, a folder of images, or an array of a file such as"),
         ("rest", "got rest, but no image is left, expected fewer labelled images, or a folder"),
     ],
 )
-def test_what_cannot_be_is_refused(unlabelled: str, message: str, arrays: Path, make: Make) -> None:
-    given = unlabelled if unlabelled == "rest" else f"{arrays}/{unlabelled}"
+def test_what_cannot_be_is_refused(
+    unlabelled: str, message: str, arrays: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(arrays)
     with pytest.raises(InputError) as caught:
-        array(make, arrays, given).load()
+        array(make, arrays, unlabelled).load()
     assert str(caught.value).startswith(f"data.unlabelled: {message.replace('@', str(arrays))}")
 
 

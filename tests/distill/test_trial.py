@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from distill_tune.distill.configuration_check import probe
-from distill_tune.distill.gan_steps import GanLosses, GanTrainer
+from distill_tune.distill.gan_loss_terms import GanLosses
+from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate

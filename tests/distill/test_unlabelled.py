@@ -25,7 +25,7 @@ from distill_tune.distill.unlabelled import (
     unlabelled_batch,
 )
 from distill_tune.errors import InputError
-from distill_tune.interfaces import ImageData
+from distill_tune.interfaces import ImageData, Stage
 from tests.distill.test_host_sync import steps_of_an_epoch
 from tests.distill.test_selection import images_of, reader
 from tests.distill.tiny import config, differences, networks, packed, run_until, trial, unpacked
@@ -86,7 +86,7 @@ LOGITS = [[9.0, 0, 0], [0.2, 0.1, 0], [0, 3.0, 0], [0, 0, 9.0]]
 def test_names_are_those_that_the_classifier_is_sure_of() -> None:
     images = images_of(LOGITS)
     assert confident_names(reader(), images, 0.95).tolist() == [0, -1, -1, 2]
-    assert confident_names(reader(), images, 0.8).tolist() == [0, -1, 1, 2]
+    assert confident_names(reader(), images, 0.6).tolist() == [0, -1, 1, 2]
     assert confident_names(reader(), images, 1.0).tolist() == [-1] * 4
 
 
@@ -230,8 +230,9 @@ def test_the_host_never_waits_for_the_names(
     for joint in ({"pairing": "any", "name_threshold": 0.2, "refresh": 1}, PSEUDO):
         running = trial(partly_labelled, joint=joint, classifier={"batch_size": 40})
         run_until(running, "classifier")
-        for stage in ("warmup", "triplet"):
-            list(running.run_stage(stage))  # type: ignore[arg-type]
+        stages: tuple[Stage, ...] = ("warmup", "triplet")
+        for stage in stages:
+            list(running.run_stage(stage))
         steps = steps_of_an_epoch(running, monkeypatch)
         assert len(steps) > 1
         assert not any(waits or journeys for waits, journeys in steps[1:])

@@ -112,6 +112,12 @@ EXTRA_IMAGES = {
 """Rivals that add images to the real ones."""
 
 
+def error_of(written: dict[str, object]) -> InputError:
+    with pytest.raises(InputError) as caught:
+        parse(Study, read_yaml_text(to_yaml(written), "arm.yaml"))
+    return caught.value
+
+
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
 def test_an_arm_searches_what_was_searched_and_concerns_it(arm: Arm) -> None:
     own = arm_study(STUDY, arm)
@@ -120,7 +126,11 @@ def test_an_arm_searches_what_was_searched_and_concerns_it(arm: Arm) -> None:
         return
     assert own is not None
     # As if it had been written by hand: every dimension fits its field.
-    again = parse(Study, read_yaml_text(to_yaml(plain(own)), "arm.yaml"))
+    written = plain(own)
+    if arm.needs_unlabelled:
+        assert "data.unlabelled" in str(error_of(written))
+        written["data"]["unlabelled"] = "rest"
+    again = parse(Study, read_yaml_text(to_yaml(written), "arm.yaml"))
     assert set(again.space.dimensions) == set(own.space.dimensions)
     assert own.search == STUDY.search
     expected = {"classifier.weight_decay"}

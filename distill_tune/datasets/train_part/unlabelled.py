@@ -18,7 +18,6 @@ from distill_tune.datasets.image_pool import Bytes, Pool, Pools
 from distill_tune.datasets.images.arrays import channels_first, fit, to_bytes, with_channels
 from distill_tune.datasets.images.file_values import completed
 from distill_tune.datasets.images.image_files import decode_all, image_paths
-from distill_tune.datasets.images.printable import counted
 from distill_tune.datasets.images.value_range import array_levels, kind_of
 from distill_tune.datasets.npz_headers import READ_ERRORS, header, images_shape
 from distill_tune.datasets.splits import Draw
@@ -74,9 +73,10 @@ def read_unlabelled(text: str, size: int, ranges: ValueRanges) -> Pool:
         InputError: There is no image, or it cannot be read.
     """
     path, _, name = _parts(text)
+    skipped: tuple[str, ...] = ()
     with _blamed():
         if name:
-            images, skipped = _of_array(absolute(path), name, size, ranges), ()
+            images = _of_array(absolute(path), name, size, ranges)
         else:
             images, skipped = _of_folder(absolute(path), text, size, ranges)
     if len(images) == 0:
@@ -160,15 +160,16 @@ def others_of(wanted: str | None, pools: Pools, draw: Draw, val: Split, channels
 
 def _warnings(num_left_out: int, skipped: Sequence[str]) -> Iterator[str]:
     if num_left_out:
-        count = counted(num_left_out, "image")
+        count = f"{num_left_out} image{'s' * (num_left_out > 1)}"
         yield f"{count} of {WHERE} left out: the same as a validation or a test image"
     if skipped:
-        yield f"{counted(len(skipped), 'file')} of {WHERE} left out, such as {skipped[0]}"
+        count = f"{len(skipped)} file{'s' * (len(skipped) > 1)}"
+        yield f"{count} of {WHERE} left out, such as {skipped[0]}"
 
 
 def _nothing_left(num_left_out: int) -> InputError:
     if num_left_out:
-        met = Text(f"{counted(num_left_out, 'image')}, all of them validation or test images")
+        met = Text(f"{num_left_out} images, all of them validation or test images")
         return InputError(WHERE, got=met, expected="other images")
     met = Text("rest, but no image is left")
     return InputError(WHERE, got=met, expected="fewer labelled images, or a folder")

@@ -90,7 +90,8 @@ def look_at(data: str, assignments: Sequence[str] = ()) -> ImageFacts:
         if sides and "image_size" not in fields:
             size = max(4, min(sides[len(sides) // 2], _MOST_PIXELS))
             source = source.model_copy(update={"image_size": size})
-        warnings, (train, val) = source.check_parts(), source.read_pools()
+        warnings, pools = source.check_parts(), source.read_pools()
+        train, val = pools.train, pools.val
     sides = sides or [train.images.shape[-1]]
     every = np.arange(len(train.labels))
     return ImageFacts(
