@@ -156,6 +156,38 @@ def test_every_shipped_space_is_a_study(path: Path) -> None:
                 made.trial_config(backbone.name, {name: value})
 
 
+SETTINGS = (
+    "few-digits",
+    "rare-digits",
+    "rare-cells",
+    "confusions",
+    "few-labels",
+    "poster",
+    "poster-gpu",
+)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_of_the_evidence_says_its_command_its_cuts_and_its_hours(name: str) -> None:
+    path = Path(__file__).parents[2] / f"search_spaces/evidence/{name}.yaml"
+    text = path.read_text(encoding="utf-8")
+    said = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    assert f"distill-tune search --space search_spaces/evidence/{name}.yaml" in said
+    assert "Cut:" in said
+    assert "Hours:" in said
+    made = parse(Study, read_yaml_text(text, path.name))
+    assert made.study == f"evidence-{name}"
+    assert made.confirm is not None
+    # Rivals are tuned as the method is, and each has something to be tuned by.
+    assert made.confirm.tune_arms
+    assert made.confirm.redraw
+    for arm in made.confirm.arms:
+        is_tuned = arm == "baseline" or ARMS[arm].dimensions(made.space.dimensions)
+        assert is_tuned, arm
+    assert made.confirm.seeds >= 10 or name == "poster"
+    assert not str(getattr(made.data, "root", "")).startswith("/")
+
+
 def test_a_range_of_values_that_is_given_is_a_trials_and_an_arms_too() -> None:
     data = "data: {kind: npz, root: a.npz, value_range: [0, 4095]}"
     made = study(("data: {kind: digits, train_per_class: 20, val_per_class: 30}", data))
