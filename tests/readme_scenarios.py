@@ -122,6 +122,7 @@ NOT_RUN = {
     "measures for hours": (
         "python -m tests.benchmarks NAME",
         "python -m tests.benchmarks influence",
+        "python -m tests.benchmarks quality",
         "python -m tests.benchmarks.ablation arms --seeds 10 --log arms.jsonl",
     ),
     "downloads CIFAR-10 and is made for a GPU": (
