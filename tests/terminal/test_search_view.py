@@ -172,7 +172,8 @@ def test_a_silence_is_told_from_the_start_to_the_end() -> None:
     left.expect(shared_jobs(piped.study), 2)
     piped.view.expect(left)
     assert piped.beat() == "starting workers  [0/6 trials, 0s]"
-    piped.view.stage("warmup", Report("warmup", 4, 10, {}, 40.0))
+    piped.view.stage("warmup", Report("warmup", 2, 10, {}, 90.0))
+    piped.view.stage("warmup", Report("warmup", 4, 10, {}, 20.0))
     told = piped.beat()
     assert told.startswith("warmup 4/10 steps, at most 1m 00s left  [0/6 trials, 0s, about "), (
         "shared stages tell the time that is left of all"
@@ -208,7 +209,8 @@ def test_a_time_budget_bounds_the_time_left() -> None:
     left = SearchTimeLeft(piped.study, 60, piped.log.state)
     left.expect(shared_jobs(piped.study), 2)
     piped.view.expect(left)
-    piped.view.stage("warmup", Report("warmup", 4, 10, {}, 4000.0))
+    piped.view.stage("warmup", Report("warmup", 2, 10, {}, 4000.0))
+    piped.view.stage("warmup", Report("warmup", 4, 10, {}, 2000.0))
     assert re.search(r"about 1m (30|2\d)s left\]$", piped.beat())
 
 

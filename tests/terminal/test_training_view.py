@@ -50,8 +50,8 @@ def test_a_log_file_has_a_line_a_report() -> None:
         "classifier: 1/3  val/accuracy 0.5000  about 4s left of this stage, about 3m 03s in all",
         "classifier: 2/3  val/accuracy 0.6250  about 3s left of this stage, about 4m 32s in all",
         "classifier: 3/3  val/accuracy 0.7500  about 4m 28s left",
-        "warmup: 50/600  at most 1m 50s left of this stage, about 2m 31s in all",
-        "warmup: 100/600  agreement 0.83  at most 2m 30s left of this stage, about 3m 13s in all",
+        "warmup: 50/600  at most 3m 26s left of this stage, about 4m 10s in all",
+        "warmup: 100/600  agreement 0.83  at most 3m 20s left of this stage, about 4m 04s in all",
         "joint: 1/5  val/accuracy 0.8125  about 4m 00s left",
     ]
 
@@ -61,7 +61,7 @@ def test_a_terminal_keeps_a_bar_for_every_stage_within_80_columns() -> None:
     last = [line.rstrip() for line in text.splitlines() if " 1/5 " in line or "/600 " in line][-2:]
     assert "warning: [brackets] stay" in text
     assert "classifier" in text
-    assert last[0].endswith("100/600 agreement 0.83  at most 2m 30s left")
+    assert last[0].endswith("100/600 agreement 0.83  at most 3m 20s left")
     assert last[1].endswith("1/5 val/accuracy 0.8125  about 4m 00s left")
     assert all(len(line) <= 80 for line in text.splitlines() if "\x1b" not in line)
 
