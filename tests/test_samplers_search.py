@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("our_ray")
 
 SHORT = ONE_AT_A_TIME.replace("min_epochs: 8", "min_epochs: 1").replace("{epochs: 9", "{epochs: 2")
 # The others have nothing of their own between Ray and the sampler.
-MARKS = {"gp": (), "grid": pytest.mark.slow}
+MARKS = {"gp": [], "grid": [pytest.mark.slow]}
 LISTS = "  joint.margin: [0.1, 0.3]\n  joint.refresh: [1, 2]\n"
 
 
@@ -30,7 +30,7 @@ def text_of(sampler: SamplerName) -> str:
 @pytest.mark.parametrize(
     "sampler",
     [
-        pytest.param(name, marks=MARKS.get(name, pytest.mark.storm))
+        pytest.param(name, marks=MARKS.get(name, [pytest.mark.storm]))
         for name in get_args(SamplerName)
     ],
 )
