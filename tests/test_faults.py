@@ -100,7 +100,7 @@ def test_a_full_disk_stops_the_search_with_a_message_and_room_lets_it_go_on(
     assert_finished(study, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
     terminated, study = Run(*write_space(tmp_path, SHORT)), tmp_path / "runs/tiny"
     terminated.wait_until(lambda: is_mid_way(study))
@@ -119,7 +119,7 @@ def test_a_terminated_search_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not set(before) & set(again)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_reset_that_fails_is_tried_again_and_costs_no_trial(tmp_path: Path) -> None:
     obstacle = tmp_path / "runs/tiny/tensorboard" / f"{NAME}-0001"
     study = tmp_path / "runs/tiny"

@@ -17,7 +17,7 @@ def test_the_last_hundred_are_held_against_the_first_without_the_start() -> None
     assert found.seconds_per_trial == pytest.approx(3000 / 500)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_its_search_is_recorded_as_any_other_and_leaves_no_checkpoint(tmp_path: Path) -> None:
     found = measure(tmp_path, 14)
     study = tmp_path / "study"

@@ -152,7 +152,7 @@ def test_without_a_compiler_compilation_is_refused_before_anything_starts(
         probe(config(compute={"compile": True}), digits)
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 @needs_compiler
 def test_a_compiled_trial_is_the_eager_one_but_for_rounding_and_resumes_bit_for_bit(
     at_joint: Begin,

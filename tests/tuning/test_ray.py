@@ -23,7 +23,7 @@ def search(folder: Path, name: str, *ending: object) -> int:
     return done.returncode
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_search_interrupted_and_killed_ends_as_one_left_alone(
     tmp_path: Path,
 ) -> None:
