@@ -55,7 +55,7 @@ def test_a_source_without_test_images_says_so_before_it_opens_any() -> None:
         data.require_test()
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_a_search_that_looks_at_the_test_split_fails(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(SNOOP, encoding="utf-8")
     text = STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")

@@ -34,7 +34,7 @@ def assert_gan_steps_leave_it_alone(running: Trial) -> None:
     assert not any(module.training for module in running.state.snapshot.modules())
 
 
-@pytest.mark.slow
+@pytest.mark.storm
 def test_alexnet_with_its_dropout_resumes_bit_for_bit(digits: ImageData) -> None:
     whole = trial(digits, **ALEXNET)
     ends, states = [], {}
