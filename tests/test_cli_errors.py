@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 
 from distill_tune.datasets import DATASETS
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.gans import Sngan
-from distill_tune.distill.trial_config import JointTraining
 from distill_tune.study.sections import Search
 from distill_tune.study.study import Study
 from tests.refusals import GOOD, keys, refused, search, write

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import distill_tune
-from distill_tune.distill.trial_config import JointTraining
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.opening import read_study, stored_study

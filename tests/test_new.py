@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import distill_tune.tuning.draft.draft as drafting
 from distill_tune.cli import app, new_command
 from distill_tune.cluster.resources import Slots
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
 from distill_tune.interfaces import ImageData

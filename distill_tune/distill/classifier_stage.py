@@ -13,8 +13,9 @@ from distill_tune.distill.compute.batches import Batch, ExtraBatch, augmented_ba
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import seed_global, stream
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept
-from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
+from distill_tune.distill.trial_config import ClassifierTraining
 from distill_tune.errors import DivergedError
 
 

@@ -9,9 +9,9 @@ from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.batches import Batch, ExtraBatch, Key, augmented_batch
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import integers, stream, uniform
+from distill_tune.distill.configuration.joint_training import JointTraining, Selection
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.monitoring.evaluation import features_and_logits
-from distill_tune.distill.trial_config import JointTraining, Selection
 from distill_tune.distill.unlabelled import pseudo_labelled
 
 

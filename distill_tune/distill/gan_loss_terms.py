@@ -7,6 +7,7 @@ from torch import Tensor
 
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.random_streams import integers
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (
     margin_and_unit,
@@ -15,7 +16,6 @@ from distill_tune.distill.losses import (
     triplet_loss,
 )
 from distill_tune.distill.pairing import pair
-from distill_tune.distill.trial_config import JointTraining
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 

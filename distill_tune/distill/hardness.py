@@ -11,9 +11,10 @@ from distill_tune.distill.augmentation import classifier_augmentation, to_float
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.random_streams import stream
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.losses import normalise
 from distill_tune.distill.monitoring.evaluation import features_and_logits
-from distill_tune.distill.trial_config import JointTraining, TrialConfig
+from distill_tune.distill.trial_config import TrialConfig
 
 _DRAWS = 4
 _TRIM = 0.02

@@ -20,6 +20,7 @@ from distill_tune.distill.compute.averaging import stage_decay
 from distill_tune.distill.compute.batches import Batch, ExtraBatch
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import seed_global
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.gan_loss_terms import GanLosses, gan_metrics
 from distill_tune.distill.gan_steps import GanTrainer
@@ -27,7 +28,7 @@ from distill_tune.distill.hardness import HardSets, label, turnover
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate, validate
 from distill_tune.distill.monitoring.gan_policies import ratio_factor, refuse_unfit, watch_gan
-from distill_tune.distill.trial_config import JointTraining, TrialConfig
+from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import Best, TrialState
 from distill_tune.interfaces import Metrics
 

@@ -8,8 +8,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from distill_tune.distill.compute.random_streams import uniform
+from distill_tune.distill.configuration.joint_training import Pairing
 from distill_tune.distill.hardness import HardSets
-from distill_tune.distill.trial_config import Pairing
 
 
 class Pairs(NamedTuple):

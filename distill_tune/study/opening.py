@@ -11,7 +11,7 @@ from typing import Any
 from distill_tune import __version__
 from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.datasets.train_part.unlabelled import moved_along
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory

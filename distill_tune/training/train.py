@@ -9,7 +9,7 @@ import torch
 
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.datasets.relocated_images import suggesting_new_location
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_tune.distill.compute.execution import Execution
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.trial import Trial

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.distill.configuration.joint_training import JointTraining, Selection
 from distill_tune.distill.extra_images import select
 from distill_tune.distill.joint_stage import JointStage
-from distill_tune.distill.trial_config import JointTraining, Selection, TrialTemplate
+from distill_tune.distill.trial_config import TrialTemplate
 from tests.distill.conftest import Begin
 
 

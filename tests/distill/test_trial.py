@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.gan_loss_terms import GanLosses
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.joint_stage import JointStage

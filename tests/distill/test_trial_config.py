@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig, TrialTemplate
+from distill_tune.distill.configuration.joint_training import JointTraining
+from distill_tune.distill.trial_config import PRESETS, TrialConfig, TrialTemplate
 from distill_tune.interfaces import plain
 from tests.distill.tiny import SMALL, config
 

@@ -13,7 +13,7 @@ from distill_tune.distill import unlabelled as module
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.classifier_stage import train_step
 from distill_tune.distill.compute.batches import ExtraBatch
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.unlabelled import (

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.tuned_arms import arm_study, tune_arms
-from distill_tune.distill.trial_config import PRESETS, JointTraining, TrialConfig
+from distill_tune.distill.configuration.joint_training import JointTraining
+from distill_tune.distill.trial_config import PRESETS, TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.gans import Sngan
 from distill_tune.distill.trial import Trial
-from distill_tune.distill.trial_config import ClassifierTraining, JointTraining
+from distill_tune.distill.trial_config import ClassifierTraining
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training import stages

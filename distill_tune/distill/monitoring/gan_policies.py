@@ -4,6 +4,7 @@ from typing import TypeGuard
 
 from torch import Tensor
 
+from distill_tune.distill.configuration.joint_training import CollapsePolicy, UnfitPolicy
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitoring.diversity import within_class_distance
@@ -16,7 +17,6 @@ from distill_tune.distill.monitoring.epoch_metrics import (
     measure,
 )
 from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
-from distill_tune.distill.trial_config import CollapsePolicy, UnfitPolicy
 from distill_tune.distill.trial_state import GanState, TrialState, copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics

@@ -9,7 +9,7 @@ from distill_tune import __version__
 from distill_tune.cluster.resources import cluster
 from distill_tune.datasets.image_pool import Pools
 from distill_tune.datasets.images.arrays import fit
-from distill_tune.distill.configuration_check import probe
+from distill_tune.distill.configuration.probe import probe
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.stages import shared_jobs

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
-from distill_tune.distill.trial_config import JointTraining, TrialConfig
+from distill_tune.distill.configuration.joint_training import JointTraining
+from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from tests.benchmarks.rivals.images import Batches, Loaders
 

@@ -1,0 +1,1 @@
+"""Parts of a trial's configuration, and the check that it fits its images."""
