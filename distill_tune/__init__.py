@@ -1,7 +1,8 @@
 """distill-tune: hyperparameter search for GAN distillation.
 
 ``search``, ``resume``, ``confirm`` and ``train`` are the Python counterparts of the commands;
-``load_study`` reads a study. Heavy dependencies are imported only when one of them is called.
+``load_study`` reads a study, ``compare`` compares several. Heavy dependencies are imported only
+when one of them is called.
 """
 
 from importlib import import_module
@@ -9,15 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distill_tune.api import confirm, resume, search, train
+    from distill_tune.report.comparison import compare
+    from distill_tune.report.comparison.findings import Comparison
     from distill_tune.report.study_result import StudyResult, TrainedModel, Winner, load_study
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "StudyResult",
     "TrainedModel",
     "Winner",
     "__version__",
+    "compare",
     "confirm",
     "load_study",
     "resume",
@@ -25,7 +30,10 @@ __all__ = [
     "train",
 ]
 
-_RESULTS = {"StudyResult", "TrainedModel", "Winner", "load_study"}
+_MODULES = {
+    "Comparison": "report.comparison.findings",
+    "compare": "report.comparison",
+} | dict.fromkeys(("StudyResult", "TrainedModel", "Winner", "load_study"), "report.study_result")
 
 # Hidden from type checkers: with a module __getattr__ they would accept any attribute name.
 if not TYPE_CHECKING:
@@ -33,5 +41,5 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = "report.study_result" if name in _RESULTS else "api"
+        module = _MODULES.get(name, "api")
         return getattr(import_module(f"{__name__}.{module}"), name)

@@ -149,6 +149,9 @@ NOT_RUN = {
         f'ray exec cluster.yaml --tmux "distill-tune search --space my.yaml {_OBJECTS}"',
         "kubectl apply -f",
     ),
+    "compares several studies; tests/report/test_comparison.py does the same": (
+        "distill-tune compare runs/resnet runs/resnet...",
+    ),
     "changes a shell's own files; tests/test_cli_help.py completes words": (
         "distill-tune --install-completion",
     ),

@@ -32,6 +32,11 @@ _EXAMPLES = {
         "distill-tune report runs/resnet",
         "distill-tune report runs/resnet --out elsewhere --json",
     ),
+    "compare": (
+        "distill-tune compare runs/resnet runs/densenet",
+        "distill-tune compare runs/one runs/two runs/three --out comparison",
+        "distill-tune compare runs/one runs/two --json",
+    ),
     "optuna": (
         "distill-tune optuna runs/resnet",
         "distill-tune optuna runs/resnet --out resnet.journal",

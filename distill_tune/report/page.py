@@ -18,6 +18,27 @@ _FOLDER = Path(__file__).parent / "template"
 
 def page(found: Contents) -> str:
     """Return a report as HTML; all text from the study is escaped."""
+    source = found.source
+    return rendered(
+        "report.html",
+        source.made_at,
+        found=found,
+        source=source,
+        counts=_counts(found),
+        trials=trials_table(source),
+        tables=confirmation_tables(source.confirmation) if source.confirmation else (),
+        value_lines=_value_lines(found),
+    )
+
+
+def rendered(template: str, made_at: float, **values: object) -> str:
+    """Return a page as HTML; all text in ``values`` is escaped.
+
+    Args:
+        template: Name of a file in ``template/``.
+        made_at: Unix time of the page.
+        **values: What the template shows.
+    """
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -27,18 +48,12 @@ def page(found: Contents) -> str:
     )
     environment.filters |= {"shown": param_text, "percent": percent, "duration": duration}
     script = (_FOLDER / "sort.js").read_text(encoding="utf-8")
-    source = found.source
-    text = environment.get_template("report.html").render(
-        found=found,
-        source=source,
-        made_at=datetime.fromtimestamp(source.made_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        counts=_counts(found),
+    text = environment.get_template(template).render(
+        made_at=datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         script=Markup(script),  # noqa: S704 - our own
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        trials=trials_table(source),
-        tables=confirmation_tables(source.confirmation) if source.confirmation else (),
-        value_lines=_value_lines(found),
+        **values,
     )
     # A log may hold lone surrogates, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace").decode()

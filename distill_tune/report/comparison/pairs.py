@@ -1,0 +1,126 @@
+"""Paired differences between studies whose configurations were confirmed on the same seeds."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from distill_tune.confirmation.evidence.findings import BackboneEvidence
+from distill_tune.confirmation.evidence.statistics import (
+    Effect,
+    Gain,
+    effect,
+    gain_words,
+    holm,
+    paired_gain,
+)
+from distill_tune.records.confirm_log import EVIDENCE, run_records
+from distill_tune.report.study_records import Source
+
+_NO_PAIRS = Gain(0, float("nan"))
+
+
+class StudyPair(NamedTuple):
+    """Comparison of the confirmed configurations of two studies, paired by seed.
+
+    Attributes:
+        first: Name of a study.
+        second: Name of the study that it is compared with.
+        backbones: Backbone of the first and of the second study.
+        gain: Gain of the first over the second on the test split, over the seeds for which both
+            were trained on the same images.
+        adjusted_p: Its p-value, corrected for all pairs (Holm); None for fewer than three seeds.
+        effect: What the gain shows: ``helps`` if the first is better.
+        reason: Why nothing is paired; empty if there is a pair.
+    """
+
+    first: str
+    second: str
+    backbones: tuple[str, str]
+    gain: Gain
+    adjusted_p: float | None
+    effect: Effect
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in words."""
+        one, other = self.backbones
+        what = one if one == other else f"{one} against {other}"
+        names = f"{what}: {self.first} over {self.second}"
+        if self.reason:
+            return f"{names}: not paired, {self.reason}"
+        shown = {"helps": f"{self.first} is better", "harms": f"{self.second} is better"}
+        verdict = shown.get(self.effect, "no evidence of a difference")
+        return f"{names}: {gain_words(self.gain, self.adjusted_p)}: {verdict}"
+
+
+def study_pairs(sources: Mapping[str, Source]) -> tuple[StudyPair, ...]:
+    """Return a comparison of every two studies that were confirmed, by name of the study.
+
+    The method's arms of the same backbone are compared. Two studies without a common backbone are
+    compared if each has confirmed one.
+    """
+    drafts = [
+        _pair(names, two, [sources[name] for name in names])
+        for names in itertools.combinations(sources, 2)
+        for two in _comparable(*(_confirmed(sources[name]) for name in names))
+    ]
+    adjusted = holm([draft.gain.p_value for draft in drafts])
+    return tuple(
+        draft._replace(adjusted_p=p_value, effect=effect(draft.gain, p_value))
+        for draft, p_value in zip(drafts, adjusted, strict=True)
+    )
+
+
+def _confirmed(source: Source) -> dict[str, BackboneEvidence]:
+    found = source.confirmation.backbones if source.confirmation else ()
+    return {one.backbone: one for one in found}
+
+
+def _comparable(
+    ours: Mapping[str, BackboneEvidence], theirs: Mapping[str, BackboneEvidence]
+) -> Iterator[tuple[BackboneEvidence, BackboneEvidence]]:
+    common = [name for name in ours if name in theirs]
+    if not common and len(ours) == len(theirs) == 1:
+        yield next(iter(ours.values())), next(iter(theirs.values()))
+    yield from ((ours[name], theirs[name]) for name in common)
+
+
+def _pair(
+    names: Sequence[str], two: tuple[BackboneEvidence, BackboneEvidence], sources: Sequence[Source]
+) -> StudyPair:
+    values, reason = _values(two, sources)
+    found = paired_gain(*values) if not reason else _NO_PAIRS
+    backbones = two[0].backbone, two[1].backbone
+    return StudyPair(names[0], names[1], backbones, found, None, "no evidence", reason)
+
+
+def _values(
+    two: tuple[BackboneEvidence, BackboneEvidence], sources: Sequence[Source]
+) -> tuple[tuple[dict[int, float], dict[int, float]], str]:
+    """Return the accuracies of both by seed, for the seeds with the same images."""
+    first, second = (dict(one.method.accuracies) if one.method else {} for one in two)
+    metrics = [one.confirmation.metric for one in sources if one.confirmation is not None]
+    if len(set(metrics)) > 1:
+        return (first, second), f"one reports {metrics[0]}, the other {metrics[1]}"
+    seeds = [seed for seed in first if seed in second]
+    if not seeds:
+        return (first, second), "they have no seed in common"
+    ours, theirs = (_images(*one) for one in zip(sources, two, strict=True))
+    alike = [seed for seed in seeds if ours.get(seed) == theirs.get(seed)]
+    if not alike:
+        return (first, second), "they were trained on other images"
+    values = tuple({seed: one[seed] for seed in alike} for one in (first, second))
+    return (values[0], values[1]), ""
+
+
+def _images(source: Source, one: BackboneEvidence) -> dict[int, str]:
+    """Return the digest of the images of each of the method's runs, by seed."""
+    name = one.method.arm if one.method else ""
+    own = str(source.plan.data.get("digest"))
+    return {
+        run.seed: run.images or own
+        for run in run_records(source.directory.events())
+        if run.phase == EVIDENCE and run.backbone == one.backbone and run.arm == name
+        if source.confirmation is not None and run.is_redrawn == source.confirmation.is_redrawn
+    }
