@@ -108,15 +108,9 @@ class JointStage:
             when = f"before joint epoch {epoch + 1}"
             refuse_unfit(self._joint.unfit_policy, self.state.gan.newest, when)
 
-    def ratio(self, epoch: int) -> float:
-        """Return the ratio of an epoch (0-based), which ramps up to ``synthetic_ratio``."""
-        joint = self.trainer.config.joint
-        share = 1.0 if joint.ramp_epochs == 0 else min(1.0, (epoch + 1) / joint.ramp_epochs)
-        return joint.synthetic_ratio * share
-
     def weight(self, epoch: int) -> float:
         """Return the extra images' weight in an epoch (0-based): the ratio, scaled if unfit."""
-        return self.ratio(epoch) * ratio_factor(self._joint.unfit_policy, self.state.gan)
+        return self._joint.ratio(epoch) * ratio_factor(self._joint.unfit_policy, self.state.gan)
 
     def execution(self, epoch: int) -> Execution:
         """Return the classifier's execution in an epoch: compiled once the batch size is fixed.
@@ -127,7 +121,7 @@ class JointStage:
         execution = self.trainer.execution
         # Ratios below 1 draw as many images as there are real ones and reduce their weight.
         now, at_last = (
-            max(1.0, ratio) for ratio in (self.ratio(epoch), self._joint.synthetic_ratio)
+            max(1.0, ratio) for ratio in (self._joint.ratio(epoch), self._joint.synthetic_ratio)
         )
         is_fixed = now == at_last and self._joint.selection == "none"
         return execution if is_fixed else execution.uncompiled
@@ -205,7 +199,7 @@ class JointStage:
 
     def extra_batch(self, epoch: int, step: int, num_real: int) -> ExtraBatch | None:
         """Return the extra images of one step; see :meth:`ExtraImages.batch`."""
-        ratio, weight = self.ratio(epoch), self.weight(epoch)
+        ratio, weight = self._joint.ratio(epoch), self.weight(epoch)
         return ExtraImages(self.trainer).batch(
             num_real,
             ratio,

@@ -19,6 +19,7 @@ CHANGED: dict[str, Any] = {
     "joint.pairing": "contrast",
     "joint.min_hard": 3,
     "joint.ramp_epochs": 0,
+    "joint.ramp_down_epochs": 2,
     "joint.classifier_lr_factor": 0.9,
     "joint.name_threshold": 0.3,
     "joint.strong_augmentation": "randaugment",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.gan_loss_terms import GanLosses
 from distill_tune.distill.gan_steps import GanTrainer
@@ -186,7 +187,18 @@ def test_extra_batches_follow_ratio_and_ramp_and_are_fresh(at_joint: Begin) -> N
 def test_without_a_ramp_the_first_epoch_has_the_whole_ratio(at_joint: Begin) -> None:
     running = at_joint(joint={"synthetic_ratio": 1.5, "ramp_epochs": 0})
     stage = JointStage(running.trainer, Reference.measure(running.trainer))
-    assert [stage.ratio(epoch) for epoch in (0, 5)] == [1.5, 1.5]
+    assert [stage.weight(epoch) for epoch in (0, 5)] == [1.5, 1.5]
+
+
+def test_a_ramp_down_ends_with_an_epoch_of_real_images_alone(at_joint: Begin) -> None:
+    joint = {"synthetic_ratio": 2, "ramp_epochs": 2, "ramp_down_epochs": 4, "epochs": 7}
+    running = at_joint(joint=joint)
+    stage = JointStage(running.trainer, Reference.measure(running.trainer))
+    assert [stage.weight(epoch) for epoch in range(7)] == [1, 2, 2, 1.5, 1, 0.5, 0]
+    assert stage.extra_batch(5, 0, 80) is not None
+    assert stage.extra_batch(6, 0, 80) is None
+    overlapping = JointTraining(ramp_epochs=4, ramp_down_epochs=4, epochs=4, synthetic_ratio=1)
+    assert [overlapping.ratio(epoch) for epoch in range(4)] == [0.25, 0.5, 0.25, 0]
 
 
 def test_sample_images_are_the_same_each_time_and_class_by_class(at_joint: Begin) -> None:

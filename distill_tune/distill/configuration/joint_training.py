@@ -72,6 +72,8 @@ class JointTraining(Config):
     a better validation accuracy."""
     ramp_epochs: int = Field(default=5, ge=0)
     """Epochs over which the synthetic ratio grows from 0."""
+    ramp_down_epochs: int = Field(default=0, ge=0)
+    """Last epochs, over which the synthetic ratio falls again; in the very last it is 0."""
     classifier_lr_factor: float = Field(default=1.0, gt=0)
     """Learning rate of the classifier in stage 3, relative to stage 1."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -105,6 +107,13 @@ class JointTraining(Config):
         if self.extra_images == "pseudo":
             return "pseudo/confident_share"
         return "synthetic/kept_share" if self.has_gan and self.selection != "none" else ""
+
+    def ratio(self, epoch: int) -> float:
+        """Return the synthetic ratio of an epoch (0-based), with its ramps up and down."""
+        up = 1.0 if self.ramp_epochs == 0 else (epoch + 1) / self.ramp_epochs
+        left = self.epochs - 1 - epoch
+        down = 1.0 if self.ramp_down_epochs == 0 else left / self.ramp_down_epochs
+        return self.synthetic_ratio * min(1.0, up, down)
 
     def is_refresh_due(self, epoch: int, last_change: int) -> bool:
         """Return whether training images are relabelled before an epoch (0-based).

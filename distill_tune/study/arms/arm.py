@@ -77,6 +77,7 @@ GAN_FIELDS = (
 EXTRA_FIELDS = (
     "joint.synthetic_ratio",
     "joint.ramp_epochs",
+    "joint.ramp_down_epochs",
     "joint.label_smoothing",
     "joint.batch_norm",
 )
