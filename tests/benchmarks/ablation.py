@@ -1,8 +1,9 @@
 """``python -m tests.benchmarks.ablation GROUP [--seeds N] [--log FILE]``: arms and parts, compared.
 
-Accuracy of one configuration and of changes of it on digits, 10 a class, over the same seeds. Each
-seed draws its images anew; stages that variants have in common are trained once a seed. The
-accuracy is that after the last epoch, on 600 images that nothing is trained on: the best epoch of
+Accuracy of one configuration and of changes of it, over the same seeds: on digits, 10 a class, or
+(``recipe/SETTING``) in a setting of ``search_spaces/evidence/``. Each seed draws its images anew;
+stages that variants have in common are trained once a seed. The accuracy is that after the last
+epoch, on validation images (as many of each class) that nothing is trained on: the best epoch of
 stage 1 is chosen by them, none of stage 3. Rows are kept in the log, so that a run may be stopped
 and started again.
 """
@@ -24,7 +25,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from distill_tune.study.space import apply
 from distill_tune.training.stages import PREDECESSORS, ComputePlace, SharedStage, stage_key
-from tests.benchmarks.ablation_groups import BASE, GROUPS, REFERENCE
+from tests.benchmarks.ablation_groups import GROUPS
 
 _PLACE = ComputePlace("cpu", 1)
 
@@ -65,7 +66,7 @@ class Bench:
 
     def run(self, group: str, variant: str) -> Row:
         """Train one variant to its end."""
-        config = self._config(GROUPS[group][variant])
+        config = self._config(group, variant)
         trial = self._at_joint(config)
         began = time.process_time()
         reports = [report for report in trial.run() if report.stage == "joint"]
@@ -82,9 +83,10 @@ class Bench:
             1000 * (time.process_time() - began) / steps,
         )
 
-    def _config(self, changes: dict[str, Any]) -> TrialConfig:
-        base = BASE | {"seed": self._seed, "data": {**BASE["data"], "seed": self._seed}}
-        return TrialConfig.model_validate(apply(base, changes))
+    def _config(self, group: str, variant: str) -> TrialConfig:
+        base, changes = GROUPS[group].base, GROUPS[group].variants[variant]
+        seeds = {"seed": self._seed, "data.seed": self._seed}
+        return TrialConfig.model_validate(apply(base, {**seeds, **changes}))
 
     def _trial(self, config: TrialConfig) -> Trial:
         key = config.data.model_dump_json()
@@ -123,16 +125,16 @@ def main(
     """Train every variant of a group with every seed, and print the table."""
     if group not in GROUPS:
         raise typer.BadParameter(f"got {group!r}, expected one of {', '.join(GROUPS)}")
-    done = read(log)
+    done, variants = read(log), GROUPS[group].variants
     left = [
-        (group, seed, [name for name in GROUPS[group] if (group, name, seed) not in done], log)
+        (group, seed, [name for name in variants if (group, name, seed) not in done], log)
         for seed in range(seeds)
     ]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for _ in pool.imap_unordered(_of_seed, [one for one in left if one[2]], chunksize=1):
             pass
     rows = read(log)
-    wanted = {(group, name, seed) for name in GROUPS[group] for seed in range(seeds)}
+    wanted = {(group, name, seed) for name in variants for seed in range(seeds)}
     typer.echo("\n".join(table(group, [rows[key] for key in sorted(wanted)])))
 
 
@@ -156,15 +158,18 @@ def read(log: Path) -> dict[tuple[str, str, int], Row]:
 
 def table(group: str, rows: Iterable[Row]) -> list[str]:
     """Return a Markdown table: points, and paired gains over the group's reference."""
-    found: dict[str, dict[int, Row]] = {name: {} for name in GROUPS[group]}
+    named, variants = GROUPS[group].reference, GROUPS[group].variants
+    found: dict[str, dict[int, Row]] = {name: {} for name in variants}
     for row in rows:
         found[row.variant][row.seed] = row
-    reference = found[REFERENCE]
+    reference = found[named]
     lines = [
-        f"| variant | accuracy, % | over {REFERENCE}, 95 % | agreement | diversity | ms a step |",
+        f"| variant | accuracy, % | over {named}, 95 % | agreement | diversity | ms a step |",
         "|---|---|---|---|---|---|",
     ]
     for name, of_seed in found.items():
+        if not of_seed:
+            continue
         pairs = [(row.accuracy, reference[seed].accuracy) for seed, row in of_seed.items()]
         over = gain([100 * (one - other) for one, other in pairs])
         interval = "" if over.low is None else f" ({over.low:+.2f} to {over.high:+.2f})"
@@ -177,7 +182,7 @@ def table(group: str, rows: Iterable[Row]) -> list[str]:
             f"{statistics.median(row.step_ms for row in of_seed.values()):.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"{len(reference)} seeds; configuration: `{json.dumps(BASE)}`"]
+    lines += ["", f"{len(reference)} seeds; configuration: `{GROUPS[group].source}`"]
     return lines
 
 

@@ -1,9 +1,19 @@
-"""What the ablation compares: one configuration, and groups of changes of it."""
+"""What the ablation compares: configurations, and groups of changes of them."""
 
-from typing import Any
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distill_tune.interfaces import plain
+from distill_tune.study.space import apply
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse
+from distill_tune.study.yaml.files import read_yaml_text
 
 REFERENCE = "equal steps"
-"""The variant that every group has, and that gains are counted from."""
+"""The variant that every group has."""
+
+_SPACES = Path(__file__).parents[2] / "search_spaces" / "evidence"
 
 BASE: dict[str, Any] = {
     "data": {"kind": "digits", "train_per_class": 10, "val_per_class": 60, "test_fraction": 0.4},
@@ -60,7 +70,60 @@ _SCHEDULES: dict[str, dict[str, Any]] = {
     )
 }
 
-GROUPS: dict[str, dict[str, dict[str, Any]]] = {
+_RECIPE: dict[str, dict[str, Any]] = {
+    REFERENCE: _PLAIN,
+    "distillation": {},
+    "selection agree": _AGREE,
+    "selection hard": _HARD,
+    "pairing assign": {"joint.pairing": "assign"},
+    "pairing class": {"joint.pairing": "class"},
+    "pairing any": {"joint.pairing": "any"},
+    "lambda 0": _AUGMENTATION,
+    "lambda 1": {"joint.triplet_weight": 1.0},
+    "lambda 30": {"joint.triplet_weight": 30.0},
+    "margin 0.3": {"joint.margin": 0.3},
+    "margin 2": {"joint.margin": 2.0},
+    "rule confidence": {"joint.hard_rule": "confidence"},
+    "rule misclassified": {"joint.hard_rule": "misclassified"},
+    "refresh plateau": {"joint.refresh": "plateau"},
+    "refresh never": {"joint.refresh": "never"},
+    "ratio up": {"joint.ramp_epochs": 5},
+    "ratio down": {"joint.ramp_down_epochs": 5},
+    "ratio up and down": {"joint.ramp_epochs": 5, "joint.ramp_down_epochs": 5},
+    "frozen after the triplet stage": {"joint.gan_lr": 0.0},
+    "frozen after the warm-up": _FROZEN,
+}
+"""One change at a time of the method as the evidence spaces have it."""
+
+_VALIDATION = {"rare-digits": 60, "rare-cells": 28, "confusions": 150}
+"""Images of each class that the ablation validates on: as many as the sets leave."""
+
+
+class Group(NamedTuple):
+    """Variants that are compared with each other.
+
+    Attributes:
+        base: Their common configuration, as plain data without seeds.
+        source: The same in words.
+        variants: Name to changed fields.
+        reference: The variant that gains are counted from.
+    """
+
+    base: dict[str, Any]
+    source: str
+    variants: dict[str, dict[str, Any]]
+    reference: str = REFERENCE
+
+
+def _setting(name: str, num_validation: int) -> dict[str, Any]:
+    """Return the configuration of an evidence space, with another number of validation images."""
+    path = _SPACES / f"{name}.yaml"
+    study = parse(Study, read_yaml_text(path.read_text(encoding="utf-8"), path.name))
+    base = plain(study.trial_config(study.backbones[0].name, {}))
+    return apply(base, {"data.val_per_class": num_validation})
+
+
+_OF_DIGITS: dict[str, dict[str, dict[str, Any]]] = {
     "arms": {
         REFERENCE: _PLAIN,
         "equal steps, affine": {**_PLAIN, **_AFFINE},
@@ -84,4 +147,15 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "unfit, hard": {**_YOUNG, **_HARD},
         "fit": _FROZEN,
     },
+}
+
+GROUPS = {name: Group(BASE, json.dumps(BASE), variants) for name, variants in _OF_DIGITS.items()}
+GROUPS |= {
+    f"recipe/{name}": Group(
+        _setting(name, num),
+        f"search_spaces/evidence/{name}.yaml with val_per_class: {num}",
+        _RECIPE,
+        "distillation",
+    )
+    for name, num in _VALIDATION.items()
 }
