@@ -198,7 +198,7 @@ def interrupt(*_: object, **__: object) -> None:
 
 def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda _: nullcontext())
-    monkeypatch.setattr("distill_tune.tuning.session.slots", lambda _: Slots({"CPU": 1}, 1))
+    monkeypatch.setattr("distill_tune.tuning.session.slots", lambda *_: Slots({"CPU": 1}, 1))
     # Asked for its node, Ray would start itself, and stay.
     monkeypatch.setattr("distill_tune.tuning.session.Session._check_nodes", lambda *_: None)
     monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", interrupt)

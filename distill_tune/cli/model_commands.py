@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - the options of the command line
         from distill_tune.training.train import train_model
 
         output = console(as_json=as_json)
-        where = chosen_device(device)
+        where = chosen_device(device) if device else None
         try:
             with torch_threads(threads or recipe.threads), TrainingView(output) as view:
                 result = train_model(

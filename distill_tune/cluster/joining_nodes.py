@@ -46,7 +46,7 @@ class NodeGuard:
     def __init__(
         self, slots: Slots, directory: StudyDirectory, warn: Callable[[str], None]
     ) -> None:
-        self._bundle, self._warn = slots.bundle, warn
+        self._slots, self._bundle, self._warn = slots, slots.bundle, warn
         self._mark = Path(directory.path(STUDY_FILE)) if directory.is_local else None
         self._fit = set(slots.nodes)
         self._newcomers: dict[str, _Newcomer] = {}
@@ -71,7 +71,8 @@ class NodeGuard:
         now = time.monotonic()
         if newcomer.call is None:
             if now >= newcomer.until:
-                newcomer.call, newcomer.until = ask(name, self._mark), now + PATIENCE_S
+                newcomer.call = ask(name, self._mark, self._slots)
+                newcomer.until = now + PATIENCE_S
             return
         ready, late = ray.wait([newcomer.call], timeout=0)
         if late and now < newcomer.until:

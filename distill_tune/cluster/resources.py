@@ -12,6 +12,7 @@ from distill_tune.cluster.environment import prepare
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray, watched
 from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.ray_session import require_listener, start_or_join
+from distill_tune.distill.trial_config import Compute
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
 from distill_tune.records.gpu_use import RESOLUTION, share
 from distill_tune.study.sections import Resources
@@ -33,12 +34,14 @@ class Slots:
         nodes: Ray's ids of the nodes at the start; a node that joins later must be checked first
             (see ``node_guard``).
         most: Most trials at a time that the user wants, however many would fit; None = no limit.
+        compute: The trials', which a node must be able to do.
     """
 
     bundle: dict[str, float]
     count: int
     nodes: frozenset[str] = field(default=frozenset(), compare=False)
     most: int | None = field(default=None, compare=False)
+    compute: Compute = field(default_factory=Compute, compare=False)
 
 
 @contextmanager
@@ -78,8 +81,12 @@ def cluster(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def slots(resources: Resources) -> Slots:
+def slots(resources: Resources, compute: Compute | None = None) -> Slots:
     """Return a trial's resources and how many trials fit at a time.
+
+    Args:
+        resources: The study's resources per trial.
+        compute: The study's; None: the default.
 
     Raises:
         InputError: No node can ever hold a trial (Ray would wait for one forever).
@@ -98,7 +105,7 @@ def slots(resources: Resources) -> Slots:
         )
         raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
     ids = frozenset(node["NodeID"] for node in alive)
-    return Slots(bundle, count, ids, resources.max_concurrent)
+    return Slots(bundle, count, ids, resources.max_concurrent, compute or Compute())
 
 
 def alive_nodes() -> list[dict[str, Any]]:
@@ -154,7 +161,7 @@ def packed(resources: Resources, whole: Slots, num_trials: int) -> Slots:
             let more trials run at a time, because cores are lacking or no more are wanted.
         num_trials: At least 1.
     """
-    shared = slots(resources.model_copy(update={"gpus": share(num_trials)}))
+    shared = slots(resources.model_copy(update={"gpus": share(num_trials)}), whole.compute)
     return replace(shared, nodes=whole.nodes) if shared.count > whole.count else whole
 
 

@@ -106,8 +106,8 @@ class RunExecutor:
             address = self.options.address
             self.view.say(f"starting Ray on {address or 'this machine'}")
             self._stack.enter_context(cluster(address))
-            self._slots = slots(self.study.resources)
-            check_nodes(self.journal.directory, self._slots.bundle)
+            self._slots = slots(self.study.resources, self.study.trial.compute)
+            check_nodes(self.journal.directory, self._slots)
         return self._slots
 
     def _new_pool(self, present: Slots, *, is_sharing: bool) -> RunPool:

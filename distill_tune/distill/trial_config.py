@@ -71,15 +71,19 @@ class Compute(Config):
 
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     """Precision of forward passes in training. ``bfloat16``: autocast; ``auto``: bfloat16 on a
-    GPU, float32 on a CPU."""
+    GPU that computes in it (compute capability 8.0 or newer), else float32."""
     compile: bool = False
     """Compile forward passes in training while shapes are fixed, that is, not while
-    the synthetic ratio or the class signal grows. Uses CUDA graphs on a GPU; needs a C++ compiler.
-    """
+    the synthetic ratio or the class signal grows. Uses CUDA graphs on a GPU, where it needs a C
+    compiler; on a CPU a C++ compiler; on both, the header files of Python."""
 
-    def is_bfloat16(self, *, is_gpu: bool) -> bool:
-        """Return whether forward passes in training are autocast to bfloat16 on this device."""
-        return is_gpu if self.precision == "auto" else self.precision == "bfloat16"
+    def is_bfloat16(self, *, is_native: bool) -> bool:
+        """Return whether forward passes in training are autocast to bfloat16.
+
+        Args:
+            is_native: Whether the device is a GPU that computes in bfloat16.
+        """
+        return is_native if self.precision == "auto" else self.precision == "bfloat16"
 
 
 class TrialTemplate(Config):

@@ -30,7 +30,7 @@ from distill_tune.study.validation import (
 Options = Mapping[str, str | float | None]
 """Parameters that change a field of the study, with their values; None changes nothing."""
 
-_OF_TRIALS = {path: f"trial.{path}" for path in ("compute.compile", "joint.extra_images")}
+_OF_TRIALS = {"joint.extra_images": "trial.joint.extra_images"}
 _FIELDS = {
     "name": "study",
     "num_trials": "search.num_trials",

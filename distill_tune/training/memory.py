@@ -9,6 +9,11 @@ import torch
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 
+_EXHAUSTED = re.compile(
+    r"(?:CUDA|HIP) (?:driver )?error: out of memory|_STATUS_ALLOC_FAILED|ALLOCATION_FAILED"
+    r"|can't allocate memory|not enough memory"
+)
+"""Messages of plain RuntimeErrors: of CUDA itself, of its libraries, of torch's CPU allocator."""
 _NODE = re.compile(r"was ([\d.]+GB used / [\d.]+GB limit)")
 
 
@@ -22,8 +27,7 @@ def memory_error(error: BaseException | None) -> BaseException | None:
     while error is not None:
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             return error
-        # torch's allocator for CPUs raises a plain RuntimeError.
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+        if isinstance(error, RuntimeError) and _EXHAUSTED.search(str(error)):
             return error
         error = error.__cause__
     return None

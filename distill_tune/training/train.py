@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 
+from distill_tune.cluster.compute_check import gpu_obstacle, unused_gpu
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.datasets.relocated_images import suggesting_new_location
+from distill_tune.distill.compute.execution import require_compiler
 from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import DivergedError, InputError
+from distill_tune.errors import DivergedError, InputError, Parameter, Text
 from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
 from distill_tune.model.output_folder import refuse_unusable
@@ -78,7 +80,9 @@ def train_model(
     config = parse(TrialConfig, recipe.document)
     refuse_unusable(out, beginning=BEGINNING)
     images = _load_images(config, recipe.document)
-    for remark in _remarks(images, recipe):
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _require_device(config, recipe.document, device)
+    for remark in _remarks(images, recipe, device):
         say(remark)
     if expect is not None:
         expect(RunTime(config, UnitTimes(len(images.train.labels))))
@@ -87,7 +91,7 @@ def train_model(
         root=root(out),
         config=config,
         images=images,
-        device=device or torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        device=device,
     )
     with opened(out):
         try:
@@ -155,7 +159,20 @@ def _load_images(config: TrialConfig, document: Document) -> ImageData:
     return images
 
 
-def _remarks(images: ImageData, recipe: Recipe) -> Iterator[str]:
+def _require_device(config: TrialConfig, document: Document, device: torch.device) -> None:
+    """Raise an ``InputError`` if the device cannot compute as the configuration says."""
+    is_gpu = device.type == "cuda"
+    if why := gpu_obstacle(config.compute, device) if is_gpu else "":
+        raise InputError(Parameter("device"), got=Text(f"{device}: {why}"), expected="cpu")
+    try:
+        require_compiler(config.compute, is_gpu=is_gpu)
+    except InputError as error:
+        raise locate_error(error, document) from error
+
+
+def _remarks(images: ImageData, recipe: Recipe, device: torch.device) -> Iterator[str]:
+    if device.type == "cpu" and (gpu_text := unused_gpu()):
+        yield f"warning: {gpu_text}"
     if images.skipped:
         yield f"{len(images.skipped)} unreadable files left out, such as {images.skipped[0]}"
     if range_text := range_line(images.value_ranges):

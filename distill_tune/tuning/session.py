@@ -70,7 +70,7 @@ class Session:
             for line in image_lines(self.images):
                 self.view.say(line)
             stack.enter_context(cluster(self.options.address))
-            trial_slots = slots(self.study.resources)
+            trial_slots = slots(self.study.resources, self.study.trial.compute)
             self._check_nodes(trial_slots)
             if is_new:
                 stack.enter_context(self.directory.lock())
@@ -79,7 +79,7 @@ class Session:
     def _check_nodes(self, trial_slots: Slots) -> None:
         from distill_tune.cluster.node_start_checks import check_nodes
 
-        check_nodes(self.directory, trial_slots.bundle)
+        check_nodes(self.directory, trial_slots)
 
     def interrupted_message(self) -> str:
         """Return the message for an interrupt before the first trial or after the last."""

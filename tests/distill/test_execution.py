@@ -2,23 +2,22 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from distill_tune.distill.compute.execution import Execution
-from distill_tune.distill.configuration.probe import probe
+from distill_tune.distill.compute.execution import Execution, require_compiler
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import Compute
 from distill_tune.distill.trial_state import StateDict, copy_weights
 from distill_tune.errors import InputError
-from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin
-from tests.distill.tiny import CPU, config, differences, packed, unpacked
+from tests.distill.tiny import CPU, differences, packed, unpacked
 
 COMPILER = any(shutil.which(name) for name in ("g++", "clang++", "c++"))
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler on the PATH")
@@ -51,13 +50,35 @@ def relative(one: Epoch, other: Epoch) -> float:
 
 def test_on_a_cpu_the_default_is_eager_float32_bit_for_bit(at_joint: Begin) -> None:
     assert not Compute().compile
-    assert not Compute().is_bfloat16(is_gpu=False)
-    assert Compute().is_bfloat16(is_gpu=True)
-    assert not Compute(precision="float32").is_bfloat16(is_gpu=True)
+    assert not Compute().is_bfloat16(is_native=False)
     default = epochs(at_joint(joint=FIXED))
     named = epochs(at_joint(joint=FIXED, compute={"precision": "float32", "compile": False}))
     assert [epoch.metrics for epoch in default] == [epoch.metrics for epoch in named]
     assert differences(unpacked(default[-1].state), unpacked(named[-1].state)) == []
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_auto_is_bfloat16_on_a_gpu_that_computes_in_it_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, *, is_native: bool
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return including_emulation or is_native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    seen: list[tuple[str, torch.dtype]] = []
+
+    def watched(device: str, *, dtype: torch.dtype) -> Any:
+        seen.append((device, dtype))
+        return nullcontext()
+
+    monkeypatch.setattr(torch, "autocast", watched)
+    rounded = []
+    for precision in ("auto", "float32", "bfloat16"):
+        compute = Compute.model_validate({"precision": precision})
+        Execution(compute, torch.device("cuda"))(nn.Identity(), torch.ones(1))
+        rounded.append(seen == [("cuda", torch.bfloat16)])
+        seen.clear()
+    assert rounded == [is_native, False, True]
 
 
 def test_bfloat16_is_float32_but_for_rounding(at_joint: Begin) -> None:
@@ -142,14 +163,15 @@ def test_compilation_waits_until_batches_have_their_final_size(at_joint: Begin) 
         assert [stage.execution(epoch) is whole for epoch in range(3)] == expected
 
 
-def test_without_a_compiler_compilation_is_refused_before_anything_starts(
-    digits: ImageData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_compiler_compilation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
     monkeypatch.delenv("CXX", raising=False)
-    probe(config(), digits)
-    with pytest.raises(InputError, match=r"compute\.compile: got true on a machine without a C"):
-        probe(config(compute={"compile": True}), digits)
+    require_compiler(Compute(), is_gpu=False)
+    for is_gpu, what in ((True, "C"), (False, r"C\+\+")):
+        text = rf"compute\.compile: got true on a machine without a {what} compiler"
+        with pytest.raises(InputError, match=text):
+            require_compiler(Compute(compile=True), is_gpu=is_gpu)
 
 
 @pytest.mark.storm

@@ -396,7 +396,26 @@ def test_the_allocators_own_words_are_known() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
     assert is_out_of_memory(caught.value)
-    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CUDA error: out of memory\nCUDA kernel errors might be reported later", True),
+        ("CUDA driver error: out of memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", True),
+        ("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+        ("shapes cannot be multiplied", False),
+    ],
+)
+def test_a_gpus_own_words_for_a_lack_of_memory_are_known(text: str, *, expected: bool) -> None:
+    assert is_out_of_memory(RuntimeError(text)) is expected
+    wrapped = ValueError("the trial failed")
+    wrapped.__cause__ = torch.AcceleratorError(text)
+    assert is_out_of_memory(wrapped) is expected
 
 
 def test_a_reset_that_fails_is_raised_by_the_next_step_so_that_ray_tries_again(

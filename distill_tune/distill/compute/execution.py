@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +13,8 @@ from torch import Tensor, nn
 from distill_tune.distill.trial_config import Compute
 from distill_tune.errors import InputError, Text
 
-_COMPILERS = ("g++", "clang++", "c++")
+_OF_CPU = ("CXX", ("g++", "clang++", "c++"), "a C++ compiler")
+_OF_GPU = ("CC", ("gcc", "clang"), "a C compiler")
 
 
 class Execution:
@@ -28,7 +31,9 @@ class Execution:
 
     def __init__(self, compute: Compute, device: torch.device) -> None:
         self._device = device.type
-        self._is_bfloat16 = compute.is_bfloat16(is_gpu=device.type == "cuda")
+        self._is_bfloat16 = compute.is_bfloat16(
+            is_native=device.type == "cuda" and supports_bfloat16()
+        )
         self._compiled: dict[nn.Module, Callable[..., Tensor]] | None = None
         if compute.compile:
             self._compiled = {}
@@ -66,18 +71,34 @@ class Execution:
         return self._compiled[network]
 
 
-def require_compiler(compute: Compute) -> None:
-    """Raise an error if compilation is requested but not possible.
+def supports_bfloat16() -> bool:
+    """Return whether the GPU convolves in bfloat16: one of compute capability 8.0 or newer.
+
+    Older ones only emulate it, and cuDNN has no convolution for them.
+    """
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def missing_compiler(*, is_gpu: bool) -> str:
+    """Return what compiled code lacks here, such as ``a C++ compiler``; empty if it has all.
+
+    On a CPU, torch compiles C++; on a GPU, Triton compiles C with Python's headers.
+    """
+    variable, usual, what = _OF_GPU if is_gpu else _OF_CPU
+    names = [name for name in (os.environ.get(variable), *usual) if name]
+    if not any(shutil.which(name) for name in names):
+        return f"{what} ({', '.join(names)})"
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    return "" if headers.exists() else f"Python's header files ({headers})"
+
+
+def require_compiler(compute: Compute, *, is_gpu: bool) -> None:
+    """Raise an error if compilation is requested but not possible here.
 
     Raises:
-        InputError: There is no C++ compiler.
+        InputError: There is no compiler, or Python's header files are missing.
     """
-    if not compute.compile:
-        return
-    names = [name for name in (os.environ.get("CXX"), *_COMPILERS) if name]
-    if not any(shutil.which(name) for name in names):
-        raise InputError(
-            "compute.compile",
-            got=Text("true on a machine without a C++ compiler"),
-            expected=f"one of {', '.join(names)} on the PATH, or false",
-        )
+    missing = missing_compiler(is_gpu=is_gpu) if compute.compile else ""
+    if missing:
+        got = Text(f"true on a machine without {missing}")
+        raise InputError("compute.compile", got=got, expected="a machine with that, or false")

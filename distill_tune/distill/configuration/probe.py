@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from distill_tune.distill.compute.execution import require_compiler
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
@@ -13,10 +12,8 @@ def probe(config: TrialConfig, images: ImageData) -> None:
 
     Raises:
         InputError: The backbone does not accept the images, there are fewer than two training
-            images, compilation is requested without a compiler, or pseudo-labels without images to
-            give them to.
+            images, or pseudo-labels are requested without images to give them to.
     """
-    require_compiler(config.compute)
     if len(images.train.labels) < 2:
         raise InputError(
             "data", got=f"{len(images.train.labels)} training images", expected="at least 2"
