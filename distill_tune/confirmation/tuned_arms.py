@@ -1,6 +1,6 @@
 """Searches of the arms that searched params affect, each with the method's budget."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distill_tune.distill.trial_config import TrialTemplate
@@ -8,7 +8,9 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
 from distill_tune.study.arms import ARMS, METHOD, Arm
-from distill_tune.study.sampler_needs import most_trials, require_package
+from distill_tune.study.dimensions import Dimension
+from distill_tune.study.sampler_needs import fits_grid, most_trials, require_package
+from distill_tune.study.sections import Search
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.study import Study
 from distill_tune.tuning.run_options import RunOptions
@@ -30,18 +32,26 @@ def arm_study(study: Study, arm: Arm) -> Study | None:
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
         return None
     trial = TrialTemplate.model_validate(apply(plain(study.trial), arm.changes))
-    search = {
-        "first_points": _first_points(study, dimensions),
-        "num_trials": most_trials(study.search, dimensions, len(study.backbones)),
-    }
     changes = {
         "study": f"{study.study}-{arm.name}",
         "trial": trial,
         "space": SearchSpace(dimensions),
         "confirm": None,
-        "search": study.search.model_copy(update=search),
+        "search": _arm_search(study, dimensions),
     }
     return study.model_copy(update=changes)
+
+
+def _arm_search(study: Study, dimensions: Mapping[str, Dimension]) -> Search:
+    """Return how an arm is searched: as the method is, or each point once if they are few."""
+    sampler = study.search.sampler
+    if fits_grid(dimensions, study.search.num_trials, len(study.backbones)):
+        sampler = "grid"
+    search = study.search.model_copy(
+        update={"sampler": sampler, "first_points": _first_points(study, dimensions)}
+    )
+    most = most_trials(search, dimensions, len(study.backbones))
+    return search.model_copy(update={"num_trials": most})
 
 
 def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:

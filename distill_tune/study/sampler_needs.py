@@ -49,6 +49,11 @@ def most_trials(search: Search, dimensions: Mapping[str, Dimension], num_backbon
     return min(search.num_trials, _num_points(dimensions) * num_backbones)
 
 
+def fits_grid(dimensions: Mapping[str, Dimension], num_trials: int, num_backbones: int) -> bool:
+    """Return whether so many trials can try every point of a space for every backbone."""
+    return 0 < _num_points(dimensions) * num_backbones <= num_trials
+
+
 def coverage(search: Search, dimensions: Mapping[str, Dimension], num_backbones: int) -> str:
     """Return which part of its grid a study tries; empty if all of it, or with other samplers."""
     if search.sampler != "grid":

@@ -116,6 +116,19 @@ def test_an_arm_searches_no_more_than_its_own_grid() -> None:
     assert (study.search.num_trials, arm.search.num_trials) == (6, 3)
 
 
+@pytest.mark.parametrize(("values", "sampler", "num_trials"), [(3, "grid", 3), (7, "tpe", 6)])
+def test_an_arm_with_few_points_tries_each_once(values: int, sampler: str, num_trials: int) -> None:
+    from distill_tune.confirmation.tuned_arms import arm_study
+
+    values_text = list(range(1, values + 1))
+    space = f"space:\n  joint.refresh: {values_text}\n  joint.margin: uniform(0, 1)\n"
+    study = read(GOOD[: GOOD.index("space:")] + space + "search: {num_trials: 6}\n")
+    arm = arm_study(study, ARMS["hard_oversampling"])
+    assert arm is not None
+    assert (study.search.sampler, arm.search.sampler) == ("tpe", sampler)
+    assert arm.search.num_trials == num_trials
+
+
 def test_cmaes_needs_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampler_needs, "find_spec", lambda _: ModuleType("cmaes"))
     write(
