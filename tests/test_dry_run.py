@@ -13,10 +13,12 @@ from distill_tune.records.gpu_use import GpuUse
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.dry_run_view import dry_run_json, dry_run_view
+from distill_tune.tuning.dry_run import plan
 from distill_tune.tuning.dry_run.forecast import TrialCost, forecast
 from distill_tune.tuning.dry_run.plan import DryRun, _refusal
 from tests.commands import STUDY, inside, write_space
 from tests.refusals import refused, write
+from tests.tuning.test_gpu_sharing import nodes
 
 DRAWN = [
     {"backbone": "squeezenet1_1", "number": 0},
@@ -67,6 +69,19 @@ def dry(text: str, gpu: GpuUse | None = None) -> DryRun:
     slots = Slots({"CPU": 1.0}, 1)
     shared = {"warmup": True, "classifier/squeezenet1_1": False}
     return DryRun(study, drawn, slots, costs, shared, forecast(study, costs, 1, []))
+
+
+def test_with_fit_the_forecast_counts_as_many_trials_as_share_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes(monkeypatch, {"CPU": 64.0, "GPU": 2.0})
+    gpu = GpuUse(20 * 2**30, 80 * 2**30, None)
+    costs = dict.fromkeys(BACKBONES, TrialCost({}, 0, 0, gpu))
+    monkeypatch.setattr(plan, "_costs", lambda *_: costs)
+    unused: Any = None
+    for gpus, count in (("fit", 2 * 3), ("auto", 2)):
+        study = parse(Study, read_yaml_text(f"{STUDY}resources: {{gpus: {gpus}}}\n", "tiny.yaml"))
+        assert plan.measure(study, unused, unused).slots.count == count
 
 
 def test_the_words_of_a_dry_run() -> None:

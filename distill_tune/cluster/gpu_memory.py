@@ -1,5 +1,6 @@
 """GPU use of one trial, measured in the trial's own process during an epoch."""
 
+import gc
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,8 @@ from distill_tune.study.sections import Resources
 
 _EVERY_S = 0.25
 _PATIENCE_S = 5.0
+_CONTEXT_BYTES = 600 * 2**20
+"""Memory that a process takes of a GPU beside PyTorch's allocator, if it cannot be measured."""
 
 
 class GpuMeter:
@@ -29,8 +32,13 @@ class GpuMeter:
         self._is_due, self._backbone = False, ""
         self._use: GpuUse | None = None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the next epoch of stage 3 is measured."""
+        return self._is_due
+
     def begin(self, backbone: str, resources: Resources, bundle: Mapping[str, float]) -> None:
-        """Prepare for a trial.
+        """Prepare for a trial; if it is to be measured, forget the peak of earlier ones.
 
         Args:
             backbone: The trial's.
@@ -39,6 +47,8 @@ class GpuMeter:
         """
         is_asked = resources.gpus in {"auto", "fit"} and bundle.get("GPU") == 1
         self._is_due, self._backbone = is_asked and backbone not in self._seen, backbone
+        if self._is_due:
+            forget_peak()
 
     def watch(self, reports: Iterator[Report]) -> Iterator[Report]:
         """Return a trial's reports, up to the first of stage 3 if its epoch is to be measured."""
@@ -92,14 +102,26 @@ def _sampling() -> Iterator[list[float]]:
         thread.join()
 
 
-def memory_in_use() -> tuple[int, int]:
+def forget_peak() -> None:
+    """Return unused memory to the GPU, and measure this process's peak from now on."""
+    if torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def memory_in_use(share: float = 1) -> tuple[int, int]:
     """Return the peak bytes that this process had of its GPU, and the GPU's total bytes.
 
     Memory that the driver counts beyond PyTorch's own (the process's context, but also other
-    programs) is attributed to this process.
+    programs) is attributed to a process with a whole GPU. On a share it would include the
+    neighbours' memory, so a usual context is added instead.
+
+    Args:
+        share: What the process has of the GPU.
     """
     free, total = torch.cuda.mem_get_info()
-    beside = total - free - torch.cuda.memory_reserved()
+    beside = total - free - torch.cuda.memory_reserved() if share >= 1 else _CONTEXT_BYTES
     return torch.cuda.max_memory_reserved() + max(0, beside), total
 
 

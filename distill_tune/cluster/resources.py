@@ -14,8 +14,9 @@ from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.ray_session import require_listener, start_or_join
 from distill_tune.distill.trial_config import Compute
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
-from distill_tune.records.gpu_use import RESOLUTION, share
+from distill_tune.records.gpu_use import RESOLUTION, GpuUse, share, trials_per_gpu
 from distill_tune.study.sections import Resources
+from distill_tune.study.study import Study
 
 # A node has an amount of 1 of "accelerator_type:H100", however many GPUs it has. A task that wants
 # the type takes a trace of it, as Ray's own option for tasks does.
@@ -163,6 +164,21 @@ def packed(resources: Resources, whole: Slots, num_trials: int) -> Slots:
     """
     shared = slots(resources.model_copy(update={"gpus": share(num_trials)}), whole.compute)
     return replace(shared, nodes=whole.nodes) if shared.count > whole.count else whole
+
+
+def present_slots(study: Study, whole: Slots, uses: Mapping[str, GpuUse]) -> Slots:
+    """Return the slots that a study has now.
+
+    Args:
+        study: The whole search.
+        whole: Slots in which a trial has a GPU for itself, if there is any.
+        uses: Backbone to what one of its trials takes. With ``gpus: fit``, trials share GPUs as
+            soon as that is known of every backbone.
+    """
+    if study.resources.gpus != "fit" or "GPU" not in whole.bundle:
+        return whole
+    count = trials_per_gpu(uses, (backbone.name for backbone in study.backbones))
+    return whole if count is None else packed(study.resources, whole, count)
 
 
 def _fitting(node: Mapping[str, float], bundle: Mapping[str, float]) -> int:

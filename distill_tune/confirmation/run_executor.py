@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from distill_tune.cluster.node_start_checks import check_nodes
 from distill_tune.cluster.node_watch import NodeWatch
-from distill_tune.cluster.resources import Slots, cluster, slots
+from distill_tune.cluster.resources import Slots, cluster, present_slots, slots
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.confirmation.plan import shared_by
 from distill_tune.confirmation.run import ArmRun, RunSettings
 from distill_tune.confirmation.run_pool import RunPool
 from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.records.confirm_log import EVIDENCE, run_records
+from distill_tune.records.gpu_use import gpu_uses
 from distill_tune.study.study import Study
 from distill_tune.training.run_times import ALL_STAGES
 from distill_tune.training.stages import ComputePlace, Job
@@ -106,8 +107,11 @@ class RunExecutor:
             address = self.options.address
             self.view.say(f"starting Ray on {address or 'this machine'}")
             self._stack.enter_context(cluster(address))
-            self._slots = slots(self.study.resources, self.study.trial.compute)
-            check_nodes(self.journal.directory, self._slots)
+            whole = slots(self.study.resources, self.study.trial.compute)
+            check_nodes(self.journal.directory, whole)
+            # As many share a GPU as trials of the search did.
+            uses = gpu_uses(self.journal.packing_events)
+            self._slots = present_slots(self.study, whole, uses)
         return self._slots
 
     def _new_pool(self, present: Slots, *, is_sharing: bool) -> RunPool:

@@ -15,6 +15,7 @@ from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
+from distill_tune.training.peak_memory import largest_config, run_largest_steps
 from distill_tune.tuning.search_trial import SearchContext, SearchTrial
 
 
@@ -68,6 +69,9 @@ class DistillTrial(tune.Trainable):
         device = device_of(bundle)
         self._meter.begin(backbone, study.resources, bundle)
         with self._named():
+            if self._meter.is_due:
+                largest = largest_config(study, backbone, self._proposal["params"])
+                run_largest_steps(largest, self._search.images, device)
             # A process that runs one trial after another puts its images on the device once.
             found = SearchTrial(self._search, self._proposal, device, self._data, checkpoint)
         self._trial, self._data = found, found.data

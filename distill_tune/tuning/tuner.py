@@ -10,15 +10,16 @@ from functools import partial
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
-from distill_tune.cluster.resources import Slots
+from distill_tune.cluster.resources import Slots, present_slots
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.interfaces import ImageData, plain
+from distill_tune.records.gpu_use import gpu_uses
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
 from distill_tune.training.checkpoints.folders import KEPT, RAY_FOLDER
 from distill_tune.tuning.callbacks.capacity import CapacityCallback
-from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, present_slots
+from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback
 from distill_tune.tuning.callbacks.saving import SavingCallback
 from distill_tune.tuning.callbacks.trial_events import StudyCallback
 from distill_tune.tuning.callbacks.waiting import WaitingCallback
@@ -119,7 +120,7 @@ def tune_trials(
     )
     losses: Counter[int] = Counter()
     while True:
-        present = present_slots(study, slots, journal.packing_events)
+        present = present_slots(study, slots, gpu_uses(journal.packing_events))
         sampler, scheduler = make_sampler(study), make_scheduler(study)
         packing = PackingCallback(study, journal, slots, present, scheduler.drain)
         sampler.replay(journal.past_trials())

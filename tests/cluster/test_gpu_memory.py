@@ -159,6 +159,34 @@ def test_what_the_driver_counts_beside_tensors_is_the_trials(
     assert memory_in_use() == (40 + 5, 80)
 
 
+def test_on_a_share_the_neighbours_memory_is_not_the_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gib = 2**30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10 * gib, 80 * gib))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 2 * gib)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 3 * gib)
+    memory, total = memory_in_use(0.25)
+    assert (memory - 3 * gib, total) == (600 * 2**20, 80 * gib)
+    assert memory_in_use()[0] == (3 + 68) * gib
+
+
+def test_the_peak_of_an_earlier_trial_is_forgotten_where_one_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: calls.append(name))
+    assert begun().is_due
+    assert calls == ["empty_cache", "reset_peak_memory_stats"]
+    assert not begun(bundle={"CPU": 1.0}).is_due
+    assert len(calls) == 2
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert begun().is_due
+    assert len(calls) == 2
+
+
 def says(text: str, code: int = 0) -> Callable[..., Any]:
     def run(command: list[str], **_options: Any) -> Any:
         assert command[:2] == ["nvidia-smi", "--id=GPU-1a2b"]

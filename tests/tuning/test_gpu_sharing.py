@@ -10,11 +10,11 @@ import pytest
 import ray
 from rich.console import Console
 
-from distill_tune.cluster.resources import Slots, packed, slots
+from distill_tune.cluster.resources import Slots, packed, present_slots, slots
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.gpu_use import GpuUse, share
+from distill_tune.records.gpu_use import GpuUse, gpu_uses, share
 from distill_tune.records.status import status_info, status_json
 from distill_tune.study.sections import Resources
 from distill_tune.study.study import Study
@@ -22,7 +22,7 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.terminal.study_tables import status_table
 from distill_tune.training.memory import memory_detail
-from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback, present_slots
+from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback
 from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
 from tests.commands import STUDY
@@ -126,7 +126,7 @@ class Searching:
         """Begin a session."""
         self.journal.emit("session_started", command="search", study={})
         self.whole = slots(self.study.resources)
-        self.slots = present_slots(self.study, self.whole, self.journal.packing_events)
+        self.slots = present_slots(self.study, self.whole, gpu_uses(self.journal.packing_events))
         self.drain = Drain()
         self.callback = PackingCallback(
             self.study, self.journal, self.whole, self.slots, self.drain
@@ -160,7 +160,7 @@ def test_when_every_backbone_was_seen_and_every_trial_is_saved_more_go_on(tmp_pa
     assert not search.tell("trial_complete", 0)
     assert not search.tell("trial_start", 1)
     assert search.epoch(1, LARGE)
-    present = present_slots(search.study, search.whole, search.journal.packing_events)
+    present = present_slots(search.study, search.whole, gpu_uses(search.journal.packing_events))
     assert (search.slots.count, present) == (1, Slots({"CPU": 1, "GPU": 0.5}, 2))
     assert search.callback.is_due
     # One whose process was being started does not keep the others from going on.
@@ -197,7 +197,9 @@ def test_an_experiment_is_not_ended_for_nothing(tmp_path: Path, made: Study, use
         search.tell("trial_start", number)
         search.epoch(number, use)
         assert not search.epoch(number)
-    assert present_slots(made, search.whole, search.journal.packing_events) is search.whole
+    assert (
+        present_slots(made, search.whole, gpu_uses(search.journal.packing_events)) is search.whole
+    )
 
 
 @pytest.mark.usefixtures("_one_gpu")

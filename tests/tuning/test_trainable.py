@@ -12,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distill_tune.cluster import study_folder_check
+from distill_tune.cluster.gpu_memory import GpuMeter
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.trial import Trial
 from distill_tune.errors import StudyError
@@ -26,6 +27,7 @@ from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.shared_stages import compute_stage
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import STAGES, ComputePlace, Job
+from distill_tune.tuning import trainable
 from distill_tune.tuning.trainable import DistillTrial
 from tests.commands import ONE_AT_A_TIME
 
@@ -416,6 +418,24 @@ def test_a_gpus_own_words_for_a_lack_of_memory_are_known(text: str, *, expected:
     wrapped = ValueError("the trial failed")
     wrapped.__cause__ = torch.AcceleratorError(text)
     assert is_out_of_memory(wrapped) is expected
+
+
+def test_the_largest_trial_is_rehearsed_before_the_first_is_measured(
+    alone: Alone, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first epoch has a fifth of the ratio, and perhaps the smallest of the space."""
+    rehearsed: list[float] = []
+    monkeypatch.setattr(GpuMeter, "is_due", property(lambda _: not rehearsed))
+    monkeypatch.setattr(
+        trainable,
+        "run_largest_steps",
+        lambda config, *_: rehearsed.append(config.joint.synthetic_ratio),
+    )
+    trial = alone.begin(params={"joint.margin": 0.5, "joint.synthetic_ratio": 0.25})
+    trial.step()
+    trial.cleanup()
+    assert study.space.dimensions["joint.synthetic_ratio"].high == 2
+    assert rehearsed == [2]
 
 
 def test_a_reset_that_fails_is_raised_by_the_next_step_so_that_ray_tries_again(

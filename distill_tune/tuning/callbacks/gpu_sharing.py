@@ -1,34 +1,16 @@
 """Trials that share a GPU: their use is recorded and, on request, decides how many share one."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.cluster.resources import Slots, packed
-from distill_tune.records.gpu_use import PACKING, GpuUse, fitting, gpu_uses, trials_per_gpu
-from distill_tune.records.trials import Event
+from distill_tune.cluster.resources import Slots, present_slots
+from distill_tune.records.gpu_use import PACKING, GpuUse, fitting, gpu_uses
 from distill_tune.study.study import Study
 from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
-
-
-def present_slots(study: Study, whole: Slots, events: Iterable[Event]) -> Slots:
-    """Return the slots that a study has now.
-
-    Args:
-        study: The whole search.
-        whole: Slots in which a trial has a GPU for itself, if there is any.
-        events: The study's log. With ``gpus: fit``, trials share GPUs as soon as it contains what a
-            trial of each backbone takes.
-    """
-    if study.resources.gpus != "fit" or "GPU" not in whole.bundle:
-        return whole
-    uses = gpu_uses(events)
-    count = trials_per_gpu(uses, (backbone.name for backbone in study.backbones))
-    return whole if count is None else packed(study.resources, whole, count)
 
 
 class PackingCallback(tune.Callback):
@@ -87,7 +69,7 @@ class PackingCallback(tune.Callback):
         if known is not None and fitting(use) >= fitting(known):
             return
         self._journal.emit(PACKING, backbone=backbone, **use._asdict())
-        slots = present_slots(self._study, self._whole, self._journal.packing_events)
+        slots = present_slots(self._study, self._whole, gpu_uses(self._journal.packing_events))
         over = sum(trial.ended_at is not None for trial in self._journal.state.trials.values())
         is_work_left = self._study.search.num_trials - over > self._slots.count
         self._can_be_more = is_work_left and slots.count > self._slots.count

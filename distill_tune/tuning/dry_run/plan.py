@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from distill_tune.cluster.node_watch import FixedNodes
-from distill_tune.cluster.resources import Slots, cluster, slots, task_options
+from distill_tune.cluster.resources import Slots, cluster, present_slots, slots, task_options
 from distill_tune.cluster.shared_images import placed
 from distill_tune.cluster.task_pool import Failed, Reported, TaskPool
 from distill_tune.distill.trial_config import TrialConfig
@@ -15,6 +15,7 @@ from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
 from distill_tune.training.memory import is_out_of_memory, memory_detail
+from distill_tune.training.peak_memory import largest_config
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, shared_jobs
 from distill_tune.tuning.dry_run.forecast import Forecast, TrialCost, forecast
@@ -50,7 +51,7 @@ class Measured(NamedTuple):
     """What the rehearsal of a study's first configurations found.
 
     Attributes:
-        slots: Of the cluster.
+        slots: Of the cluster; with ``gpus: fit``, as many as fit by the memory found.
         proposals: As in :class:`DryRun`, possibly more.
         costs: Backbone to what one of its trials takes.
     """
@@ -97,21 +98,26 @@ def measure(study: Study, images: ImageData, views: Views) -> Measured:
     num_tried = at_once * -(-len(study.backbones) // at_once)
     drawn = [sampler.suggest(f"dry-{n}") for n in range(max(num_tried, _NUM_PROPOSALS))]
     proposals = [one for one in drawn if isinstance(one, dict)]
-    return Measured(found, proposals, _costs(study, proposals[:num_tried], images, found, views))
+    costs = _costs(study, proposals[:num_tried], images, found, views)
+    uses = {name: cost.gpu for name, cost in costs.items() if cost.gpu is not None}
+    return Measured(present_slots(study, found, uses), proposals, costs)
 
 
 def _costs(
     study: Study, drawn: Sequence[dict[str, Any]], images: ImageData, found: Slots, views: Views
 ) -> dict[str, TrialCost]:
     """Rehearse these proposals; return what a trial of each backbone takes."""
-    waiting = [study.trial_config(one["backbone"], one["params"]) for one in drawn]
+    waiting = [
+        (study.trial_config(*proposed), largest_config(study, *proposed))
+        for proposed in ((one["backbone"], one["params"]) for one in drawn)
+    ]
     by_backbone: dict[str, list[TrialCost]] = defaultdict(list)
     where, nodes, options = placed(images), FixedNodes(found.count), task_options(found.bundle)
     with TaskPool[TrialConfig](nodes, options) as pool:
         while waiting or pool.works:
             while waiting and pool.has_room:
-                config = waiting.pop(0)
-                pool.start(config, rehearse_task, config, where, found.bundle)
+                config, largest = waiting.pop(0)
+                pool.start(config, rehearse_task, config, largest, where, found.bundle)
             for event in pool.listen():
                 name = event.work.backbone.name
                 if isinstance(event, Failed):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from distill_tune.cluster.gpu_memory import memory_in_use
+from distill_tune.cluster.gpu_memory import forget_peak, memory_in_use
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.classifier_stage import num_steps, real_batches, train_step
 from distill_tune.distill.joint_stage import JointStage, enter
@@ -22,18 +22,30 @@ from distill_tune.model import model_files
 from distill_tune.records.gpu_use import GpuUse
 from distill_tune.training.checkpoints.content import num_bytes
 from distill_tune.training.devices import device_of
+from distill_tune.training.peak_memory import MILD, busiest_epoch, run_largest_steps
 from distill_tune.tuning.dry_run.forecast import TrialCost
 
 _CALLS, _LONG_S = 5, 2.0
-# An untrained GAN must not end the rehearsal.
-_MILD = {"collapse_policy": "continue", "unfit_policy": "warn", "max_discriminator_gap": None}
 
 
 def rehearse_task(
-    config: TrialConfig, images: PlacedImages, bundle: dict[str, float]
+    config: TrialConfig, largest: TrialConfig, images: PlacedImages, bundle: dict[str, float]
 ) -> Iterator[TrialCost]:
-    """Yield the cost of a trial, as a task with the resources of one."""
-    yield rehearse(config, images.images(), device_of(bundle))
+    """Yield the cost of a trial, as a task with the resources of one.
+
+    Args:
+        config: The trial's.
+        largest: The same with the largest sizes of the space, for the memory of a GPU.
+        images: The study's.
+        bundle: Resources of a trial.
+    """
+    data, device = images.images(), device_of(bundle)
+    cost = rehearse(config, data, device)
+    if device.type == "cuda":
+        forget_peak()
+        run_largest_steps(largest, data, device)
+        cost = cost._replace(gpu=GpuUse(*memory_in_use(bundle["GPU"]), None))
+    yield cost
 
 
 def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> TrialCost:
@@ -44,7 +56,7 @@ def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> Tr
     Raises:
         Exception: Whatever the trial itself would raise, such as ``torch.OutOfMemoryError``.
     """
-    joint = config.joint.model_copy(update=_MILD)
+    joint = config.joint.model_copy(update=MILD)
     config = config.model_copy(update={"joint": joint})
     seconds, training, seed = partial(_seconds, device), config.classifier, config.seed
     began = _now(device)
@@ -65,9 +77,9 @@ def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> Tr
         gan_step = partial(seconds, trainer.step, lr=config.gan.lr)
         warmup_s, triplet_s = (gan_step(triplet_weight=w) for w in (0.0, joint.triplet_weight))
     enter(state, config)
-    stage, last, numbers = JointStage(trainer, reference), joint.epochs - 1, count()
-    joint_s = seconds(lambda: stage.step(last, next(numbers), next(batches)))
-    monitor_s, validate_s = seconds(stage.monitor), seconds(stage.validate, last)
+    stage, busiest, numbers = JointStage(trainer, reference), busiest_epoch(config), count()
+    joint_s = seconds(lambda: stage.step(busiest, next(numbers), next(batches)))
+    monitor_s, validate_s = seconds(stage.monitor), seconds(stage.validate, busiest)
     steps = num_steps(data, training)
     epoch_s = steps * joint_s + monitor_s + validate_s
     # Of a plateau as many as there can be: every other epoch.
@@ -82,7 +94,6 @@ def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> Tr
         },
         checkpoint_bytes=num_bytes(state.state_dict()),
         model_bytes=sum(map(len, model_files(trial, images, {}).values())),
-        gpu=GpuUse(*memory_in_use(), None) if device.type == "cuda" else None,
     )
 
 
