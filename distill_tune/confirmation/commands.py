@@ -8,6 +8,7 @@ from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.session import confirm_study
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.study.absolute_paths import with_absolute_paths
 from distill_tune.study.opened_study import Opened
 from distill_tune.study.opening import (
     load_images,
@@ -15,7 +16,6 @@ from distill_tune.study.opening import (
     require_only_moved,
     require_utf8,
     stored_study,
-    with_absolute_root,
 )
 from distill_tune.tuning.run_options import RunOptions
 
@@ -35,12 +35,14 @@ def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[s
     directory = StudyDirectory(root)
     require_utf8(directory)
     stored, document = stored_study(directory, assignments=assignments)
-    moved = with_absolute_root(stored)
+    moved = with_absolute_paths(stored)
     if assignments:
         require_only_moved(directory, moved)
     study = moved.model_copy(update={"confirm": planned(moved, asked)})
-    images = load_images(study, document, f"distill-tune confirm {shlex.quote(root)}", directory)
-    return Opened(study, directory, images, document)
+    remarks: list[str] = []
+    command = f"distill-tune confirm {shlex.quote(root)}"
+    images = load_images(study, document, command, directory, say=remarks.append)
+    return Opened(study, directory, images, document, "\n".join(remarks))
 
 
 def confirm_opened(opened: Opened, options: RunOptions) -> Confirmation:

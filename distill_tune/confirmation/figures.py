@@ -11,7 +11,7 @@ from distill_tune.distill.trial import Trial
 from distill_tune.model.figures import collapse, features, matches
 from distill_tune.model.figures.figure import pixels, png
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, RunRecord
-from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory
+from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory, file_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ class Picture(NamedTuple):
 
 def store_picture(directory: StudyDirectory, backbone: str, picture: Picture) -> None:
     """Write a figure and its caption to ``confirm/figures/`` of a study."""
-    name = f"{FIGURES_FOLDER}/{backbone}-{picture.name}"
+    name = f"{FIGURES_FOLDER}/{file_part(backbone)}-{picture.name}"
     directory.write_bytes(f"{name}.png", picture.png)
     directory.write_text(f"{name}.txt", f"{picture.words}\n")
 

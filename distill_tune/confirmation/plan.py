@@ -13,6 +13,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Parameter
 from distill_tune.interfaces import plain
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, SELECTION
+from distill_tune.records.directory import file_part
 from distill_tune.records.trials import TrialRecord
 from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.sections import Confirm, rival_error, unlabelled_errors
@@ -131,7 +132,7 @@ class Plan:
         key = self._key(config)
         data = self.study.data.redrawn(seed) if self.is_redrawn else self.study.data
         return ArmRun(
-            name=f"confirm-{backbone}-{arm.name}-{key[:8]}-seed{seed}",
+            name=f"confirm-{file_part(backbone)}-{arm.name}-{key[:8]}-seed{seed}",
             phase=phase,
             backbone=backbone,
             arm=arm,

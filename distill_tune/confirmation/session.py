@@ -27,7 +27,7 @@ from distill_tune.records.confirm_log import (
     run_records,
     runs_csv,
 )
-from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.trials import StudyState, TrialRecord, top
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
@@ -204,7 +204,8 @@ class _ConfirmationSession:
             picture = collapse_picture(one.backbone, runs)
             if picture is not None:
                 store_picture(directory, one.backbone, picture)
-                writer = TensorBoard(directory.path(f"tensorboard/confirm-{one.backbone}"))
+                name = f"tensorboard/confirm-{file_part(one.backbone)}"
+                writer = TensorBoard(directory.path(name))
                 writer.picture(picture.name, 0, picture.pixels)
                 writer.close()
         return found

@@ -22,19 +22,18 @@ from distill_tune.errors import DivergedError
 def make_optimizer(
     classifier: nn.Module, training: ClassifierTraining, lr: float
 ) -> torch.optim.Optimizer:
-    """Return a new optimiser; fused, which is several times faster on a CPU."""
+    """Return a new optimiser of what is trained; fused, several times faster on a CPU."""
+    parameters = [one for one in classifier.parameters() if one.requires_grad]
     if training.optimizer == "sgd":
         return torch.optim.SGD(
-            classifier.parameters(),
+            parameters,
             lr=lr,
             momentum=0.9,
             nesterov=True,
             weight_decay=training.weight_decay,
             fused=True,
         )
-    return torch.optim.AdamW(
-        classifier.parameters(), lr=lr, weight_decay=training.weight_decay, fused=True
-    )
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=training.weight_decay, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from distill_tune import __version__
 from distill_tune.distill.backbones import Backbone, Classifier
+from distill_tune.distill.backbones.weights_file import MODEL_WEIGHTS
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import StateDict
@@ -20,7 +21,7 @@ from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, pla
 from distill_tune.records.files.storage import storage_at
 from distill_tune.study.validation import locate_error, parse, read_yaml, to_yaml
 
-WEIGHTS, MODEL, CONFIG = "classifier.safetensors", "model.yaml", "config.yaml"
+WEIGHTS, MODEL, CONFIG = MODEL_WEIGHTS, "model.yaml", "config.yaml"
 GENERATOR = "generator.safetensors"
 FILES = {"weights": WEIGHTS, "generator": GENERATOR, "config": CONFIG, "model": MODEL}
 """Roles of the files in a model folder, and their names."""

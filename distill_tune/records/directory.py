@@ -43,6 +43,11 @@ def stage_picture(stage: str, key: str) -> str:
     return f"{STAGES_FOLDER}/{kind}-{key}.png"
 
 
+def file_part(backbone: str) -> str:
+    """Return a backbone's name as a part of file names: ``timm-resnet10t`` of timm's resnet10t."""
+    return backbone.replace("/", "-")
+
+
 class StudyDirectory:
     """One study on disk or in an object store.
 

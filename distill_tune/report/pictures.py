@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from distill_tune.errors import DistillTuneError
-from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory, stage_picture
+from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory, file_part, stage_picture
 from distill_tune.records.files.mirror import Mirror
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.status import StageInfo
@@ -146,7 +146,7 @@ def _of_confirmation(directory: StudyDirectory, backbone: str) -> Iterator[Repor
     except DistillTuneError:
         return
     for kind, title in _TITLES.items():
-        name = f"{backbone}-{kind}"
+        name = f"{file_part(backbone)}-{kind}"
         if f"{name}.png" not in names:
             continue
         try:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from distill_tune.errors import show
-from distill_tune.records.directory import STUDY_FILE
+from distill_tune.records.directory import STUDY_FILE, file_part
 from distill_tune.records.formatting import class_sizes
 from distill_tune.report.study_records import Source
 
@@ -41,8 +41,9 @@ def commands(source: Source) -> tuple[Command, ...]:
         )
     for backbone, winner in source.status.best.items():
         if winner is not None:
-            config = shlex.quote(f"{source.directory.root}/best/{backbone}.yaml")
-            line = f"distill-tune train --config {config} --out {shlex.quote(f'model-{backbone}')}"
+            name = file_part(backbone)
+            config = shlex.quote(f"{source.directory.root}/best/{name}.yaml")
+            line = f"distill-tune train --config {config} --out {shlex.quote(f'model-{name}')}"
             found.append(Command(f"train the best {backbone}", line))
     for arm in _tuned_arms(source):
         line = f"distill-tune report {shlex.quote(f'{source.directory.root}/arms/{arm}')}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import DistillTuneError
-from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StudyStatus, study_status
 from distill_tune.records.tables import Table, epoch_rows, trial_rows
@@ -164,7 +164,7 @@ def _winner(directory: StudyDirectory, trial: TrialRecord | None) -> Winner | No
         name=trial.name,
         value=trial.value,
         params=trial.params,
-        config=_path(directory, f"best/{trial.backbone}.yaml"),
+        config=_path(directory, f"best/{file_part(trial.backbone)}.yaml"),
         model=_path(directory, f"models/{trial.name}"),
         trial=trial,
     )

@@ -8,6 +8,7 @@ from distill_tune.errors import InputError, Message, Parameter, StudyError
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.files.storage import joined
+from distill_tune.study.absolute_paths import with_absolute_paths
 from distill_tune.study.opening import (
     Options,
     check_same,
@@ -17,7 +18,6 @@ from distill_tune.study.opening import (
     require_utf8,
     resume_command,
     stored_study,
-    with_absolute_root,
 )
 from distill_tune.study.sampler_needs import coverage, require_package
 from distill_tune.study.study import Study
@@ -83,7 +83,8 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
     typed, document = read_study(request.space, request.assignments, request.options)
     with located(document):
         require_package(typed.search)
-    study, remark = warm_started(with_absolute_root(typed), request.warm_start)
+        placed = with_absolute_paths(typed)
+    study, remark = warm_started(placed, request.warm_start)
     directory = _new_place(request.storage, study.study)
     if directory.exists():
         if not resume:
@@ -98,8 +99,8 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
             )
         check_same(directory, study, allow_changed=allow_changed)
     require_utf8(directory)
-    remarks = (remark, _coverage(study))
-    images = load_images(typed, document)
+    remarks = [remark, _coverage(study)]
+    images = load_images(typed, document, say=remarks.append)
     return Opened(study, directory, images, document, "\n".join(filter(None, remarks)))
 
 
@@ -112,9 +113,11 @@ def open_stored(
     stored, document = stored_study(directory, options, assignments)
     with located(document):
         require_package(stored.search)
-    study = with_absolute_root(stored)
-    images = load_images(study, document, resume_command(directory), directory)
-    return Opened(study, directory, images, document, _coverage(study))
+        study = with_absolute_paths(stored)
+    remarks = [_coverage(study)]
+    resume = resume_command(directory)
+    images = load_images(study, document, resume, directory, say=remarks.append)
+    return Opened(study, directory, images, document, "\n".join(filter(None, remarks)))
 
 
 def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:

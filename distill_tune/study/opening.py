@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 
 from distill_tune import __version__
 from distill_tune.datasets.relocated_images import suggesting_new_location
-from distill_tune.datasets.train_part.unlabelled import moved_along
 from distill_tune.distill.configuration.probe import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
@@ -130,7 +129,11 @@ def _require_log(directory: StudyDirectory) -> None:
 
 
 def load_images(
-    study: Study, document: Document, resume: str = "", directory: StudyDirectory | None = None
+    study: Study,
+    document: Document,
+    resume: str = "",
+    directory: StudyDirectory | None = None,
+    say: Callable[[str], object] = len,
 ) -> ImageData:
     """Return the study's data after checking that every backbone can take them.
 
@@ -139,6 +142,7 @@ def load_images(
         document: The document that it was read from.
         resume: The command that resumes an existing study; empty for a new one.
         directory: Directory of an existing study.
+        say: Takes a line for each backbone with weights from a file.
 
     Raises:
         InputError: The data are missing, there are too few images, or a backbone cannot take them.
@@ -150,13 +154,15 @@ def load_images(
             images = study.data.load()
         for index, backbone in enumerate(study.backbones):
             try:
-                probe(study.trial_config(backbone.name, {}), images)
+                remark = probe(study.trial_config(backbone.name, {}), images)
             except InputError as error:
-                places = {"backbones": f"backbones.{index}", **_OF_TRIALS}
-                if error.where not in places:
+                place = error.where.replace("backbones", f"backbones.{index}", 1)
+                where = _OF_TRIALS.get(error.where, place)
+                if where == error.where:
                     raise
-                where = places[error.where]
                 raise InputError(where, got=error.got, expected=error.expected) from error
+            if remark:
+                say(remark)
     return images
 
 
@@ -238,13 +244,3 @@ def _set_options(document: Document, options: Options) -> None:
             # As JSON: a name such as 2024 stays text.
             document.set(f"{field}={json.dumps(value)}")
             document.assigned[tuple(field.split("."))] = Message(Parameter(name), f" {value}")
-
-
-def with_absolute_root(study: Study) -> Study:
-    """Return the study with absolute paths of images, as it may be resumed from another folder."""
-    root, changes = getattr(study.data, "root", None), dict[str, str | None]()
-    if root is not None and "://" not in str(root):
-        changes["root"] = str(Path(root).expanduser().absolute())
-    if study.data.unlabelled is not None:
-        changes["unlabelled"] = moved_along(study.data.unlabelled)
-    return study.model_copy(update={"data": study.data.model_copy(update=changes)})

@@ -7,6 +7,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 
 from distill_tune.cluster.resources import in_words
+from distill_tune.records.directory import file_part
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_use import packing_words
 from distill_tune.terminal.result_table import result_table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def dry_run_view(found: "DryRun") -> "Iterator[RenderableType]":
     """Yield the first proposals and what the search takes."""
-    names = [f"{one['backbone']}-{one['number']:04d}" for one in found.proposals]
+    names = [f"{file_part(one['backbone'])}-{one['number']:04d}" for one in found.proposals]
     table = result_table("first proposals", ("dimension", *names), text={"dimension"})
     for path in found.study.space.dimensions:
         values = [one["params"][path] for one in found.proposals]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from distill_tune.interfaces import plain
-from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.formatting import path_text
 from distill_tune.records.trials import best
 from distill_tune.study.opening import resume_command
@@ -45,7 +45,8 @@ def outcome_view(
     for backbone in study.backbones:
         if best(state, backbone.name) is not None:
             config = shlex.quote(path_text(directory.path(best_file(backbone.name))))
-            yield f"  distill-tune train --config {escape(config)} --out model-{backbone.name}"
+            out = f"model-{file_part(backbone.name)}"
+            yield f"  distill-tune train --config {escape(config)} --out {out}"
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     total = study.search.num_trials
     if status == "finished":

@@ -55,6 +55,9 @@ _CODE = ("distill",)
 
 ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
     {
+        "backbone.freeze": "none",
+        "backbone.weights": None,
+        "backbone.weights_sha256": None,
         "classifier.sampling": "shuffle",
         "data.unlabelled": None,
         "gan.unlabelled_weight": 1.0,
@@ -155,9 +158,12 @@ def identity(config: TrialConfig) -> dict[str, Any]:
     """Return a configuration as plain data that depends on no field which has no effect in it.
 
     Fields that were added later are left out while they have their neutral value. Keys and
-    checkpoints of older studies therefore stay valid.
+    checkpoints of older studies therefore stay valid. Of weights in a file, the digest counts, not
+    the place.
     """
     values = plain(config)
+    if values["backbone"]["weights_sha256"] is not None:
+        values["backbone"]["weights"] = None
     for path, neutral in ADDED_FIELDS.items():
         section, _, name = path.partition(".")
         if values[section][name] == neutral:

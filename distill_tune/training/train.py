@@ -79,10 +79,10 @@ def train_model(
     """
     config = parse(TrialConfig, recipe.document)
     refuse_unusable(out, beginning=BEGINNING)
-    images = _load_images(config, recipe.document)
+    images, origin = _load_images(config, recipe.document)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _require_device(config, recipe.document, device)
-    for remark in _remarks(images, recipe, device):
+    for remark in filter(None, (origin, *_remarks(images, recipe, device))):
         say(remark)
     if expect is not None:
         expect(RunTime(config, UnitTimes(len(images.train.labels))))
@@ -146,17 +146,18 @@ def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iter
         runner.close()
 
 
-def _load_images(config: TrialConfig, document: Document) -> ImageData:
+def _load_images(config: TrialConfig, document: Document) -> tuple[ImageData, str]:
+    """Return the images, and where the classifier's weights come from."""
     root = getattr(config.data, "root", None)
     try:
         with suggesting_new_location(root, "", [document.source]):
             images = config.data.load()
-        probe(config, images)
+        origin = probe(config, images)
     except InputError as error:
-        where = "backbone" if error.where == "backbones" else error.where
+        where = error.where.replace("backbones", "backbone", 1)
         named = InputError(where, got=error.got, expected=error.expected, choices=error.choices)
         raise locate_error(named, document) from error
-    return images
+    return images, origin
 
 
 def _require_device(config: TrialConfig, document: Document, device: torch.device) -> None:

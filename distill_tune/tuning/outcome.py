@@ -12,6 +12,7 @@ from distill_tune.records.directory import (
     STUDY_FILE,
     TRIALS_FILE,
     StudyDirectory,
+    file_part,
 )
 from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import resume_command
@@ -109,7 +110,7 @@ def written_paths(study: Study, directory: StudyDirectory, state: StudyState) ->
 
 def best_file(backbone: str) -> str:
     """Return the path of a backbone's best configuration in a study."""
-    return f"best/{backbone}.yaml"
+    return f"best/{file_part(backbone)}.yaml"
 
 
 def _logdir(directory: StudyDirectory) -> str:
@@ -122,7 +123,7 @@ def _heading(study: Study, winner: TrialRecord) -> str:
         f"# Trial {winner.name} of study {study.study} ({winner.status}): "
         f"{study.search.metric} {winner.value:.4f} on the validation split, unconfirmed.\n"
         f"# Searched: {searched}.\n"
-        f"# Train it: distill-tune train --config {winner.backbone}.yaml --out model/\n"
+        f"# Train it: distill-tune train --config {file_part(winner.backbone)}.yaml --out model/\n"
         f"# On a CPU, with --threads {max(1, int(study.resources.cpus))}, that repeats the trial's "
         "numbers.\n"
     )

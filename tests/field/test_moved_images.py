@@ -15,8 +15,9 @@ from distill_tune.interfaces import plain
 from distill_tune.model import load_model
 from distill_tune.model.assessed_images import assessed_images
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.study.absolute_paths import with_absolute_paths
 from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new, open_stored
-from distill_tune.study.opening import load_images, read_study, with_absolute_root
+from distill_tune.study.opening import load_images, read_study
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.training.recipe import read_recipe
@@ -52,7 +53,7 @@ def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(old)
     Path("space.yaml").write_text(TEXT)
     typed, document = read_study(Path("space.yaml"), [], {})
-    study = with_absolute_root(typed)
+    study = with_absolute_paths(typed)
     images = load_images(typed, document)
     directory = StudyDirectory("runs/s")
     directory.write_text("study.yaml", to_yaml(plain(study)))

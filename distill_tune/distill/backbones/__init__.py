@@ -1,18 +1,28 @@
-"""Backbones: torchvision's classification models as feature extractors with a new linear head.
+"""Backbones: classification models as feature extractors with a new linear head.
 
 To add a small-image stem for another family, add a file with a ``small_stem`` function and an
-entry in ``SMALL_STEMS``. All other torchvision classification models work unchanged, by name.
+entry in ``SMALL_STEMS``. All other classification models of torchvision and timm work unchanged,
+by name.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from torch import nn
 
-from distill_tune.distill.backbones import alexnet, densenet, resnet
-from distill_tune.distill.backbones.build_backbone import build_classifier, family_of, known_names
-from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.datasets.folder_tree.paths import Root
+from distill_tune.distill.backbones import alexnet, densenet, resnet, timm_models
+from distill_tune.distill.backbones.build_backbone import (
+    build_classifier,
+    family_of,
+    fixed_size,
+    known_names,
+)
+from distill_tune.distill.backbones.classifier_network import Classifier, Frozen
+from distill_tune.distill.backbones.network_body import Origin
+from distill_tune.distill.backbones.weights_file import load_weights
 from distill_tune.errors import InputError
 from distill_tune.interfaces import Config
 
@@ -33,15 +43,27 @@ class Backbone(Config):
     """The classifier's network; a plain name in YAML is short for ``{name: ...}``."""
 
     name: str
-    """Any torchvision classification model, such as ``alexnet``, ``resnet50``, ``densenet121``."""
+    """Any torchvision classification model, such as ``alexnet``, ``resnet50``, ``densenet121``, or
+    one of timm after ``timm/``, such as ``timm/resnet10t`` (``distill-tune[timm]``)."""
     stem: Literal["auto", "imagenet", "small"] = "auto"
     """``imagenet``: torchvision's own first layers; ``small``: a 3x3 stride-1 first convolution
     without the first pooling (AlexNet, ResNets, DenseNets); ``auto``: small below 64 px."""
     input_size: int | None = Field(default=None, ge=4, le=1024)
     """Side in pixels to which images are resized. None: the images' own size, but at least 32
-    (AlexNet 64) with the ``imagenet`` stem."""
+    (AlexNet 64) with the ``imagenet`` stem; for pre-trained vision transformers, the size that they
+    were made for."""
     pretrained: bool = False
-    """Start from torchvision's ImageNet weights (needs internet access), so not from scratch."""
+    """Start from the ImageNet weights of torchvision or timm (needs internet access), so not from
+    scratch."""
+    weights: Root | None = None
+    """Start from these weights, so not from scratch: a ``.safetensors`` file with a state dict of
+    torchvision's or timm's network, or a model folder. Images are normalised as for these weights.
+    A head for another number of classes is left out."""
+    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the weights, which a search writes down: changed weights are then refused."""
+    freeze: Frozen = "none"
+    """Part of a pre-trained network that is not trained. ``stem``: the first convolution and its
+    normalisation; ``all``: everything but the head."""
 
     @model_validator(mode="before")
     @classmethod
@@ -50,7 +72,12 @@ class Backbone(Config):
 
     @model_validator(mode="after")
     def _is_known(self) -> "Backbone":
-        if self.name not in _FAMILIES and self.name not in known_names():
+        if self.name.startswith(timm_models.PREFIX):
+            try:
+                timm_models.check_name(self.name)
+            except InputError as error:
+                raise ValueError(error) from None
+        elif self.name not in _FAMILIES and self.name not in known_names():
             raise ValueError(
                 InputError(
                     "name",
@@ -62,6 +89,21 @@ class Backbone(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _weights_are_clear(self) -> "Backbone":
+        if self.pretrained and self.weights is not None:
+            expected = "no weights, or pretrained: false: the network starts from one of them"
+            raise ValueError(InputError("weights", got=self.weights, expected=expected))
+        if self.freeze != "none" and not self.is_pretrained:
+            expected = "none, or weights (or pretrained: true): the others are random"
+            raise ValueError(InputError("freeze", got=self.freeze, expected=expected))
+        return self
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the network does not start from random weights."""
+        return self.pretrained or self.weights is not None
+
     def build(
         self, *, num_classes: int, channels: int, image_size: int, is_fetching: bool = True
     ) -> Classifier:
@@ -71,25 +113,36 @@ class Backbone(Config):
             num_classes: Number of classes, at least 2.
             channels: 1 for grey, 3 for colour.
             image_size: Height and width of its input images.
-            is_fetching: Whether pre-trained weights are fetched. If not, the network is the same
-                with placeholder weights, to be replaced by loading a state dict.
+            is_fetching: Whether pre-trained weights are fetched or read from their file. If not,
+                the network is the same with placeholder weights, to be replaced by loading a state
+                dict.
 
         Raises:
-            InputError: The stem does not exist for this model, or the images are too small.
+            InputError: The stem does not exist for this model, the images are too small, or the
+                weights are missing or do not fit.
         """
-        return build_classifier(
+        classifier = build_classifier(
             self.name,
             stem=SMALL_STEMS if self._wants_small_stem(image_size) else None,
             is_stem_asked=self.stem == "small",
             input_size=self.input_size or self._input_size(image_size),
-            origin=("fetched" if is_fetching else "to load") if self.pretrained else "fresh",
+            origin=self._origin(is_fetching=is_fetching),
             shape=(num_classes, channels, image_size),
         )
+        if self.weights is not None and is_fetching:
+            load_weights(classifier, Path(self.weights), name=self.name, sha256=self.weights_sha256)
+        classifier.freeze(self.freeze)
+        return classifier
+
+    def _origin(self, *, is_fetching: bool) -> Origin:
+        if self.weights is not None:
+            return "file"
+        return ("fetched" if is_fetching else "to load") if self.pretrained else "fresh"
 
     def _wants_small_stem(self, image_size: int) -> bool:
         return self.stem == "small" or (
             self.stem == "auto"
-            and not self.pretrained
+            and not self.is_pretrained
             and (self.input_size or image_size) < 64
             and family_of(self.name) in SMALL_STEMS
         )
@@ -97,4 +150,5 @@ class Backbone(Config):
     def _input_size(self, image_size: int) -> int:
         if self._wants_small_stem(image_size):
             return image_size
-        return max(image_size, _SMALLEST_IMAGENET_INPUT.get(self.name, 32))
+        fixed = fixed_size(self.name) if self.is_pretrained else None
+        return fixed or max(image_size, _SMALLEST_IMAGENET_INPUT.get(self.name, 32))

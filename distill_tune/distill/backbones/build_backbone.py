@@ -1,21 +1,30 @@
-"""Construction of a :class:`Classifier` from a torchvision name: head, channels, input size."""
+"""Construction of a :class:`Classifier` from a model's name: head, channels, input size."""
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
+from distill_tune.distill.backbones import timm_models
 from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.distill.backbones.network_body import (
+    CENTRED,
+    Body,
+    Normalisation,
+    Origin,
+    fetch_error,
+    for_channels,
+    size_error,
+)
 from distill_tune.distill.backbones.pointwise_layers import use_matrix_products
 from distill_tune.errors import InputError, Text
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_CENTRED = ((0.5,), (0.5,))
-Origin = Literal["fresh", "fetched", "to load"]
-"""Origin of the weights: random, ImageNet's, or placeholders for ImageNet's, loaded later."""
+_IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""Heads that torchvision's networks use in their first training only."""
 _Stems = Mapping[str, Callable[[nn.Module, int, int], None]]
 
 
@@ -28,11 +37,27 @@ def known_names() -> tuple[str, ...]:
 
 
 def family_of(name: str) -> str:
-    """Return the name of a model's class, such as ``ResNet``, without building the model."""
+    """Return the name of a model's class, such as ``ResNet``, without building the model.
+
+    It is empty for timm's models.
+    """
     from torchvision import models
 
+    if name.startswith(timm_models.PREFIX):
+        return ""
     family = inspect.signature(models.get_model_builder(name)).return_annotation
     return str(getattr(family, "__name__", family))
+
+
+def fixed_size(name: str) -> int | None:
+    """Return the side of the images that a pre-trained model needs; None if it takes every size."""
+    from torchvision import models
+
+    if name.startswith(timm_models.PREFIX):
+        return timm_models.fixed_size(name)
+    if not name.startswith(("vit_", "maxvit_")):
+        return None
+    return int(models.get_model_weights(name).DEFAULT.meta["min_size"][0])
 
 
 def build_classifier(
@@ -44,11 +69,11 @@ def build_classifier(
     origin: Origin,
     shape: tuple[int, int, int],
 ) -> Classifier:
-    """Build a torchvision model as a classifier.
+    """Build a model of torchvision or timm as a classifier.
 
     Args:
         name: Name of the model.
-        stem: Small stems by class name, or None for torchvision's own stem.
+        stem: Small stems by class name, or None for the model's own stem.
         is_stem_asked: Whether a family without a small stem is an error.
         input_size: Height and width of the network's input.
         origin: Origin of the weights.
@@ -59,33 +84,46 @@ def build_classifier(
             does not accept the images.
     """
     num_classes, channels, image_size = shape
-    family = family_of(name)
-    if is_stem_asked and (stem is None or family not in stem):
+    if is_stem_asked and (stem is None or family_of(name) not in stem):
         raise InputError(
             "backbones",
             got=Text(f"{name} with stem: small"),
             expected="stem: imagenet (or auto) for this family",
         )
-    model = _torchvision_model(name, input_size, origin)
+    if name.startswith(timm_models.PREFIX):
+        body = timm_models.timm_body(name, input_size, origin, channels)
+    else:
+        body = _torchvision_body(name, stem, input_size, origin, channels)
+    use_matrix_products(body.model)
+    classifier = Classifier(
+        body.model,
+        feature_dim=_feature_dim(body.model, name, channels, input_size),
+        num_classes=num_classes,
+        resize=(image_size, input_size),
+        normalisation=body.normalisation,
+    )
+    if origin != "fresh":
+        classifier.keep_normalisation()
+    classifier.heads_left_out = body.heads
+    # A third faster on a CPU (AlexNet, DenseNet-121), and the native layout of tensor cores.
+    return classifier.to(memory_format=torch.channels_last)
+
+
+def _torchvision_body(
+    name: str, stem: _Stems | None, input_size: int, origin: Origin, channels: int
+) -> Body:
+    model, family = _torchvision_model(name, input_size, origin), family_of(name)
     if stem is not None and family in stem:
         try:
             stem[family](model, channels, input_size)
         except RuntimeError as error:
-            raise _size_error(name, input_size, error) from error
+            raise size_error(name, input_size, error) from error
     _set_channels(model, channels)
-    _remove_head(model)
-    use_matrix_products(model)
-    feature_dim = _feature_dim(model, name, channels, input_size)
-    mean, std = _IMAGENET if origin != "fresh" and channels == 3 else _CENTRED
-    classifier = Classifier(
-        model,
-        feature_dim=feature_dim,
-        num_classes=num_classes,
-        resize=(image_size, input_size),
-        normalisation=(mean, std),
-    )
-    # A third faster on a CPU (AlexNet, DenseNet-121), and the native layout of tensor cores.
-    return classifier.to(memory_format=torch.channels_last)
+    head = _remove_head(model)
+    normalisation = _IMAGENET if origin != "fresh" and channels == 3 else CENTRED
+    if origin == "file":
+        normalisation = for_channels(_IMAGENET, channels)
+    return Body(model, (head, *_AUXILIARY), normalisation)
 
 
 def _torchvision_model(name: str, input_size: int, origin: Origin) -> nn.Module:
@@ -98,14 +136,10 @@ def _torchvision_model(name: str, input_size: int, origin: Origin) -> nn.Module:
     try:
         model: nn.Module = builder(**options)
     except OSError as error:
-        raise InputError(
-            "backbones",
-            got=Text(f"{name} with pretrained: true, whose weights cannot be fetched ({error})"),
-            expected="internet access, the weights in torch's hub cache, or pretrained: false",
-        ) from error
+        raise fetch_error(name, error) from error
     except (ValueError, AssertionError) as error:
-        raise _size_error(name, input_size, error) from error
-    for auxiliary in ("aux1", "aux2", "AuxLogits"):
+        raise size_error(name, input_size, error) from error
+    for auxiliary in _AUXILIARY:
         if hasattr(model, auxiliary):
             setattr(model, auxiliary, None)
             setattr(model, "aux_logits", False)  # noqa: B010 - nn.Module types it as a tensor
@@ -123,7 +157,7 @@ def _options(name: str, input_size: int, origin: Origin) -> dict[str, Any]:
         # With its weights, torchvision normalises once more inside these networks.
         is_fresh = origin == "fresh"
         options |= {"aux_logits": False, "init_weights": is_fresh, "transform_input": not is_fresh}
-    if name.startswith("vit_") and origin == "fresh":
+    if name.startswith("vit_") and origin in {"fresh", "file"}:
         options["image_size"] = input_size
     return options
 
@@ -153,12 +187,17 @@ def _set_channels(model: nn.Module, channels: int) -> None:
     _replace(model, path, changed)
 
 
-def _remove_head(model: nn.Module) -> None:
-    """Replace the layer that maps to classes (last linear; SqueezeNet: convolution) by identity."""
-    layers = [
+def _remove_head(model: nn.Module) -> str:
+    """Replace the layer that maps to classes (last linear; SqueezeNet: convolution) by identity.
+
+    Returns:
+        Its dotted path.
+    """
+    layers: list[str] = [
         path for path, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
     ]
     _replace(model, layers[-1], nn.Identity())
+    return layers[-1]
 
 
 def _feature_dim(model: nn.Module, name: str, channels: int, input_size: int) -> int:
@@ -169,16 +208,7 @@ def _feature_dim(model: nn.Module, name: str, channels: int, input_size: int) ->
         with torch.no_grad():
             features = model(torch.zeros(1, channels, input_size, input_size))
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise _size_error(name, input_size, error) from error
+        raise size_error(name, input_size, error) from error
     finally:
         model.train(was_training)
     return int(features.flatten(1).shape[1])
-
-
-def _size_error(name: str, input_size: int, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(
-        "backbones",
-        got=Text(f"{name} at {input_size} px, which it cannot take ({reason})"),
-        expected="an input_size that it takes, as in {name: " + name + ", input_size: 224}",
-    )

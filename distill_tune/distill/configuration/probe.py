@@ -7,8 +7,11 @@ from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
 
 
-def probe(config: TrialConfig, images: ImageData) -> None:
+def probe(config: TrialConfig, images: ImageData) -> str:
     """Build the networks once.
+
+    Returns:
+        Where the classifier's weights come from, for the user; empty if they are random.
 
     Raises:
         InputError: The backbone does not accept the images, there are fewer than two training
@@ -23,8 +26,9 @@ def probe(config: TrialConfig, images: ImageData) -> None:
         "channels": images.channels,
         "image_size": images.image_size,
     }
-    config.backbone.build(**shape)
+    classifier = config.backbone.build(**shape)
     config.gan.build_generator(**shape)
     if config.joint.extra_images == "pseudo" and images.unlabelled is None:
         expected = "images without labels to learn from: set data.unlabelled"
         raise InputError("joint.extra_images", got="pseudo", expected=expected)
+    return classifier.remark

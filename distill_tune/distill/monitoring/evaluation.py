@@ -95,10 +95,14 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
     """Set running statistics to their plain average over batches of real images, in place.
 
     Args:
-        classifier: Its mode is restored; without batch norm nothing is done.
+        classifier: Its mode is restored; without batch norm nothing is done. Frozen batch norms are
+            left as they are.
         images: ``[n, channels, size, size]``, uint8, at least two.
     """
-    norms = [module for module in classifier.modules() if isinstance(module, _BatchNorm)]
+    if isinstance(classifier, Classifier):
+        norms = [*classifier.batch_norms]
+    else:
+        norms = [module for module in classifier.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution
 
 from distill_tune.errors import InputError
 from distill_tune.interfaces import TrialStatus
+from distill_tune.records.directory import file_part
 from distill_tune.study.sections import SamplerName
 from distill_tune.study.space import Dimension
 from distill_tune.tuning.sampling.distributions import Raw, distribution, encode, lies_in
@@ -110,4 +111,4 @@ class PastTrial:
 
 def trial_name(config: dict[str, Any]) -> str:
     """Return the name of a trial, such as ``resnet50-0007``."""
-    return f"{config['backbone']}-{config['number']:04d}"
+    return f"{file_part(config['backbone'])}-{config['number']:04d}"

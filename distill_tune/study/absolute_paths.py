@@ -1,0 +1,37 @@
+"""Paths of a study in a form in which it can be resumed from another folder."""
+
+from pathlib import Path
+
+from distill_tune.datasets.train_part.unlabelled import moved_along
+from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones.weights_file import weights_digest
+from distill_tune.errors import InputError
+from distill_tune.study.study import Study
+
+
+def with_absolute_paths(study: Study) -> Study:
+    """Return the study with absolute paths of images and weights, and the weights' digests.
+
+    Raises:
+        InputError: Weights cannot be read.
+    """
+    root, changes = getattr(study.data, "root", None), dict[str, str | None]()
+    if root is not None and "://" not in str(root):
+        changes["root"] = str(Path(root).expanduser().absolute())
+    if study.data.unlabelled is not None:
+        changes["unlabelled"] = moved_along(study.data.unlabelled)
+    backbones = tuple(_with_digest(one, index) for index, one in enumerate(study.backbones))
+    data = study.data.model_copy(update=changes)
+    return study.model_copy(update={"data": data, "backbones": backbones})
+
+
+def _with_digest(backbone: Backbone, index: int) -> Backbone:
+    if backbone.weights is None or backbone.weights_sha256 is not None:
+        return backbone
+    try:
+        digest = weights_digest(Path(backbone.weights))
+    except InputError as error:
+        where = f"backbones.{index}.weights"
+        raise InputError(where, got=error.got, expected=error.expected) from error
+    path = str(Path(backbone.weights).expanduser().absolute())
+    return backbone.model_copy(update={"weights": path, "weights_sha256": digest})
