@@ -62,6 +62,7 @@ ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
         "data.unlabelled": None,
         "gan.unlabelled_weight": 1.0,
         "joint.name_threshold": 0.95,
+        "joint.ramp_down_epochs": 0,
         "joint.strong_augmentation": "affine",
     }
 )
