@@ -106,6 +106,8 @@ NOT_RUN = {
         "pip install -e '.[dev]'",
         "pip install 'distill-tune[onnx]'",
         "pip install 'distill-tune[samplers]'",
+        "pip install 'distill-tune[mlflow]'",
+        "pip install 'distill-tune[wandb]'",
         "pip install 'ray[default]'",
         "pip install optuna-dashboard",
         "pip wheel --no-deps .",
@@ -148,6 +150,9 @@ NOT_RUN = {
         "ray up cluster.yaml",
         f'ray exec cluster.yaml --tmux "distill-tune search --space my.yaml {_OBJECTS}"',
         "kubectl apply -f",
+    ),
+    "needs a tracker; tests/report/test_following.py follows to ones in memory": (
+        "distill-tune follow runs/resnet --to TARGET",
     ),
     "compares several studies; tests/report/test_comparison.py does the same": (
         "distill-tune compare runs/resnet runs/resnet...",

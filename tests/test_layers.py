@@ -55,6 +55,8 @@ OWNERS = {
     "pyarrow": {"records"},
     "fsspec": {"records"},
     "jinja2": {"report"},
+    "mlflow": {"report"},
+    "wandb": {"report"},
     "markupsafe": {"report"},
     "typer": {"cli"},
     "rich": {"cli", "terminal"},

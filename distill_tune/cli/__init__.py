@@ -12,6 +12,7 @@ from distill_tune import __version__
 from distill_tune.cli import model_commands
 from distill_tune.cli.compare_command import compare
 from distill_tune.cli.examples import examples
+from distill_tune.cli.follow_command import follow
 from distill_tune.cli.new_command import new
 from distill_tune.cli.options import Json, Moved, Sets
 from distill_tune.cli.optuna_command import optuna
@@ -166,6 +167,7 @@ def status(
 
 app.command(epilog=examples("report"))(report)
 app.command(epilog=examples("compare"))(compare)
+app.command(epilog=examples("follow"))(follow)
 app.command(epilog=examples("optuna"))(optuna)
 app.command(epilog=examples("train"))(model_commands.train)
 app.command(epilog=examples("evaluate"))(model_commands.evaluate)

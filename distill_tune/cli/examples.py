@@ -37,6 +37,11 @@ _EXAMPLES = {
         "distill-tune compare runs/one runs/two runs/three --out comparison",
         "distill-tune compare runs/one runs/two --json",
     ),
+    "follow": (
+        "distill-tune follow runs/resnet --to mlflow=sqlite:///runs.db",
+        "distill-tune follow runs/resnet --to wandb=team/project",
+        "distill-tune follow runs/resnet --to webhook=https://host/path --once",
+    ),
     "optuna": (
         "distill-tune optuna runs/resnet",
         "distill-tune optuna runs/resnet --out resnet.journal",

@@ -1,0 +1,98 @@
+"""Messages about a study: a new best, a failure, an end."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+from distill_tune.records.confirm_log import ENDED
+from distill_tune.records.replay import Fold
+from distill_tune.records.trials import Event, StudyState, TrialRecord, best
+from distill_tune.report.following.destination import Notice
+
+_WORDS = {
+    "finished": "finished",
+    "interrupted": "was interrupted",
+    "time_budget": "used up its time budget",
+    "failed": "failed",
+}
+
+
+def notices(study: str, events: Iterable[Event], *, is_running: bool) -> tuple[Notice, ...]:
+    """Return the messages that a log gives rise to, oldest first.
+
+    Args:
+        study: Name of the study.
+        events: The log.
+        is_running: Whether a search is running; if not, a session without an end was killed.
+    """
+    found = [*_of_events(study, events, is_running=is_running)]
+    return tuple(notice._replace(text=f"{study}: {notice.text}") for notice in found)
+
+
+def _of_events(study: str, events: Iterable[Event], *, is_running: bool) -> Iterator[Notice]:
+    log = Fold()
+    highest: dict[str, TrialRecord] = {}
+    session, is_open, last = 0, False, 0.0
+    for event in events:
+        if not log.add(event):
+            continue
+        kind, last = event["event"], event["time"]
+        if kind == "session_started":
+            session, is_open = session + 1, True
+        elif kind == "session_ended":
+            is_open = False
+            yield _end(f"session/{session}", study, event["status"], last, log.state)
+        elif kind == "trial_ended":
+            yield from _of_trial(log.state.trials[int(event["trial"])], highest)
+        elif kind == ENDED:
+            fields = {"study": study, "reading": event.get("reading")}
+            text = "the confirmation ended"
+            yield Notice(f"confirmation/{last!r}", "confirmation_ended", text, last, fields)
+    if is_open and not is_running and session:
+        state = log.state
+        name = f"session/{session}/killed"
+        yield _end(name, study, "interrupted", last, state, "was killed")
+
+
+def _end(
+    name: str, study: str, status: str, time: float, state: StudyState, words: str = ""
+) -> Notice:
+    winners = {name: best(state, name) for name in state.backbones}
+    found = {
+        name: {"trial": trial.name, "value": trial.value}
+        for name, trial in winners.items()
+        if trial is not None
+    }
+    over = sum(trial.ended_at is not None for trial in state.trials.values())
+    bests = [f"best {one['trial']} {one['value']:.4f}" for one in found.values()]
+    text = ", ".join([f"the search {words or _WORDS[status]}", f"{over} trials over", *bests])
+    return Notice(
+        name, "search_ended", text, time, {"study": study, "status": status, "best": found}
+    )
+
+
+def _of_trial(trial: TrialRecord, highest: dict[str, TrialRecord]) -> Iterator[Notice]:
+    """Yield the failure of a trial, or that it is the best complete trial of its backbone."""
+    fields = {"trial": trial.name, "backbone": trial.backbone, "value": trial.value}
+    time = trial.ended_at or 0.0
+    if trial.status == "failed":
+        detail = f": {trial.detail}" if trial.detail else ""
+        text = f"trial {trial.name} failed ({trial.reason or 'error'}){detail}"
+        reason = {"reason": trial.reason}
+        yield Notice(f"{trial.name}/failed", "trial_failed", text, time, fields | reason)
+        return
+    before = highest.get(trial.backbone)
+    lead = -math.inf if before is None or before.value is None else before.value
+    if trial.status == "complete" and trial.value is not None and trial.value > lead:
+        highest[trial.backbone] = trial
+        text = f"new best, {trial.name} {trial.value:.4f}"
+        text += f" (before: {before.name} {lead:.4f})" if before is not None else ""
+        yield Notice(f"{trial.name}/best", "new_best", text, time, fields)
+
+
+def without_outdated(pending: Iterable[Notice]) -> tuple[tuple[Notice, ...], tuple[Notice, ...]]:
+    """Return the messages to send, and those of a new best that a later one has overtaken."""
+    found = list(pending)
+    newest = {one.fields["backbone"]: one.id for one in found if one.kind == "new_best"}
+    is_new = [one.kind != "new_best" or newest[one.fields["backbone"]] == one.id for one in found]
+    kept = tuple(one for one, new in zip(found, is_new, strict=True) if new)
+    return kept, tuple(one for one, new in zip(found, is_new, strict=True) if not new)
