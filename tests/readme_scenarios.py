@@ -106,6 +106,7 @@ NOT_RUN = {
         "pip install -e '.[dev]'",
         "pip install 'distill-tune[onnx]'",
         "pip install 'distill-tune[samplers]'",
+        "pip install 'distill-tune[timm]'",
         "pip install 'distill-tune[mlflow]'",
         "pip install 'distill-tune[wandb]'",
         "pip install 'ray[default]'",
