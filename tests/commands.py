@@ -39,7 +39,7 @@ space:
   joint.margin:          uniform(0.05, 0.9)
   joint.synthetic_ratio: uniform(0, 2)
   joint.gan_lr:          {{type: loguniform, min: 1e-6, max: 2e-4, or_zero: 0.1}}
-search: {{num_trials: 6, checkpoint_share: 1}}
+search: {{num_trials: 6, checkpoint_share: 1, controls: []}}
 """
 """Two cheap backbones on digits of 8x8 pixels: an epoch takes about a second."""
 

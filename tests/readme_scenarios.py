@@ -35,7 +35,7 @@ _PHOTOS = "distill-tune predict model/ photos/ scan.jpg --top 2"
 DIGITS = {
     "distill-tune search --space search_spaces/resnet.yaml --dry-run": Step("Nothing was written."),
     "distill-tune search --space search_spaces/resnet.yaml": Step(
-        "The study is finished: 2 of 2 trials.", ("runs/resnet/report.html",)
+        "one seed: distill-tune confirm says whether it is real", ("runs/resnet/report.html",)
     ),
     "distill-tune resume runs/resnet": Step("The study is finished", also=("--num-trials 3",)),
     "distill-tune status runs/resnet": Step("finished", also=("--watch", "--json")),

@@ -37,7 +37,8 @@ backbones: [shufflenet_v2_x0_5]
 space:
   joint.margin:          uniform(0.05, 0.9)
   joint.gan_lr:          loguniform(1e-6, 2e-4)
-search: {{num_trials: {NUM_TRIALS}, min_epochs: 10, checkpoint_share: 1, max_failures: 9}}
+search: {{num_trials: {NUM_TRIALS}, min_epochs: 10, checkpoint_share: 1, max_failures: 9,
+         controls: []}}
 """
 
 

@@ -23,6 +23,7 @@ TEXT = (
     ONE_AT_A_TIME.replace("{epochs: 9", "{epochs: 4")
     .replace("min_epochs: 8", "min_epochs: 4")
     .replace("num_trials: 3", "num_trials: 2")
+    .replace("controls: []", "controls: [equal_steps]")
 )
 
 
@@ -39,6 +40,10 @@ def test_a_killed_search_ends_as_the_one_left_alone(tmp_path: Path) -> None:
     inside("resume", str(study))
     for name in ("trials.csv", "epochs.csv"):
         assert rows(study, name) == rows(whole, name)
+    controls = [row for row in rows(study, "trials.csv") if row["kind"] == "control"]
+    assert [row["name"] for row in controls] == ["control-shufflenet_v2_x0_5-equal_steps"]
+    assert (controls[0]["state"], controls[0]["epochs"]) == ("complete", "4")
+    assert len(of_kind(read_events(study), "extra_epoch")) == 4
     best = "best/shufflenet_v2_x0_5.yaml"
     configs = [(root / best).read_text().partition("\n")[2] for root in (study, whole)]
     assert configs[0] == configs[1]

@@ -51,7 +51,7 @@ def _arm_search(study: Study, dimensions: Mapping[str, Dimension]) -> Search:
         update={"sampler": sampler, "first_points": _first_points(study, dimensions)}
     )
     most = most_trials(search, dimensions, len(study.backbones))
-    return search.model_copy(update={"num_trials": most})
+    return search.model_copy(update={"num_trials": most, "controls": ()})
 
 
 def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:

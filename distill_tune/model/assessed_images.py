@@ -18,7 +18,7 @@ from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.errors import InputError, Message, Parameter, Text
 from distill_tune.interfaces import ImageData, Split
 from distill_tune.model.folder import CONFIG, Model, model_config
-from distill_tune.study.study import PLACES
+from distill_tune.study.changes import PLACES
 
 TEST_READ = (
     "this reads the test split, which the search never saw. Its score is unbiased only once: after "

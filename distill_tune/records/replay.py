@@ -3,9 +3,11 @@
 import dataclasses
 import math
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, get_args
 
+from distill_tune.records.extra_runs import ExtraRecord
 from distill_tune.records.trials import (
     Event,
     FidelityPoint,
@@ -42,6 +44,7 @@ class Fold:
         self._sessions: list[SessionRecord] = []
         self._warnings: list[str] = []
         self._adopted: dict[str, set[int]] = {}
+        self._extras: dict[str, ExtraRecord] = {}
         self._num_events = 0
         self._state: StudyState | None = None
 
@@ -55,6 +58,7 @@ class Fold:
                 tuple(self._sessions),
                 tuple(self._warnings),
                 {key: len(trials) for key, trials in self._adopted.items()},
+                dict(self._extras),
             )
         return self._state
 
@@ -72,6 +76,17 @@ class Fold:
         return True
 
     def _add(self, kind: str, time: float, event: Event) -> None:
+        self._add_to_sessions(kind, time, event)
+        if kind in {"stage", "stages_adopted"}:
+            self._add_to_stages(kind, event)
+        elif kind == "warning":
+            self._warnings.append(str(event["text"]))
+        elif kind in {"trial_started", "epoch", "trial_ended"}:
+            self._change_trial(int(event["trial"]), kind, time, event)
+        elif kind in {"extra_started", "extra_epoch", "extra_ended"}:
+            self._change_extra(kind.removeprefix("extra_"), time, event)
+
+    def _add_to_sessions(self, kind: str, time: float, event: Event) -> None:
         if kind == "session_started":
             command = str(event["command"])
             self._change_session(status="interrupted")
@@ -82,12 +97,6 @@ class Fold:
             if event["status"] not in get_args(SessionStatus):
                 raise ValueError(event["status"])
             self._change_session(status=event["status"])
-        elif kind in {"stage", "stages_adopted"}:
-            self._add_to_stages(kind, event)
-        elif kind == "warning":
-            self._warnings.append(str(event["text"]))
-        elif kind in {"trial_started", "epoch", "trial_ended"}:
-            self._change_trial(int(event["trial"]), kind, time, event)
 
     def _add_to_stages(self, kind: str, event: Event) -> None:
         if kind == "stage":
@@ -104,12 +113,29 @@ class Fold:
 
     def _change_trial(self, number: int, kind: str, time: float, event: Event) -> None:
         trial = self._trials.get(number) or _unknown(number)
-        change = {"trial_started": _started, "epoch": _with_epoch, "trial_ended": _ended}[kind]
+        change = _CHANGES[kind.removeprefix("trial_")]
         is_new = number not in self._trials
         is_in_order = number > next(reversed(self._trials), -math.inf)
         self._trials[number] = change(trial, time, event)
         if is_new and not is_in_order:
             self._trials = dict(sorted(self._trials.items()))
+
+    def _change_extra(self, kind: str, time: float, event: Event) -> None:
+        name = str(event["name"])
+        known = self._extras.get(name)
+        if kind == "started":
+            known = ExtraRecord(
+                kind=str(event["kind"]),
+                arm=str(event["arm"]),
+                words=str(event["words"]),
+                seed=int(event["seed"]),
+                trial=None if event["trial"] is None else int(event["trial"]),
+                run=_unknown(-1) if known is None else known.run,
+            )
+        if known is None:
+            raise KeyError(name)
+        changed = _CHANGES[kind](known.run, time, event)
+        self._extras[name] = dataclasses.replace(known, run=changed)
 
 
 def _unknown(number: int) -> TrialRecord:
@@ -154,6 +180,11 @@ def _ended(trial: TrialRecord, time: float, event: Event) -> TrialRecord:
     reason, detail = (str(event.get(name) or "") for name in ("reason", "detail"))
     status: Any = str(event["status"])
     return dataclasses.replace(trial, status=status, reason=reason, detail=detail, ended_at=time)
+
+
+_CHANGES: Final[Mapping[str, Callable[[TrialRecord, float, Event], TrialRecord]]] = (
+    MappingProxyType({"started": _started, "epoch": _with_epoch, "ended": _ended})
+)
 
 
 def stage_record(event: Event) -> StageRecord:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.extra_runs import Controls, comparison_lines, control_json, controls
 from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
 from distill_tune.records.replay import fold
@@ -58,6 +59,8 @@ class StatusInfo(NamedTuple):
         elapsed_s: Seconds in which a search ran, over all sessions.
         disk_bytes: Size of the whole study directory.
         packing: Backbone -> a trial's use of a GPU, if it was measured.
+        controls: Backbone -> arm -> the record of its control.
+        comparison: What the best of each backbone must beat, in words.
     """
 
     study: str
@@ -70,6 +73,8 @@ class StatusInfo(NamedTuple):
     disk_bytes: int
     warnings: tuple[str, ...]
     packing: dict[str, GpuUse]
+    controls: Controls
+    comparison: tuple[str, ...]
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -99,6 +104,8 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         disk_bytes=directory.disk_bytes(),
         warnings=state.warnings,
         packing=gpu_uses(events),
+        controls=controls(state),
+        comparison=tuple(comparison_lines(state)),
     )
 
 
@@ -161,6 +168,10 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
         "packing": {
             backbone: {**use._asdict(), "trials_per_gpu": fitting(use)}
             for backbone, use in info.packing.items()
+        },
+        "controls": {
+            backbone: {arm: control_json(record) for arm, record in records.items()}
+            for backbone, records in info.controls.items()
         },
     }
     result: dict[str, Any] = plain_json(plain)

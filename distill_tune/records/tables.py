@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from distill_tune.records.trials import SECONDS, StudyState, TrialRecord
 
-_TRIAL_COLUMNS = ("number", "name", "backbone", "state", "reason", "value", "epochs")
+_TRIAL_COLUMNS = ("number", "name", "kind", "backbone", "state", "reason", "value", "epochs")
 _EPOCH_COLUMNS = ("number", "name", "epoch")
 
 Row = dict[str, Any]
@@ -22,37 +22,52 @@ class Table(NamedTuple):
 
 
 def trials_csv(state: StudyState) -> str:
-    """Return ``trials.csv``: the text of :func:`trial_rows`; missing values are empty."""
-    return _csv(trial_rows(state))
+    """Return ``trials.csv``: the text of :func:`trial_rows`; missing values are empty.
+
+    Runs beside the trials follow them; their ``kind`` is not ``trial``, and they have no number.
+    """
+    return _csv(trial_rows(state, has_extras=True))
 
 
 def epochs_csv(state: StudyState) -> str:
-    """Return ``epochs.csv``: the text of :func:`epoch_rows`."""
-    return _csv(epoch_rows(state))
+    """Return ``epochs.csv``: the text of :func:`epoch_rows`, runs beside the trials last."""
+    return _csv(epoch_rows(state, has_extras=True))
 
 
-def trial_rows(state: StudyState) -> Table:
-    """Return a row per trial, by number.
+def trial_rows(state: StudyState, *, has_extras: bool = False) -> Table:
+    """Return a row per trial, by number; on request, one per run beside the trials after them.
 
     The fixed columns come first, then the params by dotted path, the seconds of the stages, the
     measurements at the end of the GAN stages, and the last epoch's metrics.
     """
-    trials = state.trials.values()
+    kinds = ["trial"] * len(state.trials)
+    trials = list(state.trials.values())
+    if has_extras:
+        kinds += [record.kind for record in state.extras.values()]
+        trials += [record.run for record in state.extras.values()]
     params = [flat(trial.params) for trial in trials]
     seconds = [{f"{SECONDS}{key}": s for key, s in trial.seconds.items()} for trial in trials]
     metrics = [trial.stage_metrics | _without_seconds(trial.metrics) for trial in trials]
     columns = _columns(_TRIAL_COLUMNS, params, seconds, metrics)
-    parts = zip(metrics, seconds, params, map(_fixed, trials), strict=True)
+    parts = zip(metrics, seconds, params, map(_fixed, trials, kinds), strict=True)
     # Later parts win: a metric cannot replace a param or a fixed column.
     return Table(columns, [{k: v for part in row for k, v in part.items()} for row in parts])
 
 
-def epoch_rows(state: StudyState) -> Table:
-    """Return a row per epoch of each trial: the learning curves."""
-    rows = [
+def epoch_rows(state: StudyState, *, has_extras: bool = False) -> Table:
+    """Return a row per epoch of each trial: the learning curves.
+
+    On request, those of the runs beside the trials follow, without a number.
+    """
+    rows: list[Row] = [
         metrics | {"number": trial.number, "name": trial.name, "epoch": epoch}
         for trial in state.trials.values()
         for epoch, metrics in trial.history.items()
+    ]
+    rows += [
+        {**metrics, "name": record.run.name, "epoch": epoch}
+        for record in (state.extras.values() if has_extras else ())
+        for epoch, metrics in record.run.history.items()
     ]
     return Table(_columns(_EPOCH_COLUMNS, rows), rows)
 
@@ -69,8 +84,9 @@ def flat(params: Row, prefix: str = "") -> Row:
     return result
 
 
-def _fixed(trial: TrialRecord) -> Row:
-    cells = (trial.number, trial.name, trial.backbone, trial.status, trial.reason)
+def _fixed(trial: TrialRecord, kind: str) -> Row:
+    number = trial.number if kind == "trial" else None
+    cells = (number, trial.name, kind, trial.backbone, trial.status, trial.reason)
     return dict(zip(_TRIAL_COLUMNS, (*cells, trial.value, trial.epochs), strict=True))
 
 

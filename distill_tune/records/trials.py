@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
+    from distill_tune.records.extra_runs import ExtraRecord
 
 Event = dict[str, Any]
 SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "failed"]
@@ -21,6 +22,7 @@ SECONDS = "seconds/"
 AGREEMENT, DIVERSITY = "synthetic/agreement", "synthetic/pixel_diversity"
 """Metrics of the generator: see :class:`FidelityPoint`."""
 
+STAGE_ONE_OBJECTIVE = "classifier/objective"
 STAGE_STEPS = "steps"
 WARMUP_GRID = "warmup/synthetic"
 """TensorBoard tag of the picture in the run of a trial that computed its own warm-up."""
@@ -164,6 +166,7 @@ class StudyState:
         sessions: Sessions, oldest first.
         adopted: Key of a shared stage -> number of trials that reused its product.
         warnings: Warnings of the search, and of reading its log.
+        extras: Runs beside the trials by name, in the order of their starts.
     """
 
     trials: dict[int, TrialRecord]
@@ -171,6 +174,7 @@ class StudyState:
     sessions: tuple[SessionRecord, ...]
     warnings: tuple[str, ...]
     adopted: Mapping[str, int] = field(default_factory=dict)
+    extras: "Mapping[str, ExtraRecord]" = field(default_factory=dict)
 
     @property
     def backbones(self) -> tuple[str, ...]:

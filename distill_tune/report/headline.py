@@ -5,9 +5,10 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.confirmation.evidence.findings import BackboneEvidence
 from distill_tune.confirmation.evidence.statistics import Effect, gain
+from distill_tune.records.extra_runs import controls, stage_one
 from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
-from distill_tune.records.trials import AGREEMENT, TrialRecord
+from distill_tune.records.trials import AGREEMENT, StudyState, TrialRecord
 from distill_tune.report.study_records import Source, is_of
 
 _STAGES = ("warmup", "triplet")
@@ -46,6 +47,22 @@ class Confirmed(NamedTuple):
     verdict: str
 
 
+class Control(NamedTuple):
+    """A run beside the trials that the winner must beat.
+
+    Attributes:
+        arm: Name of the arm; ``stage_one`` is the classifier's first training alone.
+        words: The arm in a sentence.
+        status: Outcome of the run.
+        value: Its best objective, with the same seed; None if there is none.
+    """
+
+    arm: str
+    words: str
+    status: str
+    value: float | None
+
+
 class Headline(NamedTuple):
     """Result of a backbone.
 
@@ -60,6 +77,7 @@ class Headline(NamedTuple):
         fitness: Fitness of the generator: ``fit``, ``nearly fit`` or ``not fit``; empty if nothing
             was measured.
         generator: The fitness in a sentence.
+        controls: What the winner must beat; empty without controls.
     """
 
     backbone: str
@@ -72,6 +90,7 @@ class Headline(NamedTuple):
     confirmed: Confirmed | None
     fitness: Fitness | Literal[""] = ""
     generator: str = ""
+    controls: tuple[Control, ...] = ()
 
     @property
     def is_newer(self) -> bool:
@@ -107,7 +126,17 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
         confirmed=_confirmed(source, evidence),
         fitness=kind,
         generator=sentence,
+        controls=_controls(source.state, backbone),
     )
+
+
+def _controls(state: StudyState, backbone: str) -> tuple[Control, ...]:
+    records = controls(state).get(backbone, {})
+    found = [Control(arm, one.words, one.run.status, one.run.value) for arm, one in records.items()]
+    alone = stage_one(state, backbone)
+    if alone is not None and "baseline" not in records:
+        found.append(Control("stage_one", "stage 1 alone", "complete", alone))
+    return tuple(found)
 
 
 def _generator(

@@ -11,6 +11,7 @@ from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory, file_part
+from distill_tune.records.extra_runs import ExtraRecord, controls
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StudyStatus, study_status
 from distill_tune.records.tables import Table, epoch_rows, trial_rows
@@ -56,6 +57,8 @@ class StudyResult:
         state: Everything recorded: trials by number, shared stages, sessions, warnings.
         best: Backbone to its winner; backbones without any value are missing.
         confirmation: Arms, paired gains and verdicts; None before ``confirm``.
+        controls: Backbone to arm to its control: ``controls["resnet50"]["equal_steps"].value`` is
+            what the best trial must beat.
     """
 
     name: str
@@ -64,6 +67,7 @@ class StudyResult:
     state: StudyState
     best: Mapping[str, Winner]
     confirmation: Confirmation | None
+    controls: Mapping[str, Mapping[str, ExtraRecord]] = field(default_factory=dict)
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -86,11 +90,12 @@ class StudyResult:
     def trials_frame(self) -> "pd.DataFrame":
         """Return one row per trial, by number, with the columns of ``trials.csv``.
 
-        The columns are ``number``, ``name``, ``backbone``, ``state``, ``reason``, ``value`` (the
-        best objective of any epoch, in [0, 1]) and ``epochs``; then the params by dotted path,
-        seconds per stage as ``seconds/<stage>``, the measurements at the ends of the GAN stages
-        (such as ``warmup/synthetic/agreement``), and the last epoch's metrics. Missing values are
-        NaN.
+        Controls, which follow the trials in ``trials.csv``, are left out: see ``controls``. The
+        columns are ``number``, ``name``, ``kind`` (``trial``), ``backbone``, ``state``, ``reason``,
+        ``value`` (the best objective of any epoch, in [0, 1]) and ``epochs``; then the params by
+        dotted path, seconds per stage as ``seconds/<stage>``, the measurements at the ends of the
+        GAN stages (such as ``warmup/synthetic/agreement``), and the last epoch's metrics. Missing
+        values are NaN.
 
         Raises:
             DistillTuneError: pandas is not installed.
@@ -154,6 +159,7 @@ def load_study(path: "str | os.PathLike[str]") -> StudyResult:
         state=state,
         best={backbone: winner for backbone, winner in winners.items() if winner is not None},
         confirmation=confirmation(events),
+        controls=controls(state),
     )
 
 

@@ -16,7 +16,8 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
 from distill_tune.records.trials import Event
-from distill_tune.study.study import ALLOWABLE_CHANGES, PLACES, Study, differences
+from distill_tune.study.changes import ALLOWABLE_CHANGES, PLACES, completed, differences
+from distill_tune.study.study import Study
 from distill_tune.study.validation import (
     Document,
     locate_error,
@@ -76,7 +77,7 @@ def stored_study(
     """
     directory.require()
     _require_log(directory)
-    logged = last_session(directory).get("study")
+    logged = completed(last_session(directory).get("study"))
     if logged is None and not directory.has(STUDY_FILE):
         raise StudyError(f"{directory.root}: {STUDY_FILE} is missing; it cannot be resumed")
     if logged is None:
@@ -219,9 +220,8 @@ def require_only_moved(directory: StudyDirectory, study: Study) -> None:
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
     if found.keys() - PLACES:
-        raise _changed_error(
-            directory, [line for path, line in found.items() if path not in PLACES]
-        )
+        lines = [line for path, line in found.items() if path not in PLACES]
+        raise _changed_error(directory, lines)
 
 
 def _changed_error(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:

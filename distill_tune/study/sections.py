@@ -41,6 +41,9 @@ class Search(Config):
     checkpoint_share: float = Field(default=0.05, gt=0, le=1)
     """Largest share of a trial's time that may be spent on writing checkpoints; 1: after every
     epoch. A trial that is killed repeats everything after its last checkpoint."""
+    controls: tuple[str, ...] = ("equal_steps",)
+    """Arms that are run once per backbone beside the trials, with the fields and the seed of the
+    study, to show what the search must beat: see ``confirm.arms``."""
     keep_top: int = Field(default=3, ge=1)
     """Number of best trials per backbone whose weights are kept."""
     first_points: dict[str, tuple[dict[str, Scalar], ...]] = Field(default_factory=dict)
@@ -48,6 +51,20 @@ class Search(Config):
     ``warm_start``. The study's own values are tried after them."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
+
+    @field_validator("controls")
+    @classmethod
+    def _controls_are_arms(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
+        _require_arms(controls)
+        return tuple(name for name in ARMS if name in controls)
+
+
+def _require_arms(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in ARMS:
+            near = closest(name, ARMS)
+            hint = f". Did you mean {near!r}?" if near else ""
+            raise ValueError(f"expected some of {', '.join(ARMS)}{hint}")
 
 
 class Confirm(Config):
@@ -82,11 +99,7 @@ class Confirm(Config):
     @field_validator("arms")
     @classmethod
     def _are_there_and_compare(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
-        for arm in arms:
-            if arm not in ARMS:
-                near = closest(arm, ARMS)
-                hint = f". Did you mean {near!r}?" if near else ""
-                raise ValueError(f"expected some of {', '.join(ARMS)}{hint}")
+        _require_arms(arms)
         if not set(arms) - {METHOD}:
             raise ValueError(f"expected at least one arm beside {METHOD}")
         return tuple(name for name in ARMS if name in {*arms, METHOD})

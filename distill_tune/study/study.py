@@ -31,31 +31,6 @@ _UNSEARCHABLE = {
     "joint.monitor_images": "it changes no result",
     "gan.kind": "its fields depend on it; set trial.gan.kind",
 }
-HARMLESS_CHANGES = (
-    "search.num_trials",
-    "search.time_budget_s",
-    "search.max_failures",
-    "search.keep_top",
-    "search.checkpoint_share",
-    "resources.",
-    "confirm",
-)
-"""Fields that may change when a study is resumed: they do not affect results."""
-
-PLACES = frozenset({"data.root", "data.unlabelled"})
-"""Fields that say where images are; their digest shows whether they are the same."""
-
-ALLOWABLE_CHANGES = PLACES | frozenset(
-    {
-        "version",
-        "data.value_range",  # The images' digest shows whether this matters.
-        "search.sampler",
-        "search.seed",
-        "search.num_startup_trials",
-    }
-)
-"""Fields that may change if the user allows it: they do not affect existing trials. (After a change
-of ``data.root``, the digest shows whether the images are the same.)"""
 
 
 class Study(Config):
@@ -156,6 +131,7 @@ class Study(Config):
         arms = self.confirm.arms if self.confirm is not None else ()
         kinds = self.space.dimensions.get("joint.extra_images")
         yield from unlabelled_errors("confirm.arms", arms)
+        yield from unlabelled_errors("search.controls", self.search.controls)
         yield from unlabelled_errors("trial.joint.extra_images", [self.trial.joint.extra_images])
         yield from unlabelled_errors("space.joint.extra_images", kinds.examples() if kinds else ())
 
@@ -230,19 +206,3 @@ def _value_error(base: dict[str, Any], path: str, values: list[Any]) -> InputErr
                 first = error.errors[0] if isinstance(error, InputErrors) else error
                 return InputError(f"space.{path}", got=value, expected=first.expected)
     return None
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return ``path: old -> new``, by path, for every leaf in which two plain studies differ.
-
-    Fields in ``HARMLESS_CHANGES`` are left out.
-    """
-    found: dict[str, str] = {}
-    for key in [*old, *(key for key in new if key not in old)]:
-        path = f"{prefix}{key}"
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found |= differences(before, after, f"{path}.")
-        elif before != after and not path.startswith(HARMLESS_CHANGES):
-            found[path] = f"{path}: {before!r} -> {after!r}"
-    return found

@@ -38,9 +38,13 @@ def _facts(found: "DryRun") -> Iterator[str]:
     if found.shared:
         names = (f"{name} (ready)" if is_ready else name for name, is_ready in found.shared.items())
         yield f"Shared stages, computed once: {', '.join(names)}: {duration(guess.shared_s)}."
+    if guess.controls_s:
+        parts = (f"{name} {duration(seconds)}" for name, seconds in guess.controls_s.items())
+        yield f"Controls, run once: {', '.join(parts)}."
     each = f"{found.slots.count} at a time, {in_words(found.slots.bundle)} each"
     hours = f"{guess.pruned_s / 3600:.2f} with pruning, {guess.unpruned_s / 3600:.2f} without"
-    yield f"Hours of {search.num_trials} trials, {each}: {hours}."
+    and_controls = " and the controls" if guess.controls_s else ""
+    yield f"Hours of {search.num_trials} trials{and_controls}, {each}: {hours}."
     most, left = decimal(guess.checkpoint_bytes), decimal(guess.model_bytes)
     yield f"Disk: {most} of checkpoints while it runs, {left} of models in the end."
     for name, cost in found.costs.items():
@@ -66,6 +70,7 @@ def dry_run_json(found: "DryRun") -> dict[str, Any]:
         "slots": {"count": found.slots.count, "bundle": found.slots.bundle},
         "stages_s": {name: one.stages_s for name, one in found.costs.items()},
         "trial_s": guess.trial_s,
+        "controls_s": guess.controls_s,
         "shared": [{"name": name, "is_ready": ready} for name, ready in found.shared.items()],
         "hours": guess.pruned_s / 3600,
         "hours_unpruned": guess.unpruned_s / 3600,

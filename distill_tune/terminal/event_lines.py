@@ -55,9 +55,17 @@ def event_line(event: Event, state: StudyState, goals: StudyGoals) -> str:
         return "finishing the epoch; Ctrl-C again to stop at once"
     if kind == PACKING:
         return "".join(packing_words(*found) for found in gpu_uses([event]).items())
-    if kind in {"trial_started", "epoch", "trial_ended"} and event["trial"] in state.trials:
-        return _trial_line(event, state.trials[event["trial"]], goals)
-    return ""
+    run = _run_of(event, state)
+    return "" if run is None else _trial_line(event, run, goals)
+
+
+def _run_of(event: Event, state: StudyState) -> TrialRecord | None:
+    """Return the trial, or the run beside the trials, that an event is about."""
+    if event["event"] in {"trial_started", "epoch", "trial_ended"}:
+        return state.trials.get(event["trial"])
+    if event["event"] in {"extra_started", "extra_epoch", "extra_ended"}:
+        return state.extras[event["name"]].run if event["name"] in state.extras else None
+    return None
 
 
 def stage_line(event: Event) -> str:
@@ -68,9 +76,9 @@ def stage_line(event: Event) -> str:
 
 
 def _trial_line(event: Event, trial: TrialRecord, goals: StudyGoals) -> str:
-    if event["event"] == "trial_started":
-        return f"{trial.name}: started  {_params(trial)}"
-    if event["event"] == "epoch":
+    if event["event"] in {"trial_started", "extra_started"}:
+        return f"{trial.name}: started  {_params(trial)}".rstrip()
+    if event["event"] in {"epoch", "extra_epoch"}:
         value = event["metrics"].get(goals.metric, float("nan"))
         epochs = f"epoch {event['epoch']}/{goals.max_epochs}"
         return f"{trial.name}: {epochs}  {goals.metric} {value:.4f}"
@@ -87,12 +95,26 @@ def _params(trial: TrialRecord) -> str:
     )
 
 
+def running_extras(state: StudyState, goals: StudyGoals) -> list[str]:
+    """Return the runs beside the trials that have not ended, in words, one line each."""
+    running = [record.run for record in state.extras.values() if record.run.ended_at is None]
+    return [f"{run.name}: epoch {run.epochs}/{goals.max_epochs}" for run in running]
+
+
 def standing(state: StudyState, goals: StudyGoals) -> list[str]:
-    """Return the number of trials over and each backbone's best trial, in words."""
+    """Return the number of trials over, each backbone's best trial and its controls, in words."""
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     winners = (best(state, backbone) for backbone in state.backbones)
-    return [f"{over}/{goals.num_trials} trials"] + [
-        f"best {winner.name} {winner.value:.4f}"
-        for winner in winners
-        if winner is not None and winner.value is not None
-    ]
+    return (
+        [f"{over}/{goals.num_trials} trials"]
+        + [
+            f"best {winner.name} {winner.value:.4f}"
+            for winner in winners
+            if winner is not None and winner.value is not None
+        ]
+        + [
+            f"{record.run.name} {record.run.value:.4f}"
+            for record in state.extras.values()
+            if record.kind == "control" and record.run.value is not None
+        ]
+    )

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory, file_part
+from distill_tune.records.extra_runs import comparison_lines
 from distill_tune.records.formatting import path_text
 from distill_tune.records.trials import best
 from distill_tune.study.opening import resume_command
@@ -15,6 +16,8 @@ from distill_tune.study.study import Study
 from distill_tune.study.warm_start import warm_start_outcomes
 from distill_tune.terminal.study_tables import final_summary
 from distill_tune.tuning.outcome import best_file, num_skipped, written_paths
+
+UNCONFIRMED = "one seed: distill-tune confirm says whether it is real"
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,3 +57,5 @@ def outcome_view(
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
         yield f"  {escape(resume_command(directory))}"
+    for line in comparison_lines(state):
+        yield f"{escape(line)}; {UNCONFIRMED}"

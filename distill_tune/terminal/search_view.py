@@ -15,7 +15,7 @@ from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState
 from distill_tune.study.study import Study
-from distill_tune.terminal.event_lines import StudyGoals, event_line, standing
+from distill_tune.terminal.event_lines import StudyGoals, event_line, running_extras, standing
 from distill_tune.terminal.progress_rows import ProgressRows
 from distill_tune.terminal.study_tables import latest_trials, trials_table
 from distill_tune.terminal.waiting import Countdown, Heartbeat
@@ -115,7 +115,7 @@ class ConsoleSearchView:
 
     def _line(self, event: Event) -> str:
         line = event_line(event, self._state, self._goals)
-        is_mark = event["event"] in {"stage", "trial_ended"}
+        is_mark = event["event"] in {"stage", "trial_ended", "extra_ended"}
         # A live view shows the summary anyway.
         return f"{line}  [{self._summary()}]" if is_mark and not self._is_live else line
 
@@ -125,6 +125,9 @@ class ConsoleSearchView:
             return self._rows.brief()
         trials = [self._state.trials[number] for number in tuple(self._begun)]
         running = sum(trial.ended_at is None for trial in trials)
+        extras = running_extras(self._state, self._goals)
+        if extras:
+            return "; ".join([*extras, *([_counted(running, "trial")] if running else [])])
         if running:
             epochs = sum(trial.epochs for trial in self._state.trials.values())
             return f"{_counted(running, 'trial')} running, {_counted(epochs, 'epoch')} done"
@@ -158,7 +161,8 @@ class ConsoleSearchView:
         head.add_column(justify="right")
         bar = ProgressBar(total=self._goals.num_trials, completed=self._num_over)
         head.add_row(bar, self._summary())
-        lines = self._rows.lines() or ([] if self._begun else [self._activity()])
+        extras = running_extras(self._state, self._goals)
+        lines = self._rows.lines() or extras or ([] if self._begun else [self._activity()])
         num_rows = max(_LEAST_ROWS, self._console.height - _OTHER_ROWS - len(lines))
         latest = latest_trials(self._state, num_rows)
         rows = [trials_table(latest, is_short=True)] if latest.trials else []

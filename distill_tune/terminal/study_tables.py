@@ -67,6 +67,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
     parts: list[RenderableType] = [heading]
     if info.counts:
         parts += [_counts_table(info.counts), best_table(info.best)]
+    parts += [Text(line) for line in info.comparison]
     if info.stages:
         parts.append(_stages_table(info.stages))
     parts += [Text(packing_words(*found)) for found in info.packing.items()]

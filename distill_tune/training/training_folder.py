@@ -15,7 +15,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
 from distill_tune.records.files.locks import FileLock, Timeout
-from distill_tune.study.study import PLACES, differences
+from distill_tune.study.changes import PLACES, differences
 from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.stages import identity
 

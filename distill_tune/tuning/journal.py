@@ -64,12 +64,12 @@ class Journal:
         """Those of the newest session."""
         return self._packing[self._num_packing_before :]
 
-    def emit(self, kind: str, **fields: Any) -> None:
+    def emit(self, kind: str, /, **fields: Any) -> None:
         """Append an event; it is on disk when this returns."""
         event = {"event": kind, "time": time.time(), **fields}
         self.directory.append(event)
         self._add(event)
-        if kind == "epoch":
+        if kind in {"epoch", "extra_epoch"}:
             self.starts.begun()
         self._listen(event, self.state)
 

@@ -14,6 +14,7 @@ from distill_tune.records.directory import (
     StudyDirectory,
     file_part,
 )
+from distill_tune.records.extra_runs import control_json, controls
 from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
@@ -48,6 +49,10 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
         "best": {
             backbone.name: _winner(directory, best(state, backbone.name))
             for backbone in study.backbones
+        },
+        "controls": {
+            backbone: {arm: control_json(record) for arm, record in records.items()}
+            for backbone, records in controls(state).items()
         },
         "warm_start": [outcome.sentence for outcome in warm_start_outcomes(plain(study), state)],
         "paths": written_paths(study, directory, state),

@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from distill_tune.records.trials import OBJECTIVE
+from distill_tune.study.extra_runs import is_extra
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.tuning.interrupts import Drain
 
@@ -120,7 +121,7 @@ class AshaPerBackbone(FIFOScheduler):
         self.drain.epoch_s = max(self.drain.epoch_s, result.get("metrics/seconds/joint", 0.0))
         if result.get("failure") or result["training_iteration"] >= self._max_epochs:
             return self.STOP
-        if self.judge(_event(trial, result)):
+        if not is_extra(trial.config) and self.judge(_event(trial, result)):
             return self.STOP
         return self.PAUSE if self.drain.is_begun else self.CONTINUE
 
@@ -131,7 +132,7 @@ class AshaPerBackbone(FIFOScheduler):
         result: dict[str, Any],
     ) -> None:
         # Ray asks for no verdict on a result that says done, yet its value counts for the others.
-        if not result.get("failure") and OBJECTIVE in result:
+        if not is_extra(trial.config) and not result.get("failure") and OBJECTIVE in result:
             self.judge(_event(trial, result))
 
     def debug_string(self) -> str:

@@ -12,7 +12,8 @@ from distill_tune.distill.trial import Report
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.trials import OBJECTIVE
+from distill_tune.records.trials import OBJECTIVE, STAGE_ONE_OBJECTIVE
+from distill_tune.study.extra_runs import arm_of, is_extra, proposed_config
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.training.checkpoints.clock import CheckpointClock
@@ -64,20 +65,22 @@ class SearchTrial:
         given: Path | None = None,
     ) -> None:
         self._search, self._proposal, self._name = search, proposal, trial_name(proposal)
-        study, backbone, params = search.study, proposal["backbone"], proposal["params"]
+        study, arm = search.study, arm_of(proposal)
         self._clock = CheckpointClock(study.search.checkpoint_share)
         rungs = rung_epochs(study.min_epochs, study.max_epochs, study.search.reduction_factor)
         self._ends = {*rungs, study.max_epochs}
         spec = RunSpec(
             name=self._name,
             root=search.root,
-            config=study.trial_config(backbone, params),
+            config=proposed_config(study, proposal),
             images=search.images,
             device=device,
             is_sharing=search.is_sharing and bool(search.root),
+            is_stage_one_only=arm.is_stage_one_only,
             # Without a study, nobody asks whose a checkpoint is, and params need not be plain data.
-            identity={"proposal": proposal} if search.root else {},
+            identity={"proposal": _identity(proposal)} if search.root else {},
         )
+        self._last_stage = "classifier" if arm.is_stage_one_only else "joint"
         self._runner = Runner(
             spec,
             _best,
@@ -85,15 +88,26 @@ class SearchTrial:
             data if data and data.device == device else None,
             given,
         )
-        self.data, self._reports = self._runner.trial.data, self._runner.reports()
+        self.data, self._reports = self._runner.trial.data, self._all_reports()
         restored = self._runner.restored
         self._best = float("-inf") if restored is None else restored
+        self._stage_one = float("-inf")
 
     def _summaries(self) -> TrialSummaries | None:
         if not self._search.root:
             return None
+        if is_extra(self._proposal):
+            # HParams compares configurations of the space.
+            return TrialSummaries(self._search.root, self._name)
         params = {"backbone": self._proposal["backbone"], **self._proposal["params"]}
         return TrialSummaries(self._search.root, self._name, params)
+
+    def _all_reports(self) -> Iterator[Report]:
+        """Run to the end; an extra run also yields the reports of its adopted stages."""
+        if is_extra(self._proposal):
+            for report in self._runner.adopted.reports:
+                yield report._replace(seconds=0.0)
+        yield from self._runner.reports()
 
     def next_epoch(self, watch: Watch = iter) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
@@ -111,26 +125,47 @@ class SearchTrial:
         seconds: defaultdict[str, float] = defaultdict(float)
         for report in watch(self._reports):
             seconds[f"seconds/{report.stage}"] += report.seconds
-            if report.stage == "joint":
+            if report.stage == "classifier" and is_extra(self._proposal):
+                self._stage_one = max(
+                    self._stage_one, report.metrics[self._search.study.search.metric]
+                )
+            if report.stage == self._last_stage and self._is_epoch(report):
                 return self._result(report, dict(seconds))
         raise DivergedError("error", "the trial was over before this epoch")
 
+    def _is_epoch(self, report: Report) -> bool:
+        """Return whether a report is a result: an epoch of stage 3, or the end of stage 1."""
+        return report.stage == "joint" or report.step == report.num_steps
+
     def _result(self, report: Report, seconds: Metrics) -> dict[str, Any]:
-        study, runner = self._search.study, self._runner
-        self._best = max(self._best, report.metrics[study.search.metric])
-        is_end = report.step in self._ends
-        runner.show_epoch(report, self._best, has_grid=is_end or report.step == 1)
-        if is_end and self._search.root:
-            # Written before this epoch is reported: a trial that has ended always has its model.
-            folder = StudyDirectory(self._search.root).path(f"{MODELS}/{self._name}")
-            origin = {"study": study.study, "trial": self._name}
-            runner.write_model(folder, origin | {"params": self._proposal["params"]})
-        stages = runner.fitness.metrics if report.step == 1 else {}
-        result = {OBJECTIVE: self._best, "metrics": {**report.metrics, **stages, **seconds}}
-        result |= {"epoch": report.step, "training_iteration": report.step}
+        runner, is_joint = self._runner, report.stage == "joint"
+        epoch = report.step if is_joint else 1
+        value = report.metrics[self._search.study.search.metric] if is_joint else self._stage_one
+        self._best = max(self._best, value)
+        is_end = is_joint and report.step in self._ends
+        runner.show_epoch(report, self._best, has_grid=is_joint and (is_end or epoch == 1))
+        if is_end and self._search.root and not is_extra(self._proposal):
+            self._write_model()
+        metrics = {**report.metrics, **self._first_metrics(epoch), **seconds}
+        result = {OBJECTIVE: self._best, "metrics": metrics}
+        result |= {"epoch": epoch, "training_iteration": epoch}
         is_over = report.step == report.num_steps
         is_due = not is_over and self._clock.is_due(runner.num_bytes)
         return result | {"done": is_over, "should_checkpoint": is_due, **self.remarks()}
+
+    def _write_model(self) -> None:
+        # Written before this epoch is reported: a trial that has ended always has its model.
+        folder = StudyDirectory(self._search.root).path(f"{MODELS}/{self._name}")
+        origin = {"study": self._search.study.study, "trial": self._name}
+        self._runner.write_model(folder, origin | {"params": self._proposal["params"]})
+
+    def _first_metrics(self, epoch: int) -> Metrics:
+        """Return what only the first epoch reports: GAN stages and, in an extra run, stage 1."""
+        if epoch > 1:
+            return {}
+        is_measured = self._stage_one > float("-inf")
+        stage_one = {STAGE_ONE_OBJECTIVE: self._stage_one} if is_measured else {}
+        return {**self._runner.fitness.metrics, **stage_one}
 
     def remarks(self) -> dict[str, list[str]]:
         """Return ``warnings`` and adopted ``stages`` for the study's records, each only once."""
@@ -145,6 +180,13 @@ class SearchTrial:
     def close(self) -> None:
         """Close the TensorBoard run."""
         self._runner.close()
+
+
+def _identity(proposal: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint's proposal must be; an extra run's number is only a session's."""
+    if not is_extra(proposal):
+        return proposal
+    return {name: value for name, value in proposal.items() if name != "number"}
 
 
 def _best(saved: dict[str, Any]) -> float:

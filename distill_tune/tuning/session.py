@@ -18,6 +18,7 @@ from distill_tune.study.validation import to_yaml
 from distill_tune.training.checkpoints.folders import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.stages import shared_jobs
+from distill_tune.tuning.extra_runs import num_open
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.opening_lines import image_lines, introduction
 from distill_tune.tuning.outcome import write_best
@@ -64,7 +65,7 @@ class Session:
                 # Checked before Ray starts: that takes seconds, and a finished study needs no Ray.
                 stack.enter_context(self.directory.lock())
                 self._require_same()
-                if self._num_open(self.directory.state()) <= 0:
+                if num_open(self.study, self.directory.state()) <= 0:
                     return self._session(self._open(), None)
             self.view.say(introduction(self.study.study, self.images, self.options.address))
             for line in image_lines(self.images):
@@ -172,7 +173,8 @@ class Session:
 
     def _clean_up(self, state: StudyState) -> None:
         """Delete what is left of trials that were killed between their end and their cleanup."""
-        over = {trial.name for trial in state.trials.values() if trial.ended_at is not None}
+        runs = [*state.trials.values(), *(extra.run for extra in state.extras.values())]
+        over = {run.name for run in runs if run.ended_at is not None}
         delete_leftovers(self.directory.root, over)
         keep_best_models(self.directory, state, self.study.search.keep_top)
 
@@ -192,7 +194,7 @@ class Session:
         from distill_tune.tuning.tuner import settle, tune_trials
 
         settle(self.study, journal)
-        if self._num_open(journal.state) <= 0:
+        if num_open(self.study, journal.state) <= 0:
             return
         jobs = shared_jobs(self.study) if self.options.is_sharing else []
         time_left = SearchTimeLeft(self.study, len(self.images.train.labels), journal.state)
@@ -208,15 +210,11 @@ class Session:
         except (RuntimeError, TuneError) as error:
             if is_disk_full(error):
                 raise
-            if self._num_open(journal.state) > 0:
+            if num_open(self.study, journal.state) > 0:
                 cause = in_a_line(error.__cause__ or error)
                 raise RayError(f"Ray stopped the search: {cause}") from error
 
-    def _num_open(self, state: StudyState) -> int:
-        over = sum(trial.ended_at is not None for trial in state.trials.values())
-        return self.study.search.num_trials - over
-
     def _status(self, state: StudyState) -> str:
-        if self._num_open(state) <= 0:
+        if num_open(self.study, state) <= 0:
             return "finished"
         return "time_budget" if self._time_budget.is_over else "interrupted"

@@ -1,17 +1,20 @@
 """Time left of a search or a confirmation, from the seconds that each stage takes."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Stage
 from distill_tune.records.replay import stage_record
-from distill_tune.records.trials import SECONDS, STAGE_STEPS, Event, StudyState, TrialRecord
+from distill_tune.records.trials import SECONDS, STAGE_STEPS, Event, StudyState
+from distill_tune.study.extra_runs import arm_of, control_runs, proposed_config
 from distill_tune.study.study import Study
 from distill_tune.training.run_times import ALL_STAGES, RunTime, UnitTimes, num_units
 from distill_tune.training.stages import Job
 from distill_tune.tuning.dry_run.forecast import mean_epochs, span
+from distill_tune.tuning.extra_runs import open_extras
+from distill_tune.tuning.sampling.proposals import trial_name
 
 
 class StagesTimeLeft:
@@ -82,9 +85,15 @@ class SearchTimeLeft(StagesTimeLeft):
         self._study = study
         self._names = [backbone.name for backbone in study.backbones]
         self._configs = {name: study.trial_config(name, {}) for name in self._names}
+        self._extras = {
+            run.name: proposed_config(study, run.proposal(0)) for run in control_runs(study)
+        }
         for trial in state.trials.values():
             for metrics in trial.history.values():
-                self._add(trial, metrics)
+                self._add(self._configs.get(trial.backbone), metrics)
+        for name, record in state.extras.items():
+            for metrics in record.run.history.values():
+                self._add(self._extras.get(name), metrics)
 
     def listen(self, event: Event, state: StudyState) -> None:
         """Take an event of the study's log."""
@@ -92,10 +101,13 @@ class SearchTimeLeft(StagesTimeLeft):
             self.stage_event(event)
         elif event["event"] == "epoch" and event["trial"] in state.trials:
             trial = state.trials[event["trial"]]
-            self._add(trial, trial.history.get(event["epoch"], {}))
+            config = self._configs.get(trial.backbone)
+            self._add(config, trial.history.get(event["epoch"], {}))
+        elif event["event"] == "extra_epoch" and event["name"] in state.extras:
+            history = state.extras[event["name"]].run.history
+            self._add(self._extras.get(event["name"]), history.get(event["epoch"], {}))
 
-    def _add(self, trial: TrialRecord, metrics: Metrics) -> None:
-        config = self._configs.get(trial.backbone)
+    def _add(self, config: TrialConfig | None, metrics: Metrics) -> None:
         for stage in ALL_STAGES if config is not None else ():
             seconds = metrics.get(f"{SECONDS}{stage}", 0.0)
             if config is not None and seconds > 0:
@@ -107,11 +119,28 @@ class SearchTimeLeft(StagesTimeLeft):
         """Return the expected seconds to the end of the search; ``nan`` if unknown."""
         total, names = self._study.search.num_trials, self._names
         running = [trial for trial in state.trials.values() if trial.ended_at is None]
-        left = [self._trial_s(t.backbone, t.epochs) for t in running if t.backbone in names]
+        left = [*self._extras_s(state)]
+        left += [self._trial_s(t.backbone, t.epochs) for t in running if t.backbone in names]
         whole_s = {name: self._trial_s(name, 0) for name in names}
         new = (number for number in range(total) if number not in state.trials)
         left += [whole_s[names[number % len(names)]] for number in new]
         return self.stages_s() + spanned(left, max(self.slots, len(running)))
+
+    def _extras_s(self, state: StudyState) -> Iterator[float]:
+        """Yield the expected seconds to the end of every extra run that has not ended."""
+        for proposal in open_extras(self._study, state):
+            name = trial_name(proposal)
+            config, epochs = self._extras[name], 0
+            if name in state.extras:
+                epochs = state.extras[name].run.epochs
+            is_short = arm_of(proposal).is_stage_one_only
+            units: dict[Stage, float] = {"joint": 0 if is_short else config.joint.epochs - epochs}
+            if not epochs:
+                has_gan = config.joint.has_gan and not is_short
+                stages = self._own_stages(config)
+                own = [stage for stage in stages if has_gan or stage == "classifier"]
+                units |= {stage: num_units(config, stage) for stage in own}
+            yield self.times.total(config, units)
 
     def _trial_s(self, backbone: str, epochs: int) -> float:
         """Return the expected seconds to the end of a trial that has done so many epochs."""

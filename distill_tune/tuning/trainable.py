@@ -12,6 +12,7 @@ from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE
+from distill_tune.study.extra_runs import is_extra, proposed_config
 from distill_tune.study.study import Study
 from distill_tune.training.devices import device_of
 from distill_tune.training.memory import named_failures
@@ -64,10 +65,12 @@ class DistillTrial(tune.Trainable):
             wait_for_study(self._search.root)
         study, backbone = self._search.study, self._proposal["backbone"]
         bundle = getattr(self.trial_resources, "required_resources", {})
-        config = study.trial_config(backbone, self._proposal["params"])
+        config = proposed_config(study, self._proposal)
         self._named = partial(named_failures, config, gpu_share=bundle.get("GPU", 1))
         device = device_of(bundle)
-        self._meter.begin(backbone, study.resources, bundle)
+        # A control says nothing about the memory that a trial needs.
+        measured = {} if is_extra(self._proposal) else bundle
+        self._meter.begin(backbone, study.resources, measured)
         with self._named():
             if self._meter.is_due:
                 largest = largest_config(study, backbone, self._proposal["params"])

@@ -4,8 +4,10 @@ import itertools
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
+from typing import Any
 
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter
@@ -23,6 +25,7 @@ from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback
 from distill_tune.tuning.callbacks.saving import SavingCallback
 from distill_tune.tuning.callbacks.trial_events import StudyCallback
 from distill_tune.tuning.callbacks.waiting import WaitingCallback
+from distill_tune.tuning.extra_runs import num_open, open_extras, settle_extras
 from distill_tune.tuning.interrupts import DrainStopper, InterruptCallback, longest_epoch_s
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.distributions import Raw
@@ -41,8 +44,13 @@ def make_scheduler(study: Study) -> AshaPerBackbone:
     )
 
 
-def make_sampler(study: Study) -> SamplerPerBackbone:
-    """Return a sampler that has proposed nothing yet."""
+def make_sampler(study: Study, extras: Iterable[dict[str, Any]] = ()) -> SamplerPerBackbone:
+    """Return a sampler that has proposed nothing yet.
+
+    Args:
+        study: The whole search.
+        extras: Configurations of the extra runs to start before the trials.
+    """
     return SamplerPerBackbone(
         SamplerPlan(
             backbones=tuple(backbone.name for backbone in study.backbones),
@@ -58,7 +66,8 @@ def make_sampler(study: Study) -> SamplerPerBackbone:
                 name: tuple(raw_point(study.space.dimensions, point) for point in points)
                 for name, points in study.search.first_points.items()
             },
-        )
+        ),
+        extras,
     )
 
 
@@ -69,6 +78,7 @@ def settle(study: Study, journal: Journal) -> None:
     """
     scheduler = make_scheduler(study)
     scheduler.replay(journal.rung_events())
+    settle_extras(journal, study.max_epochs)
     for trial in journal.state.trials.values():
         if trial.ended_at is not None or not trial.history:
             continue
@@ -121,7 +131,8 @@ def tune_trials(
     losses: Counter[int] = Counter()
     while True:
         present = present_slots(study, slots, gpu_uses(journal.packing_events))
-        sampler, scheduler = make_sampler(study), make_scheduler(study)
+        extras = open_extras(study, journal.state)
+        sampler, scheduler = make_sampler(study, extras), make_scheduler(study)
         packing = PackingCallback(study, journal, slots, present, scheduler.drain)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())
@@ -145,8 +156,7 @@ def tune_trials(
         )
         with closing(capacity):
             is_over = _is_over(tuner, callback, packing)
-        ended = [trial for trial in journal.state.trials.values() if trial.ended_at is not None]
-        if is_over or len(ended) >= study.search.num_trials:
+        if is_over or num_open(study, journal.state) <= 0:
             return
 
 
@@ -181,7 +191,7 @@ def _tune_config(
         mode=MODE,
         search_alg=limiter,
         scheduler=scheduler,
-        num_samples=study.search.num_trials,
+        num_samples=study.search.num_trials + len(study.search.controls) * len(study.backbones),
         reuse_actors=True,
         trial_name_creator=_name,
         trial_dirname_creator=_name,

@@ -36,7 +36,7 @@ space:
   joint.synthetic_ratio: uniform(0, 2)
   joint.hard_threshold:  uniform(0.1, 0.5)
   joint.gan_lr:          loguniform(1e-6, 2e-4)
-search: {{num_trials: 1, reduction_factor: 1.01}}
+search: {{num_trials: 1, reduction_factor: 1.01, controls: []}}
 resources: {{cpus: 0.5, gpus: 0, max_concurrent: 2}}
 """
 

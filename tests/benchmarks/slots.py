@@ -52,7 +52,7 @@ space:
   joint.synthetic_ratio: uniform(0, 2)
   joint.hard_threshold:  uniform(0.1, 0.5)
   joint.gan_lr:          loguniform(1e-6, 2e-4)
-search: {{num_trials: 1}}
+search: {{num_trials: 1, controls: []}}
 resources: {{cpus: 1, gpus: 0}}
 """
 Events = list[dict[str, Any]]
@@ -163,7 +163,7 @@ class _TimedJournal(Journal):
         super().__init__(*given)
         self.seconds: list[float] = [0.0]
 
-    def emit(self, kind: str, **fields: Any) -> None:
+    def emit(self, kind: str, /, **fields: Any) -> None:
         begun = time.perf_counter()
         super().emit(kind, **fields)
         self.seconds[-1] += time.perf_counter() - begun

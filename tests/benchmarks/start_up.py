@@ -31,7 +31,7 @@ trial:
         warmup_steps: 1, triplet_steps: 1, batch_size: 10, judge_steps: 1}
   joint: {epochs: 1, ramp_epochs: 1, min_hard: 2, monitor_images: 20}
 space: {joint.margin: "uniform(0.05, 0.9)"}
-search: {num_trials: 1}
+search: {num_trials: 1, controls: []}
 resources: {gpus: 0}
 """
 

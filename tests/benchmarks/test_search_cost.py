@@ -14,8 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, plain
+from distill_tune.study.changes import differences
 from distill_tune.study.opening import read_study
-from distill_tune.study.study import differences
 from tests.benchmarks.rivals import classifier as rival
 from tests.benchmarks.rivals.images import augment, make_loaders
 from tests.benchmarks.rivals.plain_optuna import search
@@ -39,7 +39,7 @@ backbones: [shufflenet_v2_x0_5]
 space:
   joint.margin: uniform(0.05, 0.9)
   joint.gan_lr: loguniform(1e-6, 2e-4)
-search: {{num_trials: 2}}
+search: {{num_trials: 2, controls: []}}
 """
 
 

@@ -18,7 +18,7 @@ trial:
   joint: {epochs: 2, ramp_epochs: 1, min_hard: 2, monitor_images: 20}
 space:
   joint.margin: uniform(0.05, 0.9)
-search: {num_trials: 1}
+search: {num_trials: 1, controls: []}
 resources: {cpus: 1, gpus: 0, max_concurrent: 1}
 """
 ROOT = str(Path(distill_tune.__file__).parents[1])

@@ -258,8 +258,8 @@ def test_the_tables_are_written_from_the_log(directory: StudyDirectory) -> None:
         directory.append(event)
     directory.write_tables()
     assert directory.read_text("trials.csv").splitlines() == [
-        "number,name,backbone,state,reason,value,epochs,lr,objective",
-        "0,resnet50-0000,resnet50,complete,,0.5,1,1e-05,0.5",
+        "number,name,kind,backbone,state,reason,value,epochs,lr,objective",
+        "0,resnet50-0000,trial,resnet50,complete,,0.5,1,1e-05,0.5",
     ]
     assert directory.read_text("epochs.csv").splitlines() == [
         "number,name,epoch,objective",

@@ -121,17 +121,17 @@ def test_the_winner_is_the_best_complete_trial_of_its_backbone(
 
 def test_the_tables_hold_a_row_a_trial_and_a_row_an_epoch() -> None:
     joint = {"seconds/joint": 1.5, "val/accuracy": 0.25}
-    events = [started(1, lr=1e-05, joint={"margin": 0.1}), started(0, kind="a,b", sizes=[1, 2])]
+    events = [started(1, lr=1e-05, joint={"margin": 0.1}), started(0, way="a,b", sizes=[1, 2])]
     warmed = {"warmup/synthetic/agreement": 0.96, "triplet/active_share": 0.5}
     events += [epoch(1, 1, 0.5, **warmed), epoch(1, 2, 0.4, **joint), epoch(1, 2, 0.4, **joint)]
     state = fold([*events, ended(1, "pruned", "too slow")])
     first, second = csv.DictReader(io.StringIO(trials_csv(state)))
     assert trials_csv(state).partition("\n")[0] == (
-        "number,name,backbone,state,reason,value,epochs,"
-        "kind,sizes,lr,joint.margin,seconds/joint,warmup/synthetic/agreement,objective,"
+        "number,name,kind,backbone,state,reason,value,epochs,"
+        "way,sizes,lr,joint.margin,seconds/joint,warmup/synthetic/agreement,objective,"
         "val/accuracy"
     )
-    assert (first["number"], first["kind"], first["sizes"]) == ("0", "a,b", "[1, 2]")
+    assert (first["number"], first["way"], first["sizes"]) == ("0", "a,b", "[1, 2]")
     assert (first["value"], first["lr"]) == ("", "")
     assert (second["state"], second["reason"], second["value"]) == ("pruned", "too slow", "0.5")
     assert (second["lr"], second["joint.margin"], second["epochs"]) == ("1e-05", "0.1", "2")

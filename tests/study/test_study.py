@@ -8,7 +8,8 @@ import pytest
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.study.arms import ARMS
-from distill_tune.study.study import Study, differences
+from distill_tune.study.changes import differences
+from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
 TEXT = """\

@@ -52,6 +52,37 @@ def test_one_in_so_many_trials_passes_each_rung(
     assert mean_epochs(found, num_trials) == pytest.approx(expected)
 
 
+def with_controls(names: str) -> Study:
+    found = study(backbones=f"[{A}]")
+    search = found.search.model_copy(update={"controls": tuple(names.split())})
+    return found.model_copy(update={"search": search})
+
+
+@pytest.mark.parametrize(
+    ("arm", "seconds"),
+    [
+        # Two epochs of stage 1 take 10 s, four of stage 3 on real images 20 s.
+        ("equal_steps", 0.5 + 10 + 20),
+        ("baseline", 0.5 + 10),
+        ("hard_oversampling", 0.5 + 10 + 2 * 20),
+        ("gan_augmentation", 0.5 + 10 + 40 + 2 + 4),
+    ],
+)
+def test_a_control_costs_what_its_arm_does(arm: str, seconds: float) -> None:
+    found = with_controls(arm)
+    alone = forecast(with_controls(""), {A: cost()}, 1, [])
+    beside = forecast(found, {A: cost()}, 1, [])
+    assert beside.controls_s == {f"control-{A}-{arm}": pytest.approx(seconds)}
+    assert beside.pruned_s - alone.pruned_s == pytest.approx(seconds)
+    assert beside.unpruned_s - alone.unpruned_s == pytest.approx(seconds)
+
+
+def test_a_control_shares_the_stages_of_the_trials() -> None:
+    found = with_controls("equal_steps")
+    guess = forecast(found, {A: cost()}, 1, jobs(found))
+    assert guess.controls_s == {f"control-{A}-equal_steps": pytest.approx(0.5 + 20)}
+
+
 @pytest.mark.parametrize(
     ("count", "slots", "in_a_row"), [(4, 1, 4), (4, 2, 2), (5, 2, 3), (4, 4, 1), (3, 8, 1)]
 )

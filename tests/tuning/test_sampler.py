@@ -153,3 +153,13 @@ def test_records_of_another_study_are_refused() -> None:
     past = PastTrial(0, "alexnet", dict.fromkeys(SPACE, 0), "failed")
     with pytest.raises(StudyError, match="trial 0 of 'alexnet', not 0 of 'resnet50'"):
         SamplerPerBackbone(plan()).replay([past])
+
+
+def test_extra_runs_come_first_and_change_no_proposal() -> None:
+    extras = [{"backbone": "alexnet", "number": -1 - n, "params": {}} for n in range(2)]
+    alone, beside = SamplerPerBackbone(plan()), SamplerPerBackbone(plan(), extras)
+    assert [beside.suggest(f"extra-{n}") for n in range(2)] == extras
+    beside.on_trial_result("extra-0", result(1, 0.9))
+    beside.on_trial_complete("extra-0", result(1, 0.9))
+    assert run(beside, 0, 24) == run(alone, 0, 24)
+    assert beside.suggest("t24") == Searcher.FINISHED

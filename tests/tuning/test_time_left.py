@@ -43,8 +43,8 @@ class Searching:
     def seconds(self) -> float:
         return self.left.seconds(self.log.state)
 
-    def tell(self, kind: str, **fields: Any) -> None:
-        event: Event = {"event": kind, "time": 1.0, **fields}
+    def tell(self, what: str, **fields: Any) -> None:
+        event: Event = {"event": what, "time": 1.0, "kind": "control", **fields}
         self.log.add(event)
         self.left.listen(event, self.log.state)
 
@@ -213,3 +213,17 @@ def test_a_run_with_images_of_its_own_shares_nothing() -> None:
     before = left.seconds()
     left.expect_run("other", config.model_copy(update={"seed": 7}), ALL_STAGES)
     assert left.seconds() - before == 2 * 4 + 10 * 1 + 2 * TRIPLET + 4 * JOINT
+
+
+def test_a_control_counts_until_it_is_over() -> None:
+    search = Searching(study(search__controls="[equal_steps]"), slots=1)
+    search.warmed_up()
+    # An epoch on real images takes as long as one of stage 1.
+    assert search.seconds() == pytest.approx(4 * 4 + 6 * TRIAL)
+    name = f"control-{B}-equal_steps"
+    arm = {"arm": "equal_steps", "words": "", "seed": 0, "trial": None, "params": {}}
+    search.tell("extra_started", name=name, backbone=B, **arm)
+    search.tell("extra_epoch", name=name, epoch=1, metrics={"seconds/joint": 3.0})
+    left = search.seconds()
+    search.tell("extra_ended", name=name, status="complete", reason="")
+    assert left - search.seconds() == pytest.approx(3 * 3)

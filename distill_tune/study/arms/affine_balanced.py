@@ -7,6 +7,7 @@ from distill_tune.study.arms.balanced_sampling import BALANCED
 AFFINE_BALANCED = Arm(
     name="affine_balanced",
     title="Affine, balanced",
+    words="affine changes with balanced sampling",
     role="rival",
     changes={"joint.extra_images": "none", **AFFINE_CHANGES, **BALANCED},
     unused=REAL_ONLY,

@@ -16,6 +16,7 @@ class Arm:
     Attributes:
         name: Name, such as ``gan_augmentation``.
         title: Name in tables.
+        words: Name in a sentence; empty: the title.
         role: ``method`` is what should help, ``baseline`` what it should improve on, ``rival`` an
             alternative to it, ``combination`` the method with an addition, and ``demonstration``
             the method made to fail.
@@ -31,6 +32,7 @@ class Arm:
     role: str
     changes: Mapping[str, object] = field(default_factory=dict)
     control: str = ""
+    words: str = ""
     unused: tuple[str, ...] = ()
     needs_unlabelled: bool = False
     is_stage_one_only: bool = False
@@ -38,6 +40,12 @@ class Arm:
     def config(self, method: TrialConfig) -> TrialConfig:
         """Return the arm's configuration, derived from that of the method."""
         return TrialConfig.model_validate(apply(plain(method), self.changes))
+
+    @property
+    def phrase(self) -> str:
+        """Name of the arm within a sentence."""
+        is_acronym = self.title[:2].isupper()
+        return self.words or (self.title if is_acronym else self.title[0].lower() + self.title[1:])
 
     def dimensions(self, searched: Mapping[str, Dimension]) -> dict[str, Dimension]:
         """Return the dimensions of the arm's own search: those of the method that affect the arm.

@@ -5,6 +5,7 @@ from distill_tune.study.arms.arm import REAL_ONLY, Arm
 EQUAL_STEPS = Arm(
     name="equal_steps",
     title="Baseline, equal steps",
+    words="equal steps without a GAN",
     role="baseline",
     changes={"joint.extra_images": "none"},
     unused=REAL_ONLY,

@@ -19,11 +19,10 @@ from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.cluster.ray_private import actor_id
 from distill_tune.records.fitness_text import briefly
-from distill_tune.records.trials import OBJECTIVE
+from distill_tune.study.extra_runs import is_extra, proposed_config
 from distill_tune.study.study import Study
-from distill_tune.training.checkpoints.folders import delete_checkpoints
-from distill_tune.training.kept_models import keep_best_models
 from distill_tune.training.memory import memory_detail
+from distill_tune.tuning.callbacks.run_records import RunRecords
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.proposals import trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
@@ -54,6 +53,7 @@ class StudyCallback(tune.Callback):
     ) -> None:
         self._journal, self._sampler, self._study = journal, sampler, study
         self._losses = losses
+        self._records = RunRecords(journal, study)
         self._tables_due = time.monotonic() + _TABLES_EVERY_S
         self._running: dict[int, RayTrial] = {}
         self._actors: dict[str, int] = {}
@@ -88,14 +88,7 @@ class StudyCallback(tune.Callback):
         config = trial.config
         self._running[config["number"]] = trial
         self._actors[actor_id(trial)] = config["number"]
-        self._journal.emit(
-            "trial_started",
-            trial=config["number"],
-            name=trial_name(config),
-            backbone=config["backbone"],
-            params=config["params"],
-            raw=self._sampler.raw(trial.trial_id),
-        )
+        self._records.start(config, {} if is_extra(config) else self._sampler.raw(trial.trial_id))
 
     def on_trial_result(
         self,
@@ -109,22 +102,15 @@ class StudyCallback(tune.Callback):
             for text in result.get("warnings", ()):
                 brief = briefly(text, self._journal.state.warnings)
                 self._journal.warn(brief)
-            if result.get("stages"):
-                number = trial.config["number"]
-                self._journal.emit("stages_adopted", trial=number, keys=result["stages"])
+            self._records.adopted(trial.config, result.get("stages", []))
             if result.get("failure"):
                 # The trial has computed, and reports itself why it cannot continue.
                 self._journal.starts.begun()
             else:
-                self._epoch(trial.config["number"], result)
+                self._records.epoch(trial.config, result)
+                self._write_tables_if_due()
             # Ray would keep statistics of every number in it, and store them again and again.
             result.pop("metrics", None)
-
-    def _epoch(self, number: int, result: dict[str, Any]) -> None:
-        metrics = {OBJECTIVE: result[OBJECTIVE], **result["metrics"]}
-        where = {"node": result["node_ip"]} if "node_ip" in result else {}
-        self._journal.emit("epoch", trial=number, epoch=result["epoch"], metrics=metrics, **where)
-        self._write_tables_if_due()
 
     def on_trial_complete(
         self,
@@ -134,16 +120,7 @@ class StudyCallback(tune.Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         with self._fatal_kept():
-            self._complete(trial, trial.last_result)
-
-    def _complete(self, trial: RayTrial, result: dict[str, Any]) -> None:
-        if result.get("failure"):
-            self._end(trial, "failed", result["failure"], result.get("detail", ""))
-        elif result["epoch"] < self._study.max_epochs:
-            detail = f"too far below the others at the rung of epoch {result['epoch']}"
-            self._end(trial, "pruned", f"rung {result['epoch']}", detail)
-        else:
-            self._end(trial, "complete", "", "")
+            self._end(trial, *self._records.outcome(trial.config, trial.last_result))
 
     def on_trial_error(
         self,
@@ -224,18 +201,15 @@ class StudyCallback(tune.Callback):
     def _end_for_memory(self, number: int, message: str) -> None:
         trial = self._running[number]
         sizes = [gb for actor, gb in victims(message).items() if self._actors.get(actor) == number]
-        config = self._study.trial_config(trial.config["backbone"], trial.config["params"])
+        config = proposed_config(self._study, trial.config)
         detail = memory_detail(config, message, sizes[0] if sizes else None)
         self._end(trial, "failed", "out_of_memory", detail)
         self.goes_on = True
 
     def _end(self, trial: RayTrial, status: str, reason: str, detail: str) -> None:
-        number, name = trial.config["number"], trial_name(trial.config)
-        self._journal.end_trial(number, name, status=status, reason=reason, detail=detail)
-        self._running.pop(number, None)
+        self._records.end(trial.config, status, reason, detail)
+        self._running.pop(trial.config["number"], None)
         self._write_tables_if_due()
-        delete_checkpoints(self._journal.directory.root, name)
-        keep_best_models(self._journal.directory, self._journal.state, self._study.search.keep_top)
 
     def _write_tables_if_due(self) -> None:
         begun = time.monotonic()

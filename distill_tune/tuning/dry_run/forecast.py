@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from distill_tune.study.extra_runs import arm_of, control_runs, proposed_config
 from distill_tune.study.rungs import rung_epochs
 
 if TYPE_CHECKING:
     from distill_tune.records.gpu_use import GpuUse
+    from distill_tune.study.extra_runs import ExtraRun
     from distill_tune.study.study import Study
     from distill_tune.training.stages import Job
+
+
+_EXTRA_EPOCH = 2
+"""Time of an epoch of stage 3 with extra images but no GAN, in epochs of stage 1."""
 
 
 class TrialCost(NamedTuple):
@@ -36,6 +42,7 @@ class Forecast(NamedTuple):
     Attributes:
         trial_s: Backbone to the seconds of one trial that runs to its end.
         shared_s: Seconds of the shared stages that are still to be computed.
+        controls_s: Name of each control to its seconds.
         pruned_s: Seconds of the whole search.
         unpruned_s: Seconds of the whole search if every trial ran to its end.
         checkpoint_bytes: Two checkpoints of each running trial; deleted at the end.
@@ -44,6 +51,7 @@ class Forecast(NamedTuple):
 
     trial_s: Mapping[str, float]
     shared_s: float
+    controls_s: Mapping[str, float]
     pruned_s: float
     unpruned_s: float
     checkpoint_bytes: int
@@ -78,18 +86,51 @@ def forecast(
     for stages in ({"warmup", "classifier"}, {"triplet"}):  # The latter begins with the former.
         jobs = [(job.config.backbone.name, job.stage) for job in todo if job.stage in stages]
         shared_s += span((costs[name].stages_s[stage] for name, stage in jobs), slots)
-    trials_s = span((trial_s[name] for name in order), slots)
+    controls_s = {run.name: control_s(study, run, costs, shared) for run in control_runs(study)}
+    extras = list(controls_s.values())
+    trials_s = span([*extras, *(trial_s[name] for name in order)], slots)
     # At least one trial of each backbone runs to its end.
-    pruned_s = max(span((mean_s[name] for name in order), slots), *trial_s.values())
+    pruned_s = max(span([*extras, *(mean_s[name] for name in order)], slots), *trial_s.values())
     checkpoint_bytes = max(cost.checkpoint_bytes for cost in costs.values())
     return Forecast(
         trial_s=trial_s,
         shared_s=shared_s,
+        controls_s=controls_s,
         pruned_s=shared_s + min(pruned_s, trials_s),
         unpruned_s=shared_s + trials_s,
         checkpoint_bytes=2 * min(slots, len(order)) * checkpoint_bytes,
         model_bytes=kept_bytes,
     )
+
+
+def control_s(
+    study: "Study",
+    run: "ExtraRun",
+    costs: Mapping[str, TrialCost],
+    shared: list[tuple["Job", bool]],
+) -> float:
+    """Return the seconds of a control, from what a trial takes.
+
+    An epoch of stage 3 on real images takes as long as one of stage 1, with extra images but no GAN
+    twice as long.
+
+    Args:
+        study: As checked.
+        run: The control.
+        costs: Backbone to what one of its trials takes.
+        shared: The stages that trials share, each with whether it is computed already.
+    """
+    stages_s, config = costs[run.backbone].stages_s, proposed_config(study, run.proposal(0))
+    is_shared = {job.stage for job, _ in shared if job.config.backbone.name == run.backbone}
+    own = ["setup", *({"classifier"} - is_shared)]
+    if arm_of(run.proposal(0)).is_stage_one_only:
+        return sum(stages_s[stage] for stage in own)
+    if config.joint.has_gan:
+        own += {"warmup", "triplet"} - {job.stage for job, _ in shared}
+        return sum(stages_s[stage] for stage in [*own, "joint"])
+    epoch_s = stages_s["classifier"] / config.classifier.epochs
+    num_images = 1 if config.joint.extra_images == "none" else _EXTRA_EPOCH
+    return sum(stages_s[stage] for stage in own) + num_images * epoch_s * config.joint.epochs
 
 
 def mean_epochs(study: "Study", num_trials: int, done: int = 0) -> float:

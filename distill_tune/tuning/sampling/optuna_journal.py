@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
+from distill_tune.records.extra_runs import controls, stage_one
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
 from distill_tune.records.tables import flat
@@ -84,6 +85,8 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
         )
         for key, value in _study_attributes(name, backbone, stored).items():
             study.set_user_attr(key, value)
+        for key, value in _control_attributes(state, backbone).items():
+            study.set_user_attr(key, value)
         trials = [trial for trial in state.trials.values() if trial.backbone == backbone]
         spaces = _spaces(sound_dimensions(stored.get("space")), trials)
         for trial in trials:
@@ -129,6 +132,13 @@ def _study_attributes(name: str, backbone: str, stored: Mapping[str, Any]) -> di
     found = {"study": name, "backbone": backbone}
     found |= {"metric": str(search.get("metric"))} if isinstance(search, Mapping) else {}
     return found | ({"data": str(data.get("kind"))} if isinstance(data, Mapping) else {})
+
+
+def _control_attributes(state: StudyState, backbone: str) -> dict[str, Any]:
+    records = controls(state).get(backbone, {})
+    found = {f"control/{arm}": _plain(record.value) for arm, record in records.items()}
+    alone = stage_one(state, backbone)
+    return found | ({} if alone is None else {"control/stage_one": alone})
 
 
 def _spaces(

@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution
 from distill_tune.errors import InputError
 from distill_tune.interfaces import TrialStatus
 from distill_tune.records.directory import file_part
+from distill_tune.study.extra_runs import is_extra
 from distill_tune.study.sections import SamplerName
 from distill_tune.study.space import Dimension
 from distill_tune.tuning.sampling.distributions import Raw, distribution, encode, lies_in
@@ -110,5 +111,7 @@ class PastTrial:
 
 
 def trial_name(config: dict[str, Any]) -> str:
-    """Return the name of a trial, such as ``resnet50-0007``."""
+    """Return the name of a trial, such as ``resnet50-0007``, or of an extra run."""
+    if is_extra(config):
+        return str(config["extra"]["name"])
     return f"{file_part(config['backbone'])}-{config['number']:04d}"

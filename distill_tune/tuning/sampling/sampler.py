@@ -22,11 +22,13 @@ class SamplerPerBackbone(Searcher):
 
     Args:
         plan: What the proposals follow from.
+        extras: Configurations of extra runs, which are started before the trials. Nothing is learnt
+            from them.
     """
 
-    def __init__(self, plan: SamplerPlan) -> None:
+    def __init__(self, plan: SamplerPlan, extras: Iterable[dict[str, Any]] = ()) -> None:
         super().__init__(metric=OBJECTIVE, mode=MODE)
-        self._plan = plan
+        self._plan, self._extras = plan, list(extras)
         self._samplers = {name: BackboneSampler(plan, name) for name in plan.backbones}
         self._owners: dict[str, BackboneSampler] = {}
         self._recorded: dict[int, PastTrial] = {}
@@ -61,6 +63,8 @@ class SamplerPerBackbone(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         """Return a proposal, or ``Searcher.FINISHED``; never None, which would make Ray wait."""
+        if self._extras:
+            return self._extras.pop(0)
         self._take_over()
         number = self._next
         if number >= self._plan.num_trials:

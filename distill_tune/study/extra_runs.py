@@ -1,0 +1,85 @@
+"""Runs of a search beside its trials, whose configuration no sampler proposes: controls."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.records.directory import file_part
+from distill_tune.study.arms import ARMS, METHOD, Arm
+from distill_tune.study.study import Study
+
+ExtraKind = Literal["control"]
+
+
+class ExtraRun(NamedTuple):
+    """A run of a search that is no trial: never proposed, pruned or counted.
+
+    Attributes:
+        kind: ``control``: an arm with the fields of the study.
+        name: Name of its records, such as ``control-resnet50-equal_steps``.
+        backbone: Name of the backbone.
+        arm: Name of the arm.
+        seed: Seed of the run.
+        trial: Number of the trial whose params it has; None for those of the study.
+        params: The params by dotted path.
+    """
+
+    kind: ExtraKind
+    name: str
+    backbone: str
+    arm: str
+    seed: int
+    trial: int | None
+    params: dict[str, Any]
+
+    def proposal(self, index: int) -> dict[str, Any]:
+        """Return the run as a trial's configuration; numbers of extra runs are negative.
+
+        Args:
+            index: Position among the extra runs of a session, from 0.
+        """
+        extra = {"kind": self.kind, "name": self.name, "arm": self.arm, "seed": self.seed}
+        extra |= {"trial": self.trial}
+        place = {"backbone": self.backbone, "number": -1 - index, "params": self.params}
+        return place | {"extra": extra}
+
+
+def control_runs(study: Study) -> list[ExtraRun]:
+    """Return the controls of a search: each arm once per backbone, with the search's seed."""
+    return [
+        ExtraRun(
+            kind="control",
+            name=f"control-{file_part(backbone.name)}-{arm}",
+            backbone=backbone.name,
+            arm=arm,
+            seed=study.trial.seed,
+            trial=None,
+            params={},
+        )
+        for backbone in study.backbones
+        for arm in study.search.controls
+    ]
+
+
+def is_extra(proposal: Mapping[str, Any]) -> bool:
+    """Return whether a proposal is an extra run."""
+    return "extra" in proposal
+
+
+def arm_of(proposal: Mapping[str, Any]) -> Arm:
+    """Return the arm of a proposal: the method, unless it is an extra run of another arm."""
+    return ARMS[proposal["extra"]["arm"] if is_extra(proposal) else METHOD]
+
+
+def proposed_config(study: Study, proposal: Mapping[str, Any]) -> TrialConfig:
+    """Return the whole configuration of a trial or an extra run.
+
+    Args:
+        study: The whole search.
+        proposal: ``{"backbone": name, "params": {path: value}}``; for an extra run also ``extra``.
+    """
+    config = study.trial_config(proposal["backbone"], proposal["params"])
+    if not is_extra(proposal):
+        return config
+    config = arm_of(proposal).config(config)
+    return config.model_copy(update={"seed": proposal["extra"]["seed"]})
