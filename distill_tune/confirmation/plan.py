@@ -52,10 +52,7 @@ def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
 def _arms(text: str, study: Study) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["all"]:
-        has_unlabelled = study.data.unlabelled is not None
-        return tuple(
-            name for name, arm in ARMS.items() if has_unlabelled or not arm.needs_unlabelled
-        )
+        return tuple(name for name, arm in ARMS.items() if _is_possible(study, arm))
     for name in names:
         if name not in ARMS:
             expected = f"all, or some of {', '.join(ARMS)}"
@@ -63,6 +60,14 @@ def _arms(text: str, study: Study) -> tuple[str, ...]:
     if not set(names) - {METHOD}:
         raise InputError(Parameter("arms"), got=text, expected=f"at least one arm beside {METHOD}")
     return tuple(names)
+
+
+def _is_possible(study: Study, arm: Arm) -> bool:
+    """Return whether a study has what an arm needs: images without labels, or weights."""
+    given = study.confirm.weights if study.confirm else {}
+    has_weights = all(one.is_pretrained or one.name in given for one in study.backbones)
+    has_unlabelled = study.data.unlabelled is not None
+    return (has_unlabelled or not arm.needs_unlabelled) and (has_weights or not arm.is_fine_tuned)
 
 
 def evidence_seeds(study: Study, confirm: Confirm) -> list[int]:
@@ -150,10 +155,11 @@ class Plan:
     def _config(
         self, backbone: str, trial: TrialRecord, arm: Arm, params: Mapping[str, Any] | None
     ) -> TrialConfig:
+        weights = self.study.arm_weights(backbone)
         if params is None:
-            return arm.config(self.study.trial_config(backbone, trial.params))
+            return arm.config(self.study.trial_config(backbone, trial.params), weights)
         # Like the arm's own search, start from the study's values, not those of the method.
-        base = arm.config(self.study.trial_config(backbone, {}))
+        base = arm.config(self.study.trial_config(backbone, {}), weights)
         return TrialConfig.model_validate(apply(plain(base), params))
 
     def _key(self, config: TrialConfig) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distill_tune.distill.trial_config import TrialTemplate
-from distill_tune.interfaces import ImageData, plain
+from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
 from distill_tune.study.arms import ARMS, METHOD, Arm
 from distill_tune.study.dimensions import Dimension
 from distill_tune.study.sampler_needs import fits_grid, most_trials, require_package
 from distill_tune.study.sections import Search
-from distill_tune.study.space import SearchSpace, apply
+from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
 from distill_tune.tuning.run_options import RunOptions
 from distill_tune.tuning.session import Session
@@ -31,10 +31,15 @@ def arm_study(study: Study, arm: Arm) -> Study | None:
     dimensions = arm.dimensions(study.space.dimensions)
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
         return None
-    trial = TrialTemplate.model_validate(apply(plain(study.trial), arm.changes))
+    whole = [
+        arm.config(study.trial_config(one.name, {}), study.arm_weights(one.name))
+        for one in study.backbones
+    ]
+    fields = {name: getattr(whole[0], name) for name in TrialTemplate.model_fields}
     changes = {
+        "backbones": tuple(one.backbone for one in whole),
         "study": f"{study.study}-{arm.name}",
-        "trial": trial,
+        "trial": TrialTemplate(**fields),
         "space": SearchSpace(dimensions),
         "confirm": None,
         "search": _arm_search(study, dimensions),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.datasets.train_part.unlabelled import moved_along
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.backbones.weights_file import weights_digest
@@ -17,12 +18,17 @@ def with_absolute_paths(study: Study) -> Study:
     """
     root, changes = getattr(study.data, "root", None), dict[str, str | None]()
     if root is not None and "://" not in str(root):
-        changes["root"] = str(Path(root).expanduser().absolute())
+        changes["root"] = str(absolute(str(root)))
     if study.data.unlabelled is not None:
         changes["unlabelled"] = moved_along(study.data.unlabelled)
     backbones = tuple(_with_digest(one, index) for index, one in enumerate(study.backbones))
     data = study.data.model_copy(update=changes)
-    return study.model_copy(update={"data": data, "backbones": backbones})
+    confirm = study.confirm
+    if confirm is not None and confirm.weights:
+        placed = {name: str(absolute(path)) for name, path in confirm.weights.items()}
+        confirm = confirm.model_copy(update={"weights": placed})
+    changed = {"data": data, "backbones": backbones, "confirm": confirm}
+    return study.model_copy(update=changed)
 
 
 def _with_digest(backbone: Backbone, index: int) -> Backbone:
@@ -33,5 +39,5 @@ def _with_digest(backbone: Backbone, index: int) -> Backbone:
     except InputError as error:
         where = f"backbones.{index}.weights"
         raise InputError(where, got=error.got, expected=error.expected) from error
-    path = str(Path(backbone.weights).expanduser().absolute())
+    path = str(absolute(backbone.weights))
     return backbone.model_copy(update={"weights": path, "weights_sha256": digest})

@@ -81,5 +81,5 @@ def proposed_config(study: Study, proposal: Mapping[str, Any]) -> TrialConfig:
     config = study.trial_config(proposal["backbone"], proposal["params"])
     if not is_extra(proposal):
         return config
-    config = arm_of(proposal).config(config)
+    config = arm_of(proposal).config(config, study.arm_weights(proposal["backbone"]))
     return config.model_copy(update={"seed": proposal["extra"]["seed"]})

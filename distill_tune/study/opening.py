@@ -16,6 +16,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
 from distill_tune.records.trials import Event
+from distill_tune.study.arms.weights_check import check_weights
 from distill_tune.study.changes import ALLOWABLE_CHANGES, PLACES, completed, differences
 from distill_tune.study.study import Study
 from distill_tune.study.validation import (
@@ -164,6 +165,7 @@ def load_images(
                 raise InputError(where, got=error.got, expected=error.expected) from error
             if remark:
                 say(remark)
+        check_weights(study, images)
     return images
 
 

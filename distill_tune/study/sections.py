@@ -1,10 +1,11 @@
 """Sections of a study besides the procedure: search, confirmation, resources of a trial."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from distill_tune.datasets.folder_tree.paths import Root
 from distill_tune.errors import InputError, closest
 from distill_tune.interfaces import Config
 from distill_tune.study.arms import ARMS, METHOD
@@ -88,6 +89,9 @@ class Confirm(Config):
     redraw: bool = True
     """Whether every seed draws new training and validation images, the same for all arms. The test
     images stay the same. Has no effect if the data set has fixed splits."""
+    weights: dict[str, Root] = Field(default={})
+    """Backbone -> pre-trained weights that the arm ``fine_tuned`` starts from; other backbones take
+    their own weights, or those that torchvision or timm has for them."""
     tune_arms: bool = False
     """Whether each arm gets its own search, with the method's budget, over those dimensions of the
     study, in the same ranges, that affect the arm. An arm that none of them affects has nothing to
@@ -125,6 +129,14 @@ def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputErro
         return None
     expected = f"a rival among the arms: {', '.join(rivals) or 'there is none'}"
     return InputError(where, got=rival, expected=expected, choices=rivals)
+
+
+def weights_errors(weights: Mapping[str, str], names: Sequence[str]) -> Iterator[InputError]:
+    """Yield an error for every backbone with weights for an arm that is not among ``names``."""
+    for name in weights:
+        if name not in names:
+            expected = "a backbone of the study"
+            yield InputError("confirm.weights", got=name, expected=expected, choices=names)
 
 
 def unlabelled_errors(where: str, names: Iterable[object]) -> Iterator[InputError]:

@@ -13,7 +13,13 @@ from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
 from distill_tune.study.rungs import default_min_epochs
 from distill_tune.study.sampler_needs import space_errors
-from distill_tune.study.sections import Confirm, Resources, Search, unlabelled_errors
+from distill_tune.study.sections import (
+    Confirm,
+    Resources,
+    Search,
+    unlabelled_errors,
+    weights_errors,
+)
 from distill_tune.study.space import SearchSpace, apply
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 
@@ -69,6 +75,8 @@ class Study(Config):
         errors = [*self._backbone_errors(), *self._search_errors(), *self._space_errors()]
         errors += self._first_point_errors()
         errors += self._unlabelled_errors() if self.data.unlabelled is None else ()
+        names = [backbone.name for backbone in self.backbones]
+        errors += weights_errors(self.confirm.weights if self.confirm else {}, names)
         if errors:
             raise ValueError(InputErrors(errors))
         return self
@@ -86,6 +94,10 @@ class Study(Config):
     def backbone(self, name: str) -> Backbone:
         """Return the backbone of that name."""
         return next(backbone for backbone in self.backbones if backbone.name == name)
+
+    def arm_weights(self, backbone: str) -> str | None:
+        """Return the weights given for the arm ``fine_tuned`` of a backbone; None: none are."""
+        return self.confirm.weights.get(backbone) if self.confirm else None
 
     def trial_config(self, backbone: str, params: Mapping[str, object]) -> TrialConfig:
         """Return the whole configuration of one trial.

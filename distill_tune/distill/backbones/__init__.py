@@ -22,7 +22,7 @@ from distill_tune.distill.backbones.build_backbone import (
 )
 from distill_tune.distill.backbones.classifier_network import Classifier, Frozen
 from distill_tune.distill.backbones.network_body import Origin
-from distill_tune.distill.backbones.weights_file import load_weights
+from distill_tune.distill.backbones.weights_file import load_weights, weights_digest
 from distill_tune.errors import InputError
 from distill_tune.interfaces import Config
 
@@ -103,6 +103,23 @@ class Backbone(Config):
     def is_pretrained(self) -> bool:
         """Whether the network does not start from random weights."""
         return self.pretrained or self.weights is not None
+
+    def fine_tuned(self, weights: str | None) -> "Backbone":
+        """Return the backbone with pre-trained weights, all of which are trained.
+
+        Args:
+            weights: As the field; None: its own, or those that torchvision or timm has for it.
+
+        Raises:
+            InputError: The weights cannot be read.
+        """
+        changes: dict[str, object] = {"freeze": "none"}
+        if weights is not None:
+            digest = weights_digest(Path(weights))
+            changes |= {"weights": weights, "weights_sha256": digest, "pretrained": False}
+        elif self.weights is None:
+            changes |= {"pretrained": True, "stem": "auto"}
+        return self.model_copy(update=changes)
 
     def build(
         self, *, num_classes: int, channels: int, image_size: int, is_fetching: bool = True

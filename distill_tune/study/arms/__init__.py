@@ -13,6 +13,7 @@ from distill_tune.study.arms.combinations.affine_distillation import AFFINE_DIST
 from distill_tune.study.arms.combinations.balanced_distillation import BALANCED_DISTILLATION
 from distill_tune.study.arms.combinations.strong_distillation import STRONG_DISTILLATION
 from distill_tune.study.arms.equal_steps import EQUAL_STEPS
+from distill_tune.study.arms.fine_tuned import FINE_TUNED
 from distill_tune.study.arms.gan_augmentation import GAN_AUGMENTATION
 from distill_tune.study.arms.gan_distillation import GAN_DISTILLATION
 from distill_tune.study.arms.hard_oversampling import HARD_OVERSAMPLING
@@ -29,6 +30,7 @@ ARMS: dict[str, Arm] = {
         STRONG_AUGMENTATION,
         BALANCED_SAMPLING,
         AFFINE_BALANCED,
+        FINE_TUNED,
         HARD_OVERSAMPLING,
         PSEUDO_LABELS,
         GAN_AUGMENTATION,

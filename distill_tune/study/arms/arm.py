@@ -8,6 +8,9 @@ from distill_tune.interfaces import plain
 from distill_tune.study.dimensions import Dimension
 from distill_tune.study.space import apply
 
+_FINE_TUNING_LR = 0.1
+"""Learning rate of fine-tuning relative to that of a training from scratch."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -25,6 +28,7 @@ class Arm:
         unused: Fields, or sections that end in a dot, that do not affect the arm.
         needs_unlabelled: Whether the arm learns from images without labels.
         is_stage_one_only: Whether the arm ends with the classifier's first training.
+        is_fine_tuned: Whether the arm starts from pre-trained weights and trains all of them.
     """
 
     name: str
@@ -36,10 +40,24 @@ class Arm:
     unused: tuple[str, ...] = ()
     needs_unlabelled: bool = False
     is_stage_one_only: bool = False
+    is_fine_tuned: bool = False
 
-    def config(self, method: TrialConfig) -> TrialConfig:
-        """Return the arm's configuration, derived from that of the method."""
-        return TrialConfig.model_validate(apply(plain(method), self.changes))
+    def config(self, method: TrialConfig, weights: str | None = None) -> TrialConfig:
+        """Return the arm's configuration, derived from that of the method.
+
+        Args:
+            method: The method's.
+            weights: Pre-trained weights for an arm that is fine-tuned; None: the backbone's, or
+                those that torchvision or timm has for it. If the method starts from random weights,
+                the arm's learning rate is a tenth.
+        """
+        config = TrialConfig.model_validate(apply(plain(method), self.changes))
+        if not self.is_fine_tuned:
+            return config
+        backbone = config.backbone.fine_tuned(weights)
+        factor = 1.0 if config.backbone.is_pretrained else _FINE_TUNING_LR
+        classifier = config.classifier.model_copy(update={"lr": config.classifier.lr * factor})
+        return config.model_copy(update={"backbone": backbone, "classifier": classifier})
 
     @property
     def phrase(self) -> str:
