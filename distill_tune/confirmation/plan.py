@@ -19,7 +19,8 @@ from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
 from distill_tune.study.sections import Confirm, rival_error, unlabelled_errors
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
-from distill_tune.training.stages import ComputePlace, Job, identity, stage_key, stage_name
+from distill_tune.training.stages import ComputePlace, Job, identity
+from distill_tune.tuning.extras.common_stages import common_jobs
 
 _EVIDENCE_SEEDS, _SELECTION_SEEDS = 1_000, 100_000
 
@@ -178,13 +179,5 @@ def shared_by(runs: Iterable[ArmRun], images: StudyImages, place: ComputePlace) 
         images: Images of each run.
         place: Where the stages are computed.
     """
-    jobs: dict[str, list[Job]] = {}
-    for run in runs:
-        digest = images.digest(run.config.data)
-        for stage in ("warmup", "classifier") if run.config.joint.has_gan else ("classifier",):
-            name = f"{stage_name(stage, run.config)} seed={run.config.seed}"
-            key = stage_key(stage, run.config, digest, place)
-            jobs.setdefault(key, []).append(Job(stage, run.config, name))
-    shared = [same[0] for same in jobs.values() if len(same) > 1]
-    # Seed after seed, as images are drawn; warm-ups first, because they usually take longest.
-    return sorted(shared, key=lambda job: (job.config.seed, job.stage != "warmup"))
+    configs = [run.config for run in runs]
+    return common_jobs(configs, images.digest, place, ("warmup", "classifier"))

@@ -73,6 +73,8 @@ def comparison(state: StudyState, backbone: str) -> str:
         return ""
     winner = best(state, backbone)
     parts = ["no value yet" if winner is None else f"best {_shown(winner.value)}"]
+    if finalists := state.finalists.get(backbone):
+        parts = [f"best {_shown(finalists[0].mean)} (mean of {len(finalists[0].values)} seeds)"]
     parts += [f"{record.words} {_outcome(record)}" for record in records.values()]
     alone = stage_one(state, backbone)
     if alone is not None and "baseline" not in records:

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from distill_tune.records.extra_runs import ExtraRecord
+from distill_tune.records.finalists import Finalist, FinalistPlan, ranking
 from distill_tune.records.trials import (
+    FINALISTS,
     Event,
     FidelityPoint,
     SessionRecord,
@@ -45,6 +47,8 @@ class Fold:
         self._warnings: list[str] = []
         self._adopted: dict[str, set[int]] = {}
         self._extras: dict[str, ExtraRecord] = {}
+        self._plans: dict[str, FinalistPlan] = {}
+        self._finalists: dict[str, tuple[Finalist, ...]] = {}
         self._num_events = 0
         self._state: StudyState | None = None
 
@@ -59,6 +63,7 @@ class Fold:
                 tuple(self._warnings),
                 {key: len(trials) for key, trials in self._adopted.items()},
                 dict(self._extras),
+                dict(self._finalists),
             )
         return self._state
 
@@ -85,6 +90,10 @@ class Fold:
             self._change_trial(int(event["trial"]), kind, time, event)
         elif kind in {"extra_started", "extra_epoch", "extra_ended"}:
             self._change_extra(kind.removeprefix("extra_"), time, event)
+        elif kind == FINALISTS:
+            self._plans[str(event["backbone"])] = FinalistPlan.of(event)
+        if kind in {FINALISTS, "extra_ended"}:
+            self._rank_finalists()
 
     def _add_to_sessions(self, kind: str, time: float, event: Event) -> None:
         if kind == "session_started":
@@ -119,6 +128,16 @@ class Fold:
         self._trials[number] = change(trial, time, event)
         if is_new and not is_in_order:
             self._trials = dict(sorted(self._trials.items()))
+
+        if kind == "trial_ended":
+            # It may be better than the finalists, which are chosen anew.
+            self._plans.pop(self._trials[number].backbone, None)
+            self._rank_finalists()
+
+    def _rank_finalists(self) -> None:
+        extras = list(self._extras.values())
+        ranked = {name: ranking(plan, self._trials, extras) for name, plan in self._plans.items()}
+        self._finalists = {name: found for name, found in ranked.items() if found}
 
     def _change_extra(self, kind: str, time: float, event: Event) -> None:
         name = str(event["name"])

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extra_runs import Controls, comparison_lines, control_json, controls
+from distill_tune.records.finalists import Finalist, finalist_sentences, finalists_json
 from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
 from distill_tune.records.replay import fold
@@ -60,7 +61,8 @@ class StatusInfo(NamedTuple):
         disk_bytes: Size of the whole study directory.
         packing: Backbone -> a trial's use of a GPU, if it was measured.
         controls: Backbone -> arm -> the record of its control.
-        comparison: What the best of each backbone must beat, in words.
+        comparison: What the best of each backbone must beat, and how it was chosen, in words.
+        finalists: Backbone -> its finalists, best first; missing until all have run.
     """
 
     study: str
@@ -75,6 +77,7 @@ class StatusInfo(NamedTuple):
     packing: dict[str, GpuUse]
     controls: Controls
     comparison: tuple[str, ...]
+    finalists: Mapping[str, tuple[Finalist, ...]]
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -105,7 +108,8 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         warnings=state.warnings,
         packing=gpu_uses(events),
         controls=controls(state),
-        comparison=tuple(comparison_lines(state)),
+        comparison=(*comparison_lines(state), *finalist_sentences(state)),
+        finalists=state.finalists,
     )
 
 
@@ -169,6 +173,7 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
             backbone: {**use._asdict(), "trials_per_gpu": fitting(use)}
             for backbone, use in info.packing.items()
         },
+        "finalists": finalists_json(info.finalists),
         "controls": {
             backbone: {arm: control_json(record) for arm, record in records.items()}
             for backbone, records in info.controls.items()

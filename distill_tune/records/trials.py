@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
     from distill_tune.records.extra_runs import ExtraRecord
+    from distill_tune.records.finalists import Finalist
 
 Event = dict[str, Any]
 SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "failed"]
@@ -21,6 +22,9 @@ SECONDS = "seconds/"
 
 AGREEMENT, DIVERSITY = "synthetic/agreement", "synthetic/pixel_diversity"
 """Metrics of the generator: see :class:`FidelityPoint`."""
+
+FINALISTS: Final = "finalists"
+"""Event that names the finalists of a backbone."""
 
 STAGE_ONE_OBJECTIVE = "classifier/objective"
 STAGE_STEPS = "steps"
@@ -167,6 +171,7 @@ class StudyState:
         adopted: Key of a shared stage -> number of trials that reused its product.
         warnings: Warnings of the search, and of reading its log.
         extras: Runs beside the trials by name, in the order of their starts.
+        finalists: Backbone -> its finalists, best first; missing until all have run.
     """
 
     trials: dict[int, TrialRecord]
@@ -175,6 +180,7 @@ class StudyState:
     warnings: tuple[str, ...]
     adopted: Mapping[str, int] = field(default_factory=dict)
     extras: "Mapping[str, ExtraRecord]" = field(default_factory=dict)
+    finalists: "Mapping[str, tuple[Finalist, ...]]" = field(default_factory=dict)
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -188,7 +194,13 @@ class StudyState:
 
 
 def best(state: StudyState, backbone: str) -> TrialRecord | None:
-    """Return a backbone's winner: the highest value, on a tie the lower number.
+    """Return a backbone's winner: that of its finalists, if they have run, else by one seed."""
+    finalists = state.finalists.get(backbone)
+    return state.trials[finalists[0].trial] if finalists else best_of_one_seed(state, backbone)
+
+
+def best_of_one_seed(state: StudyState, backbone: str) -> TrialRecord | None:
+    """Return the trial with a backbone's highest value, on a tie the one with the lower number.
 
     Complete trials come first. If there is none, a pruned or running trial wins, as its ``status``
     shows. A failed trial never wins. Return None if no trial has a value.

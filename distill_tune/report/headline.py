@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 from distill_tune.confirmation.evidence.findings import BackboneEvidence
 from distill_tune.confirmation.evidence.statistics import Effect, gain
 from distill_tune.records.extra_runs import controls, stage_one
+from distill_tune.records.finalists import Finalist, finalist_sentence
 from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import AGREEMENT, StudyState, TrialRecord
@@ -78,6 +79,8 @@ class Headline(NamedTuple):
             was measured.
         generator: The fitness in a sentence.
         controls: What the winner must beat; empty without controls.
+        finalists: The best trials on several seeds, best first; empty unless all have run.
+        choice: How the finalists chose the winner, in a sentence; empty without them.
     """
 
     backbone: str
@@ -91,6 +94,8 @@ class Headline(NamedTuple):
     fitness: Fitness | Literal[""] = ""
     generator: str = ""
     controls: tuple[Control, ...] = ()
+    finalists: tuple[Finalist, ...] = ()
+    choice: str = ""
 
     @property
     def is_newer(self) -> bool:
@@ -127,6 +132,8 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
         fitness=kind,
         generator=sentence,
         controls=_controls(source.state, backbone),
+        finalists=source.state.finalists.get(backbone, ()),
+        choice=finalist_sentence(source.state, backbone),
     )
 
 

@@ -12,6 +12,7 @@ from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.extra_runs import ExtraRecord, controls
+from distill_tune.records.finalists import Finalist
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StudyStatus, study_status
 from distill_tune.records.tables import Table, epoch_rows, trial_rows
@@ -59,6 +60,8 @@ class StudyResult:
         confirmation: Arms, paired gains and verdicts; None before ``confirm``.
         controls: Backbone to arm to its control: ``controls["resnet50"]["equal_steps"].value`` is
             what the best trial must beat.
+        finalists: Backbone to its finalists, best first: mean, spread and the value of each seed;
+            missing without ``search.finalists``, and until all have run.
     """
 
     name: str
@@ -68,6 +71,7 @@ class StudyResult:
     best: Mapping[str, Winner]
     confirmation: Confirmation | None
     controls: Mapping[str, Mapping[str, ExtraRecord]] = field(default_factory=dict)
+    finalists: Mapping[str, tuple[Finalist, ...]] = field(default_factory=dict)
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -160,6 +164,7 @@ def load_study(path: "str | os.PathLike[str]") -> StudyResult:
         best={backbone: winner for backbone, winner in winners.items() if winner is not None},
         confirmation=confirmation(events),
         controls=controls(state),
+        finalists=state.finalists,
     )
 
 

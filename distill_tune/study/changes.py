@@ -10,6 +10,7 @@ HARMLESS_CHANGES = (
     "search.keep_top",
     "search.checkpoint_share",
     "search.controls",
+    "search.finalists",
     "resources.",
     "confirm",
 )

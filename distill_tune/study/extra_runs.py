@@ -1,21 +1,25 @@
-"""Runs of a search beside its trials, whose configuration no sampler proposes: controls."""
+"""Runs of a search beside its trials, which no sampler proposes: controls and finalists."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.records.directory import file_part
+from distill_tune.records.trials import TrialRecord
 from distill_tune.study.arms import ARMS, METHOD, Arm
 from distill_tune.study.study import Study
 
-ExtraKind = Literal["control"]
+ExtraKind = Literal["control", "finalist"]
+_FINALIST_SEEDS = 10_000
+"""Distance of the finalists' first further seed from the search's; none is one of ``confirm``."""
 
 
 class ExtraRun(NamedTuple):
     """A run of a search that is no trial: never proposed, pruned or counted.
 
     Attributes:
-        kind: ``control``: an arm with the fields of the study.
+        kind: ``control``: an arm with the fields of the study; ``finalist``: a trial of the search
+            on another seed.
         name: Name of its records, such as ``control-resnet50-equal_steps``.
         backbone: Name of the backbone.
         arm: Name of the arm.
@@ -58,6 +62,31 @@ def control_runs(study: Study) -> list[ExtraRun]:
         )
         for backbone in study.backbones
         for arm in study.search.controls
+    ]
+
+
+def finalist_seeds(study: Study) -> list[int]:
+    """Return the seeds of the finalists, the search's first; without finalists, only that one."""
+    first, finalists = study.trial.seed, study.search.finalists
+    further = range(1, finalists.seeds) if finalists is not None else ()
+    return [first, *(first + _FINALIST_SEEDS + index for index in further)]
+
+
+def finalist_runs(study: Study, chosen: Iterable[TrialRecord]) -> list[ExtraRun]:
+    """Return the runs of trials on their further seeds, seed after seed."""
+    trials = list(chosen)
+    return [
+        ExtraRun(
+            kind="finalist",
+            name=f"finalist-{trial.name}-seed{seed}",
+            backbone=trial.backbone,
+            arm=METHOD,
+            seed=seed,
+            trial=trial.number,
+            params=dict(trial.params),
+        )
+        for seed in finalist_seeds(study)[1:]
+        for trial in trials
     ]
 
 

@@ -14,6 +14,15 @@ from distill_tune.study.dimensions import Scalar
 SamplerName = Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"]
 
 
+class Finalists(Config):
+    """Finalists of a search: its best trials, on several seeds."""
+
+    top: int = Field(default=3, ge=1)
+    """Number of the best complete trials per backbone that are run again."""
+    seeds: int = Field(default=3, ge=2)
+    """Seeds of each, including the one of the search."""
+
+
 class Search(Config):
     """Settings of the search."""
 
@@ -45,6 +54,9 @@ class Search(Config):
     controls: tuple[str, ...] = ("equal_steps",)
     """Arms that are run once per backbone beside the trials, with the fields and the seed of the
     study, to show what the search must beat: see ``confirm.arms``."""
+    finalists: Finalists | None = None
+    """Further seeds of the best trials after the search, which choose the winner by the mean of its
+    seeds; null: the winner is chosen by its one seed."""
     keep_top: int = Field(default=3, ge=1)
     """Number of best trials per backbone whose weights are kept."""
     first_points: dict[str, tuple[dict[str, Scalar], ...]] = Field(default_factory=dict)
@@ -52,6 +64,11 @@ class Search(Config):
     ``warm_start``. The study's own values are tried after them."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
+
+    @property
+    def num_kept(self) -> int:
+        """Number of best trials per backbone whose weights are kept while the search runs."""
+        return max(self.keep_top, self.finalists.top if self.finalists else 0)
 
     @field_validator("controls")
     @classmethod

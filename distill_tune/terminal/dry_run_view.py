@@ -38,13 +38,11 @@ def _facts(found: "DryRun") -> Iterator[str]:
     if found.shared:
         names = (f"{name} (ready)" if is_ready else name for name, is_ready in found.shared.items())
         yield f"Shared stages, computed once: {', '.join(names)}: {duration(guess.shared_s)}."
-    if guess.controls_s:
-        parts = (f"{name} {duration(seconds)}" for name, seconds in guess.controls_s.items())
-        yield f"Controls, run once: {', '.join(parts)}."
+    yield from _beside(found)
     each = f"{found.slots.count} at a time, {in_words(found.slots.bundle)} each"
     hours = f"{guess.pruned_s / 3600:.2f} with pruning, {guess.unpruned_s / 3600:.2f} without"
-    and_controls = " and the controls" if guess.controls_s else ""
-    yield f"Hours of {search.num_trials} trials{and_controls}, {each}: {hours}."
+    beside = " and all the runs beside them" if guess.controls_s or guess.finalists_s else ""
+    yield f"Hours of {search.num_trials} trials{beside}, {each}: {hours}."
     most, left = decimal(guess.checkpoint_bytes), decimal(guess.model_bytes)
     yield f"Disk: {most} of checkpoints while it runs, {left} of models in the end."
     for name, cost in found.costs.items():
@@ -61,6 +59,17 @@ def _facts(found: "DryRun") -> Iterator[str]:
     yield f"Nothing was written. The search would take about {duration(guess.pruned_s)}."
 
 
+def _beside(found: "DryRun") -> Iterator[str]:
+    """Yield what is run beside the trials."""
+    guess, finalists = found.forecast, found.study.search.finalists
+    if guess.controls_s:
+        parts = (f"{name} {duration(seconds)}" for name, seconds in guess.controls_s.items())
+        yield f"Controls, run once: {', '.join(parts)}."
+    if finalists is not None:
+        runs = f"the best {finalists.top} of a backbone on {finalists.seeds - 1} more seeds"
+        yield f"Finalists, {runs}: {duration(guess.finalists_s)}."
+
+
 def dry_run_json(found: "DryRun") -> dict[str, Any]:
     """Return the same facts as plain data, in seconds, hours and bytes."""
     guess, gpus = found.forecast, {name: one.gpu for name, one in found.costs.items() if one.gpu}
@@ -71,6 +80,7 @@ def dry_run_json(found: "DryRun") -> dict[str, Any]:
         "stages_s": {name: one.stages_s for name, one in found.costs.items()},
         "trial_s": guess.trial_s,
         "controls_s": guess.controls_s,
+        "finalists_s": guess.finalists_s,
         "shared": [{"name": name, "is_ready": ready} for name, ready in found.shared.items()],
         "hours": guess.pruned_s / 3600,
         "hours_unpruned": guess.unpruned_s / 3600,

@@ -9,6 +9,7 @@ from rich.markup import escape
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.extra_runs import comparison_lines
+from distill_tune.records.finalists import finalist_sentences
 from distill_tune.records.formatting import path_text
 from distill_tune.records.trials import best
 from distill_tune.study.opening import resume_command
@@ -57,5 +58,6 @@ def outcome_view(
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
         yield f"  {escape(resume_command(directory))}"
+    yield from (escape(f"{sentence}.") for sentence in finalist_sentences(state))
     for line in comparison_lines(state):
         yield f"{escape(line)}; {UNCONFIRMED}"

@@ -15,6 +15,7 @@ from distill_tune.records.directory import (
     file_part,
 )
 from distill_tune.records.extra_runs import control_json, controls
+from distill_tune.records.finalists import finalist_sentence, finalists_json
 from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
@@ -32,7 +33,8 @@ def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> No
         winner = best(state, backbone.name)
         if winner is not None:
             config = study.trial_config(backbone.name, winner.params)
-            text = _heading(study, winner) + to_yaml(plain(config))
+            choice = finalist_sentence(state, backbone.name)
+            text = _heading(study, winner, choice) + to_yaml(plain(config))
             directory.write_text(best_file(backbone.name), text)
 
 
@@ -50,6 +52,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
             backbone.name: _winner(directory, best(state, backbone.name))
             for backbone in study.backbones
         },
+        "finalists": finalists_json(state.finalists),
         "controls": {
             backbone: {arm: control_json(record) for arm, record in records.items()}
             for backbone, records in controls(state).items()
@@ -122,11 +125,13 @@ def _logdir(directory: StudyDirectory) -> str:
     return shlex.quote(directory.path("tensorboard"))
 
 
-def _heading(study: Study, winner: TrialRecord) -> str:
+def _heading(study: Study, winner: TrialRecord, choice: str) -> str:
     searched = ", ".join(winner.params) or "nothing"
+    chosen = f"# Chosen by finalists: {choice}.\n" if choice else ""
     return (
         f"# Trial {winner.name} of study {study.study} ({winner.status}): "
         f"{study.search.metric} {winner.value:.4f} on the validation split, unconfirmed.\n"
+        f"{chosen}"
         f"# Searched: {searched}.\n"
         f"# Train it: distill-tune train --config {file_part(winner.backbone)}.yaml --out model/\n"
         f"# On a CPU, with --threads {max(1, int(study.resources.cpus))}, that repeats the trial's "

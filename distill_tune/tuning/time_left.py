@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
@@ -13,7 +14,7 @@ from distill_tune.study.study import Study
 from distill_tune.training.run_times import ALL_STAGES, RunTime, UnitTimes, num_units
 from distill_tune.training.stages import Job
 from distill_tune.tuning.dry_run.forecast import mean_epochs, span
-from distill_tune.tuning.extra_runs import open_extras
+from distill_tune.tuning.extras.open_runs import is_searched, open_extras
 from distill_tune.tuning.sampling.proposals import trial_name
 
 
@@ -119,7 +120,7 @@ class SearchTimeLeft(StagesTimeLeft):
         """Return the expected seconds to the end of the search; ``nan`` if unknown."""
         total, names = self._study.search.num_trials, self._names
         running = [trial for trial in state.trials.values() if trial.ended_at is None]
-        left = [*self._extras_s(state)]
+        left = [*self._extras_s(state), *self._finalists_s(state)]
         left += [self._trial_s(t.backbone, t.epochs) for t in running if t.backbone in names]
         whole_s = {name: self._trial_s(name, 0) for name in names}
         new = (number for number in range(total) if number not in state.trials)
@@ -130,7 +131,7 @@ class SearchTimeLeft(StagesTimeLeft):
         """Yield the expected seconds to the end of every extra run that has not ended."""
         for proposal in open_extras(self._study, state):
             name = trial_name(proposal)
-            config, epochs = self._extras[name], 0
+            config, epochs = self._extra_config(proposal), 0
             if name in state.extras:
                 epochs = state.extras[name].run.epochs
             is_short = arm_of(proposal).is_stage_one_only
@@ -141,6 +142,27 @@ class SearchTimeLeft(StagesTimeLeft):
                 own = [stage for stage in stages if has_gan or stage == "classifier"]
                 units |= {stage: num_units(config, stage) for stage in own}
             yield self.times.total(config, units)
+
+    def _extra_config(self, proposal: dict[str, Any]) -> TrialConfig:
+        name = trial_name(proposal)
+        if name not in self._extras:
+            self._extras[name] = proposed_config(self._study, proposal)
+        return self._extras[name]
+
+    def _finalists_s(self, state: StudyState) -> Iterator[float]:
+        """Yield the expected seconds of the finalists that nobody knows yet."""
+        finalists, study = self._study.search.finalists, self._study
+        if finalists is None or is_searched(study, state):
+            return
+        num_runs = min(finalists.top, -(-study.search.num_trials // len(self._names)))
+        for config in self._configs.values():
+            own = self._own_stages(config)
+            for _ in range(finalists.seeds - 1):
+                for index in range(num_runs):
+                    # The first of a seed stands for the stages that the others share with it.
+                    stages = [stage for stage in ALL_STAGES[:-1] if not index or stage in own]
+                    units: dict[Stage, float] = {s: num_units(config, s) for s in stages}
+                    yield self.times.total(config, {**units, "joint": config.joint.epochs})
 
     def _trial_s(self, backbone: str, epochs: int) -> float:
         """Return the expected seconds to the end of a trial that has done so many epochs."""

@@ -25,7 +25,7 @@ from distill_tune.tuning.callbacks.gpu_sharing import PackingCallback
 from distill_tune.tuning.callbacks.saving import SavingCallback
 from distill_tune.tuning.callbacks.trial_events import StudyCallback
 from distill_tune.tuning.callbacks.waiting import WaitingCallback
-from distill_tune.tuning.extra_runs import num_open, open_extras, settle_extras
+from distill_tune.tuning.extras.open_runs import num_open, open_extras, settle_extras
 from distill_tune.tuning.interrupts import DrainStopper, InterruptCallback, longest_epoch_s
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.sampling.distributions import Raw
@@ -109,8 +109,11 @@ def tune_trials(
     trainable: type[tune.Trainable] = DistillTrial,
     *,
     is_sharing: bool = True,
-) -> None:
-    """Run every trial that has not ended yet.
+) -> bool:
+    """Run every trial, and extra run that can be done now, that has not ended yet.
+
+    Returns:
+        Whether nothing stopped the trials.
 
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the study's
     records, which hold every decision; an unfinished trial finds, by its name, the newest of the
@@ -145,7 +148,7 @@ def tune_trials(
         interrupts = InterruptCallback(journal.tell, scheduler.drain)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
-            tune_config=_tune_config(study, limiter, scheduler),
+            tune_config=_tune_config(study, limiter, scheduler, len(extras)),
             run_config=_run_config(
                 study,
                 [callback, saving, packing, capacity, waiting, interrupts],
@@ -157,7 +160,7 @@ def tune_trials(
         with closing(capacity):
             is_over = _is_over(tuner, callback, packing)
         if is_over or num_open(study, journal.state) <= 0:
-            return
+            return not scheduler.drain.is_begun
 
 
 def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallback) -> bool:
@@ -184,14 +187,14 @@ def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallbac
 
 
 def _tune_config(
-    study: Study, limiter: ConcurrencyLimiter, scheduler: AshaPerBackbone
+    study: Study, limiter: ConcurrencyLimiter, scheduler: AshaPerBackbone, num_extras: int
 ) -> tune.TuneConfig:
     return tune.TuneConfig(
         metric=OBJECTIVE,
         mode=MODE,
         search_alg=limiter,
         scheduler=scheduler,
-        num_samples=study.search.num_trials + len(study.search.controls) * len(study.backbones),
+        num_samples=study.search.num_trials + num_extras,
         reuse_actors=True,
         trial_name_creator=_name,
         trial_dirname_creator=_name,

@@ -3,6 +3,7 @@
 import pytest
 
 from distill_tune.records.gpu_use import GpuUse
+from distill_tune.study.sections import Finalists
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.stages import Job, shared_jobs
@@ -75,6 +76,20 @@ def test_a_control_costs_what_its_arm_does(arm: str, seconds: float) -> None:
     assert beside.controls_s == {f"control-{A}-{arm}": pytest.approx(seconds)}
     assert beside.pruned_s - alone.pruned_s == pytest.approx(seconds)
     assert beside.unpruned_s - alone.unpruned_s == pytest.approx(seconds)
+
+
+def test_finalists_cost_their_runs_and_their_stages_for_each_seed() -> None:
+    found = with_controls("")
+    finalists = Finalists(top=2, seeds=3)
+    search = found.search.model_copy(update={"finalists": finalists})
+    with_finalists = found.model_copy(update={"search": search})
+    shared = jobs(found)
+    alone = forecast(found, {A: cost()}, 1, shared)
+    beside = forecast(with_finalists, {A: cost()}, 1, shared)
+    # Two seeds; the classifier and the warm-up are shared by the two runs of a seed.
+    assert beside.finalists_s == pytest.approx(2 * (10 + 40) + 4 * (0.5 + 2 + 4))
+    assert beside.pruned_s - alone.pruned_s == pytest.approx(beside.finalists_s)
+    assert alone.finalists_s == 0
 
 
 def test_a_control_shares_the_stages_of_the_trials() -> None:

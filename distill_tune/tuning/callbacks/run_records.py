@@ -72,4 +72,4 @@ class RunRecords:
             journal.end_trial(number, name, status=status, reason=reason, detail=detail)
         root = journal.directory
         delete_checkpoints(root.root, name)
-        keep_best_models(root, journal.state, self._study.search.keep_top)
+        keep_best_models(root, journal.state, self._study.search.num_kept)

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +43,7 @@ class Forecast(NamedTuple):
         trial_s: Backbone to the seconds of one trial that runs to its end.
         shared_s: Seconds of the shared stages that are still to be computed.
         controls_s: Name of each control to its seconds.
+        finalists_s: Seconds of the finalists, their stages included; 0 without them.
         pruned_s: Seconds of the whole search.
         unpruned_s: Seconds of the whole search if every trial ran to its end.
         checkpoint_bytes: Two checkpoints of each running trial; deleted at the end.
@@ -52,6 +53,7 @@ class Forecast(NamedTuple):
     trial_s: Mapping[str, float]
     shared_s: float
     controls_s: Mapping[str, float]
+    finalists_s: float
     pruned_s: float
     unpruned_s: float
     checkpoint_bytes: int
@@ -81,12 +83,13 @@ def forecast(
         trial_s[name] = sum(seconds.values())
         share = mean_epochs(study, num_trials[name]) / study.max_epochs
         mean_s[name] = trial_s[name] - (1 - share) * seconds["joint"]
-        kept_bytes += min(search.keep_top, num_trials[name]) * costs[name].model_bytes
+        kept_bytes += min(search.num_kept, num_trials[name]) * costs[name].model_bytes
     todo = [job for job, is_ready in shared if not is_ready]
     for stages in ({"warmup", "classifier"}, {"triplet"}):  # The latter begins with the former.
         jobs = [(job.config.backbone.name, job.stage) for job in todo if job.stage in stages]
         shared_s += span((costs[name].stages_s[stage] for name, stage in jobs), slots)
     controls_s = {run.name: control_s(study, run, costs, shared) for run in control_runs(study)}
+    finalists_s = sum(_finalists_s(study, costs, trial_s, slots))
     extras = list(controls_s.values())
     trials_s = span([*extras, *(trial_s[name] for name in order)], slots)
     # At least one trial of each backbone runs to its end.
@@ -96,11 +99,28 @@ def forecast(
         trial_s=trial_s,
         shared_s=shared_s,
         controls_s=controls_s,
-        pruned_s=shared_s + min(pruned_s, trials_s),
-        unpruned_s=shared_s + trials_s,
+        finalists_s=finalists_s,
+        pruned_s=shared_s + min(pruned_s, trials_s) + finalists_s,
+        unpruned_s=shared_s + trials_s + finalists_s,
         checkpoint_bytes=2 * min(slots, len(order)) * checkpoint_bytes,
         model_bytes=kept_bytes,
     )
+
+
+def _finalists_s(
+    study: "Study", costs: Mapping[str, TrialCost], trial_s: Mapping[str, float], slots: int
+) -> Iterator[float]:
+    """Yield the seconds of the finalists' stages, shared for each seed, and of their runs."""
+    finalists = study.search.finalists
+    if finalists is None:
+        return
+    num_runs = min(finalists.top, -(-study.search.num_trials // len(study.backbones)))
+    shared_s, runs_s = [], []
+    for name, seconds in trial_s.items():
+        whole_s = sum(costs[name].stages_s.values())
+        shared_s += [whole_s - seconds] * (finalists.seeds - 1)
+        runs_s += [seconds] * num_runs * (finalists.seeds - 1)
+    yield from (span(shared_s, slots), span(runs_s, slots))
 
 
 def control_s(

@@ -1,0 +1,58 @@
+"""Finalists of a search: chosen once its trials and controls are over, and told in its models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill_tune.errors import DistillTuneError
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.finalists import finalist_json, finalist_sentence
+from distill_tune.records.trials import FINALISTS, StudyState, TrialRecord, top
+from distill_tune.study.extra_runs import finalist_seeds
+from distill_tune.study.study import Study
+from distill_tune.study.validation import read_yaml_text, to_yaml
+from distill_tune.training.kept_models import MODELS
+from distill_tune.tuning.journal import Journal
+
+
+def chosen(study: Study, state: StudyState) -> dict[str, list[TrialRecord]]:
+    """Return the finalists of each backbone: its best complete trials."""
+    finalists = study.search.finalists
+    if finalists is None:
+        return {}
+    best = {one.name: top(state, one.name, finalists.top) for one in study.backbones}
+    return {
+        name: [trial for trial in trials if trial.status == "complete"]
+        for name, trials in best.items()
+    }
+
+
+def record_finalists(study: Study, journal: Journal) -> None:
+    """Record who the finalists are, unless just their ranking is known."""
+    for backbone, trials in chosen(study, journal.state).items():
+        numbers, seeds = [trial.number for trial in trials], finalist_seeds(study)
+        ranked = journal.state.finalists.get(backbone, ())
+        known = {(one.trial, *one.values) for one in ranked}
+        if known != {(number, *seeds) for number in numbers}:
+            journal.emit(FINALISTS, backbone=backbone, trials=numbers, seeds=seeds)
+
+
+def describe_finalists(directory: StudyDirectory, state: StudyState) -> None:
+    """Write each finalist's mean and spread into the ``model.yaml`` of its model."""
+    for backbone, found in state.finalists.items():
+        sentence = finalist_sentence(state, backbone)
+        for one in found:
+            told = {**finalist_json(one), "is_winner": one is found[0], "choice": sentence}
+            _describe(directory, f"{MODELS}/{one.name}/model.yaml", told)
+
+
+def _describe(directory: StudyDirectory, name: str, told: Mapping[str, Any]) -> None:
+    if not directory.has(name):
+        return
+    try:
+        text = directory.read_text(name)
+        described = {**read_yaml_text(text, name).value, "finalist": told}
+    except DistillTuneError:
+        # A damaged model is named by the command that opens it.
+        return
+    if to_yaml(described) != text:
+        directory.write_text(name, to_yaml(described))

@@ -1,0 +1,199 @@
+"""A session's phases without Ray: trials and controls, then finalists; interrupted anywhere."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill_tune.cluster.resources import Slots
+from distill_tune.interfaces import ImageData
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import StudyState, best
+from distill_tune.study.study import Study
+from distill_tune.study.validation import parse, read_yaml, read_yaml_text
+from distill_tune.training.stages import Job
+from distill_tune.tuning.extras.open_runs import open_extras
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import RunOptions
+from distill_tune.tuning.session import Session
+from tests.commands import ONE_AT_A_TIME
+
+BACKBONE = "shufflenet_v2_x0_5"
+TEXT = ONE_AT_A_TIME.replace(
+    "controls: []", "controls: [equal_steps], finalists: {top: 2, seeds: 3}"
+)
+
+
+class Silent:
+    """A view that shows nothing."""
+
+    def say(self, text: str) -> None: ...
+
+    def expect(self, time_left: object) -> None: ...
+
+    def listen(self, *arguments: object) -> None: ...
+
+    def stage(self, *arguments: object) -> None: ...
+
+
+@dataclass
+class Machine:
+    """What runs trials and stages in Ray's place, in no time.
+
+    Attributes:
+        patience: Runs that it ends before it is interrupted.
+        done: Names of the runs that it ended.
+        jobs: Names of the stages that it was asked for.
+    """
+
+    patience: int = 99
+    done: list[str] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
+
+    def tune(self, study: Study, _: ImageData, journal: Journal, *__: Any, **___: Any) -> bool:
+        for extra in open_extras(study, journal.state):
+            if not self._is_going_on(extra["extra"]["name"]):
+                return False
+            self._extra(journal, extra, study.max_epochs)
+        for number in range(len(journal.state.trials), study.search.num_trials):
+            if not self._is_going_on(f"{BACKBONE}-{number:04d}"):
+                return False
+            self._trial(journal, number, study.max_epochs)
+        return True
+
+    def _is_going_on(self, name: str) -> bool:
+        self.patience -= 1
+        self.done += [name] if self.patience >= 0 else []
+        return self.patience >= 0
+
+    def _extra(self, journal: Journal, extra: dict[str, Any], epochs: int) -> None:
+        about = {**extra["extra"], "backbone": BACKBONE, "params": extra["params"], "words": "w"}
+        journal.emit("extra_started", **about)
+        # The second trial is best on the further seeds, the first on that of the search.
+        metrics = {"objective": {None: 0.5, 0: 0.6, 1: 0.7, 2: 0.1}[about["trial"]]}
+        journal.emit("extra_epoch", name=about["name"], epoch=epochs, metrics=metrics)
+        over = {"status": "complete", "reason": "", "detail": ""}
+        journal.emit("extra_ended", name=about["name"], **over)
+
+    def _trial(self, journal: Journal, number: int, epochs: int) -> None:
+        name = f"{BACKBONE}-{number:04d}"
+        params = {"joint.margin": 0.1 * (number + 1)}
+        journal.emit(
+            "trial_started", trial=number, name=name, backbone=BACKBONE, params=params, raw={}
+        )
+        metrics = {"objective": 0.8 - 0.01 * number}
+        journal.emit("epoch", trial=number, epoch=epochs, metrics=metrics)
+        journal.end_trial(number, name, status="complete", reason="", detail="")
+
+    def stages(self, jobs: Sequence[Job], *_: Any) -> None:
+        self.jobs += [job.name for job in jobs]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = Machine()
+
+    @contextmanager
+    def no_cluster(_: object) -> Iterator[None]:
+        yield
+
+    slots = Slots({"CPU": 1}, 1)
+    monkeypatch.setattr("distill_tune.tuning.session.cluster", no_cluster)
+    monkeypatch.setattr("distill_tune.tuning.session.slots", lambda *_: slots)
+    monkeypatch.setattr(Session, "_check_nodes", lambda *_: None)
+    monkeypatch.setattr("distill_tune.tuning.tuner.tune_trials", found.tune)
+    monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", found.stages)
+    return found
+
+
+def searched(root: Path, *assignments: str) -> StudyState:
+    document = read_yaml_text(TEXT, "tiny.yaml")
+    for assignment in assignments:
+        document.set(assignment)
+    study = parse(Study, document)
+    options: Any = RunOptions(command="search", views=Silent())  # type: ignore[arg-type]
+    view: Any = Silent()
+    directory = StudyDirectory(str(root))
+    return Session(study, directory, study.data.load(), view, options).run()
+
+
+def test_finalists_follow_and_choose_the_winner(tmp_path: Path, machine: Machine) -> None:
+    state = searched(tmp_path)
+    assert machine.done == [
+        f"control-{BACKBONE}-equal_steps",
+        *(f"{BACKBONE}-{number:04d}" for number in range(3)),
+        *(
+            f"finalist-{BACKBONE}-{number:04d}-seed{seed}"
+            for seed in (10_001, 10_002)
+            for number in (0, 1)
+        ),
+    ]
+    assert state.sessions[-1].status == "finished"
+    winner = best(state, BACKBONE)
+    assert winner is not None
+    assert winner.number == 1
+    text = (tmp_path / f"best/{BACKBONE}.yaml").read_text()
+    assert f"the first seed alone would have chosen {BACKBONE}-0000 (0.8000)" in text
+    assert read_yaml(tmp_path / f"best/{BACKBONE}.yaml").value["joint"]["margin"] == 0.2
+
+
+def test_their_stages_are_shared_for_each_seed(tmp_path: Path, machine: Machine) -> None:
+    searched(tmp_path)
+    seeds = [name for name in machine.jobs if "seed=" in name]
+    assert seeds == [
+        f"{stage} seed={seed}"
+        for seed in (10_001, 10_002)
+        for stage in ("warmup", f"classifier/{BACKBONE}")
+    ]
+
+
+@pytest.mark.parametrize("patience", range(8))
+def test_a_search_that_is_interrupted_anywhere_ends_as_the_one_left_alone(
+    tmp_path: Path, machine: Machine, patience: int
+) -> None:
+    machine.patience = patience
+    first = searched(tmp_path)
+    assert first.sessions[-1].status == "interrupted"
+    assert len(machine.done) == patience
+    machine.patience = 99
+    state = searched(tmp_path)
+    assert state.sessions[-1].status == "finished"
+    assert len(machine.done) == len(set(machine.done)) == 8
+    assert [one.trial for one in state.finalists[BACKBONE]] == [1, 0]
+    assert best(state, BACKBONE) == state.trials[1]
+
+
+def test_a_finished_search_does_nothing_more(tmp_path: Path, machine: Machine) -> None:
+    searched(tmp_path)
+    before = list(machine.done)
+    assert searched(tmp_path).sessions[-1].status == "finished"
+    assert machine.done == before
+
+
+def test_more_trials_are_followed_by_the_finalists_that_are_new(
+    tmp_path: Path, machine: Machine
+) -> None:
+    searched(tmp_path)
+    before = len(machine.done)
+    state = searched(tmp_path, "search.num_trials=4")
+    # The new trial is none of the best two.
+    assert machine.done[before:] == [f"{BACKBONE}-0003"]
+    assert state.sessions[-1].status == "finished"
+    assert [one.trial for one in state.finalists[BACKBONE]] == [1, 0]
+    state = searched(tmp_path, "search.num_trials=4", "search.finalists.top=3")
+    assert machine.done[before + 1 :] == [
+        f"finalist-{BACKBONE}-0002-seed{seed}" for seed in (10_001, 10_002)
+    ]
+
+
+def test_an_old_study_is_given_finalists_and_controls_later(
+    tmp_path: Path, machine: Machine
+) -> None:
+    searched(tmp_path, "search.controls=[]", "search.finalists=null")
+    assert machine.done == [f"{BACKBONE}-{number:04d}" for number in range(3)]
+    state = searched(tmp_path)
+    assert state.sessions[-1].status == "finished"
+    assert len(state.extras) == 5
