@@ -25,9 +25,9 @@ from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.gan_loss_terms import GanLosses, gan_metrics
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets, label, turnover
-from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate, validate
 from distill_tune.distill.monitoring.gan_policies import ratio_factor, refuse_unfit, watch_gan
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import Best, TrialState
 from distill_tune.interfaces import Metrics

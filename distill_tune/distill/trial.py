@@ -17,9 +17,9 @@ from distill_tune.distill.gan_stage import GanStage
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint_stage import JointStage, enter
-from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import validate
 from distill_tune.distill.monitoring.gan_policies import refuse_unfit
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import Best, StateDict, TrialState
 from distill_tune.interfaces import ImageData, Metrics, Stage

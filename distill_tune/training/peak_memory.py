@@ -6,7 +6,7 @@ import torch
 
 from distill_tune.distill.classifier_stage import real_batches, train_step
 from distill_tune.distill.joint_stage import JointStage, enter
-from distill_tune.distill.monitoring.epoch_metrics import Reference
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData

@@ -61,6 +61,7 @@ ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
         "classifier.sampling": "shuffle",
         "data.unlabelled": None,
         "gan.unlabelled_weight": 1.0,
+        "joint.monitor_every": 3,
         "joint.name_threshold": 0.95,
         "joint.ramp_down_epochs": 0,
         "joint.strong_augmentation": "affine",

@@ -15,8 +15,8 @@ from distill_tune.distill.compute.batches import Batch
 from distill_tune.distill.hardness import label
 from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.losses import discriminator_hinge, generator_hinge, triplet_loss
-from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml

@@ -6,7 +6,7 @@ import torch
 
 from distill_tune.distill.hardness import label
 from distill_tune.distill.joint_stage import JointStage, enter
-from distill_tune.distill.monitoring.epoch_metrics import Reference
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml

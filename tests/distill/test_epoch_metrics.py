@@ -15,14 +15,13 @@ from distill_tune.distill.monitoring.diversity import (
     within_class_distance,
 )
 from distill_tune.distill.monitoring.epoch_metrics import (
-    Reference,
     discriminator_gap,
     gradient_norms,
     is_collapsed,
     is_warning,
-    kernel_distance,
     measure,
 )
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import Metrics, Split
@@ -73,23 +72,6 @@ def test_the_distance_within_a_class_is_a_mean_of_means() -> None:
     labels = torch.tensor([0, 0, 1, 1, 1, 2])
     assert within_class_distance(features, labels) == pytest.approx((2 + 4) / 2)
     assert within_class_distance(features, torch.arange(6)) == 0
-
-
-def test_the_kernel_distance_is_about_zero_for_equal_distributions_and_grows() -> None:
-    generator = torch.Generator().manual_seed(0)
-    one, same, other = torch.randn(3, 400, 8, generator=generator)
-    assert abs(kernel_distance(one, same)) < 0.05
-    near, far = kernel_distance(one, other + 0.5), kernel_distance(one, other + 2)
-    assert 0.1 < near < far
-    assert kernel_distance(one, same) == pytest.approx(kernel_distance(same, one), abs=1e-9)
-    assert kernel_distance(one[:1], same) == 0
-
-
-def test_the_kernel_distance_by_hand() -> None:
-    one, other = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]])
-    within = (0 * 1 + 1) ** 3 + (0 * 2 + 1) ** 3
-    across = (1 + 1 + 1 + (2 + 1) ** 3) / 4
-    assert kernel_distance(one, other) == pytest.approx(within - 2 * across)
 
 
 def test_one_image_a_class_is_collapse(at_joint: Begin) -> None:

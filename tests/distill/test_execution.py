@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill_tune.distill.compute.execution import Execution, require_compiler
 from distill_tune.distill.joint_stage import JointStage
-from distill_tune.distill.monitoring.epoch_metrics import Reference
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import Compute
 from distill_tune.distill.trial_state import StateDict, copy_weights

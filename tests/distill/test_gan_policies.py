@@ -24,7 +24,7 @@ class Script:
     def __init__(self, *diversities: float) -> None:
         self.diversities = list(diversities)
 
-    def __call__(self, *_: object) -> Metrics:
+    def __call__(self, *_: object, is_full: bool) -> Metrics:  # noqa: ARG002
         return {"diversity": self.diversities.pop(0), "rank_ratio": 1.0, "pixel_diversity": 1.0}
 
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill_tune.distill.classifier_stage import real_batches
 from distill_tune.distill.joint_stage import JointStage
-from distill_tune.distill.monitoring.epoch_metrics import Reference
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from tests.distill.conftest import Begin
 

@@ -11,8 +11,8 @@ from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.gan_loss_terms import GanLosses
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.joint_stage import JointStage
-from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.evaluation import evaluate
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_state import Best, copy_weights
 from distill_tune.errors import InputError
@@ -23,7 +23,7 @@ from tests.distill.tiny import config, differences, trial
 
 @pytest.fixture(scope="module")
 def reports(digits: ImageData) -> list[Report]:
-    return list(trial(digits, joint={"epochs": 3, "refresh": 2}).run())
+    return list(trial(digits, joint={"epochs": 3, "refresh": 2, "monitor_every": 1}).run())
 
 
 def test_the_stages_come_in_order_with_a_report_for_every_epoch(reports: list[Report]) -> None:

@@ -86,6 +86,7 @@ def test_every_preset_names_fields_that_exist() -> None:
         ("joint", "gan_lr", -1e-5),
         ("joint", "synthetic_ratio", 9.0),
         ("joint", "monitor_images", 19),
+        ("joint", "monitor_every", 0),
         ("joint", "colapse_policy", "stop"),
         ("classifier", "epochs", 0),
         ("classifier", "batch_size", 1),

@@ -183,6 +183,7 @@ def test_every_field_of_stage_3_is_known_to_concern_some_arms_or_all() -> None:
         "joint.extra_images",
         "joint.classifier_lr_factor",
         "joint.monitor_images",
+        "joint.monitor_every",
     }
 
 

@@ -83,6 +83,10 @@ class JointTraining(Config):
     statistics; ``mixed``: one concatenated batch."""
     monitor_images: int = Field(default=1000, ge=20)
     """Number of fixed synthetic images on which diversity and collapse are measured each epoch."""
+    monitor_every: int = Field(default=3, ge=1)
+    """Epochs between measurements of what nothing is decided by: Vendi score, KID, distance to the
+    nearest training image, gradient norms. The first and the last epoch are always measured, all
+    other monitors after every epoch."""
     collapse_policy: CollapsePolicy = "continue"
     """Reaction to a collapsed generator: continue as on the poster, return to the last healthy
     generator, freeze it, or end the trial with reason ``collapsed``."""
@@ -114,6 +118,10 @@ class JointTraining(Config):
         left = self.epochs - 1 - epoch
         down = 1.0 if self.ramp_down_epochs == 0 else left / self.ramp_down_epochs
         return self.synthetic_ratio * min(1.0, up, down)
+
+    def is_fully_monitored(self, epoch: int) -> bool:
+        """Return whether all monitors are measured after an epoch (0-based)."""
+        return epoch in {0, self.epochs - 1} or (epoch + 1) % self.monitor_every == 0
 
     def is_refresh_due(self, epoch: int, last_change: int) -> bool:
         """Return whether training images are relabelled before an epoch (0-based).

@@ -1,6 +1,8 @@
-"""Measures of the diversity of images or features: distances, ranks, the Vendi score."""
+"""Measures of the diversity of images or features: distances, ranks, the Vendi score, KID."""
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,6 +62,61 @@ def vendi_score(features: Tensor) -> float:
     """
     unit = torch.nn.functional.normalize(features, dim=1)
     return _exp_entropy(_squared_singular_values(unit) / len(unit))
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of images and their measures, each computed once, when it is first needed.
+
+    Attributes:
+        features: ``[n, d]`` float32; not changed afterwards.
+        labels: ``[n]`` int64.
+    """
+
+    features: Tensor
+    labels: Tensor
+
+    @cached_property
+    def spread(self) -> float:
+        """Mean distance within a class."""
+        return within_class_distance(self.features, self.labels)
+
+    @cached_property
+    def rank(self) -> float:
+        """Effective rank."""
+        return effective_rank(self.features)
+
+    @cached_property
+    def norm(self) -> float:
+        """Mean norm of the features."""
+        return mean_norm(self.features)
+
+    @cached_property
+    def self_similarity(self) -> Tensor:
+        """Mean of the kernel over pairs of different images: float64 scalar."""
+        matrix, n = _kernel(self.features, self.features), len(self.features)
+        return (matrix.sum() - matrix.diagonal().sum()) / (n * (n - 1))
+
+
+def mean_norm(vectors: Tensor) -> float:
+    """Return the mean Euclidean norm of ``vectors [n, d]``."""
+    return float(torch.linalg.vector_norm(vectors, dim=1).mean())
+
+
+def kernel_distance(first: FeatureSet, second: FeatureSet) -> float:
+    """Return the unbiased squared MMD with the kernel ``(x.y / d + 1)^3``: KID of these features.
+
+    Binkowski et al. 2018, arXiv:1801.01401. It can be slightly below 0, and is 0 instead of NaN if
+    either argument has fewer than two samples.
+    """
+    if min(len(first.features), len(second.features)) < 2:
+        return 0.0
+    across = _kernel(first.features, second.features).mean()
+    return (first.self_similarity + second.self_similarity - 2 * across).item()
+
+
+def _kernel(first: Tensor, second: Tensor) -> Tensor:
+    return (first.double() @ second.double().T / first.shape[1] + 1) ** 3
 
 
 def _squared_singular_values(matrix: Tensor) -> Tensor:

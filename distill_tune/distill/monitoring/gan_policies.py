@@ -9,7 +9,6 @@ from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitoring.diversity import within_class_distance
 from distill_tune.distill.monitoring.epoch_metrics import (
-    Reference,
     discriminator_gap,
     gradient_norms,
     is_collapsed,
@@ -17,6 +16,7 @@ from distill_tune.distill.monitoring.epoch_metrics import (
     measure,
 )
 from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_state import GanState, TrialState, copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
@@ -36,7 +36,8 @@ def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metr
     """
     state, joint = trainer.state, trainer.config.joint
     images = trainer.synthesise(reference.latent)
-    health = measure(trainer, reference, images, sets)
+    is_full = joint.is_fully_monitored(state.joint_epoch)
+    health = measure(trainer, reference, images, sets, is_full=is_full)
     state.gan.fidelity.append(_fidelity(trainer, reference, images))
     health["agreement"] = state.gan.fidelity[-1].agreement
     if apply_policy(joint.collapse_policy, state, is_healthy=not is_collapsed(health)):
@@ -45,9 +46,10 @@ def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metr
         state.gan.fidelity.append(_fidelity(trainer, reference, images))
     gap = discriminator_gap(trainer)
     refuse_overfit(gap, joint.max_discriminator_gap, state.joint_epoch)
+    norms = gradient_norms(trainer) if is_full else {}
     return {
         **{f"synthetic/{name}": value for name, value in health.items()},
-        **{f"gan/{name}": value for name, value in gradient_norms(trainer).items()},
+        **{f"gan/{name}": value for name, value in norms.items()},
         "gan/discriminator_gap": gap,
         "synthetic/warning": float(is_warning(health)),
         "synthetic/collapsed": float(is_collapsed(health)),

@@ -13,8 +13,8 @@ from distill_tune.cluster.gpu_memory import forget_peak, memory_in_use
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.distill.classifier_stage import num_steps, real_batches, train_step
 from distill_tune.distill.joint_stage import JointStage, enter
-from distill_tune.distill.monitoring.epoch_metrics import Reference
 from distill_tune.distill.monitoring.fidelity import train_judge
+from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
