@@ -16,6 +16,7 @@ from distill_tune.report.study_result import StudyResult, TrainedModel, load_stu
 from distill_tune.study.python_arguments import (
     FileName,
     assignment_options,
+    file_names,
     require_count,
     space_argument,
 )
@@ -36,6 +37,7 @@ def search(  # noqa: PLR0913 - the options of the command
     time_budget_s: float | None = None,
     warm_start: FileName | None = None,
     warm_start_trials: int | None = None,
+    continue_from: FileName | Sequence[FileName] = (),
     assignments: Mapping[str, object] | None = None,
     resume: bool = False,
     allow_changed: bool = False,
@@ -53,6 +55,8 @@ def search(  # noqa: PLR0913 - the options of the command
         time_budget_s: Seconds after which to stop; ``resume`` continues.
         warm_start: A study whose best configurations are tried first.
         warm_start_trials: Number of these configurations per backbone; None: 3.
+        continue_from: Studies with the same images, fields and code, also with another space: their
+            trials that lie in this space are observations and are not run again.
         assignments: Further changes to ``space``: dotted path -> value, such as
             ``{"trial.joint.epochs": 8, "backbones.0.name": "resnet18"}``.
         resume: Resume the study if it already exists.
@@ -85,7 +89,12 @@ def search(  # noqa: PLR0913 - the options of the command
     source = None if warm_start is None else os.fspath(warm_start)
     warm_start_request = WarmStartRequest(source, warm_start_trials)
     request = StudyRequest(
-        space_argument(space), os.fspath(storage), changes, fields, warm_start_request
+        space_argument(space),
+        os.fspath(storage),
+        changes,
+        fields,
+        warm_start_request,
+        file_names(continue_from),
     )
     opened = open_new(request, resume=resume, allow_changed=allow_changed)
     return _search(opened, options)

@@ -28,7 +28,7 @@ from distill_tune.cli.running import (
     run_dry,
     run_search,
 )
-from distill_tune.cli.warm_start_option import WarmStartFrom, WarmStartTrials
+from distill_tune.cli.warm_start_option import ContinueFrom, WarmStartFrom, WarmStartTrials
 from distill_tune.errors import InputError, Text
 
 app = typer.Typer(
@@ -88,6 +88,7 @@ def search(  # noqa: PLR0913 - the options of the command line
     assignments: Sets = None,
     warm_start: WarmStartFrom = None,
     warm_start_trials: WarmStartTrials = None,
+    continue_from: ContinueFrom = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume it if it exists.")] = False,
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
@@ -104,8 +105,8 @@ def search(  # noqa: PLR0913 - the options of the command line
             from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
 
             changes = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget}
-            warm_start_request = WarmStartRequest(warm_start, warm_start_trials)
-            request = StudyRequest(space, storage, assignments or [], changes, warm_start_request)
+            others = WarmStartRequest(warm_start, warm_start_trials), tuple(continue_from or ())
+            request = StudyRequest(space, storage, assignments or [], changes, *others)
             found = open_new(request, resume=resume, allow_changed=allow_changed)
         options = CommandOptions(address, not no_shared_stages, as_json, allow_changed)
         if dry_run:

@@ -11,6 +11,7 @@ _EXAMPLES = {
         "distill-tune search --space my.yaml --set data.kind=folder --set data.root=images",
         "distill-tune search --space my.yaml --dry-run",
         "distill-tune search --space my.yaml --num-trials 8 --time-budget 3600",
+        "distill-tune search --space wider.yaml --continue-from runs/narrow",
         "distill-tune search --space my.yaml --storage s3://bucket/runs --address auto",
     ),
     "resume": (

@@ -1,4 +1,4 @@
-"""The options ``--warm-start`` and ``--warm-start-trials`` of a search."""
+"""The options of a search that uses other studies."""
 
 from typing import Annotated
 
@@ -13,4 +13,12 @@ WarmStartFrom = Annotated[
 WarmStartTrials = Annotated[
     int | None,
     typer.Option("--warm-start-trials", min=1, help="How many for each backbone; 3 if not given."),
+]
+ContinueFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--continue-from",
+        metavar="STUDY_DIR",
+        help="Count the trials of a study that differs in its space only; repeatable.",
+    ),
 ]

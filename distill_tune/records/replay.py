@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from distill_tune.records.continued import continued_trials
 from distill_tune.records.extra_runs import ExtraRecord
 from distill_tune.records.finalists import Finalist, FinalistPlan, ranking
 from distill_tune.records.trials import (
+    CONTINUED,
     FINALISTS,
     Event,
     FidelityPoint,
@@ -49,6 +51,7 @@ class Fold:
         self._extras: dict[str, ExtraRecord] = {}
         self._plans: dict[str, FinalistPlan] = {}
         self._finalists: dict[str, tuple[Finalist, ...]] = {}
+        self._continued: tuple[TrialRecord, ...] = ()
         self._num_events = 0
         self._state: StudyState | None = None
 
@@ -64,6 +67,7 @@ class Fold:
                 {key: len(trials) for key, trials in self._adopted.items()},
                 dict(self._extras),
                 dict(self._finalists),
+                self._continued,
             )
         return self._state
 
@@ -84,6 +88,8 @@ class Fold:
         self._add_to_sessions(kind, time, event)
         if kind in {"stage", "stages_adopted"}:
             self._add_to_stages(kind, event)
+        elif kind == CONTINUED:
+            self._continued = continued_trials(event)
         elif kind == "warning":
             self._warnings.append(str(event["text"]))
         elif kind in {"trial_started", "epoch", "trial_ended"}:

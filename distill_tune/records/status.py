@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extra_runs import Controls, comparison_lines, control_json, controls
 from distill_tune.records.finalists import Finalist, finalist_sentences, finalists_json
@@ -63,6 +64,7 @@ class StatusInfo(NamedTuple):
         controls: Backbone -> arm -> the record of its control.
         comparison: What the best of each backbone must beat, and how it was chosen, in words.
         finalists: Backbone -> its finalists, best first; missing until all have run.
+        continued: One sentence per backbone that continues trials of other studies.
     """
 
     study: str
@@ -78,6 +80,7 @@ class StatusInfo(NamedTuple):
     controls: Controls
     comparison: tuple[str, ...]
     finalists: Mapping[str, tuple[Finalist, ...]]
+    continued: tuple[str, ...] = ()
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -110,6 +113,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         controls=controls(state),
         comparison=(*comparison_lines(state), *finalist_sentences(state)),
         finalists=state.finalists,
+        continued=continued_sentences(state),
     )
 
 

@@ -24,7 +24,8 @@ class Table(NamedTuple):
 def trials_csv(state: StudyState) -> str:
     """Return ``trials.csv``: the text of :func:`trial_rows`; missing values are empty.
 
-    Runs beside the trials follow them; their ``kind`` is not ``trial``, and they have no number.
+    Runs beside the trials follow them, then trials taken over from other studies (``continued``);
+    their ``kind`` is not ``trial``, and they have no number.
     """
     return _csv(trial_rows(state, has_extras=True))
 
@@ -45,6 +46,8 @@ def trial_rows(state: StudyState, *, has_extras: bool = False) -> Table:
     if has_extras:
         kinds += [record.kind for record in state.extras.values()]
         trials += [record.run for record in state.extras.values()]
+        kinds += ["continued"] * len(state.continued)
+        trials += state.continued
     params = [flat(trial.params) for trial in trials]
     seconds = [{f"{SECONDS}{key}": s for key, s in trial.seconds.items()} for trial in trials]
     metrics = [trial.stage_metrics | _without_seconds(trial.metrics) for trial in trials]

@@ -17,6 +17,9 @@ SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "fa
 INTERRUPTED: Final = "interrupted"
 """Event for the terminal at the first interrupt; the log records it when the session ends."""
 
+CONTINUED: Final = "continued"
+"""Event that holds the trials taken over from other studies."""
+
 OBJECTIVE = "objective"
 SECONDS = "seconds/"
 
@@ -172,6 +175,7 @@ class StudyState:
         warnings: Warnings of the search, and of reading its log.
         extras: Runs beside the trials by name, in the order of their starts.
         finalists: Backbone -> its finalists, best first; missing until all have run.
+        continued: Trials of other studies that count as observations; their numbers are negative.
     """
 
     trials: dict[int, TrialRecord]
@@ -181,6 +185,7 @@ class StudyState:
     adopted: Mapping[str, int] = field(default_factory=dict)
     extras: "Mapping[str, ExtraRecord]" = field(default_factory=dict)
     finalists: "Mapping[str, tuple[Finalist, ...]]" = field(default_factory=dict)
+    continued: tuple[TrialRecord, ...] = ()
 
     @property
     def backbones(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.files.storage import joined
 from distill_tune.study.absolute_paths import with_absolute_paths
+from distill_tune.study.continuing.continuation import Continuation, continuation, is_untouched
 from distill_tune.study.opening import (
     Options,
     check_same,
@@ -34,6 +35,7 @@ class Opened(NamedTuple):
         images: Its data.
         document: The document that it was read from, with the positions of fields.
         remark: Text to print before anything else; may be empty.
+        continuation: Trials taken over from other studies; None for no such trials.
     """
 
     study: Study
@@ -41,6 +43,7 @@ class Opened(NamedTuple):
     images: ImageData
     document: Document
     remark: str = ""
+    continuation: Continuation | None = None
 
 
 class WarmStartRequest(NamedTuple):
@@ -64,6 +67,7 @@ class StudyRequest(NamedTuple):
         assignments: ``path=value`` changes to the space.
         options: Further changes.
         warm_start: Configurations to try first.
+        continue_from: Studies whose trials count as observations.
     """
 
     space: Path | Mapping[str, Any]
@@ -71,6 +75,7 @@ class StudyRequest(NamedTuple):
     assignments: list[str]
     options: Options
     warm_start: WarmStartRequest = WarmStartRequest()
+    continue_from: tuple[str, ...] = ()
 
 
 def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Opened:
@@ -101,7 +106,14 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
     require_utf8(directory)
     remarks = [remark, _coverage(study)]
     images = load_images(typed, document, say=remarks.append)
-    return Opened(study, directory, images, document, "\n".join(filter(None, remarks)))
+    found = None
+    if request.continue_from and is_untouched(directory):
+        found = continuation(request.continue_from, study, images.digest)
+        remarks += found.words
+    elif request.continue_from:
+        remarks.append("the study has begun: no further trials of other studies are taken over")
+    text = "\n".join(filter(None, remarks))
+    return Opened(study, directory, images, document, text, found)
 
 
 def open_stored(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ def space_argument(space: object) -> Path | Mapping[str, Any]:
     if isinstance(space, str | os.PathLike):
         return Path(space)
     raise InputError("space", got=space, expected="a YAML file, or a mapping with the same content")
+
+
+def file_names(names: FileName | Sequence[FileName]) -> tuple[str, ...]:
+    """Return one path or several as texts."""
+    listed = [names] if isinstance(names, str | os.PathLike) else names
+    return tuple(os.fspath(name) for name in listed)
 
 
 def assignment_options(assignments: object) -> list[str]:

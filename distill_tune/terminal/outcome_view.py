@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from distill_tune.interfaces import plain
+from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.extra_runs import comparison_lines
 from distill_tune.records.finalists import finalist_sentences
@@ -34,8 +35,9 @@ def outcome_view(
     state = directory.state()
     if state.trials:
         yield final_summary(state)
-    for outcome in warm_start_outcomes(plain(study), state):
-        yield f"\n{escape(outcome.sentence)}"
+    outcomes = warm_start_outcomes(plain(study), state)
+    for sentence in (*continued_sentences(state), *(one.sentence for one in outcomes)):
+        yield f"\n{escape(sentence)}"
     paths = written_paths(study, directory, state)
     width = max(map(len, paths))
     yield "\nwritten"

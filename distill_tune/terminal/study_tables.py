@@ -68,6 +68,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
     if info.counts:
         parts += [_counts_table(info.counts), best_table(info.best)]
     parts += [Text(line) for line in info.comparison]
+    parts += [Text(sentence) for sentence in info.continued]
     if info.stages:
         parts.append(_stages_table(info.stages))
     parts += [Text(packing_words(*found)) for found in info.packing.items()]

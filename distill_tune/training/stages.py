@@ -6,20 +6,18 @@ This decides at which stage a searched field first has an effect: trials share e
 it.
 """
 
-import functools
 import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import torch
 
-import distill_tune
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import plain
+from distill_tune.study.continuing.source_code import code_digest
 from distill_tune.study.dimensions import Choice, Dimension
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
@@ -51,7 +49,6 @@ _TRIPLET_FIELDS = frozenset(
         "joint.name_threshold",
     }
 )
-_CODE = ("distill",)
 
 ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
     {
@@ -171,17 +168,6 @@ def identity(config: TrialConfig) -> dict[str, Any]:
         if values[section][name] == neutral:
             del values[section][name]
     return values
-
-
-@functools.cache
-def code_digest() -> str:
-    """Return a digest of the source that computes stages: other source, other products."""
-    package = Path(distill_tune.__file__).parent
-    digest = hashlib.blake2b(distill_tune.__version__.encode(), digest_size=8)
-    for folder in _CODE:
-        for path in sorted((package / folder).rglob("*.py")):
-            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def shared_jobs(study: Study) -> list[Job]:

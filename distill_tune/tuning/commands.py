@@ -20,7 +20,9 @@ def search_study(opened: Opened, options: RunOptions) -> StudyState:
         InputError, StudyError, RayError: As in :meth:`Session.run`, with the position in the file.
     """
     with options.views.search(opened.study) as view, located(opened.document):
-        session = Session(opened.study, opened.directory, opened.images, view, options)
+        session = Session(
+            opened.study, opened.directory, opened.images, view, options, opened.continuation
+        )
         if opened.remark:
             view.say(opened.remark)
         try:

@@ -1,15 +1,17 @@
 """Event log of a running study: the one place where events are made, stored and shown."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from distill_tune.cluster.failures.start_failures import StartFailures
-from distill_tune.interfaces import INFEASIBLE
+from distill_tune.interfaces import INFEASIBLE, ImageData
+from distill_tune.records.continued import continued_fields
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import Fold
-from distill_tune.records.trials import OBJECTIVE, Event, StudyState
+from distill_tune.records.trials import CONTINUED, OBJECTIVE, Event, StudyState, TrialRecord
+from distill_tune.study.continuing.source_code import code_digest
 from distill_tune.training.tensorboard.writer import TensorBoard
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import PastTrial
@@ -72,6 +74,32 @@ class Journal:
         if kind in {"epoch", "extra_epoch"}:
             self.starts.begun()
         self._listen(event, self.state)
+
+    def take_over(self, trials: Iterable[TrialRecord]) -> None:
+        """Append trials of other studies, unless the study has trials already.
+
+        Call it before the first session starts: a study with a session then has these trials.
+        """
+        if not self._kinds & {CONTINUED, "trial_started"}:
+            self.emit(CONTINUED, code=code_digest(), trials=continued_fields(trials))
+
+    def record_images(self, images: ImageData) -> None:
+        """Append a description of the study's images, unless there is one, and their warnings."""
+        if self.has("data"):
+            return
+        self.emit(
+            "data",
+            name=images.name,
+            digest=images.digest,
+            classes=list(images.classes),
+            num_train=len(images.train.labels),
+            train_counts=images.train_counts(),
+            num_val=len(images.val.labels),
+            num_unlabelled=images.num_unlabelled,
+            skipped=list(images.skipped),
+        )
+        for text in images.warnings:
+            self.warn(text)
 
     def warn(self, text: str) -> None:
         """Append a warning."""

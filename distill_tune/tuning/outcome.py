@@ -5,6 +5,7 @@ from typing import Any
 
 from distill_tune.errors import NoTrialSucceededError
 from distill_tune.interfaces import plain
+from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import (
     EPOCHS_FILE,
     JOURNAL_FILE,
@@ -58,6 +59,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
             for backbone, records in controls(state).items()
         },
         "warm_start": [outcome.sentence for outcome in warm_start_outcomes(plain(study), state)],
+        "continued": list(continued_sentences(state)),
         "paths": written_paths(study, directory, state),
         "tensorboard": f"tensorboard --logdir {_logdir(directory)}",
         "resume": resume_command(directory),

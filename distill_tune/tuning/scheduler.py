@@ -67,6 +67,7 @@ class AshaPerBackbone(FIFOScheduler):
         min_epochs: Epochs that every trial gets; the first rung.
         max_epochs: Epochs after which a trial is complete.
         reduction_factor: One in so many trials passes a rung; greater than 1.
+        continued: Reports of trials of other studies, which all others are compared with.
 
     Attributes:
         drain: Of the experiment: once it has begun, trials are paused and none is started.
@@ -75,13 +76,22 @@ class AshaPerBackbone(FIFOScheduler):
         InputError: A number is out of range.
     """
 
-    def __init__(self, *, min_epochs: int, max_epochs: int, reduction_factor: float) -> None:
+    def __init__(
+        self,
+        *,
+        min_epochs: int,
+        max_epochs: int,
+        reduction_factor: float,
+        continued: Iterable[RungEvent] = (),
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._rung_epochs = rung_epochs(min_epochs, max_epochs, reduction_factor)
         self._max_epochs = max_epochs
         self._quantile = 1 - 1 / reduction_factor
         self._tables: dict[str, dict[int, dict[int, Verdict]]] = {}
+        self._continued = tuple(continued)
         self.drain = Drain()
+        self.replay(())
 
     @property
     def metric(self) -> str:
@@ -152,12 +162,17 @@ class AshaPerBackbone(FIFOScheduler):
         the first counts.
         """
         self._tables = {}
+        for event in self._continued:
+            rung = self._table(event.backbone).get(event.epoch)
+            if rung is not None and math.isfinite(event.objective):
+                # It has gone its way: there is nothing to stop.
+                rung[event.number] = Verdict(event.objective, stop=False)
         for event in events:
             self.judge(event)
 
     def judge(self, event: RungEvent) -> bool:
         """Record the event if it is the trial's first at a rung; return whether to stop."""
-        table = self._tables.setdefault(event.backbone, {rung: {} for rung in self._rung_epochs})
+        table = self._table(event.backbone)
         passed = [rung for epoch, rung in table.items() if epoch <= event.epoch]
         if any(event.number in rung and rung[event.number].stop for rung in passed):
             # A trial restored from the checkpoint of this very rung returns an epoch later.
@@ -168,6 +183,9 @@ class AshaPerBackbone(FIFOScheduler):
         stop = bool(rung) and event.objective < self._cutoff(rung)
         rung[event.number] = Verdict(event.objective, stop)
         return stop
+
+    def _table(self, backbone: str) -> dict[int, dict[int, Verdict]]:
+        return self._tables.setdefault(backbone, {rung: {} for rung in self._rung_epochs})
 
     def _cutoff(self, rung: dict[int, Verdict]) -> float:
         values = [verdict.value for verdict in rung.values()]

@@ -13,6 +13,8 @@ from distill_tune.errors import DiskFullError, RayError, StorageError, StudyErro
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import StudyState
+from distill_tune.study.continuing.continuation import Continuation
+from distill_tune.study.continuing.source_code import code_digest
 from distill_tune.study.extra_runs import proposed_config
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
@@ -41,6 +43,7 @@ class Session:
         images: The study's data.
         view: Shows the search.
         options: How to run.
+        continuation: Trials that a new study takes over from others; None for no such trials.
     """
 
     study: Study
@@ -48,6 +51,7 @@ class Session:
     images: ImageData
     view: SearchView
     options: RunOptions
+    continuation: Continuation | None = None
     _time_budget: TimeBudget = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,32 +107,21 @@ class Session:
         plain_study = plain(self.study)
         self.directory.write_text(STUDY_FILE, to_yaml(plain_study))
         journal = Journal(self.directory, self.view.listen)
+        if self.continuation is not None:
+            journal.take_over(self.continuation.trials)
         journal.emit(
             "session_started",
             command=self.options.command,
             version=__version__,
             environment=environment(),
+            code=code_digest(),
             study=plain_study,
         )
         if damage:
             journal.warn(damage)
         for change in changes:
             journal.warn(f"resumed although changed: {change}")
-        if not journal.has("data"):
-            data = self.images
-            journal.emit(
-                "data",
-                name=data.name,
-                digest=data.digest,
-                classes=list(data.classes),
-                num_train=len(data.train.labels),
-                train_counts=data.train_counts(),
-                num_val=len(data.val.labels),
-                num_unlabelled=data.num_unlabelled,
-                skipped=list(data.skipped),
-            )
-            for text in data.warnings:
-                journal.warn(text)
+        journal.record_images(self.images)
         return journal
 
     def _require_same(self) -> list[str]:

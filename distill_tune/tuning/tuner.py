@@ -16,7 +16,7 @@ from distill_tune.cluster.resources import Slots, present_slots
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.gpu_use import gpu_uses
-from distill_tune.records.trials import OBJECTIVE
+from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.study.study import Study
 from distill_tune.study.validation import get_path
 from distill_tune.training.checkpoints.folders import KEPT, RAY_FOLDER
@@ -28,6 +28,7 @@ from distill_tune.tuning.callbacks.waiting import WaitingCallback
 from distill_tune.tuning.extras.open_runs import num_open, open_extras, settle_extras
 from distill_tune.tuning.interrupts import DrainStopper, InterruptCallback, longest_epoch_s
 from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.sampling.continued import continued_events, continued_pasts
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
@@ -35,21 +36,27 @@ from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
 from distill_tune.tuning.trainable import DistillTrial
 
 
-def make_scheduler(study: Study) -> AshaPerBackbone:
-    """Return an empty scheduler for a study."""
+def make_scheduler(study: Study, continued: Iterable[TrialRecord] = ()) -> AshaPerBackbone:
+    """Return a scheduler for a study that knows only the trials taken over from other studies."""
     return AshaPerBackbone(
         min_epochs=study.min_epochs,
         max_epochs=study.max_epochs,
         reduction_factor=study.search.reduction_factor,
+        continued=continued_events(continued),
     )
 
 
-def make_sampler(study: Study, extras: Iterable[dict[str, Any]] = ()) -> SamplerPerBackbone:
+def make_sampler(
+    study: Study,
+    extras: Iterable[dict[str, Any]] = (),
+    continued: Iterable[TrialRecord] = (),
+) -> SamplerPerBackbone:
     """Return a sampler that has proposed nothing yet.
 
     Args:
         study: The whole search.
         extras: Configurations of the extra runs to start before the trials.
+        continued: Trials taken over from other studies.
     """
     return SamplerPerBackbone(
         SamplerPlan(
@@ -66,6 +73,7 @@ def make_sampler(study: Study, extras: Iterable[dict[str, Any]] = ()) -> Sampler
                 name: tuple(raw_point(study.space.dimensions, point) for point in points)
                 for name, points in study.search.first_points.items()
             },
+            continued=continued_pasts(continued, study.space.dimensions),
         ),
         extras,
     )
@@ -76,7 +84,7 @@ def settle(study: Study, journal: Journal) -> None:
 
     Such a trial has no work left: it reached its last epoch, or a rung that it did not pass.
     """
-    scheduler = make_scheduler(study)
+    scheduler = make_scheduler(study, journal.state.continued)
     scheduler.replay(journal.rung_events())
     settle_extras(journal, study.max_epochs)
     for trial in journal.state.trials.values():
@@ -135,7 +143,9 @@ def tune_trials(
     while True:
         present = present_slots(study, slots, gpu_uses(journal.packing_events))
         extras = open_extras(study, journal.state)
-        sampler, scheduler = make_sampler(study, extras), make_scheduler(study)
+        continued = journal.state.continued
+        sampler = make_sampler(study, extras, continued)
+        scheduler = make_scheduler(study, continued)
         packing = PackingCallback(study, journal, slots, present, scheduler.drain)
         sampler.replay(journal.past_trials())
         scheduler.replay(journal.rung_events())

@@ -29,7 +29,8 @@ class BackboneSampler:
     reporting the same trials again gives the same proposals.
 
     Attributes:
-        study: The Optuna study, in memory; its n-th trial is the n-th of this backbone.
+        study: The Optuna study, in memory; its n-th trial is the n-th of this backbone, after the
+            continued trials.
     """
 
     def __init__(self, plan: SamplerPlan, backbone: str) -> None:
@@ -41,6 +42,8 @@ class BackboneSampler:
         self._asked: dict[str, Trial] = {}
         self._past: dict[str, PastTrial] = {}
         self.study = optuna.create_study(direction="maximize")
+        for past in plan.continued.get(backbone, ()):
+            self._observe(past)
 
     def raw(self, trial_id: str) -> dict[str, Raw]:
         """Return the raw values proposed for a trial."""
@@ -94,9 +97,18 @@ class BackboneSampler:
         is_whole = result["training_iteration"] >= self._plan.max_epochs
         self._end(trial_id, replace(past, status="complete" if is_whole else "pruned", value=best))
 
+    def _observe(self, past: PastTrial) -> None:
+        """Tell Optuna of a trial of another study; it is no proposal and has no index."""
+        self.study.sampler = make_sampler(self._plan, self._backbone, 0)
+        self.study.enqueue_trial(dict(past.raw))
+        trial = self.study.ask(self._distributions)
+        count_given_point(self._plan, trial)
+        tell(self._plan, self.study, trial, past)
+
     def _next(self) -> Mapping[str, Raw]:
         """Return the next point of the sequence that has not been tried; empty if there is none."""
         tried = [past.raw for past in self._past.values()]
+        tried += [past.raw for past in self._plan.continued.get(self._backbone, ())]
         return next((point for point in self._sequence if point not in tried), {})
 
     def _propose(self, trial_id: str, raw: Mapping[str, Raw]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class SamplerPlan:
         sampler: Which of Optuna's proposes.
         points_to_evaluate: Raw values that every backbone tries first; a path left out is sampled.
         first_points: Backbone to raw values that it alone tries, before those above.
+        continued: Backbone to the trials of other studies that count as observations; a point to
+            evaluate that is among them is not tried again.
     """
 
     backbones: tuple[str, ...]
@@ -53,6 +55,7 @@ class SamplerPlan:
     sampler: SamplerName = "tpe"
     points_to_evaluate: tuple[Mapping[str, Raw], ...] = ()
     first_points: Mapping[str, tuple[Mapping[str, Raw], ...]] = field(default_factory=dict)
+    continued: Mapping[str, tuple["PastTrial", ...]] = field(default_factory=dict)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the space as Optuna's distributions.
@@ -75,7 +78,8 @@ class SamplerPlan:
     def points(self, backbone: str) -> tuple[Mapping[str, Raw], ...]:
         """Return the raw values that a backbone tries first, without duplicates."""
         first = self.first_points.get(backbone, ())
-        return (*first, *(point for point in self.points_to_evaluate if point not in first))
+        known = [*first, *(past.raw for past in self.continued.get(backbone, ()))]
+        return (*first, *(point for point in self.points_to_evaluate if point not in known))
 
     def seed_of(self, backbone: str, index: int) -> int:
         """Return the seed of a backbone's ``index``-th proposal, unrelated to all others."""
