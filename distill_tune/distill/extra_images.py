@@ -77,6 +77,8 @@ class ExtraImages:
         latent = self.trainer.latent("synthetic", count * each, whole_step)
         labels = latent.labels[:count].repeat_interleave(each)
         images = execution(state.gan.ema.module, latent.z, labels, self.trainer.class_signal())
+        # Compiled for a GPU, they lie in the memory of a CUDA graph, which its next run overwrites.
+        images = images.clone()
         if joint.selection == "none":
             return images, labels
         kept = select(state.snapshot, images, labels, each, joint.selection)

@@ -27,7 +27,7 @@ from distill_tune.distill.losses import (
     mismatch_hinge,
 )
 from distill_tune.distill.monitoring.diversity import class_spreads
-from distill_tune.distill.monitoring.evaluation import ensure_training
+from distill_tune.distill.monitoring.evaluation import EVALUATION_BATCH, ensure_training
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import GanState, TrialState
 from distill_tune.distill.unlabelled import (
@@ -224,6 +224,10 @@ class GanTrainer:
 
     @torch.no_grad()
     def synthesise(self, latent: Latent) -> Tensor:
-        """Return images of the averaged generator, float32 in [-1, 1], without gradient."""
-        images: Tensor = self.state.gan.ema(*latent, self.class_signal())
-        return images
+        """Return images of the averaged generator, float32 in [-1, 1], without gradient.
+
+        They are made in batches of 250: a thousand at once would be a trial's peak of memory.
+        """
+        z, labels = (part.split(EVALUATION_BATCH) for part in latent)
+        ema, signal = self.state.gan.ema, self.class_signal()
+        return torch.cat([ema(*batch, signal) for batch in zip(z, labels, strict=True)])

@@ -66,7 +66,8 @@ class Compute(Config):
     """Settings of speed and rounding, not of the method. Eager float32 is the reference.
 
     Losses, hardness, validation, monitors, the features of the triplet loss, weights and optimisers
-    are always float32.
+    are always float32. On a GPU, convolutions of float32 round their inputs to TF32 (10 bits of
+    mantissa), as torch does by default; matrix products do not.
     """
 
     precision: Literal["float32", "bfloat16", "auto"] = "auto"

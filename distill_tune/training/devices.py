@@ -19,7 +19,8 @@ def device_of(bundle: Mapping[str, float]) -> torch.device:
     if share > 0:
         if share < 1:
             torch.cuda.set_per_process_memory_fraction(USABLE_MEMORY * share)
-        return torch.device("cuda")
+        # With its number, as tensors name it: "cuda" and "cuda:0" are not equal.
+        return torch.device("cuda", 0)
     torch.set_num_threads(max(1, int(bundle.get("CPU", 1))))
     return torch.device("cpu")
 

@@ -224,9 +224,9 @@ def test_the_drivers_own_tool_tells_how_busy_this_gpu_is(
     ("bundle", "device", "limits"),
     [
         ({"CPU": 1.0}, "cpu", []),
-        ({"CPU": 1.0, "GPU": 1.0}, "cuda", []),
-        ({"CPU": 1.0, "GPU": 2.0}, "cuda", []),
-        ({"CPU": 1.0, "GPU": 0.25}, "cuda", [pytest.approx(0.225)]),
+        ({"CPU": 1.0, "GPU": 1.0}, "cuda:0", []),
+        ({"CPU": 1.0, "GPU": 2.0}, "cuda:0", []),
+        ({"CPU": 1.0, "GPU": 0.25}, "cuda:0", [pytest.approx(0.225)]),
     ],
 )
 def test_a_share_of_a_gpu_is_a_share_of_its_memory(
@@ -234,5 +234,5 @@ def test_a_share_of_a_gpu_is_a_share_of_its_memory(
 ) -> None:
     told: list[float] = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
-    assert device_of(bundle).type == device
+    assert str(device_of(bundle)) == device
     assert told == limits

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.gan_steps import Latent
+from distill_tune.distill.monitoring import epoch_metrics, evaluation
 from distill_tune.distill.monitoring.diversity import (
     effective_rank,
     vendi_score,
@@ -44,6 +45,45 @@ def one_a_class(running: Trial, copies: int = 10) -> tuple[Tensor, Tensor]:
     first = torch.stack([(train.labels == n).nonzero()[0, 0] for n in range(10)])
     chosen = first.repeat_interleave(copies)
     return to_float(train.images[chosen]), train.labels[chosen]
+
+
+def test_many_images_are_made_and_judged_in_batches_and_are_the_same(
+    at_joint: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand at once would be a trial's peak of memory."""
+    running = at_joint()
+    gan, trainer = running.state.gan, running.trainer
+    latent = trainer.latent("monitor", 600)
+    whole = gan.ema(*latent, trainer.class_signal())
+    gap = discriminator_gap(trainer)
+    sizes: list[int] = []
+    for network in (gan.ema, gan.discriminator):
+        network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    assert torch.equal(trainer.synthesise(latent), whole)
+    assert sizes == [250, 250, 100]
+    sizes.clear()
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 40)
+    monkeypatch.setattr(epoch_metrics, "EVALUATION_BATCH", 40)
+    assert discriminator_gap(trainer) == pytest.approx(gap, abs=1e-5)
+    assert len(sizes) > 2
+    assert max(sizes) == 40
+
+
+def test_where_cusolver_fails_the_cpu_computes_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.randn(20, 5)
+    expected = effective_rank(values), vendi_score(values)
+    compute, devices = torch.linalg.eigvalsh, list[str]()
+
+    def failing(matrix: Tensor) -> Tensor:
+        devices.append(matrix.device.type)
+        if len(devices) % 2:
+            raise RuntimeError("cusolver error: CUSOLVER_STATUS_EXECUTION_FAILED")
+        found: Tensor = compute(matrix)
+        return found
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", failing)
+    assert (effective_rank(values), vendi_score(values)) == expected
+    assert len(devices) == 4
 
 
 def test_the_vendi_score_is_one_for_equal_and_n_for_orthogonal_features() -> None:

@@ -57,6 +57,12 @@ def test_on_a_cpu_the_default_is_eager_float32_bit_for_bit(at_joint: Begin) -> N
     assert differences(unpacked(default[-1].state), unpacked(named[-1].state)) == []
 
 
+def test_torch_rounds_float32_as_the_documentation_says() -> None:
+    """Convolutions to TF32, matrix products not at all: torch's defaults, which nothing changes."""
+    assert torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 @pytest.mark.parametrize("is_native", [True, False])
 def test_auto_is_bfloat16_on_a_gpu_that_computes_in_it_and_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, *, is_native: bool

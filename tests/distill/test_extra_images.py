@@ -11,6 +11,7 @@ from torch import Tensor
 from distill_tune.distill.augmentation import to_float, to_uint8
 from distill_tune.distill.compute.batches import Key, augmented_batch, smoothed
 from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining
@@ -71,6 +72,19 @@ def test_hard_images_are_those_of_now_with_their_own_labels(digits: ImageData) -
     list(running.run())
     assert running.state.gan.step == 0
     assert running.state.last_refresh == 1, "hard is what is hard now"
+
+
+def test_synthetic_images_survive_the_next_run_of_a_cuda_graph(digits: ImageData) -> None:
+    """Without any change by the augmentation they are what the generator returned."""
+    running = trial(digits, classifier={"shift": 0.0})
+    buffer = torch.rand(80, 1, 8, 8)
+    expected = buffer.clone()
+    graph: Any = lambda *_: buffer  # noqa: E731 - returns the same memory each time
+    source = ExtraImages(running.trainer)
+    batch = source.batch(80, 1.0, whole_step=0, weight=1.0, execution=graph)
+    assert batch is not None
+    buffer.zero_()
+    assert torch.equal(batch.images, expected)
 
 
 def test_affine_mirrors_only_where_the_data_allow_it(digits: ImageData) -> None:

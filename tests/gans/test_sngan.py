@@ -1,5 +1,7 @@
 """SNGAN with projection: its own promises."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -50,6 +52,25 @@ def test_sngan_is_what_the_method_calls_a_gan() -> None:
 def test_the_generator_starts_small_and_doubles(size: int, start: tuple[int, int]) -> None:
     assert start_size(size) == start
     assert start[0] * 2 ** start[1] == size
+
+
+@pytest.mark.parametrize("blocks", ["light", "residual"])
+@pytest.mark.parametrize("is_training", [True, False])
+def test_under_autocast_all_maps_of_the_generator_are_bfloat16(
+    blocks: Literal["light", "residual"], *, is_training: bool
+) -> None:
+    gan = Sngan(latent_dim=4, generator_width=8, generator_min_width=4, blocks=blocks)
+    generator = generator_of(gan, 16).train(is_training)
+    seen: list[torch.dtype] = []
+    for module in generator.modules():
+        if isinstance(module, ConditionalBatchNorm | nn.Conv2d | _BatchNorm):
+            module.register_forward_hook(lambda *parts: seen.extend([parts[1][0].dtype]))
+            module.register_forward_hook(lambda *parts: seen.append(parts[2].dtype))
+    z, labels = torch.randn(3, 4), torch.arange(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        generator(z, labels, 1.0)
+    assert len(seen) > 10
+    assert set(seen) == {torch.bfloat16}
 
 
 def test_an_odd_size_is_cropped_from_the_next_one_in_the_middle() -> None:

@@ -36,9 +36,11 @@ class ConditionalBatchNorm(nn.Module):
             nn.init.normal_(self.from_class.weight, std=std)
 
     def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+        normed = self.norm(maps)
         change = self.from_z(z) + class_signal * self.from_class(labels)
-        scale, shift = change[:, :, None, None].chunk(2, dim=1)
-        result: Tensor = self.norm(maps) * (1 + scale) + shift
+        # Under autocast, an embedding is float32 and would make the maps float32 too.
+        scale, shift = change.to(normed.dtype)[:, :, None, None].chunk(2, dim=1)
+        result: Tensor = normed * (1 + scale) + shift
         return result
 
 

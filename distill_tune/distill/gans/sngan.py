@@ -102,7 +102,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
         maps = self.stem(z)
         if self.stem_of_class is not None:
-            maps = maps + class_signal * self.stem_of_class(labels)
+            maps = maps + (class_signal * self.stem_of_class(labels)).to(maps.dtype)
         maps = maps.view(len(z), -1, self.base, self.base)
         for block in self.blocks:
             maps = block(maps, z, labels, class_signal)

@@ -123,7 +123,11 @@ def _squared_singular_values(matrix: Tensor) -> Tensor:
     """Compute them from the smaller Gram matrix, in float64: much faster than an SVD."""
     matrix = matrix.double()
     gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
-    values: Tensor = torch.linalg.eigvalsh(gram)
+    try:
+        values: Tensor = torch.linalg.eigvalsh(gram)
+    except RuntimeError:
+        # On a GPU, cuSOLVER may fail on a matrix of low rank, which must not end a trial.
+        values = torch.linalg.eigvalsh(gram.cpu()).to(gram.device)
     return values.clamp_min(0.0)
 
 

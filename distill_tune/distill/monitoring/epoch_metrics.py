@@ -18,7 +18,12 @@ from distill_tune.distill.monitoring.diversity import (
     vendi_score,
     within_class_distance,
 )
-from distill_tune.distill.monitoring.evaluation import evaluating, features_and_logits
+from distill_tune.distill.monitoring.evaluation import (
+    EVALUATION_BATCH,
+    evaluating,
+    features_and_logits,
+    image_batches,
+)
 from distill_tune.distill.monitoring.reference import (
     Reference,
     evenly,
@@ -115,9 +120,11 @@ def discriminator_gap(trainer: GanTrainer) -> float:
     means = []
     with evaluating(discriminator):
         for split in _equal_parts(trainer.data):
-            images = pixels_of(split.images).view(split.images.shape)
-            logits = discriminator(images, split.labels, trainer.class_signal())
-            means.append(logits.mean())
+            batches = zip(
+                image_batches(split.images), split.labels.split(EVALUATION_BATCH), strict=True
+            )
+            logits = [discriminator(*batch, trainer.class_signal()) for batch in batches]
+            means.append(torch.cat(logits).mean())
     return float(means[0] - means[1])
 
 

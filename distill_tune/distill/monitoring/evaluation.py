@@ -13,7 +13,8 @@ from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.interfaces import Metrics, Split
 
-_BATCH = 250
+EVALUATION_BATCH = 250
+"""Most images in a forward pass outside training."""
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def ensure_training(*models: nn.Module) -> None:
 
 def image_batches(images: Tensor) -> Iterator[Tensor]:
     """Yield uint8 or float images as float32 in [-1, 1], in batches of 250."""
-    for batch in images.split(_BATCH):
+    for batch in images.split(EVALUATION_BATCH):
         yield to_float(batch) if batch.dtype == torch.uint8 else batch
 
 
@@ -112,7 +113,7 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
             norm.momentum = None
             norm.train()
         try:
-            for batch in images.chunk(-(-len(images) // _BATCH)):
+            for batch in images.chunk(-(-len(images) // EVALUATION_BATCH)):
                 classifier(to_float(batch))
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
