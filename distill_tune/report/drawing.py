@@ -62,6 +62,13 @@ class Panel:
         found = [place for x, y in points if (place := self._place(x, y)) is not None]
         self._marks.append(path(found, kind, tip, is_step=is_step))
 
+    def name(self, x: object, y: object, text: str) -> None:
+        """Write a name above a mark."""
+        place = self._place(x, y)
+        if place is not None:
+            mark = Markup('<text class="note" x="{}" y="{}" dy="-8" text-anchor="middle">{}</text>')
+            self._marks.append(mark.format(*map(percent, place), text))
+
     def upright(self, x: object, text: str) -> None:
         """Draw a dashed vertical line with a label at its top."""
         place = self._x.place(x)

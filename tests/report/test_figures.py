@@ -17,6 +17,7 @@ from distill_tune.report.figures import (
     importances,
     pruning,
     stages,
+    value_and_cost,
 )
 from distill_tune.report.reproduction import reproduction_facts
 from distill_tune.report.study_records import Source, source
@@ -228,3 +229,29 @@ def test_a_search_that_went_on_after_its_confirmation_says_so(tmp_path: Path) ->
 def headline_of(found: Source) -> Any:
     (headline,) = contents(found).headlines
     return headline
+
+
+def test_the_pareto_front_names_what_no_faster_trial_beats(tmp_path: Path) -> None:
+    directory = begin(tmp_path)
+    # 36 s an epoch.
+    add(directory, 0, [0.5, 0.6, 0.7], "complete")
+    add(directory, 1, [0.6], "complete")
+    add(directory, 2, [0.5, 0.55], "complete")
+    add(directory, 3, [0.5, 0.65], "complete")
+    add(directory, 4, [0.9], "pruned")
+    add(directory, 5, [0.99, 0.99], "failed", reason="diverged")
+    info = value_and_cost.info(source(directory), NAME)
+    assert info is not None
+    assert [point.number for point in info.points] == [0, 1, 2, 3, 4]
+    assert [(one.number, one.seconds) for one in info.front] == [(1, 36), (3, 72), (0, 108)]
+    assert value_and_cost.words(info).startswith(
+        "Pareto front of the complete trials, fastest first: trial 1 (0.6000 in 36s), "
+        "trial 3 (0.6500 in 1m 12s), trial 0 (0.7000 in 1m 48s)."
+    )
+    drawn = value_and_cost.draw(info)
+    assert drawn.count('class="best"') == 3
+    assert all(f">{number}</text>" in drawn for number in (0, 1, 3))
+    add(directory, 6, [0.5, 0.6, 0.7], "complete")
+    same = value_and_cost.info(source(directory), NAME)
+    assert same is not None
+    assert [one.number for one in same.front] == [1, 3, 0], "the first of two equal ones"

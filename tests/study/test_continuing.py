@@ -344,7 +344,7 @@ def test_nothing_is_written_if_nothing_fits() -> None:
     assert "for other ones there is --warm-start\ncontinue from narrow: 0 of 1 trials count" in said
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
 def test_a_resumed_search_proposes_the_same(sampler: str) -> None:
     past = PastTrial(
         number=-1,

@@ -20,10 +20,12 @@ from distill_tune.report.figures import (
     pruning,
     slices,
     stages,
+    value_and_cost,
 )
 
 OF_A_BACKBONE: dict[str, ModuleType] = {
     "best-so-far": best_so_far,
+    "value-and-cost": value_and_cost,
     "curves": curves,
     "pruning": pruning,
     "importances": importances,
