@@ -67,8 +67,8 @@ def search(  # noqa: PLR0913 - the options of the command
         progress: Print progress on stdout.
 
     Returns:
-        The study; its ``status`` is ``finished`` or ``time_budget``. A finished study with a
-        ``confirm:`` section has been confirmed, too.
+        The study; its ``status`` is ``finished``, ``time_budget`` or ``stopped``. A finished study
+        with a ``confirm:`` section has been confirmed, too.
 
     Raises:
         InputError, InputErrors: All errors in ``space`` and the other arguments.

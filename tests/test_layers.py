@@ -43,6 +43,7 @@ OWNERS = {
     "torchvision.datasets": {"datasets"},
     "sklearn.datasets": {"datasets"},
     "sklearn": {"model"},
+    "sklearn.gaussian_process": {"tuning"},
     "matplotlib": {"model"},
     "pandas": {"report"},
     "mlxtend": {"datasets"},

@@ -35,7 +35,7 @@ from distill_tune.training.checkpoints.folders import delete_leftovers
 from distill_tune.training.tensorboard.writer import TensorBoard
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import RunOptions
-from distill_tune.tuning.stop_rules import terminate_as_interrupt
+from distill_tune.tuning.stopping.time_budget import terminate_as_interrupt
 
 CONFIRMATION_FILE = "confirm/confirmation.json"
 TABLES_FILE = "confirm/confirmation.md"

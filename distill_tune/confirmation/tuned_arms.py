@@ -10,7 +10,7 @@ from distill_tune.records.trials import best
 from distill_tune.study.arms import ARMS, METHOD, Arm
 from distill_tune.study.dimensions import Dimension
 from distill_tune.study.sampler_needs import fits_grid, most_trials, require_package
-from distill_tune.study.sections import Search
+from distill_tune.study.sections import Search, Stop
 from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
 from distill_tune.tuning.run_options import RunOptions
@@ -56,7 +56,7 @@ def _arm_search(study: Study, dimensions: Mapping[str, Dimension]) -> Search:
         update={"sampler": sampler, "first_points": _first_points(study, dimensions)}
     )
     most = most_trials(search, dimensions, len(study.backbones))
-    return search.model_copy(update={"num_trials": most, "controls": ()})
+    return search.model_copy(update={"num_trials": most, "controls": (), "stop": Stop()})
 
 
 def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import math
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, get_args
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, get_args
 
 from distill_tune.records.continued import continued_trials
-from distill_tune.records.extra_runs import ExtraRecord
-from distill_tune.records.finalists import Finalist, FinalistPlan, ranking
+from distill_tune.records.extras.finalists import Finalist, FinalistPlan, ranking
+from distill_tune.records.extras.runs import ExtraRecord
+from distill_tune.records.stops import STOPPED, Stop
+from distill_tune.records.trial_changes import CHANGES, numbers, unknown_trial
 from distill_tune.records.trials import (
     CONTINUED,
     FINALISTS,
@@ -23,7 +23,7 @@ from distill_tune.records.trials import (
 )
 
 if TYPE_CHECKING:
-    from distill_tune.interfaces import Metrics
+    pass
 
 
 def fold(events: Iterable[Event]) -> StudyState:
@@ -52,6 +52,8 @@ class Fold:
         self._plans: dict[str, FinalistPlan] = {}
         self._finalists: dict[str, tuple[Finalist, ...]] = {}
         self._continued: tuple[TrialRecord, ...] = ()
+        self._stops: list[Stop] = []
+        self._stop: Stop | None = None
         self._num_events = 0
         self._state: StudyState | None = None
 
@@ -68,6 +70,8 @@ class Fold:
                 dict(self._extras),
                 dict(self._finalists),
                 self._continued,
+                tuple(self._stops),
+                self._stop,
             )
         return self._state
 
@@ -105,9 +109,13 @@ class Fold:
         if kind == "session_started":
             command = str(event["command"])
             self._change_session(status="interrupted")
+            self._stop = None
             self._sessions.append(SessionRecord(command, time, time, "running"))
         elif self._sessions:
             self._change_session(ended_at=max(time, self._sessions[-1].ended_at))
+        if kind == STOPPED:
+            self._stop = Stop.of(event)
+            self._stops.append(self._stop)
         if kind == "session_ended":
             if event["status"] not in get_args(SessionStatus):
                 raise ValueError(event["status"])
@@ -127,8 +135,8 @@ class Fold:
             self._sessions[-1] = dataclasses.replace(self._sessions[-1], **changes)
 
     def _change_trial(self, number: int, kind: str, time: float, event: Event) -> None:
-        trial = self._trials.get(number) or _unknown(number)
-        change = _CHANGES[kind.removeprefix("trial_")]
+        trial = self._trials.get(number) or unknown_trial(number)
+        change = CHANGES[kind.removeprefix("trial_")]
         is_new = number not in self._trials
         is_in_order = number > next(reversed(self._trials), -math.inf)
         self._trials[number] = change(trial, time, event)
@@ -155,61 +163,12 @@ class Fold:
                 words=str(event["words"]),
                 seed=int(event["seed"]),
                 trial=None if event["trial"] is None else int(event["trial"]),
-                run=_unknown(-1) if known is None else known.run,
+                run=unknown_trial(-1) if known is None else known.run,
             )
         if known is None:
             raise KeyError(name)
-        changed = _CHANGES[kind](known.run, time, event)
+        changed = CHANGES[kind](known.run, time, event)
         self._extras[name] = dataclasses.replace(known, run=changed)
-
-
-def _unknown(number: int) -> TrialRecord:
-    """Return a placeholder for a trial whose start event was lost."""
-    return TrialRecord(
-        number=number,
-        name=f"trial-{number:04d}",
-        backbone="",
-        params={},
-        status="running",
-        reason="",
-        detail="",
-        history={},
-        started_at=None,
-        ended_at=None,
-    )
-
-
-def _started(trial: TrialRecord, time: float, event: Event) -> TrialRecord:
-    return dataclasses.replace(
-        trial,
-        name=str(event["name"]),
-        backbone=str(event["backbone"]),
-        params=dict(event["params"]),
-        status="running",
-        reason="",
-        detail="",
-        started_at=time if trial.started_at is None else trial.started_at,
-        ended_at=None,
-    )
-
-
-def _with_epoch(trial: TrialRecord, _time: float, event: Event) -> TrialRecord:
-    epoch = int(event["epoch"])
-    history = {**trial.history, epoch: _numbers(event["metrics"])}
-    if next(reversed(history)) < max(history):
-        history = dict(sorted(history.items()))
-    return dataclasses.replace(trial, history=history)
-
-
-def _ended(trial: TrialRecord, time: float, event: Event) -> TrialRecord:
-    reason, detail = (str(event.get(name) or "") for name in ("reason", "detail"))
-    status: Any = str(event["status"])
-    return dataclasses.replace(trial, status=status, reason=reason, detail=detail, ended_at=time)
-
-
-_CHANGES: Final[Mapping[str, Callable[[TrialRecord, float, Event], TrialRecord]]] = (
-    MappingProxyType({"started": _started, "epoch": _with_epoch, "ended": _ended})
-)
 
 
 def stage_record(event: Event) -> StageRecord:
@@ -226,7 +185,7 @@ def stage_record(event: Event) -> StageRecord:
         key=str(event["key"]),
         seconds=float(event["seconds"]),
         cost_s=float(event["cost_s"]),
-        metrics=_numbers(event.get("metrics", {})),
+        metrics=numbers(event.get("metrics", {})),
         cached=bool(event["cached"]),
         time=float(event["time"]),
         steps=int(event.get("steps", 0)),
@@ -236,9 +195,3 @@ def stage_record(event: Event) -> StageRecord:
             for row in event.get("curve", ())
         ),
     )
-
-
-def _numbers(metrics: Mapping[str, Any]) -> "Metrics":
-    """Return metrics as numbers; the log stores ``nan`` and ``inf`` as text."""
-    # Thousands of epochs share the same few names; each is stored once.
-    return {sys.intern(str(name)): float(value) for name, value in metrics.items()}

@@ -7,21 +7,23 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.extra_runs import Controls, comparison_lines, control_json, controls
-from distill_tune.records.finalists import Finalist, finalist_sentences, finalists_json
+from distill_tune.records.extras.finalists import Finalist, finalist_sentences, finalists_json
+from distill_tune.records.extras.runs import Controls, comparison_lines, control_json, controls
 from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
 from distill_tune.records.replay import fold
+from distill_tune.records.stops import stop_words
 from distill_tune.records.trials import (
     Event,
     FidelityPoint,
+    SessionStatus,
     StageRecord,
     StudyState,
     TrialRecord,
     best,
 )
 
-StudyStatus = Literal["new", "running", "interrupted", "time_budget", "failed", "finished"]
+StudyStatus = Literal["new"] | SessionStatus
 
 # Without a lock (object stores), a search that has logged nothing for so long counts as killed.
 _SILENCE_S = 900.0
@@ -65,6 +67,7 @@ class StatusInfo(NamedTuple):
         comparison: What the best of each backbone must beat, and how it was chosen, in words.
         finalists: Backbone -> its finalists, best first; missing until all have run.
         continued: One sentence per backbone that continues trials of other studies.
+        stop: Why a rule stopped the newest session, in words; empty if none did.
     """
 
     study: str
@@ -81,6 +84,7 @@ class StatusInfo(NamedTuple):
     comparison: tuple[str, ...]
     finalists: Mapping[str, tuple[Finalist, ...]]
     continued: tuple[str, ...] = ()
+    stop: str = ""
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -114,6 +118,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         comparison=(*comparison_lines(state), *finalist_sentences(state)),
         finalists=state.finalists,
         continued=continued_sentences(state),
+        stop="" if state.stop is None else stop_words(state.stop),
     )
 
 

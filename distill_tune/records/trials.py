@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from distill_tune.interfaces import Metrics, TrialStatus
-    from distill_tune.records.extra_runs import ExtraRecord
-    from distill_tune.records.finalists import Finalist
+    from distill_tune.records.extras.finalists import Finalist
+    from distill_tune.records.extras.runs import ExtraRecord
+    from distill_tune.records.stops import Stop
 
 Event = dict[str, Any]
-SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "failed"]
+SessionStatus = Literal["running", "finished", "interrupted", "time_budget", "stopped", "failed"]
 
 INTERRUPTED: Final = "interrupted"
 """Event for the terminal at the first interrupt; the log records it when the session ends."""
@@ -176,6 +177,8 @@ class StudyState:
         extras: Runs beside the trials by name, in the order of their starts.
         finalists: Backbone -> its finalists, best first; missing until all have run.
         continued: Trials of other studies that count as observations; their numbers are negative.
+        stops: Rules that stopped the search, oldest first.
+        stop: The rule that stopped the newest session.
     """
 
     trials: dict[int, TrialRecord]
@@ -186,6 +189,8 @@ class StudyState:
     extras: "Mapping[str, ExtraRecord]" = field(default_factory=dict)
     finalists: "Mapping[str, tuple[Finalist, ...]]" = field(default_factory=dict)
     continued: tuple[TrialRecord, ...] = ()
+    stops: "tuple[Stop, ...]" = ()
+    stop: "Stop | None" = None
 
     @property
     def backbones(self) -> tuple[str, ...]:

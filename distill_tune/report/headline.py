@@ -5,8 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.confirmation.evidence.findings import BackboneEvidence
 from distill_tune.confirmation.evidence.statistics import Effect, gain
-from distill_tune.records.extra_runs import controls, stage_one
-from distill_tune.records.finalists import Finalist, finalist_sentence
+from distill_tune.records.extras.finalists import Finalist, finalist_sentence
+from distill_tune.records.extras.runs import controls, stage_one
 from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import AGREEMENT, StudyState, TrialRecord

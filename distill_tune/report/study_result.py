@@ -11,8 +11,8 @@ from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory, file_part
-from distill_tune.records.extra_runs import ExtraRecord, controls
-from distill_tune.records.finalists import Finalist
+from distill_tune.records.extras.finalists import Finalist
+from distill_tune.records.extras.runs import ExtraRecord, controls
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StudyStatus, study_status
 from distill_tune.records.tables import Table, epoch_rows, trial_rows
@@ -54,7 +54,8 @@ class StudyResult:
     Attributes:
         name: Name of the study, such as ``resnet``.
         path: Absolute path or URI of its directory.
-        status: ``new``, ``running``, ``interrupted``, ``time_budget``, ``failed`` or ``finished``.
+        status: ``new``, ``running``, ``interrupted``, ``time_budget``, ``stopped``, ``failed`` or
+            ``finished``.
         state: Everything recorded: trials by number, shared stages, sessions, warnings.
         best: Backbone to its winner; backbones without any value are missing.
         confirmation: Arms, paired gains and verdicts; None before ``confirm``.

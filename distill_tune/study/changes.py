@@ -11,6 +11,7 @@ HARMLESS_CHANGES = (
     "search.checkpoint_share",
     "search.controls",
     "search.finalists",
+    "search.stop",
     "resources.",
     "confirm",
 )

@@ -10,8 +10,9 @@ from distill_tune.study.arms import ARMS, METHOD, Arm
 from distill_tune.study.study import Study
 
 ExtraKind = Literal["control", "finalist"]
-_FINALIST_SEEDS = 10_000
-"""Distance of the finalists' first further seed from the search's; none is one of ``confirm``."""
+_FURTHER_SEEDS = 10_000
+"""Distance of further seeds from the search's; none is one of ``confirm``."""
+_NOISE_SEEDS = 3
 
 
 class ExtraRun(NamedTuple):
@@ -49,17 +50,24 @@ class ExtraRun(NamedTuple):
 
 
 def control_runs(study: Study) -> list[ExtraRun]:
-    """Return the controls of a search: each arm once per backbone, with the search's seed."""
+    """Return the controls of a search: each arm per backbone, with the search's seed.
+
+    They follow on two further seeds if the noise of a seed is to be known.
+    """
+    first = study.trial.seed
+    suffix = {first: ""}
+    further = range(1, _NOISE_SEEDS) if study.search.stop.gain_below_noise else ()
     return [
         ExtraRun(
             kind="control",
-            name=f"control-{file_part(backbone.name)}-{arm}",
+            name=f"control-{file_part(backbone.name)}-{arm}{suffix.get(seed, f'-seed{seed}')}",
             backbone=backbone.name,
             arm=arm,
-            seed=study.trial.seed,
+            seed=seed,
             trial=None,
             params={},
         )
+        for seed in (first, *(first + _FURTHER_SEEDS + index for index in further))
         for backbone in study.backbones
         for arm in study.search.controls
     ]
@@ -69,7 +77,7 @@ def finalist_seeds(study: Study) -> list[int]:
     """Return the seeds of the finalists, the search's first; without finalists, only that one."""
     first, finalists = study.trial.seed, study.search.finalists
     further = range(1, finalists.seeds) if finalists is not None else ()
-    return [first, *(first + _FINALIST_SEEDS + index for index in further)]
+    return [first, *(first + _FURTHER_SEEDS + index for index in further)]
 
 
 def finalist_runs(study: Study, chosen: Iterable[TrialRecord]) -> list[ExtraRun]:

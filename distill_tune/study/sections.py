@@ -23,6 +23,28 @@ class Finalists(Config):
     """Seeds of each, including the one of the search."""
 
 
+class Stop(Config):
+    """Rules that stop a search; a rule that is null, or false, never does."""
+
+    value: float | None = None
+    """Stop once a trial's objective is at least this."""
+    trials_without_gain: int | None = Field(default=None, ge=1)
+    """Stop once this many trials in a row ended without being the best of their backbone so far."""
+    gpu_hours: float | None = Field(default=None, gt=0)
+    """Stop once the study has taken this much of GPUs; a share of one counts as that share."""
+    core_hours: float | None = Field(default=None, gt=0)
+    """Stop once the study has taken this much of CPU cores."""
+    gain_below_noise: bool = False
+    """Stop once the gain still to be expected is, for every backbone, below the noise of a seed,
+    for which the controls are run on three seeds."""
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The rules in force: name to limit."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: float(limit) for name, limit in found.items() if limit}
+
+
 class Search(Config):
     """Settings of the search."""
 
@@ -57,6 +79,8 @@ class Search(Config):
     finalists: Finalists | None = None
     """Further seeds of the best trials after the search, which choose the winner by the mean of its
     seeds; null: the winner is chosen by its one seed."""
+    stop: Stop = Stop()
+    """Rules that stop the search before its last trial; any of them does."""
     keep_top: int = Field(default=3, ge=1)
     """Number of best trials per backbone whose weights are kept."""
     first_points: dict[str, tuple[dict[str, Scalar], ...]] = Field(default_factory=dict)
@@ -69,6 +93,12 @@ class Search(Config):
     def num_kept(self) -> int:
         """Number of best trials per backbone whose weights are kept while the search runs."""
         return max(self.keep_top, self.finalists.top if self.finalists else 0)
+
+    @model_validator(mode="after")
+    def _noise_can_be_measured(self) -> Self:
+        if self.stop.gain_below_noise and not self.controls:
+            raise ValueError("expected a control, on whose seeds stop.gain_below_noise is measured")
+        return self
 
     @field_validator("controls")
     @classmethod

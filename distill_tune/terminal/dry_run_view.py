@@ -54,6 +54,8 @@ def _facts(found: "DryRun") -> Iterator[str]:
     share = f"at most {search.checkpoint_share:.0%} of a trial's time"
     confirmation = ", the confirmation that follows" if study.confirm is not None else ""
     yield f"Not counted: start-up, retries, checkpoints ({share}){confirmation}."
+    if search.stop.limits:
+        yield f"Rules may stop it before: {', '.join(search.stop.limits)}."
     if search.time_budget_s is not None:
         yield f"The time budget ends a session after {duration(search.time_budget_s)}."
     yield f"Nothing was written. The search would take about {duration(guess.pruned_s)}."

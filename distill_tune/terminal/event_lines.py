@@ -7,6 +7,7 @@ from distill_tune.records.fitness_text import stage_words
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_use import PACKING, gpu_uses, packing_words
 from distill_tune.records.replay import stage_record
+from distill_tune.records.stops import STOPPED, Stop, stop_words
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
 
 
@@ -55,6 +56,8 @@ def event_line(event: Event, state: StudyState, goals: StudyGoals) -> str:
         return "finishing the epoch; Ctrl-C again to stop at once"
     if kind == PACKING:
         return "".join(packing_words(*found) for found in gpu_uses([event]).items())
+    if kind == STOPPED:
+        return f"stopping: {stop_words(Stop.of(event))}"
     run = _run_of(event, state)
     return "" if run is None else _trial_line(event, run, goals)
 

@@ -9,10 +9,11 @@ from rich.markup import escape
 from distill_tune.interfaces import plain
 from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory, file_part
-from distill_tune.records.extra_runs import comparison_lines
-from distill_tune.records.finalists import finalist_sentences
+from distill_tune.records.extras.finalists import finalist_sentences
+from distill_tune.records.extras.runs import comparison_lines
 from distill_tune.records.formatting import path_text
-from distill_tune.records.trials import best
+from distill_tune.records.stops import stop_words
+from distill_tune.records.trials import StudyState, best
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.warm_start import warm_start_outcomes
@@ -53,13 +54,24 @@ def outcome_view(
             config = shlex.quote(path_text(directory.path(best_file(backbone.name))))
             out = f"model-{file_part(backbone.name)}"
             yield f"  distill-tune train --config {escape(config)} --out {out}"
+    yield from _ending(study, directory, state, status)
+    yield from (escape(f"{sentence}.") for sentence in finalist_sentences(state))
+    for line in comparison_lines(state):
+        yield f"{escape(line)}; {UNCONFIRMED}"
+
+
+def _ending(
+    study: Study, directory: StudyDirectory, state: StudyState, status: str
+) -> Iterator[str]:
+    """Yield how a search ended, and how to go on."""
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     total = study.search.num_trials
     if status == "finished":
         yield f"\nThe study is finished: {over} of {total} trials."
+        return
+    if state.stop is not None:
+        yield f"\nstopped after {over} of {total} trials: {escape(stop_words(state.stop))}"
+        yield "more trials (--num-trials) or another rule (--set search.stop.RULE=LIMIT) go on:"
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
-        yield f"  {escape(resume_command(directory))}"
-    yield from (escape(f"{sentence}.") for sentence in finalist_sentences(state))
-    for line in comparison_lines(state):
-        yield f"{escape(line)}; {UNCONFIRMED}"
+    yield f"  {escape(resume_command(directory))}"

@@ -13,6 +13,7 @@ from rich.text import Text
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import fold
+from distill_tune.records.stops import STOPPED
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState
 from distill_tune.study.study import Study
 from distill_tune.terminal.event_lines import StudyGoals, event_line, running_extras, standing
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 # cursor.
 _OTHER_ROWS, _LEAST_ROWS = 8, 3
 # Events that are printed above the live view.
-_STAYING = {"stage", "warning", PACKING, INTERRUPTED}
+_STAYING = {"stage", "warning", PACKING, INTERRUPTED, STOPPED}
 
 
 class ConsoleSearchView:

@@ -24,6 +24,7 @@ _STYLES = {
     "pruned": "yellow",
     "interrupted": "yellow",
     "time_budget": "yellow",
+    "stopped": "yellow",
     "failed": "red",
 }
 
@@ -69,6 +70,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
         parts += [_counts_table(info.counts), best_table(info.best)]
     parts += [Text(line) for line in info.comparison]
     parts += [Text(sentence) for sentence in info.continued]
+    parts += [Text(f"stopped: {info.stop}")] if info.stop else []
     if info.stages:
         parts.append(_stages_table(info.stages))
     parts += [Text(packing_words(*found)) for found in info.packing.items()]

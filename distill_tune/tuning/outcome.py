@@ -15,8 +15,8 @@ from distill_tune.records.directory import (
     StudyDirectory,
     file_part,
 )
-from distill_tune.records.extra_runs import control_json, controls
-from distill_tune.records.finalists import finalist_sentence, finalists_json
+from distill_tune.records.extras.finalists import finalist_sentence, finalists_json
+from distill_tune.records.extras.runs import control_json, controls
 from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
@@ -45,6 +45,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
     return {
         "study": study.study,
         "status": status,
+        "stop": None if state.stop is None else state.stop._asdict(),
         "num_trials": len(state.trials),
         "metric": study.search.metric,
         "num_files_left_out": num_skipped(directory),

@@ -2,35 +2,29 @@
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from distill_tune import __version__
-from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.machine import environment
 from distill_tune.cluster.resources import Slots, cluster, slots
-from distill_tune.cluster.shared_images import StudyImages
-from distill_tune.errors import DiskFullError, RayError, StorageError, StudyError, is_disk_full
+from distill_tune.errors import DiskFullError, StorageError, StudyError, is_disk_full
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import StudyState
 from distill_tune.study.continuing.continuation import Continuation
 from distill_tune.study.continuing.source_code import code_digest
-from distill_tune.study.extra_runs import proposed_config
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.training.checkpoints.folders import delete_leftovers
 from distill_tune.training.kept_models import keep_best_models
-from distill_tune.training.stages import ComputePlace, Job, shared_jobs
-from distill_tune.tuning.extras.common_stages import common_jobs
 from distill_tune.tuning.extras.finalists import describe_finalists, record_finalists
-from distill_tune.tuning.extras.open_runs import is_searched, num_open, open_finalists
+from distill_tune.tuning.extras.open_runs import is_searched, num_open, open_extras
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.opening_lines import image_lines, introduction
 from distill_tune.tuning.outcome import write_best
+from distill_tune.tuning.phases import Phases
 from distill_tune.tuning.run_options import RunOptions, SearchView
-from distill_tune.tuning.stop_rules import TimeBudget, terminate_as_interrupt
-from distill_tune.tuning.time_left import SearchTimeLeft
+from distill_tune.tuning.stopping.time_budget import TimeBudget, terminate_as_interrupt
 
 
 @dataclass
@@ -188,56 +182,16 @@ class Session:
         return self._status(journal.state)
 
     def _search(self, journal: Journal, trial_slots: Slots) -> None:
-        from distill_tune.tuning.shared_stage_tasks import run_stages
-        from distill_tune.tuning.tuner import settle
-
-        settle(self.study, journal)
-        if num_open(self.study, journal.state) <= 0:
-            return
-        time_left = SearchTimeLeft(self.study, len(self.images.train.labels), journal.state)
-        self.view.expect(time_left)
-        # Trials and controls; then, once they are over, finalists.
-        for _ in range(2):
-            finalists = open_finalists(self.study, journal.state)
-            if finalists:
-                record_finalists(self.study, journal)
-            jobs = self._shared_jobs(finalists, trial_slots)
-            time_left.expect(jobs, trial_slots.count)
-            if jobs:
-                images = StudyImages(self.study.data, self.images)
-                run_stages(jobs, images, journal, self.view, trial_slots)
-            is_undisturbed = self._tune(journal, trial_slots)
-            if not is_undisturbed or not open_finalists(self.study, journal.state):
-                return
-
-    def _shared_jobs(self, finalists: list[dict[str, Any]], trial_slots: Slots) -> list[Job]:
-        """Return the stages that trials have in common or, in their turn, the finalists."""
-        if not self.options.is_sharing:
-            return []
-        if not finalists:
-            return shared_jobs(self.study)
-        configs = [proposed_config(self.study, one) for one in finalists]
-        digest, place = self.images.digest, ComputePlace.of(trial_slots.bundle)
-        return common_jobs(configs, lambda _: digest, place)
-
-    def _tune(self, journal: Journal, trial_slots: Slots) -> bool:
-        """Run what is open; return whether nothing stopped it."""
-        from ray.tune.error import TuneError
-
-        from distill_tune.tuning.tuner import tune_trials
-
         is_sharing = self.options.is_sharing
-        try:
-            return tune_trials(self.study, self.images, journal, trial_slots, is_sharing=is_sharing)
-        except (RuntimeError, TuneError) as error:
-            if is_disk_full(error):
-                raise
-            if num_open(self.study, journal.state) > 0:
-                cause = in_a_line(error.__cause__ or error)
-                raise RayError(f"Ray stopped the search: {cause}") from error
-            return True
+        phases = Phases(
+            self.study, self.images, journal, self.view, trial_slots, is_sharing=is_sharing
+        )
+        phases.run(lambda: self._time_budget.is_over)
 
     def _status(self, state: StudyState) -> str:
+        stop, num_extras = state.stop, len(open_extras(self.study, state))
+        if stop is not None and (stop.is_budget or not num_extras):
+            return "stopped"
         if num_open(self.study, state) <= 0:
             return "finished"
         return "time_budget" if self._time_budget.is_over else "interrupted"

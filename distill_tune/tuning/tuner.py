@@ -33,6 +33,7 @@ from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
+from distill_tune.tuning.stopping.stop_rules import stop_callbacks
 from distill_tune.tuning.trainable import DistillTrial
 
 
@@ -50,6 +51,8 @@ def make_sampler(
     study: Study,
     extras: Iterable[dict[str, Any]] = (),
     continued: Iterable[TrialRecord] = (),
+    *,
+    has_trials: bool = True,
 ) -> SamplerPerBackbone:
     """Return a sampler that has proposed nothing yet.
 
@@ -57,6 +60,7 @@ def make_sampler(
         study: The whole search.
         extras: Configurations of the extra runs to start before the trials.
         continued: Trials taken over from other studies.
+        has_trials: Whether trials follow.
     """
     return SamplerPerBackbone(
         SamplerPlan(
@@ -76,6 +80,7 @@ def make_sampler(
             continued=continued_pasts(continued, study.space.dimensions),
         ),
         extras,
+        has_trials=has_trials,
     )
 
 
@@ -143,8 +148,8 @@ def tune_trials(
     while True:
         present = present_slots(study, slots, gpu_uses(journal.packing_events))
         extras = open_extras(study, journal.state)
-        continued = journal.state.continued
-        sampler = make_sampler(study, extras, continued)
+        is_stopped, continued = journal.state.stop is not None, journal.state.continued
+        sampler = make_sampler(study, extras, continued, has_trials=not is_stopped)
         scheduler = make_scheduler(study, continued)
         packing = PackingCallback(study, journal, slots, present, scheduler.drain)
         sampler.replay(journal.past_trials())
@@ -156,12 +161,13 @@ def tune_trials(
         waiting = WaitingCallback(journal, capacity)
         saving = SavingCallback(journal.directory.root)
         interrupts = InterruptCallback(journal.tell, scheduler.drain)
+        stops = stop_callbacks(study, journal, slots.bundle, scheduler.drain)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, limiter, scheduler, len(extras)),
             run_config=_run_config(
                 study,
-                [callback, saving, packing, capacity, waiting, interrupts],
+                [callback, saving, packing, capacity, waiting, interrupts, *stops],
                 DrainStopper(scheduler.drain),
                 name=_new_name(journal),
                 storage_path=journal.directory.path(RAY_FOLDER),

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from distill_tune.records.extra_runs import comparison_lines, control_json, controls, stage_one
+from distill_tune.records.extras.runs import comparison_lines, control_json, controls, stage_one
 from distill_tune.records.replay import Fold, fold
 from distill_tune.records.tables import epochs_csv, trial_rows, trials_csv
 from distill_tune.records.trials import Event, StudyState

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from distill_tune.records.extra_runs import comparison
-from distill_tune.records.finalists import finalist_sentence, finalists_json
+from distill_tune.records.extras.finalists import finalist_sentence, finalists_json
+from distill_tune.records.extras.runs import comparison
 from distill_tune.records.replay import Fold, fold
 from distill_tune.records.trials import Event, best, best_of_one_seed
 

@@ -13,7 +13,7 @@ from distill_tune.records.replay import fold
 from distill_tune.records.trials import INTERRUPTED, Event
 from distill_tune.tuning.interrupts import Drain, DrainStopper, InterruptCallback, longest_epoch_s
 from distill_tune.tuning.scheduler import AshaPerBackbone
-from distill_tune.tuning.stop_rules import terminate_as_interrupt
+from distill_tune.tuning.stopping.time_budget import terminate_as_interrupt
 from tests.tuning.test_scheduler import result, trial
 
 

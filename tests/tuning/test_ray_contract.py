@@ -20,7 +20,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.error import TuneError
 from ray.util import placement_group, remove_placement_group
 
-from distill_tune.tuning.stop_rules import terminate_as_interrupt
+from distill_tune.tuning.stopping.time_budget import terminate_as_interrupt
 from tests.tuning.recorded import SHARE, Record, search
 from tests.tuning.scripted import Script
 

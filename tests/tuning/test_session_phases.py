@@ -19,6 +19,7 @@ from distill_tune.tuning.extras.open_runs import open_extras
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import RunOptions
 from distill_tune.tuning.session import Session
+from distill_tune.tuning.stopping.stop_rules import StopRules
 from tests.commands import ONE_AT_A_TIME
 
 BACKBONE = "shufflenet_v2_x0_5"
@@ -58,10 +59,15 @@ class Machine:
             if not self._is_going_on(extra["extra"]["name"]):
                 return False
             self._extra(journal, extra, study.max_epochs)
+        if journal.state.stop is not None:
+            return True
+        rules = StopRules(study, journal, {"CPU": 1})
         for number in range(len(journal.state.trials), study.search.num_trials):
             if not self._is_going_on(f"{BACKBONE}-{number:04d}"):
                 return False
             self._trial(journal, number, study.max_epochs)
+            if rules.stop_if_broken():
+                return False
         return True
 
     def _is_going_on(self, name: str) -> bool:
@@ -84,7 +90,7 @@ class Machine:
         journal.emit(
             "trial_started", trial=number, name=name, backbone=BACKBONE, params=params, raw={}
         )
-        metrics = {"objective": 0.8 - 0.01 * number}
+        metrics = {"objective": 0.8 - 0.01 * number, "seconds/joint": 1.0}
         journal.emit("epoch", trial=number, epoch=epochs, metrics=metrics)
         journal.end_trial(number, name, status="complete", reason="", detail="")
 
@@ -109,8 +115,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return found
 
 
-def searched(root: Path, *assignments: str) -> StudyState:
-    document = read_yaml_text(TEXT, "tiny.yaml")
+def searched(root: Path, *assignments: str, text: str = TEXT) -> StudyState:
+    document = read_yaml_text(text, "tiny.yaml")
     for assignment in assignments:
         document.set(assignment)
     study = parse(Study, document)
@@ -197,3 +203,55 @@ def test_an_old_study_is_given_finalists_and_controls_later(
     state = searched(tmp_path)
     assert state.sessions[-1].status == "finished"
     assert len(state.extras) == 5
+
+
+def test_finalists_follow_a_rule_that_stopped_the_trials(tmp_path: Path, machine: Machine) -> None:
+    state = searched(tmp_path, "search.stop.trials_without_gain=1")
+    assert state.sessions[-1].status == "stopped"
+    assert state.stop is not None
+    assert state.stop.words == "the last trial brought no gain"
+    assert len(state.trials) == 2
+    assert [one.trial for one in state.finalists[BACKBONE]] == [1, 0]
+    assert len(machine.done) == 1 + 2 + 4
+
+
+def test_no_finalist_follows_the_end_of_a_budget(tmp_path: Path, machine: Machine) -> None:
+    text = TEXT.replace("controls: [equal_steps]", "controls: []")
+    state = searched(tmp_path, "search.stop.core_hours=1e-9", text=text)
+    # The rule holds as soon as anything was computed, and a resume does not go on.
+    assert state.sessions[-1].status == "stopped"
+    assert machine.done == [f"{BACKBONE}-0000"]
+    again = searched(tmp_path, "search.stop.core_hours=1e-9", text=text)
+    assert again.sessions[-1].status == "stopped"
+    assert machine.done == [f"{BACKBONE}-0000"]
+
+
+def test_more_trials_or_another_limit_go_on(tmp_path: Path, machine: Machine) -> None:
+    searched(tmp_path, "search.stop.value=0.75", "search.finalists=null")
+    assert machine.done[-1] == f"{BACKBONE}-0000"
+    same = searched(tmp_path, "search.stop.value=0.75", "search.finalists=null")
+    assert (same.sessions[-1].status, len(same.trials)) == ("stopped", 1)
+    more = ["search.stop.value=0.75", "search.finalists=null", "search.num_trials=4"]
+    state = searched(tmp_path, *more)
+    assert (state.sessions[-1].status, len(state.trials)) == ("finished", 4)
+
+
+def test_a_changed_limit_goes_on_too(tmp_path: Path, machine: Machine) -> None:
+    searched(tmp_path, "search.stop.value=0.75", "search.finalists=null")
+    state = searched(tmp_path, "search.stop.value=0.95", "search.finalists=null")
+    assert (state.sessions[-1].status, len(state.trials)) == ("finished", 3)
+    assert machine.patience < 99
+
+
+@pytest.mark.parametrize("patience", range(4, 7))
+def test_finalists_after_a_stop_survive_an_interrupt(
+    tmp_path: Path, machine: Machine, patience: int
+) -> None:
+    machine.patience = patience
+    first = searched(tmp_path, "search.stop.trials_without_gain=1")
+    assert first.sessions[-1].status == "interrupted"
+    machine.patience = 99
+    state = searched(tmp_path, "search.stop.trials_without_gain=1")
+    assert state.sessions[-1].status == "stopped"
+    assert len(machine.done) == len(set(machine.done)) == 7
+    assert [one.trial for one in state.finalists[BACKBONE]] == [1, 0]

@@ -23,7 +23,8 @@ class ComparedStudy(NamedTuple):
     Attributes:
         name: Name of the study or, if several have the same name, its path as it was given.
         path: Absolute path or URI.
-        status: ``new``, ``running``, ``interrupted``, ``time_budget``, ``failed`` or ``finished``.
+        status: ``new``, ``running``, ``interrupted``, ``time_budget``, ``stopped``, ``failed`` or
+            ``finished``.
         metric: Metric that its trials are compared by.
         images: Digest of its images; empty if not recorded.
         search_s: Seconds in which a search ran.

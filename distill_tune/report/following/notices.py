@@ -12,6 +12,7 @@ _WORDS = {
     "finished": "finished",
     "interrupted": "was interrupted",
     "time_budget": "used up its time budget",
+    "stopped": "was stopped by a rule",
     "failed": "failed",
 }
 

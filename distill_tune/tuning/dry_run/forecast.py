@@ -141,12 +141,13 @@ def control_s(
         shared: The stages that trials share, each with whether it is computed already.
     """
     stages_s, config = costs[run.backbone].stages_s, proposed_config(study, run.proposal(0))
+    is_first = run.seed == study.trial.seed
     is_shared = {job.stage for job, _ in shared if job.config.backbone.name == run.backbone}
-    own = ["setup", *({"classifier"} - is_shared)]
+    own = ["setup", *({"classifier"} - (is_shared if is_first else set()))]
     if arm_of(run.proposal(0)).is_stage_one_only:
         return sum(stages_s[stage] for stage in own)
     if config.joint.has_gan:
-        own += {"warmup", "triplet"} - {job.stage for job, _ in shared}
+        own += {"warmup", "triplet"} - {job.stage for job, _ in shared if is_first}
         return sum(stages_s[stage] for stage in [*own, "joint"])
     epoch_s = stages_s["classifier"] / config.classifier.epochs
     num_images = 1 if config.joint.extra_images == "none" else _EXTRA_EPOCH

@@ -5,7 +5,7 @@ from typing import Any
 
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.finalists import finalist_json, finalist_sentence
+from distill_tune.records.extras.finalists import finalist_json, finalist_sentence
 from distill_tune.records.trials import FINALISTS, StudyState, TrialRecord, top
 from distill_tune.study.extra_runs import finalist_seeds
 from distill_tune.study.study import Study

@@ -30,7 +30,9 @@ def _finalists_due(study: Study, state: StudyState) -> list[ExtraRun]:
 
 
 def is_searched(study: Study, state: StudyState) -> bool:
-    """Return whether all trials and controls are over."""
+    """Return whether all trials and controls are over, or a rule has stopped them for good."""
+    if state.stop is not None:
+        return not state.stop.is_budget
     controls = (_is_over(state, run.name) for run in control_runs(study))
     return num_open_trials(study, state) == 0 and all(controls)
 

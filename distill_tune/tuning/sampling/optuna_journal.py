@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
-from distill_tune.records.extra_runs import controls, stage_one
+from distill_tune.records.extras.runs import controls, stage_one
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
 from distill_tune.records.tables import flat

@@ -24,11 +24,18 @@ class SamplerPerBackbone(Searcher):
         plan: What the proposals follow from.
         extras: Configurations of extra runs, which are started before the trials. Nothing is learnt
             from them.
+        has_trials: Whether trials follow.
     """
 
-    def __init__(self, plan: SamplerPlan, extras: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        plan: SamplerPlan,
+        extras: Iterable[dict[str, Any]] = (),
+        *,
+        has_trials: bool = True,
+    ) -> None:
         super().__init__(metric=OBJECTIVE, mode=MODE)
-        self._plan, self._extras = plan, list(extras)
+        self._plan, self._extras, self._has_trials = plan, list(extras), has_trials
         self._samplers = {name: BackboneSampler(plan, name) for name in plan.backbones}
         self._owners: dict[str, BackboneSampler] = {}
         self._recorded: dict[int, PastTrial] = {}
@@ -67,7 +74,7 @@ class SamplerPerBackbone(Searcher):
             return self._extras.pop(0)
         self._take_over()
         number = self._next
-        if number >= self._plan.num_trials:
+        if number >= self._plan.num_trials or not self._has_trials:
             return self.FINISHED
         backbone = self._backbone(number)
         sampler = self._samplers[backbone]

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from distill_tune.records.extra_runs import ExtraRecord
+from distill_tune.records.extras.runs import ExtraRecord
 from distill_tune.records.trials import Event, StudyState, TrialRecord, best_of_one_seed
 
 

@@ -46,7 +46,9 @@ Controls = dict[str, dict[str, ExtraRecord]]
 def controls(state: StudyState) -> Controls:
     """Return the controls of every backbone that was tried, in the order of their starts."""
     found: Controls = {name: {} for name in state.backbones}
-    for record in state.extras.values():
+    # Further seeds, which are higher than the search's, only tell the noise.
+    records = sorted(state.extras.values(), key=lambda record: -record.seed)
+    for record in records:
         if record.kind == "control":
             found.setdefault(record.run.backbone, {})[record.arm] = record
     return found

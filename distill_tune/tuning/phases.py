@@ -1,0 +1,111 @@
+"""Phases of a session: trials and controls first; once they are over, finalists."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distill_tune.cluster.failures.ray_errors import in_a_line
+from distill_tune.cluster.resources import Slots
+from distill_tune.cluster.shared_images import StudyImages
+from distill_tune.errors import RayError, is_disk_full
+from distill_tune.interfaces import ImageData
+from distill_tune.study.extra_runs import proposed_config
+from distill_tune.study.study import Study
+from distill_tune.training.stages import ComputePlace, Job, shared_jobs
+from distill_tune.tuning.extras.common_stages import common_jobs
+from distill_tune.tuning.extras.finalists import record_finalists
+from distill_tune.tuning.extras.open_runs import num_open, num_open_trials, open_finalists
+from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import SearchView
+from distill_tune.tuning.time_left import SearchTimeLeft
+
+
+@dataclass
+class Phases:
+    """Phases of a session.
+
+    Attributes:
+        study: The whole search.
+        images: Its data.
+        journal: Where results are recorded.
+        view: Shows the progress.
+        slots: Resources of a trial, and how many run at a time.
+        is_sharing: Whether stages that runs have in common are computed once.
+    """
+
+    study: Study
+    images: ImageData
+    journal: Journal
+    view: SearchView
+    slots: Slots
+    is_sharing: bool
+
+    def run(self, is_time_over: Callable[[], bool]) -> None:
+        """Run what is open until it has ended, or something stops it.
+
+        Args:
+            is_time_over: Returns whether the time budget is used up.
+
+        Raises:
+            RayError: Ray gave up.
+            KeyboardInterrupt: The user stopped a shared stage.
+        """
+        from distill_tune.tuning.stopping.stop_rules import StopRules
+        from distill_tune.tuning.tuner import settle
+
+        settle(self.study, self.journal)
+        if num_open(self.study, self.journal.state) <= 0:
+            return
+        if num_open_trials(self.study, self.journal.state) > 0:
+            StopRules(self.study, self.journal, self.slots.bundle).stop_if_broken()
+        time_left = SearchTimeLeft(self.study, len(self.images.train.labels), self.journal.state)
+        self.view.expect(time_left)
+        for _ in range(2):
+            finalists = open_finalists(self.study, self.journal.state)
+            if self.journal.state.stop is not None and not finalists:
+                return
+            is_undisturbed = self._phase(finalists, time_left)
+            is_stopped = self.journal.state.stop is not None
+            if is_time_over() or not (is_undisturbed or is_stopped):
+                return
+            if not open_finalists(self.study, self.journal.state):
+                return
+
+    def _phase(self, finalists: list[dict[str, Any]], time_left: SearchTimeLeft) -> bool:
+        """Run stages, then trials or finalists; return whether nothing stopped them."""
+        from distill_tune.tuning.shared_stage_tasks import run_stages
+
+        if finalists:
+            record_finalists(self.study, self.journal)
+        jobs = self._shared_jobs(finalists)
+        time_left.expect(jobs, self.slots.count)
+        if jobs:
+            images = StudyImages(self.study.data, self.images)
+            run_stages(jobs, images, self.journal, self.view, self.slots)
+        return self._tune()
+
+    def _shared_jobs(self, finalists: list[dict[str, Any]]) -> list[Job]:
+        """Return the stages that trials have in common or, in their turn, the finalists."""
+        if not self.is_sharing:
+            return []
+        if not finalists:
+            return shared_jobs(self.study)
+        configs = [proposed_config(self.study, one) for one in finalists]
+        digest, place = self.images.digest, ComputePlace.of(self.slots.bundle)
+        return common_jobs(configs, lambda _: digest, place)
+
+    def _tune(self) -> bool:
+        from ray.tune.error import TuneError
+
+        from distill_tune.tuning.tuner import tune_trials
+
+        study, journal = self.study, self.journal
+        try:
+            return tune_trials(study, self.images, journal, self.slots, is_sharing=self.is_sharing)
+        except (RuntimeError, TuneError) as error:
+            if is_disk_full(error):
+                raise
+            if num_open(study, journal.state) > 0:
+                cause = in_a_line(error.__cause__ or error)
+                raise RayError(f"Ray stopped the search: {cause}") from error
+            return True
