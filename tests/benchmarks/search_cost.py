@@ -1,7 +1,8 @@
 """What a search costs: ours against the same search written by hand, in plain Ray Tune and Optuna.
 
-Same study (``search_cost.yaml``: data, backbone, procedure, space, seeds, number of trials), each
-as one command, timed from its start to its exit.
+Same study (data, backbone, procedure, space, seeds, number of trials), each as one command, timed
+from its start to its exit: ``search_cost.yaml``, whose warm-up is longest, and
+``search_cost_cifar10.yaml``, whose stages have the proportions of ``search_spaces/cifar10``.
 """
 
 import json
@@ -17,7 +18,11 @@ from distill_tune.study.validation import to_yaml
 from tests.benchmarks.processes import timed
 from tests.benchmarks.results import Result, spread
 
-STUDY = Path(__file__).with_name("search_cost.yaml")
+STUDY, CIFAR10 = (
+    Path(__file__).with_name(f"{name}.yaml") for name in ("search_cost", "search_cost_cifar10")
+)
+STUDIES = {"search-cost": STUDY, "search-cost/cifar10": CIFAR10}
+"""By the name of their results."""
 RIVALS = {"ray": "plain Ray Tune", "optuna": "plain Optuna"}
 FLOOR = 3.0
 
@@ -59,10 +64,27 @@ class Found(NamedTuple):
 
 
 def run(runs: int, scratch: Path) -> list[Result]:
-    """Search in turns: ours, Ray Tune, Optuna, ours, ...; a round's number is its seed."""
+    """Compare the searches of each study."""
+    results = []
+    for name, study in STUDIES.items():
+        folder = scratch / study.stem
+        folder.mkdir()
+        results += compare(name, study, runs, folder)
+    return results
+
+
+def compare(shown: str, original: Path, runs: int, scratch: Path) -> list[Result]:
+    """Search in turns: ours, Ray Tune, Optuna, ours, ...; a round's number is its seed.
+
+    Args:
+        shown: First part of the results' names.
+        original: The study.
+        runs: Number of rounds.
+        scratch: An empty folder.
+    """
     rounds = []
     for seed in range(runs):
-        study = write_seeded(scratch, seed)
+        study = write_seeded(scratch, seed, original)
         ours = search_ours(study, scratch / f"runs-{seed}")
         rounds.append((ours, *(search_rival(name, study) for name in RIVALS)))
     our_rounds = [found[0] for found in rounds]
@@ -71,7 +93,7 @@ def run(runs: int, scratch: Path) -> list[Result]:
         theirs = [found[place] for found in rounds]
         results.append(
             Result(
-                name=f"search-cost/{name}",
+                name=f"{shown}/{name}",
                 what=f"seconds of {called} / of distill-tune",
                 ratios=[b.seconds / a.seconds for a, b in zip(our_rounds, theirs, strict=True)],
                 floor=FLOOR,
@@ -83,9 +105,9 @@ def run(runs: int, scratch: Path) -> list[Result]:
     return results
 
 
-def write_seeded(folder: Path, seed: int) -> Path:
-    """Write the study with this seed for its sampler and for every trial; return the file."""
-    study, _ = read_study(STUDY, [f"search.seed={seed}", f"trial.seed={seed}"], {})
+def write_seeded(folder: Path, seed: int, original: Path = STUDY) -> Path:
+    """Write a study with this seed for its sampler and for every trial; return the file."""
+    study, _ = read_study(original, [f"search.seed={seed}", f"trial.seed={seed}"], {})
     file = folder / f"study-{seed}.yaml"
     file.write_text(to_yaml(plain(study)), encoding="utf-8")
     return file

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +23,9 @@ from tests.benchmarks.rivals.plain_optuna import search
 from tests.benchmarks.rivals.procedure import read, run_trial
 from tests.benchmarks.rivals.report import default_params, described
 from tests.benchmarks.search_cost import (
+    CIFAR10,
     RIVALS,
+    STUDIES,
     STUDY,
     Found,
     search_ours,
@@ -174,12 +177,30 @@ def test_stage_1_of_both_sides_is_as_accurate(tmp_path: Path) -> None:
     assert min(*ours, *theirs) > 0.6
 
 
+def test_the_second_study_has_the_proportions_of_cifar10() -> None:
+    ours, _ = read_study(CIFAR10, [], {})
+    shipped, _ = read_study(STUDY.parents[2] / "search_spaces/cifar10/resnet.yaml", [], {})
+    shares = []
+    for study, train, val in ((ours, 200, 80), (shipped, 5000, 2000)):
+        trial = study.trial
+        steps = train // trial.classifier.batch_size
+        joint = trial.joint.epochs * steps
+        gan = (trial.gan.warmup_limit, trial.gan.triplet_steps)
+        shares.append([count / joint for count in (trial.classifier.epochs * steps, *gan)])
+        shares[-1] += [val / train, trial.joint.monitor_images / train]
+        shares[-1] += [trial.gan.batch_size / trial.classifier.batch_size]
+    assert shares[0] == pytest.approx(shares[1], rel=0.02)
+    first, _ = read_study(STUDY, [], {})
+    assert (ours.space, ours.search) == (first.space, first.search)
+
+
 @pytest.mark.storm
-def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("original", STUDIES.values(), ids=STUDIES)
+def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path, original: Path) -> None:
     study = tmp_path / "study.yaml"
-    text = STUDY.read_text(encoding="utf-8").replace("num_trials: 16", "num_trials: 1")
+    text = original.read_text(encoding="utf-8").replace("num_trials: 16", "num_trials: 1")
     # The warm-up takes longest, and a shorter one is as short for all three.
-    text = text.replace("warmup_steps: 500", "warmup_steps: 50").replace(
+    text = re.sub("warmup_steps: [0-9]+", "warmup_steps: 50", text).replace(
         "epochs: 10\n", "epochs: 5\n"
     )
     study.write_text(text.replace("reduction_factor: 3", "reduction_factor: 3, min_epochs: 5"))
