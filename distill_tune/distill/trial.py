@@ -3,6 +3,7 @@
 It does not use Ray, files or TensorBoard: callers handle the reports.
 """
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -192,24 +193,25 @@ class Trial:
 
     def _warmup_stage(self) -> Iterator[Report]:
         if self.config.joint.has_gan:
-            for step, total, metrics in self._gan_stage.warmup():
+            for step, total, metrics in GanStage(self.trainer).warmup():
                 yield Report("warmup", step, total, metrics, 0.0)
         self.state.stage = "triplet"
 
     def _triplet_stage(self) -> Iterator[Report]:
-        state = self.state
+        state, config = self.state, self.config.in_triplet_stage
         if state.sets is None:
-            state.sets = label(state.snapshot, self.data, self.config, 0, self._scored)
+            state.sets = label(state.snapshot, self.data, config, 0, self._scored)
         if self.config.joint.has_gan:
-            for step, total, metrics in self._gan_stage.triplet():
+            trainer = dataclasses.replace(self.trainer, config=config)
+            for step, total, metrics in GanStage(trainer).triplet():
                 yield Report("triplet", step, total, metrics, 0.0)
         enter(state, self.config)
 
-    @property
-    def _gan_stage(self) -> GanStage:
-        return GanStage(self.trainer)
-
     def _joint_stage(self) -> Iterator[Report]:
+        state, config = self.state, self.config
+        before = config.in_triplet_stage.joint.hard_threshold
+        if state.joint_epoch == 0 and before != config.joint.hard_threshold:
+            state.sets = label(state.snapshot, self.data, config, 0, self._scored)
         has_gan = self.config.joint.has_gan
         stage = JointStage(self.trainer, Reference.measure(self.trainer) if has_gan else None)
         for metrics in stage.epochs():

@@ -127,6 +127,20 @@ class TrialConfig(TrialTemplate):
     """The classifier's network."""
 
     @property
+    def in_triplet_stage(self) -> "TrialConfig":
+        """The configuration of the triplet pre-training, with its own margin and threshold."""
+        own = {"margin": self.gan.triplet_margin, "hard_threshold": self.gan.triplet_threshold}
+        given = {name: value for name, value in own.items() if value is not None}
+        if not given:
+            return self
+        inherited = {"triplet_margin": None, "triplet_threshold": None}
+        parts = {
+            "gan": self.gan.model_copy(update=inherited),
+            "joint": self.joint.model_copy(update=given),
+        }
+        return self.model_copy(update=parts)
+
+    @property
     def warmup_limit(self) -> int:
         """Maximum number of generator steps of the warm-up; 0 without a GAN."""
         return self.gan.warmup_limit if self.joint.has_gan else 0

@@ -21,7 +21,7 @@ from distill_tune.study.sections import (
     weights_errors,
 )
 from distill_tune.study.space import SearchSpace, apply
-from distill_tune.study.validation import parse, read_yaml_text, to_yaml
+from distill_tune.study.validation import get_path, parse, read_yaml_text, to_yaml
 
 _SEARCHABLE = ("classifier", "gan", "joint")
 _UNSEARCHABLE = {
@@ -100,6 +100,18 @@ class Study(Config):
         """Return the weights given for the arm ``fine_tuned`` of a backbone; None: none are."""
         return self.confirm.weights.get(backbone) if self.confirm else None
 
+    @property
+    def stage_3_only(self) -> dict[str, str]:
+        """Searched fields that do not act in stage 2, with those that take their place there."""
+        places = {"joint.margin": "triplet_margin", "joint.hard_threshold": "triplet_threshold"}
+        fixed = self.trial.gan.model_dump()
+        return {
+            path: f"gan.{name}"
+            for path, name in places.items()
+            if path in self.space.dimensions
+            and (self.search.triplet == "shared" or fixed[name] is not None)
+        }
+
     def trial_config(self, backbone: str, params: Mapping[str, object]) -> TrialConfig:
         """Return the whole configuration of one trial.
 
@@ -115,7 +127,12 @@ class Study(Config):
             "backbone": plain(self.backbone(backbone)),
             **plain(self.trial),
         }
-        return TrialConfig.model_validate(apply(base, params))
+        shared = {
+            name: get_path(base, path.split("."))
+            for path, name in self.stage_3_only.items()
+            if get_path(base, name.split(".")) is None
+        }
+        return TrialConfig.model_validate(apply(base, {**shared, **params}))
 
     def _backbone_errors(self) -> Iterator[InputError]:
         names = [backbone.name for backbone in self.backbones]

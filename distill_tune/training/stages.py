@@ -38,6 +38,8 @@ _HAS_GAN = "joint.extra_images"
 _TRIPLET_FIELDS = frozenset(
     {
         "gan.triplet_steps",
+        "gan.triplet_margin",
+        "gan.triplet_threshold",
         "joint.margin",
         "joint.margin_unit",
         "joint.hard_threshold",
@@ -57,6 +59,8 @@ ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
         "backbone.weights_sha256": None,
         "classifier.sampling": "shuffle",
         "data.unlabelled": None,
+        "gan.triplet_margin": None,
+        "gan.triplet_threshold": None,
         "gan.unlabelled_weight": 1.0,
         "joint.monitor_every": 3,
         "joint.name_threshold": 0.95,
@@ -140,7 +144,7 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Compu
 
 
 def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
-    values = identity(config)
+    values = identity(config.in_triplet_stage if stage == "triplet" else config)
     fields = {
         f"{section}.{name}": value
         for section in ("classifier", "gan", "joint")
@@ -183,7 +187,9 @@ def shared_jobs(study: Study) -> list[Job]:
 
 def _jobs(stage: SharedStage, study: Study) -> Iterator[Job]:
     searched = {
-        path: dimension for path, dimension in study.space.dimensions.items() if enters(stage, path)
+        path: dimension
+        for path, dimension in study.space.dimensions.items()
+        if enters(stage, path) and path not in study.stage_3_only
     }
     values = [_values(dimension) for dimension in searched.values()]
     if any(value is None for value in values):

@@ -93,6 +93,7 @@ def test_what_a_stage_reads_is_what_enters_it(
         ("classifier.lr", {"classifier", "triplet"}),
         ("gan.lr", {"warmup", "triplet"}),
         ("gan.triplet_steps", {"triplet"}),
+        ("gan.triplet_margin", {"triplet"}),
         ("joint.margin", {"triplet"}),
         ("joint.hard_threshold", {"triplet"}),
         ("joint.synthetic_ratio", set()),
@@ -213,3 +214,31 @@ def test_what_a_stage_begins_with_is_computed_before_it() -> None:
     for job in shared_jobs(searching(RATE)):
         assert done.issuperset(PREDECESSORS[job.stage])
         done.add(job.stage)
+
+
+def test_a_shared_triplet_stage_has_the_margin_and_threshold_of_the_study() -> None:
+    space = "  joint.margin: uniform(0.05, 0.9)\n  joint.hard_threshold: uniform(0.1, 0.5)"
+    apart = searching(space)
+    together = apart.model_copy(
+        update={"search": apart.search.model_copy(update={"triplet": "shared"})}
+    )
+    assert [job.stage for job in shared_jobs(apart)] == ["warmup", *["classifier"] * 2]
+    jobs = shared_jobs(together)
+    assert [job.stage for job in jobs] == ["warmup", *["classifier"] * 2, *["triplet"] * 2]
+    assert jobs[-1].name == f"triplet/{together.backbones[1].name}"
+    backbone, params = jobs[-1].config.backbone.name, {"joint.margin": 0.6}
+    of_study, usual = (key(one, "triplet", backbone) for one in (together, apart))
+    assert of_study == usual == key(together, "triplet", backbone, joint__margin=0.6)
+    assert of_study != key(apart, "triplet", backbone, joint__margin=0.6)
+    config = together.trial_config(backbone, params)
+    assert (config.joint.margin, config.gan.triplet_margin) == (0.6, together.trial.joint.margin)
+    assert apart.trial_config(backbone, params).gan.triplet_margin is None
+
+
+def test_a_triplet_stage_with_a_margin_of_its_own_is_shared_too() -> None:
+    study = searching("  joint.margin: uniform(0.05, 0.9)")
+    gan = study.trial.gan.model_copy(update={"triplet_margin": 0.2})
+    given = study.model_copy(update={"trial": study.trial.model_copy(update={"gan": gan})})
+    assert [job.stage for job in shared_jobs(given)][-2:] == ["triplet", "triplet"]
+    backbone = study.backbones[0].name
+    assert given.trial_config(backbone, {"joint.margin": 0.5}).gan.triplet_margin == 0.2

@@ -22,6 +22,10 @@ class GanTraining(Config):
     """Optimiser steps of the judge, with 64 images each."""
     triplet_steps: int = Field(default=2_000, ge=0)
     """Generator steps of stage 2 with the triplet loss."""
+    triplet_margin: float | None = Field(default=None, ge=0)
+    """m of the triplet loss in stage 2; null: that of stage 3, ``joint.margin``."""
+    triplet_threshold: float | None = Field(default=None, gt=0, lt=1)
+    """Threshold of hard images in stage 2; null: that of stage 3, ``joint.hard_threshold``."""
     batch_size: int = Field(default=64, ge=2)
     """Images per discriminator step and per generator step."""
     discriminator_steps: int | Literal["auto"] = "auto"

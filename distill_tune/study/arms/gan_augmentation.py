@@ -3,6 +3,8 @@
 from distill_tune.study.arms.arm import Arm
 
 TRIPLET_FIELDS = (
+    "gan.triplet_margin",
+    "gan.triplet_threshold",
     "joint.margin",
     "joint.margin_unit",
     "joint.feature_norm",
