@@ -241,7 +241,8 @@ def train(  # noqa: PLR0913 - the options of the command
     ):
         made = train_model(recipe, Path(out), say=view.say, listen=view.listen, expect=view.expect)
     paths = {what: Path(path) for what, path in made["paths"].items()}
-    return TrainedModel(validation_accuracy=made["validation_accuracy"], **paths)
+    accuracy, metric, value = (made[name] for name in ("validation_accuracy", "metric", "value"))
+    return TrainedModel(validation_accuracy=accuracy, metric=metric, value=value, **paths)
 
 
 def _search(opened: "Opened", options: "RunOptions") -> StudyResult:

@@ -17,6 +17,7 @@ from distill_tune import confirm, load_study, resume, search, train
 from distill_tune.cluster.resources import Slots
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.study.validation import read_yaml
 from distill_tune.study.yaml.document import Document
 
 ROOT = Path(distill_tune.__file__).parents[1]
@@ -237,6 +238,7 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
         "trial.gan.judge_steps": 20,
         "trial.gan.triplet_steps": 2,
         "resources.max_concurrent": 1,
+        "search.metric": "-val/loss",
     }
     small = found[0].replace("assignments={", f"assignments={{**{less}, ")
     assert small != found[0]
@@ -247,9 +249,15 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
     assert len(study.trials) == len(names["trials"]) == 3
     winner = study.best["resnet18"]
     assert winner.value == names["trials"]["value"].max()
-    assert Path(winner.model).is_dir()
+    epochs = study.epochs_frame()
+    own = epochs[epochs["name"] == winner.name]
+    assert winner.value == own["-val/loss"].max() == -own["val/loss"].min()
+    stored = read_yaml(Path(winner.model, "model.yaml")).value
+    assert stored["metrics"] == {"-val/loss": own["-val/best_loss"].iloc[-1]}
     assert len(names["curves"]) == sum(trial.epochs for trial in study.trials)
     assert model.weights.parent == model.folder == Path("model-first").absolute()
     assert 0 <= model.validation_accuracy <= 1
+    assert model.metric == "-val/loss"
+    assert model.value == pytest.approx(stored["metrics"]["-val/loss"], abs=1e-5)
     said = capsys.readouterr().out
     assert "resnet18-0002: complete" in said or "resnet18-0002: pruned" in said

@@ -22,7 +22,7 @@ OPTIONS = ("--seeds", "3", "--top", "2", "--arms", ",".join(ARMS))
 FEW = ("--seeds", "2", "--top", "1", "--arms", "equal_steps,gan_distillation")
 SMALL = (
     STUDY.replace("[squeezenet1_1, shufflenet_v2_x0_5]", "[shufflenet_v2_x0_5]")
-    .replace("num_trials: 6", "num_trials: 2")
+    .replace("num_trials: 6", "num_trials: 2, metric: val/macro_f1")
     .replace("val_per_class: 10", "val_per_class: 10, test_fraction: 0.3")
     .replace("classifier: {epochs: 2", "classifier: {epochs: 1")
     .replace("warmup_steps: 10", "warmup_steps: 5")
@@ -128,7 +128,7 @@ def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> No
     said = confirmed.said["backbones"]["shufflenet_v2_x0_5"]
     evidence = [e for e in of_kind(confirmed.events, RUN) if e["phase"] == "evidence"]
     for arm in ARMS:
-        values = {str(e["seed"]): e["test"]["accuracy"] for e in evidence if e["arm"] == arm}
+        values = {str(e["seed"]): e["test"]["macro_f1"] for e in evidence if e["arm"] == arm}
         assert said["arms"][arm]["accuracies"] == values
     gains = [
         said["arms"]["gan_distillation"]["accuracies"][seed] - value
@@ -138,6 +138,14 @@ def test_the_verdict_and_the_tables_are_those_of_the_runs(confirmed: Done) -> No
     assert said["baseline"] == "equal_steps"
     shown = " ".join(confirmed.shown.split())
     assert said["verdict"] in shown
+    assert "test macro F1 in %" in shown
+    assert confirmed.said["metric"] == "macro_f1"
+    # The search and the runs of a confirmation are compared by it, too.
+    number = int(said["trial"].rpartition("-")[2])
+    epochs = [e for e in of_kind(confirmed.events, "epoch") if e["trial"] == number]
+    assert said["search_value"] == max(e["metrics"]["val/macro_f1"] for e in epochs)
+    runs = [e for e in evidence if e["arm"] == "gan_distillation"]
+    assert all(e["value"] == max(e["curves"]["val/macro_f1"]) for e in runs)
     # None of the searched parameters makes a difference to three of the arms.
     unconcerned = "Baseline; Baseline, equal steps; Strong augmentation"
     assert f"no searched param affects {unconcerned}" in shown

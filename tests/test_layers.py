@@ -44,6 +44,7 @@ OWNERS = {
     "sklearn.datasets": {"datasets"},
     "sklearn": {"model"},
     "sklearn.gaussian_process": {"tuning"},
+    "sklearn.metrics": {"distill", "model"},
     "matplotlib": {"model"},
     "pandas": {"report"},
     "mlxtend": {"datasets"},

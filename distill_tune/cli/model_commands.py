@@ -56,6 +56,7 @@ def train(  # noqa: PLR0913 - the options of the command line
         provide_user()
         recipe = _recipe(config, study, trial, backbone).changed(assignments or [], seed)
         from distill_tune.model.device import chosen_device
+        from distill_tune.records.words.metric_names import validation_title
         from distill_tune.terminal.training_view import TrainingView
         from distill_tune.training.devices import torch_threads
         from distill_tune.training.train import train_model
@@ -72,7 +73,7 @@ def train(  # noqa: PLR0913 - the options of the command line
             fail(f"interrupted; go on with:\n  {command}", INTERRUPTED)
         for path in result["paths"].values():
             view.say(f"written: {path}")
-        view.say(f"validation accuracy {result['validation_accuracy']:.4f}; next:")
+        view.say(f"{validation_title(result['metric'])} {result['value']:.4f}; next:")
         for command in ("evaluate {}", "predict {} IMAGES", "generate {} --hard --out hard/"):
             view.say(f"  distill-tune {command.format(shlex.quote(str(out)))}")
         if as_json:

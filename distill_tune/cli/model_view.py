@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_tune.model.assessment import Assessment, confusions
+from distill_tune.records.words.metric_names import title
 from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
@@ -21,16 +22,25 @@ _WIDEST_MATRIX, _MOST_CONFUSIONS = 12, 10
 
 def assessment_view(found: Assessment) -> "Iterator[RenderableType]":
     """Yield an assessment: overall, per class, and the confusion matrix or its largest entries."""
-    yield Text(
-        f"{found.num_images} images: accuracy {found.accuracy:.4f}, balanced accuracy "
-        f"{found.balanced_accuracy:.4f}, loss {found.loss:.4f}"
-    )
+    yield Text(f"{found.num_images} images: {', '.join(_overall(found))}")
     table = _table("classes", "class", "images", "precision", "recall", "F1")
     for one in found.classes:
         shares = (_share(value) for value in (one.precision, one.recall, one.f1))
         table.add_row(Text(one.name), str(one.num_images), *shares)
     yield table
     yield _matrix(found) if len(found.classes) <= _WIDEST_MATRIX else _most_confused(found)
+
+
+def _overall(found: Assessment) -> Iterator[str]:
+    """Yield the metrics of all images, that by which the model was kept first."""
+    always = {
+        "accuracy": found.accuracy,
+        "balanced_accuracy": found.balanced_accuracy,
+        "loss": found.loss,
+    }
+    for name, value in ({found.metric: found.value} | always).items():
+        if value is not None:
+            yield f"{title(name)} {value:.4f}"
 
 
 def _matrix(found: Assessment) -> Table:

@@ -69,12 +69,13 @@ def _matches(found: Portrait, classes: Sequence[str]) -> Picture:
     return _picture("matches", matches.draw(shown), matches.words(shown))
 
 
-def collapse_picture(backbone: str, runs: Iterable[RunRecord]) -> Picture | None:
+def collapse_picture(backbone: str, runs: Iterable[RunRecord], metric: str) -> Picture | None:
     """Return the figure of a collapse's effect on the classifier; None without a run to show.
 
     Args:
         backbone: Name of the backbone.
         runs: Runs of a log.
+        metric: Metric of the study.
     """
     wanted = {
         run.phase: run
@@ -83,7 +84,7 @@ def collapse_picture(backbone: str, runs: Iterable[RunRecord]) -> Picture | None
         if run.phase == FIGURES or (run.phase == EVIDENCE and run.role == "method")
     }
     found = (wanted.get(EVIDENCE), wanted.get(FIGURES))
-    courses = [collapse.course(run.title, run.curves) for run in found if run is not None]
+    courses = [collapse.course(run.title, run.curves, metric) for run in found if run is not None]
     known = [course for course in courses if course is not None]
     return _picture("collapse", collapse.draw(known), collapse.words(known)) if known else None
 

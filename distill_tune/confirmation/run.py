@@ -9,9 +9,9 @@ import torch
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.confirmation.figures import Picture, portraits
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData
 from distill_tune.study.arms import Arm
@@ -161,7 +161,7 @@ class ArmTrial:
             is_stage_one_only=run.arm.is_stage_one_only,
             identity={"config": identity(run.config)},
         )
-        self._summaries = TrialSummaries(settings.root, run.name)
+        self._summaries = TrialSummaries(settings.root, run.name, metric=settings.metric)
         self._runner = Runner(spec, _Notes.read, self._summaries)
         self._checkpoints = RunCheckpoints(self._runner, settings.checkpoint_share)
         notes = self._runner.restored or _Notes(None, {}, {}, 0)
@@ -208,7 +208,7 @@ class ArmTrial:
         if value is not None and report.stage == counts:
             self._value = value if self._value is None else max(self._value, value)
         if report.stage == "joint":
-            for name in _CURVES & set(report.metrics):
+            for name in {*_CURVES, self._settings.metric} & set(report.metrics):
                 self._curves.setdefault(name, []).append(report.metrics[name])
 
     def _notes(self) -> dict[str, Any]:

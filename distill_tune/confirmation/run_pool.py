@@ -16,6 +16,7 @@ from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
+from distill_tune.records.words.metric_names import without_split
 from distill_tune.study.arms import ARMS
 from distill_tune.training.checkpoints.folders import delete_checkpoints
 from distill_tune.tuning.journal import Journal
@@ -162,11 +163,11 @@ class RunPool:
             order=[*ARMS, run.arm.name].index(run.arm.name),
         )
         delete_checkpoints(self._settings.root, run.name)
-        view.finished(run.name, _words(outcome, test))
+        view.finished(run.name, _words(outcome, test, self._settings.metric))
 
 
-def _words(outcome: Outcome, test: Metrics) -> str:
+def _words(outcome: Outcome, test: Metrics, metric: str) -> str:
     if outcome.value is None:
         return f"{outcome.status} ({outcome.reason})"
     shown = f"validation {outcome.value:.4f}"
-    return f"{shown}, test {test['accuracy']:.4f}" if test else shown
+    return f"{shown}, test {test[without_split(metric)]:.4f}" if test else shown

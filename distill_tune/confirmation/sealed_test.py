@@ -9,7 +9,7 @@ from torch import Tensor
 from distill_tune.cluster.shared_images import PlacedImages, placed_split
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
-from distill_tune.distill.monitoring.evaluation import evaluate
+from distill_tune.distill.monitoring.evaluation import evaluate, scores
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING
@@ -51,7 +51,7 @@ class SealedTest:
         if self._placed is None:
             with unsealed():
                 split = self._data.load_test()
-            self.chance = chance(split.labels)
+            self.chance = chance(split.labels, run.config.metric)
             self._placed = placed_split(split)
         return self._placed
 
@@ -73,7 +73,7 @@ def read_test(
         bundle: Resources to compute with.
 
     Yields:
-        ``accuracy`` and more, see ``evaluate``.
+        ``accuracy``, the trial's metric and more, see ``evaluate``.
     """
     device = device_of(bundle)
     images = placed.described
@@ -85,17 +85,18 @@ def read_test(
     ).to(device)
     classifier.load_state_dict(weights)
     split = Split(*(torch.tensor(array, device=device) for array in test))
-    yield evaluate(classifier, split)
+    yield evaluate(classifier, split, config.metric)
 
 
-def chance(labels: Tensor) -> dict[str, float]:
-    """Return accuracy and balanced accuracy of predicting the largest class for every image.
+def chance(labels: Tensor, metric: str) -> Metrics:
+    """Return metrics of predicting the shares of the classes for every image.
+
+    The largest class has the highest probability, so that it is predicted.
 
     Args:
         labels: ``[n]`` int64, n > 0.
+        metric: Metric of the study.
     """
-    counts = labels.bincount()
-    return {
-        "accuracy": float(counts.max() / len(labels)),
-        "balanced_accuracy": 1 / int((counts > 0).sum()),
-    }
+    # Finite for a class without images, too.
+    logits = labels.bincount().double().clamp(min=1e-6).log()
+    return scores(logits.expand(len(labels), -1), labels, metric)

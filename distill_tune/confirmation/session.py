@@ -201,7 +201,7 @@ class _ConfirmationSession:
         delete_leftovers(directory.root, {run.name for run in runs})
         directory.write_text(RUNS_FILE, runs_csv(runs))
         for one in found.backbones:
-            picture = collapse_picture(one.backbone, runs)
+            picture = collapse_picture(one.backbone, runs, self.plan.study.search.metric)
             if picture is not None:
                 store_picture(directory, one.backbone, picture)
                 name = f"tensorboard/confirm-{file_part(one.backbone)}"

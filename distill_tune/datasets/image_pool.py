@@ -122,10 +122,12 @@ def unknown_names(names: tuple[str, ...], *, known: tuple[str, ...], part: str, 
         )
 
 
-def absent_classes(of_train: Collection[str], of_test: Collection[str]) -> tuple[str, ...]:
-    """Return a warning that lists the training classes without test images, if any."""
-    absent = sorted(set(of_train) - set(of_test))
+def absent_classes(
+    of_train: Collection[str], of_part: Collection[str], part: str = "test"
+) -> tuple[str, ...]:
+    """Return a warning that lists the training classes without images in ``part``, if any."""
+    absent = sorted(set(of_train) - set(of_part))
     if not absent:
         return ()
     listed = abridged([repr(name) for name in absent], _SHOWN)
-    return (f"test has no image of class {listed}",)
+    return (f"{part} has no image of class {listed}",)

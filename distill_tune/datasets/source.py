@@ -147,10 +147,8 @@ class ImageSource(Config):
         drawn = self._drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
         if pools.val is not None:
-            seed, where = self._subset_seed, self._where
-            val = pools.val.take(
-                first_of_each(pools.val, self.val_per_class, seed=seed, where=where)
-            )
+            chosen = first_of_each(pools.val, self.val_per_class, seed=self._subset_seed)
+            val = pools.val.take(chosen)
         train = drawn.pool.take(drawn.draw.train)
         splits = split_of(train, drawn.channels), split_of(val, drawn.channels)
         others = others_of(self.unlabelled, pools, drawn.draw, splits[1], drawn.channels)

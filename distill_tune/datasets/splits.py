@@ -87,18 +87,17 @@ def draw(pool: Pool, sizes: SplitSizes, *, seed: int, subset_seed: int, where: s
     return Draw(*(np.sort(np.concatenate(parts)) for parts in (train, val, test)))
 
 
-def first_of_each(pool: Pool, per_class: int | None, *, seed: int, where: str) -> Indices:
+def first_of_each(pool: Pool, per_class: int | None, *, seed: int) -> Indices:
     """Return the positions of ``per_class`` images of every class (all for None), ascending.
 
     Raises:
-        InputError: A class has fewer images, or none.
+        InputError: A class has fewer images.
     """
-    needed = per_class or 1
+    needed = per_class or 0
     short = [(name, n) for name, n in zip(pool.classes, pool.counts(), strict=True) if n < needed]
     if short:
         expected = f"{needed} or more validation images in every class"
-        blamed = "data.val_per_class" if per_class else where
-        raise InputError(blamed, got=_listed(short, pool), expected=expected)
+        raise InputError("data.val_per_class", got=_listed(short, pool), expected=expected)
     orders = [class_order(pool.labels, label, seed) for label in range(len(pool.classes))]
     return np.sort(np.concatenate([order[:per_class] for order in orders]))
 

@@ -25,12 +25,14 @@ from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.gan_loss_terms import GanLosses, gan_metrics
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets, label, turnover
+from distill_tune.distill.metrics.best_weights import Best
 from distill_tune.distill.monitoring.evaluation import evaluate, validate
 from distill_tune.distill.monitoring.gan_policies import ratio_factor, refuse_unfit, watch_gan
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.distill.trial_state import Best, TrialState
+from distill_tune.distill.trial_state import TrialState
 from distill_tune.interfaces import Metrics
+from distill_tune.records.words.metric_names import best_so_far, final, without_split
 
 
 def enter(state: TrialState, config: TrialConfig) -> None:
@@ -76,12 +78,16 @@ class JointStage:
     def _joint(self) -> JointTraining:
         return self.trainer.config.joint
 
+    @property
+    def _metric(self) -> str:
+        return self.trainer.config.metric
+
     def epochs(self) -> Iterator[Metrics]:
         """Run the remaining epochs.
 
         Yields:
-            After each epoch: ``val/accuracy``, ``val/loss``, losses, and the monitors' metrics;
-            after the last one also ``val/final_accuracy``.
+            After each epoch: validation metrics, losses, and the monitors' metrics; after the last
+            one also the final metric, such as ``val/final_accuracy``.
 
         Raises:
             DivergedError: A loss is not finite, the generator collapsed under policy ``stop``, or
@@ -90,7 +96,7 @@ class JointStage:
         while self.state.joint_epoch < self.trainer.config.joint.epochs:
             epoch = self.state.joint_epoch
             self._begin(epoch)
-            metrics = self._refresh_if_due(epoch)
+            metrics = self.refresh(epoch) if self._is_refresh_due(epoch) else {}
             metrics |= self._train(epoch)
             metrics |= self.monitor()
             metrics |= self.validate(epoch)
@@ -102,8 +108,8 @@ class JointStage:
     def _begin(self, epoch: int) -> None:
         if not self.state.best.weights:
             # The classifier of stage 1 is a candidate too: stage 3 may only make it worse.
-            accuracy = evaluate(self.state.classifier, self.trainer.data.val)["accuracy"]
-            self.state.best.offer(accuracy, 0, self.state.classifier)
+            found = evaluate(self.state.classifier, self.trainer.data.val, self._metric)
+            self.state.best.offer(found[without_split(self._metric)], 0, self.state.classifier)
         if self._joint.has_gan:
             when = f"before joint epoch {epoch + 1}"
             refuse_unfit(self._joint.unfit_policy, self.state.gan.newest, when)
@@ -125,9 +131,6 @@ class JointStage:
         )
         is_fixed = now == at_last and self._joint.selection == "none"
         return execution if is_fixed else execution.uncompiled
-
-    def _refresh_if_due(self, epoch: int) -> Metrics:
-        return self.refresh(epoch) if self._is_refresh_due(epoch) else {}
 
     def refresh(self, epoch: int) -> Metrics:
         """Relabel the training images with the classifier before an epoch (0-based)."""
@@ -227,17 +230,14 @@ class JointStage:
 
     def validate(self, epoch: int) -> Metrics:
         """Validate the classifier after an epoch (0-based) and keep its weights if best."""
-        result = validate(self.state.classifier, self.trainer.data)
-        self.state.best.offer(result["accuracy"], epoch + 1, self.state.classifier)
-        return {
-            **{f"val/{name}": value for name, value in result.items()},
-            "val/best_accuracy": self.state.best.accuracy,
-        }
+        result = validate(self.state.classifier, self.trainer.data, self._metric)
+        self.state.best.offer(result[self._metric], epoch + 1, self.state.classifier)
+        return result | {best_so_far(self._metric): self.state.best.value}
 
     def _finish(self) -> Metrics:
         """Load the best weights and re-estimate batch-norm statistics on real images."""
         state = self.state
         state.classifier.load_state_dict(state.best.weights)
         state.stage = "done"
-        final = validate(state.classifier, self.trainer.data)
-        return {"val/final_accuracy": final["accuracy"]}
+        found = validate(state.classifier, self.trainer.data, self._metric)
+        return {final(self._metric): found[self._metric]}

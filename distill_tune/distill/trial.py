@@ -18,12 +18,14 @@ from distill_tune.distill.gan_stage import GanStage
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint_stage import JointStage, enter
+from distill_tune.distill.metrics.best_weights import Best, StateDict
 from distill_tune.distill.monitoring.evaluation import validate
 from distill_tune.distill.monitoring.gan_policies import refuse_unfit
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.distill.trial_state import Best, StateDict, TrialState
+from distill_tune.distill.trial_state import TrialState
 from distill_tune.interfaces import ImageData, Metrics, Stage
+from distill_tune.records.words.metric_names import ACCURACY, best_so_far
 
 
 class Report(NamedTuple):
@@ -36,6 +38,7 @@ class Report(NamedTuple):
         num_steps: Total number of steps; the maximum until a warm-up of length ``auto`` ends.
         metrics: Metrics since the last report.
         seconds: Wall time since the last report.
+        metric: Name of the metric by which the trial keeps its best weights.
     """
 
     stage: Stage
@@ -43,6 +46,7 @@ class Report(NamedTuple):
     num_steps: int
     metrics: Metrics
     seconds: float
+    metric: str = ACCURACY
 
 
 class Trial:
@@ -86,11 +90,11 @@ class Trial:
                 refuse_unfit(policy, self.state.gan.warmed, "when the warm-up ended")
             yield from self.run_stage(self.state.stage)
 
-    @staticmethod
-    def _timed(reports: Iterator[Report]) -> Iterator[Report]:
+    def _timed(self, reports: Iterator[Report]) -> Iterator[Report]:
         started = time.perf_counter()
         for report in reports:
-            yield report._replace(seconds=time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            yield report._replace(seconds=seconds, metric=self.config.metric)
             started = time.perf_counter()
 
     def state_dict(self) -> StateDict:
@@ -173,13 +177,13 @@ class Trial:
                 epoch=state.epoch,
                 execution=self.trainer.execution,
             )
-            result = validate(state.classifier, self.data)
+            result = validate(state.classifier, self.data, self.config.metric)
             state.epoch += 1
-            state.best.offer(result["accuracy"], state.epoch, state.classifier)
-            metrics = {"loss/classifier": loss} | {f"val/{k}": v for k, v in result.items()}
+            state.best.offer(result[self.config.metric], state.epoch, state.classifier)
+            metrics = {"loss/classifier": loss} | result
             is_last = state.epoch == training.epochs
             if is_last:
-                metrics["val/best_accuracy"] = state.best.accuracy
+                metrics[best_so_far(self.config.metric)] = state.best.value
                 state.classifier.load_state_dict(state.best.weights)
                 self._end_classifier_stage()
             yield Report("classifier", state.epoch, training.epochs, metrics, 0.0)

@@ -7,13 +7,15 @@ its dotted path.
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from distill_tune.datasets import Dataset
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.gans import AnyGan, Sngan
+from distill_tune.distill.metrics import known_metric
 from distill_tune.interfaces import Config
+from distill_tune.records.words.metric_names import ACCURACY
 
 Preset = Literal["safe", "poster_literal"]
 
@@ -125,6 +127,11 @@ class TrialConfig(TrialTemplate):
     """The data set."""
     backbone: Backbone
     """The classifier's network."""
+    metric: str = ACCURACY
+    """Validation metric by which the best weights are kept; a study sets it to ``search.metric``.
+    """
+
+    _metric_is_known = field_validator("metric")(known_metric)
 
     @property
     def in_triplet_stage(self) -> "TrialConfig":

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +13,12 @@ from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.hardness import HardSets, assemble
+from distill_tune.distill.metrics.best_weights import Best, StateDict
+from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.monitoring.fidelity import Fidelity, Judge, build_judge
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Stage
-
-StateDict = dict[str, Any]
+from distill_tune.records.words.metric_names import ACCURACY, without_split
 
 
 @dataclass
@@ -94,26 +94,6 @@ class GanState:
 
 
 @dataclass
-class Best:
-    """The classifier weights with the best validation accuracy of the current stage.
-
-    Attributes:
-        accuracy: In [0, 1]; -1 before the first epoch.
-        epoch: Epochs of the stage finished when it was reached.
-        weights: State dict of the classifier; empty before the first epoch.
-    """
-
-    accuracy: float = -1.0
-    epoch: int = 0
-    weights: StateDict = field(default_factory=dict)
-
-    def offer(self, accuracy: float, epoch: int, classifier: nn.Module) -> None:
-        """Keep a copy of the weights if they are better than the best so far."""
-        if accuracy > self.accuracy:
-            self.accuracy, self.epoch, self.weights = accuracy, epoch, copy_weights(classifier)
-
-
-@dataclass
 class TrialState:
     """The mutable state; all other values follow from the configuration and the data.
 
@@ -175,7 +155,7 @@ class TrialState:
             "epoch": self.epoch,
             "joint_epoch": self.joint_epoch,
             "best": {
-                "accuracy": self.best.accuracy,
+                "value": self.best.value,
                 "epoch": self.best.epoch,
                 "weights": classifier if is_best_now else self.best.weights,
             },
@@ -191,6 +171,7 @@ class TrialState:
 
     def load_state_dict(self, saved: StateDict, config: TrialConfig, data: DeviceData) -> None:
         """Restore a saved state of the same configuration and data."""
+        self.best = self._best(saved["best"], config, data)
         self.classifier.load_state_dict(saved["classifier"])
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.reference.load_state_dict(saved["reference"])
@@ -198,19 +179,24 @@ class TrialState:
         self.gan.load_state_dict(saved["gan"])
         self.stage, self.epoch = saved["stage"], saved["epoch"]
         self.joint_epoch, self.last_refresh = saved["joint_epoch"], saved["last_refresh"]
-        best = saved["best"]
-        weights = {name: tensor.clone() for name, tensor in best["weights"].items()}
-        self.best = Best(best["accuracy"], best["epoch"], weights)
         self.healthy, self.is_frozen = saved["healthy"], saved["is_frozen"]
         sets = saved["sets"]
         self.sets = (
             assemble(self.snapshot, data, config, sets, sets["num_clamped"]) if sets else None
         )
 
-
-def copy_weights(model: nn.Module) -> StateDict:
-    """Return a copy of the state dict that later training does not change."""
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    def _best(self, saved: StateDict, config: TrialConfig, data: DeviceData) -> Best:
+        """Return the saved best weights; earlier versions kept their accuracy, not the metric."""
+        weights = {name: tensor.clone() for name, tensor in saved["weights"].items()}
+        if not weights:
+            return Best()
+        if "value" in saved:
+            return Best(saved["value"], saved["epoch"], weights)
+        value = saved["accuracy"]
+        if config.metric != ACCURACY:
+            self.classifier.load_state_dict(weights)
+            value = evaluate(self.classifier, data.val, config.metric)[without_split(config.metric)]
+        return Best(value, saved["epoch"], weights)
 
 
 def _build_classifier(config: TrialConfig, data: ImageData) -> Classifier:

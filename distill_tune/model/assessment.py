@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distill_tune.distill.monitoring.evaluation import features_and_logits, scores
+from distill_tune.distill.monitoring.evaluation import features_and_logits, is_measurable, scores
 from distill_tune.interfaces import Split
 from distill_tune.model.folder import Model
+from distill_tune.records.words.metric_names import ACCURACY, without_split
 
 
 class ClassScore(NamedTuple):
@@ -39,6 +40,9 @@ class Assessment(NamedTuple):
         accuracy: In [0, 1].
         balanced_accuracy: Mean recall of the classes that have images.
         loss: Mean cross-entropy.
+        metric: The metric by which the model was kept, such as ``macro_f1``; higher is better.
+        value: The metric; None if these images lack the classes that it needs, or if it is of a
+            plugin that is not installed.
         classes: Scores in the order of the model's classes.
         confusion: ``[i][j]``: number of images of class i that were predicted as class j.
     """
@@ -47,6 +51,8 @@ class Assessment(NamedTuple):
     accuracy: float
     balanced_accuracy: float
     loss: float
+    metric: str
+    value: float | None
     classes: tuple[ClassScore, ...]
     confusion: list[list[int]]
 
@@ -64,13 +70,16 @@ def assess(model: Model, split: Split) -> Assessment:
     """Return the scores of a model on a split with labels as positions in its classes."""
     device = next(model.classifier.parameters()).device
     _, logits = features_and_logits(model.classifier, split.images.to(device))
-    numbers = scores(logits, split.labels.to(device))
+    metric = model.metric if is_measurable(model.metric, split.labels) else ACCURACY
+    numbers = scores(logits, split.labels.to(device), metric)
     by_class, matrix = _by_class(model.classes, split.labels, logits.argmax(1).cpu())
     return Assessment(
         num_images=len(split.labels),
         accuracy=numbers["accuracy"],
         balanced_accuracy=numbers["balanced_accuracy"],
         loss=numbers["loss"],
+        metric=without_split(model.metric),
+        value=numbers.get(without_split(model.metric)),
         classes=by_class,
         confusion=matrix,
     )

@@ -13,12 +13,13 @@ from torch import nn
 from distill_tune import __version__
 from distill_tune.distill.backbones import Backbone, Classifier
 from distill_tune.distill.backbones.weights_file import MODEL_WEIGHTS
+from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.distill.trial_state import StateDict
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
 from distill_tune.records.files.storage import storage_at
+from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.validation import locate_error, parse, read_yaml, to_yaml
 
 WEIGHTS, MODEL, CONFIG = MODEL_WEIGHTS, "model.yaml", "config.yaml"
@@ -63,6 +64,8 @@ class _Description(Config):
     """Input format of the model."""
     data: _Data = _Data()
     """The data that the model was made from."""
+    metric: str = ACCURACY
+    """Metric by which its weights were kept."""
 
 
 class Model(NamedTuple):
@@ -75,6 +78,7 @@ class Model(NamedTuple):
         classes: Class names, in the order of the logits.
         transforms: Input format of the model.
         digest: Digest of the images it was made from; empty if unknown.
+        metric: Metric by which its weights were kept, as in ``search.metric``.
     """
 
     folder: Path
@@ -82,6 +86,7 @@ class Model(NamedTuple):
     classes: tuple[str, ...]
     transforms: Transforms
     digest: str
+    metric: str = ACCURACY
 
 
 def model_files(
@@ -98,7 +103,7 @@ def model_files(
         trial: Trial in stage 3, or done.
         images: Images it was trained on.
         origin: Origin of the configuration as plain data: ``study``, ``trial``, ``params``.
-        metrics: Metrics of the written weights; None: their accuracy, as known to the trial.
+        metrics: Metrics of the written weights; None: that by which they were kept.
     """
     state = trial.state
     weights = state.classifier.state_dict() if state.stage == "done" else state.best.weights
@@ -113,7 +118,8 @@ def model_files(
             "value_range": plain(images.value_ranges),
             "range": "from 0..255: / 127.5 - 1; the network itself resizes and normalises further",
         },
-        "metrics": metrics or {"val/accuracy": state.best.accuracy},
+        "metric": trial.config.metric,
+        "metrics": metrics or {trial.config.metric: state.best.value},
         "data": {
             "name": images.name,
             "digest": images.digest,
@@ -174,7 +180,9 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
         raise locate_error(named, document) from error
     _load_weights(classifier, folder / WEIGHTS, "classifier", MODEL)
     ready = classifier.eval().requires_grad_(requires_grad=False).to(device)
-    return Model(folder, ready, stored.classes, stored.transforms, stored.data.digest)
+    return Model(
+        folder, ready, stored.classes, stored.transforms, stored.data.digest, stored.metric
+    )
 
 
 def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:

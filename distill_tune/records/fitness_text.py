@@ -12,6 +12,7 @@ from distill_tune.records.trials import (
     UNFIT_AGREEMENT,
     FidelityPoint,
 )
+from distill_tune.records.words.metric_names import ACCURACY
 
 if TYPE_CHECKING:
     from distill_tune.distill.trial import Report
@@ -107,10 +108,15 @@ def _two(agreement: float) -> str:
     return f"{math.floor(100 * agreement + 1e-9) / 100:.2f}"
 
 
-def metrics_words(metrics: "Metrics") -> str:
-    """Return the number that shows a running stage's progress, such as ``agreement 0.83``."""
-    if "val/accuracy" in metrics:
-        return f"val/accuracy {metrics['val/accuracy']:.4f}"
+def metrics_words(metrics: "Metrics", metric: str = ACCURACY) -> str:
+    """Return the number that shows a running stage's progress, such as ``agreement 0.83``.
+
+    Args:
+        metrics: Of a report.
+        metric: Name of the metric that trials are compared by.
+    """
+    if metric in metrics:
+        return f"{metric} {metrics[metric]:.4f}"
     if AGREEMENT in metrics:
         return f"agreement {_two(metrics[AGREEMENT])}"
     return ""

@@ -10,6 +10,7 @@ from distill_tune.records.extras.runs import controls, stage_one
 from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import AGREEMENT, StudyState, TrialRecord
+from distill_tune.records.words.metric_names import is_share, title
 from distill_tune.report.study_records import Source, is_of
 
 _STAGES = ("warmup", "triplet")
@@ -69,6 +70,7 @@ class Headline(NamedTuple):
 
     Attributes:
         metric: Metric that trials are compared by, in words.
+        is_share: Whether the metric is a share, which is shown in %.
         trial: Name of the winner; None while no trial has a value.
         status: Outcome of the winner; only complete trials are compared like with like.
         value: Value of the winner in the search, on validation: biased upwards by the choice.
@@ -85,6 +87,7 @@ class Headline(NamedTuple):
 
     backbone: str
     metric: str
+    is_share: bool
     trial: str | None
     status: str
     value: float | None
@@ -123,6 +126,7 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
     return Headline(
         backbone=backbone,
         metric=source.metric,
+        is_share=is_share(source.plan.metric),
         trial=winner.name if winner else None,
         status=source.outcome(winner) if winner else "",
         value=winner.value if winner else None,
@@ -177,7 +181,7 @@ def _confirmed(source: Source, evidence: BackboneEvidence | None) -> Confirmed |
     found = gain(accuracies)
     return Confirmed(
         trial=evidence.trial,
-        metric=f"test {source.confirmation.metric.replace('_', ' ')}",
+        metric=f"test {title(source.confirmation.metric)}",
         test=found.mean if accuracies else None,
         low=found.low,
         high=found.high,

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from distill_tune.confirmation.evidence.tables import value_line
 from distill_tune.records.formatting import duration, param_text
+from distill_tune.records.words.metric_names import title
 from distill_tune.report.contents import Contents
 from distill_tune.report.tables import confirmation_tables, trials_table
 
@@ -46,7 +47,12 @@ def rendered(template: str, made_at: float, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": param_text, "percent": percent, "duration": duration}
+    environment.filters |= {
+        "shown": param_text,
+        "percent": percent,
+        "amount": amount,
+        "duration": duration,
+    }
     script = (_FOLDER / "sort.js").read_text(encoding="utf-8")
     text = environment.get_template(template).render(
         made_at=datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -63,8 +69,7 @@ def _value_lines(found: Contents) -> list[str]:
     confirmation = found.source.confirmation
     if confirmation is None:
         return []
-    name = confirmation.metric.replace("_", " ")
-    return [value_line(one, name) for one in confirmation.backbones]
+    return [value_line(one, title(confirmation.metric)) for one in confirmation.backbones]
 
 
 def _counts(found: Contents) -> str:
@@ -85,3 +90,8 @@ def _counts(found: Contents) -> str:
 def percent(value: float) -> str:
     """Return a share as ``96.75``."""
     return f"{100 * value:.2f}"
+
+
+def amount(value: float, *, is_share: bool) -> str:
+    """Return a value of the metric: a share as ``96.75``, any other number with four digits."""
+    return percent(value) if is_share else f"{value:.4f}"

@@ -14,6 +14,7 @@ from distill_tune.records.replay import fold
 from distill_tune.records.status import StageInfo, StatusInfo, status_info
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import Event, StudyState, TrialRecord
+from distill_tune.records.words.metric_names import validation_title
 from distill_tune.report.axes import Axis, axis_covering, axis_of
 from distill_tune.report.study_plan import StudyPlan, study_plan
 
@@ -44,7 +45,7 @@ class Source(NamedTuple):
     @property
     def metric(self) -> str:
         """Metric that trials are compared by, in words."""
-        return self.plan.metric.replace("val/", "validation ").replace("_", " ")
+        return validation_title(self.plan.metric)
 
     def trials(self, backbone: str) -> list[TrialRecord]:
         """Return a backbone's trials, by number."""

@@ -28,8 +28,8 @@ class Winner:
 
     Attributes:
         name: Name of the trial, such as ``resnet50-0003``.
-        value: Best objective on the validation split, in [0, 1]. It is biased upwards, because the
-            trial was chosen by it.
+        value: Best value of the study's metric on the validation split; higher is better. It is
+            biased upwards, because the trial was chosen by it.
         params: The sampled values by dotted path.
         config: YAML file of the whole configuration, for ``train``; None until a session ended.
         model: Folder of its weights, class names and transforms; None if they were not kept.
@@ -97,7 +97,7 @@ class StudyResult:
 
         Controls, which follow the trials in ``trials.csv``, are left out: see ``controls``. The
         columns are ``number``, ``name``, ``kind`` (``trial``), ``backbone``, ``state``, ``reason``,
-        ``value`` (the best objective of any epoch, in [0, 1]) and ``epochs``; then the params by
+        ``value`` (the best objective of any epoch) and ``epochs``; then the params by
         dotted path, seconds per stage as ``seconds/<stage>``, the measurements at the ends of the
         GAN stages (such as ``warmup/synthetic/agreement``), and the last epoch's metrics. Missing
         values are NaN.
@@ -125,6 +125,8 @@ class TrainedModel:
 
     Attributes:
         validation_accuracy: Accuracy of the written weights, in [0, 1].
+        metric: Metric by which the weights were kept, such as ``val/macro_f1``.
+        value: The metric of the written weights; higher is better.
         weights: Weights of the classifier, as safetensors.
         generator: Weights of the generator, as safetensors.
         model: YAML file of the backbone, class names, transforms, origin and metrics.
@@ -132,6 +134,8 @@ class TrainedModel:
     """
 
     validation_accuracy: float
+    metric: str
+    value: float
     weights: Path
     generator: Path
     model: Path

@@ -8,6 +8,7 @@ from distill_tune.confirmation.evidence.tables import backbones_rows, priced_row
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
+from distill_tune.records.words.metric_names import title, unit
 from distill_tune.report.axes import real
 from distill_tune.report.study_records import Source
 
@@ -85,8 +86,8 @@ def _number(value: float | None, text: str) -> Cell:
 
 def confirmation_tables(found: Confirmation) -> tuple[PageTable, ...]:
     """Return the poster's two kinds of table: one of all backbones, and one of arms for each."""
-    name = found.metric.replace("_", " ")
-    first = _table(f"Test {name} in %, mean ± standard deviation over seeds", backbones_rows(found))
+    shown = f"Test {title(found.metric)} {unit(found.metric)}"
+    first = _table(f"{shown}, mean ± standard deviation over seeds", backbones_rows(found))
     arms = [
         _table(
             f"{one.backbone}, trial {one.trial} (gain: over the baseline; "

@@ -31,12 +31,11 @@ from distill_tune.study.validation import (
 Options = Mapping[str, str | float | None]
 """Parameters that change a field of the study, with their values; None changes nothing."""
 
-_OF_TRIALS = {"joint.extra_images": "trial.joint.extra_images"}
-_FIELDS = {
-    "name": "study",
-    "num_trials": "search.num_trials",
-    "time_budget_s": "search.time_budget_s",
+_PLACES = {
+    "joint.extra_images": "trial.joint.extra_images",
+    "metric": "search.metric",
 }
+_FIELDS = {"name": "study"} | {name: f"search.{name}" for name in ("num_trials", "time_budget_s")}
 
 
 def read_study(
@@ -159,7 +158,7 @@ def load_images(
                 remark = probe(study.trial_config(backbone.name, {}), images)
             except InputError as error:
                 place = error.where.replace("backbones", f"backbones.{index}", 1)
-                where = _OF_TRIALS.get(error.where, place)
+                where = _PLACES.get(error.where, place)
                 if where == error.where:
                     raise
                 raise InputError(where, got=error.got, expected=error.expected) from error

@@ -6,8 +6,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from distill_tune.datasets.folder_tree.paths import Root
+from distill_tune.distill.metrics import known_metric
 from distill_tune.errors import InputError, closest
 from distill_tune.interfaces import Config
+from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.arms import ARMS, METHOD
 from distill_tune.study.dimensions import Scalar
 
@@ -50,8 +52,11 @@ class Search(Config):
 
     num_trials: int = Field(default=16, ge=1)
     """Trials in total, divided evenly among the backbones."""
-    metric: Literal["val/accuracy", "val/balanced_accuracy"] = "val/accuracy"
-    """Metric to compare: a trial's best value over its epochs."""
+    metric: str = ACCURACY
+    """Metric to compare: a trial's best value over its epochs, whose weights are kept. For every
+    class alike: ``val/balanced_accuracy``, ``val/macro_f1``, ``val/auroc`` (each class against the
+    rest) or ``val/worst_recall``; for grades, in the order of the classes: ``val/kappa`` (quadratic
+    weights); ``-val/loss``, the negative cross-entropy."""
     mode: Literal["max"] = "max"
     """Higher is better."""
     sampler: SamplerName = "tpe"
@@ -92,6 +97,8 @@ class Search(Config):
     ``warm_start``. The study's own values are tried after them."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds after which a session stops as if interrupted; null: no limit."""
+
+    _metric_is_known = field_validator("metric")(known_metric)
 
     @property
     def num_kept(self) -> int:

@@ -126,6 +126,7 @@ class Study(Config):
             "data": plain(self.data),
             "backbone": plain(self.backbone(backbone)),
             **plain(self.trial),
+            "metric": self.search.metric,
         }
         shared = {
             name: get_path(base, path.split("."))

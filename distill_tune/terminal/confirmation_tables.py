@@ -12,6 +12,7 @@ from distill_tune.confirmation.evidence.tables import (
     prices_rows,
     value_line,
 )
+from distill_tune.records.words.metric_names import title, unit
 from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
     """Yield the tables and sentences of a confirmation for the terminal."""
     from rich.markup import escape
 
-    name = found.metric.replace("_", " ")
-    yield _table(f"test {name} in %, mean ± standard deviation over seeds", backbones_rows(found))
+    name = title(found.metric)
+    shown = f"test {name} {unit(found.metric)}, mean ± standard deviation over seeds"
+    yield _table(shown, backbones_rows(found))
     for one in found.backbones:
         yield _table(
             f"{one.backbone} (gain: over the baseline; over it: GAN distillation's)",

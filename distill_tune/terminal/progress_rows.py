@@ -69,7 +69,7 @@ def _parts(row: _Row) -> list[str]:
     if isinstance(row.progress, str):
         return [row.progress]
     report = row.progress
-    parts = [f"{report.step}/{report.num_steps}", metrics_words(report.metrics)]
+    parts = [f"{report.step}/{report.num_steps}", metrics_words(report.metrics, report.metric)]
     return [part for part in (*parts, stage_left(report, row.left)) if part]
 
 

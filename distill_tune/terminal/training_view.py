@@ -120,7 +120,10 @@ class TrainingView:
         return duration(time.monotonic() - self._began)
 
     def _line(self, report: "Report") -> str:
-        parts = [f"{report.stage}: {report.step}/{report.num_steps}", metrics_words(report.metrics)]
+        parts = [
+            f"{report.stage}: {report.step}/{report.num_steps}",
+            metrics_words(report.metrics, report.metric),
+        ]
         stage, whole = stage_left(report, self._stage_left), self._left.words()
         if stage and whole and report.stage != "joint":
             parts.append(f"{stage} of this stage, {whole.removesuffix(' left')} in all")
@@ -130,7 +133,7 @@ class TrainingView:
         return "  ".join(filter(None, parts))
 
     def _show(self, report: "Report", left: Countdown) -> None:
-        shown = metrics_words(report.metrics)
+        shown = metrics_words(report.metrics, report.metric)
 
         def count() -> str:
             return f"{report.step}/{report.num_steps}"

@@ -192,7 +192,7 @@ class Runner(Generic[Notes]):
         Args:
             folder: A path or URI.
             origin: Where its configuration comes from, in plain data.
-            metrics: Metrics of its weights; None: their accuracy, which the trial knows.
+            metrics: Metrics of its weights; None: that by which they were kept.
         """
         files = model_files(self.trial, self.spec.images, origin, metrics)
         write_model(folder, files)

@@ -17,6 +17,7 @@ import torch
 
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import plain
+from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.continuing.source_code import code_digest
 from distill_tune.study.dimensions import Choice, Dimension
 from distill_tune.study.study import Study
@@ -66,6 +67,7 @@ ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
         "joint.name_threshold": 0.95,
         "joint.ramp_down_epochs": 0,
         "joint.strong_augmentation": "affine",
+        "metric": ACCURACY,
     }
 )
 """Fields that the first studies lack, with the values that stand for what was done without them."""
@@ -153,7 +155,7 @@ def _fields(stage: SharedStage, config: TrialConfig) -> dict[str, Any]:
     }
     fields["compute"] = values["compute"]
     if stage != "warmup":
-        fields["backbone"] = values["backbone"]
+        fields |= {name: values[name] for name in ("backbone", "metric") if name in values}
     return fields
 
 
@@ -168,9 +170,10 @@ def identity(config: TrialConfig) -> dict[str, Any]:
     if values["backbone"]["weights_sha256"] is not None:
         values["backbone"]["weights"] = None
     for path, neutral in ADDED_FIELDS.items():
-        section, _, name = path.partition(".")
-        if values[section][name] == neutral:
-            del values[section][name]
+        *above, name = path.split(".")
+        section = get_path(values, above)
+        if section[name] == neutral:
+            del section[name]
     return values
 
 

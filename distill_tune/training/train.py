@@ -19,6 +19,7 @@ from distill_tune.errors import DivergedError, InputError, Parameter, Text
 from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
 from distill_tune.model.output_folder import refuse_unusable
+from distill_tune.records.words.metric_names import ACCURACY, on_validation
 from distill_tune.study.validation import Document, locate_error, parse
 from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.interrupt import stopping_at_a_report
@@ -69,7 +70,8 @@ def train_model(
         device: Where to compute; None: on a GPU if there is one.
 
     Returns:
-        ``validation_accuracy``, ``metrics`` and the ``paths`` of what was written.
+        ``validation_accuracy``; ``metric``, by which the weights were kept, and its ``value``; all
+        ``metrics``; and the ``paths`` of what was written.
 
     Raises:
         InputError: The configuration is not usable, or the folder holds other things.
@@ -121,11 +123,18 @@ def _warn(runner: Runner[TrainingProgress], say: Say) -> None:
 
 def _write(runner: Runner[TrainingProgress], out: Path, recipe: Recipe) -> dict[str, Any]:
     """Write the model of a finished trial; return its metrics and paths."""
-    numbers = evaluate(runner.trial.state.classifier, runner.trial.data.val)
-    metrics = {f"val/{name}": value for name, value in numbers.items()}
+    metric = runner.trial.config.metric
+    numbers = evaluate(runner.trial.state.classifier, runner.trial.data.val, metric)
+    metrics = {on_validation(name): value for name, value in numbers.items()}
     names = runner.write_model(str(out), recipe.origin, metrics)
     paths = {what: str((out / name).absolute()) for what, name in FILES.items() if name in names}
-    return {"validation_accuracy": metrics["val/accuracy"], "metrics": metrics, "paths": paths}
+    return {
+        "validation_accuracy": metrics[ACCURACY],
+        "metric": metric,
+        "value": metrics[metric],
+        "metrics": metrics,
+        "paths": paths,
+    }
 
 
 def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iterator[Report]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from distill_tune.datasets.images.value_range import range_line
+from distill_tune.distill.metrics import metric_named
 from distill_tune.errors import abridged
 from distill_tune.interfaces import ImageData
 from distill_tune.records.formatting import class_sizes, cut
@@ -29,11 +30,19 @@ def introduction(study: str, data: ImageData, address: str | None) -> str:
     )
 
 
-def image_lines(data: ImageData) -> Iterator[str]:
-    """Yield what a user should know of the images: uneven classes, an unusual range of values."""
+def image_lines(data: ImageData, metric: str) -> Iterator[str]:
+    """Yield what a user should know of the images: uneven classes, an unusual range of values.
+
+    Args:
+        data: The images.
+        metric: Metric of the search; the order of the classes is given if it matters.
+    """
     counts = data.train_counts()
     if max(counts) >= _UNEVEN * min(counts):
         yield f"training images of each class: {class_sizes(data.classes, counts)}"
+    if metric_named(metric).is_ordinal:
+        grades = " < ".join(cut(name) for name in data.classes)
+        yield f"{metric} takes the classes for grades in this order: {grades}"
     if range_text := range_line(data.value_ranges):
         yield range_text
 

@@ -96,11 +96,12 @@ class SearchTrial:
     def _summaries(self) -> TrialSummaries | None:
         if not self._search.root:
             return None
+        metric = self._search.study.search.metric
         if is_extra(self._proposal):
             # HParams compares configurations of the space.
-            return TrialSummaries(self._search.root, self._name)
+            return TrialSummaries(self._search.root, self._name, metric=metric)
         params = {"backbone": self._proposal["backbone"], **self._proposal["params"]}
-        return TrialSummaries(self._search.root, self._name, params)
+        return TrialSummaries(self._search.root, self._name, params, metric)
 
     def _all_reports(self) -> Iterator[Report]:
         """Run to the end; an extra run also yields the reports of its adopted stages."""

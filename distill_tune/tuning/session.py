@@ -70,7 +70,7 @@ class Session:
                 if num_open(self.study, self.directory.state()) <= 0:
                     return self._session(self._open(), None)
             self.view.say(introduction(self.study.study, self.images, self.options.address))
-            for line in image_lines(self.images):
+            for line in image_lines(self.images, self.study.search.metric):
                 self.view.say(line)
             stack.enter_context(cluster(self.options.address))
             trial_slots = slots(self.study.resources, self.study.trial.compute)

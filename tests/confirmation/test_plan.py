@@ -263,7 +263,12 @@ def test_a_rival_is_an_arm_that_is_compared_and_no_baseline(rival: str) -> None:
 
 def test_chance_is_the_largest_class_of_the_images_that_are_there() -> None:
     labels = torch.tensor([0, 0, 0, 2, 2, 3])
-    assert chance(labels) == {"accuracy": 0.5, "balanced_accuracy": pytest.approx(1 / 3)}
+    found = chance(labels, "val/auroc")
+    assert (found["accuracy"], found["auroc"]) == (0.5, 0.5)
+    assert found["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert chance(labels, "val/worst_recall")["worst_recall"] == 0
+    # The entropy of the shares 1/2, 1/3 and 1/6, in nats.
+    assert chance(labels, "-val/loss")["-loss"] == pytest.approx(-1.0114, abs=1e-4)
 
 
 def test_a_test_part_that_one_may_not_look_at_stays_shut_for_a_redraw() -> None:

@@ -94,11 +94,13 @@ def test_a_long_tail_is_drawn_anew_with_every_seed(make: Make) -> None:
 
 def test_a_search_lists_the_sizes_of_uneven_classes(make: Make) -> None:
     uneven = make(kind="digits", train_per_class={**FIVE_RARE, "7": 20}).load()
-    (line,) = image_lines(uneven)
+    (line,) = image_lines(uneven, "val/accuracy")
     sizes = "0 40, 1 40, 2 40, 3 40, 4 40, 7 20, 5 5, 6 5, 8 5, 9 5"
     assert line == f"training images of each class: {sizes}"
+    graded = list(image_lines(uneven, "val/kappa"))
+    assert graded[1].startswith("val/kappa takes the classes for grades in this order: 0 < 1 < 2")
     # All digits: 105 to 111 of each class.
-    assert list(image_lines(make(kind="digits").load())) == []
+    assert list(image_lines(make(kind="digits").load(), "val/accuracy")) == []
 
 
 BEFORE = """\

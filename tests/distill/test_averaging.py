@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.distill.compute.averaging import MovingAverage
-from distill_tune.distill.trial_state import copy_weights
+from distill_tune.distill.metrics.best_weights import copy_weights
 from tests.distill.tiny import differences
 
 DECAY = 0.6

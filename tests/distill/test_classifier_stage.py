@@ -18,10 +18,10 @@ from distill_tune.distill.classifier_stage import (
 )
 from distill_tune.distill.compute.batches import Batch, ExtraBatch
 from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.evaluation import evaluate, running_statistics_kept
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin

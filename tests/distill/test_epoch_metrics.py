@@ -9,6 +9,7 @@ from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.gan_steps import Latent
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring import epoch_metrics, evaluation
 from distill_tune.distill.monitoring.diversity import (
     effective_rank,
@@ -24,7 +25,6 @@ from distill_tune.distill.monitoring.epoch_metrics import (
 )
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import Metrics, Split
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences

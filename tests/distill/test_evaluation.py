@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.augmentation import to_float
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring import evaluation
 from distill_tune.distill.monitoring.evaluation import (
     evaluate,
@@ -15,7 +16,6 @@ from distill_tune.distill.monitoring.evaluation import (
     running_statistics_kept,
     validate,
 )
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import Split
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences
@@ -118,7 +118,7 @@ def test_every_batch_weighs_the_same_in_the_average(
     classifier, images = trial.state.classifier, trial.data.train.images
     reestimate_batch_norm(classifier, images)
     whole = running_mean(classifier).clone()
-    monkeypatch.setattr(evaluation, "_BATCH", 40)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 40)
     reestimate_batch_norm(classifier, images)
     assert torch.allclose(whole, running_mean(classifier), atol=1e-5)
 
@@ -145,7 +145,9 @@ def test_stale_statistics_do_not_enter_a_validation(at_joint: Begin) -> None:
     classifier = trial.state.classifier
     fresh = validate(classifier, trial.data)
     running_mean(classifier).fill_(50.0)
-    assert evaluate(classifier, trial.data.val)["loss"] != pytest.approx(fresh["loss"], abs=1e-3)
+    assert evaluate(classifier, trial.data.val)["loss"] != pytest.approx(
+        fresh["val/loss"], abs=1e-3
+    )
     assert validate(classifier, trial.data) == fresh
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from distill_tune.distill.compute.execution import Execution, require_compiler
 from distill_tune.distill.joint_stage import JointStage
+from distill_tune.distill.metrics.best_weights import StateDict, copy_weights
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import Compute
-from distill_tune.distill.trial_state import StateDict, copy_weights
 from distill_tune.errors import InputError
 from tests.distill.conftest import Begin
 from tests.distill.tiny import CPU, differences, packed, unpacked

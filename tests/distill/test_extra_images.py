@@ -13,9 +13,9 @@ from distill_tune.distill.compute.batches import Key, augmented_batch, smoothed
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.extra_images import ExtraImages
 from distill_tune.distill.joint_stage import JointStage
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import ClassifierTraining
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import ImageData
 from tests.distill.tiny import CPU, config, differences, packed, run_until, trial, unpacked
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from distill_tune.distill.compute.device_data import ClassPools
 from distill_tune.distill.gan_loss_terms import in_pairs, other_labels, sameness
 from distill_tune.distill.losses import discriminator_hinge, mismatch_hinge
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.trial import Trial
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import ImageData
 from tests.distill.tiny import differences, trial
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring import gan_policies
 from distill_tune.distill.trial import Report, Trial
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from tests.distill.conftest import Begin

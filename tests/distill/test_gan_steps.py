@@ -9,9 +9,9 @@ from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.gan_steps import GanTrainer, Latent
 from distill_tune.distill.gans import Sngan
 from distill_tune.distill.losses import triplet_loss
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.pairing import pair
 from distill_tune.distill.trial import Trial
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences, trial

@@ -3,8 +3,8 @@
 import torch
 
 from distill_tune.distill.hardness import assemble, label, score
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.evaluation import features_and_logits
-from distill_tune.distill.trial_state import copy_weights
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences
 

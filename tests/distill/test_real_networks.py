@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.evaluation import evaluating
 from distill_tune.distill.trial import Trial
-from distill_tune.distill.trial_state import copy_weights
 from distill_tune.interfaces import ImageData
 from tests.distill.tiny import differences, packed, run_until, trial, unpacked
 

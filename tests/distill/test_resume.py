@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from distill_tune.distill import gan_stage
+from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.distill.trial import Report, Trial
-from distill_tune.distill.trial_state import StateDict
 from distill_tune.interfaces import ImageData
 from tests.distill.tiny import differences, packed, trial, unpacked
 

@@ -11,10 +11,10 @@ from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.gan_loss_terms import GanLosses
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.joint_stage import JointStage
+from distill_tune.distill.metrics.best_weights import Best, copy_weights
 from distill_tune.distill.monitoring.evaluation import evaluate
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Report
-from distill_tune.distill.trial_state import Best, copy_weights
 from distill_tune.errors import InputError
 from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from distill_tune.distill.backbones import Backbone, Classifier
+from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.distill.trial_state import StateDict
 from distill_tune.interfaces import ImageData, Stage
 
 CPU = torch.device("cpu")

@@ -46,7 +46,7 @@ class Confirmation(NamedTuple):
     """Results of a confirmation, with remarks on how the numbers came about.
 
     Attributes:
-        metric: Metric of the test split: ``accuracy`` or ``balanced_accuracy``.
+        metric: Metric of the test split, such as ``accuracy`` or ``-loss``; higher is better.
         num_readings: Number of models that were read on the test split.
         is_redrawn: Whether every seed has its own training and validation images.
         num_comparisons: Number of comparisons whose p-values are corrected together: the method

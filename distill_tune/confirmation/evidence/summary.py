@@ -21,6 +21,7 @@ from distill_tune.records.confirm_log import (
     run_records,
 )
 from distill_tune.records.trials import Event
+from distill_tune.records.words.metric_names import without_split
 
 
 def confirmation(events: Iterable[Event]) -> Confirmation | None:
@@ -36,7 +37,7 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
     }
     if not runs:
         return None
-    metric = str(next(iter(chosen.values()))["metric"]).removeprefix("val/")
+    metric = without_split(str(next(iter(chosen.values()))["metric"]))
     chance = chance_level(records, metric)
     arms = with_effects({name: arm_evidence(found, metric, chance) for name, found in runs.items()})
     draft = Confirmation(

@@ -7,6 +7,7 @@ from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
 from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 from distill_tune.confirmation.evidence.price import Price
 from distill_tune.confirmation.evidence.statistics import Gain, p_words
+from distill_tune.records.words.metric_names import title, unit
 
 Rows = list[list[str]]
 
@@ -140,14 +141,13 @@ def value_line(one: BackboneEvidence, metric: str) -> str:
 
 def markdown(found: Confirmation) -> str:
     """Return a confirmation as Markdown, for a README or a paper."""
-    name = found.metric.replace("_", " ")
     parts = [
-        f"Test {name} in %, mean ± standard deviation over seeds.",
+        f"Test {title(found.metric)} {unit(found.metric)}, mean ± standard deviation over seeds.",
         _pipes(backbones_rows(found)),
     ]
     for one in found.backbones:
         parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(priced_rows(one))]
-        parts += [f"{value_line(one, name)}.", f"**{one.verdict}.**"]
+        parts += [f"{value_line(one, title(found.metric))}.", f"**{one.verdict}.**"]
     notes = [f"The test split was read for {found.num_readings} trained models.", *found.remarks]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
 

@@ -1,6 +1,6 @@
-"""Warnings about the images of a draw: weak ones, and those that two splits share."""
+"""Warnings about the images of a draw: classes without any, weak ones, those in two splits."""
 
-from distill_tune.datasets.image_pool import Indices, Pool
+from distill_tune.datasets.image_pool import Indices, Pool, absent_classes
 from distill_tune.datasets.images.duplicates import digests, shared_images
 from distill_tune.datasets.images.near_duplicates import near_copies
 from distill_tune.datasets.images.weak_images import weaknesses
@@ -19,4 +19,10 @@ def split_warnings(
     """
     shared = {"train": digests(train), "val": digests(val), "test": digests(*test)}
     near = () if is_redrawn else near_copies(train, val, test)
-    return weaknesses(train) + shared_images(shared) + near
+    return _unmeasured_classes(val) + weaknesses(train) + shared_images(shared) + near
+
+
+def _unmeasured_classes(val: Pool) -> tuple[str, ...]:
+    present = [name for name, count in zip(val.classes, val.counts(), strict=True) if count]
+    absent = absent_classes(val.classes, present, "val")
+    return tuple(f"{text}: metrics are over the other classes" for text in absent)

@@ -13,7 +13,7 @@ UnfitPolicy = Literal["warn", "scale", "stop"]
 Selection = Literal["none", "agree", "hard"]
 
 _PLATEAU = 2
-"""A plateau is this many epochs without a better validation accuracy."""
+"""A plateau is this many epochs without a better validation metric."""
 
 
 class JointTraining(Config):
@@ -69,7 +69,7 @@ class JointTraining(Config):
     precedence in small classes."""
     refresh: int | Literal["plateau", "never"] = 2
     """Epochs between relabellings of hard and easy images; ``plateau``: after two epochs without
-    a better validation accuracy."""
+    a better validation metric."""
     ramp_epochs: int = Field(default=5, ge=0)
     """Epochs over which the synthetic ratio grows from 0."""
     ramp_down_epochs: int = Field(default=0, ge=0)
@@ -128,7 +128,7 @@ class JointTraining(Config):
 
         Args:
             epoch: Epoch of stage 3.
-            last_change: Epoch of the last labelling, or of a later better accuracy.
+            last_change: Epoch of the last labelling, or of a later better metric.
         """
         if epoch == 0 or self.refresh == "never" or self.extra_images in {"none", "pseudo"}:
             return False

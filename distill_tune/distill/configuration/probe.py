@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from distill_tune.distill.monitoring.evaluation import is_measurable
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import InputError
+from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ImageData
 
 
@@ -15,11 +16,19 @@ def probe(config: TrialConfig, images: ImageData) -> str:
 
     Raises:
         InputError: The backbone does not accept the images, there are fewer than two training
-            images, or pseudo-labels are requested without images to give them to.
+            images, the validation images lack classes that the metric needs, or pseudo-labels are
+            requested without images to give them to.
     """
     if len(images.train.labels) < 2:
         raise InputError(
             "data", got=f"{len(images.train.labels)} training images", expected="at least 2"
+        )
+    if not is_measurable(config.metric, images.val.labels):
+        shown = images.classes[int(images.val.labels[0])]
+        raise InputError(
+            "metric",
+            got=Text(f"{config.metric}, for validation images of class {shown!r} only"),
+            expected="validation images of two classes or more, or another metric",
         )
     shape: dict[str, Any] = {
         "num_classes": images.num_classes,

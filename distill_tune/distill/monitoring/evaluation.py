@@ -1,5 +1,6 @@
-"""Evaluation of a classifier: features, logits, accuracy, batch-norm statistics."""
+"""Evaluation of a classifier: features, logits, metrics, batch-norm statistics."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.metrics import METRICS, metric_named
+from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics, Split
+from distill_tune.records.words.metric_names import ACCURACY, on_validation, without_split
 
 EVALUATION_BATCH = 250
 """Most images in a forward pass outside training."""
@@ -57,38 +61,64 @@ def features_and_logits(classifier: Classifier, images: Tensor) -> tuple[Tensor,
     return features.float(), logits.float()
 
 
-def validate(classifier: Classifier, data: DeviceData) -> Metrics:
+def validate(classifier: Classifier, data: DeviceData, metric: str = ACCURACY) -> Metrics:
     """Return metrics of the validation split after re-estimating batch norm in place.
+
+    They are those of :func:`scores`, named ``val/accuracy`` and so on.
 
     An epoch of a small data set has few steps, so running averages lag far behind the weights: a
     ResNet-18 trained on 200 digits had a validation accuracy of 0.46 with them, 0.73 without.
     """
     reestimate_batch_norm(classifier, data.train.images)
-    return evaluate(classifier, data.val)
+    found = evaluate(classifier, data.val, metric)
+    return {on_validation(name): value for name, value in found.items()}
 
 
-def evaluate(classifier: Classifier, split: Split) -> Metrics:
+def evaluate(classifier: Classifier, split: Split, metric: str = ACCURACY) -> Metrics:
     """Return the classifier's metrics on a split; see :func:`scores`."""
     _, logits = features_and_logits(classifier, split.images)
-    return scores(logits, split.labels)
+    return scores(logits, split.labels, metric)
 
 
-def scores(logits: Tensor, labels: Tensor) -> Metrics:
-    """Return metrics of logits ``[n, classes]`` for labels ``[n]``.
+def scores(logits: Tensor, labels: Tensor, metric: str = ACCURACY) -> Metrics:
+    """Return metrics of logits ``[n, classes]`` for labels ``[n]``, n > 0.
+
+    Args:
+        logits: Of the classifier.
+        labels: Positions of the true classes.
+        metric: The metric that models are compared by, as in ``search.metric``.
 
     Returns:
-        ``accuracy`` and ``balanced_accuracy`` (the mean over classes) in [0, 1], and ``loss``,
-        the mean cross-entropy.
+        ``accuracy`` and ``balanced_accuracy`` (the mean over the classes that have images) in
+        [0, 1]; ``loss``, the mean cross-entropy; and ``metric``, without the name of its split.
+
+    Raises:
+        DivergedError: ``metric`` is another one, and a logit is not finite.
     """
     is_right = logits.argmax(1) == labels
     of_class = torch.bincount(labels, minlength=logits.shape[1]).tolist()
     right_of_class = torch.bincount(labels[is_right], minlength=logits.shape[1]).tolist()
     recalls = [right / n for right, n in zip(right_of_class, of_class, strict=True) if n]
-    return {
+    found = {
         "accuracy": sum(right_of_class) / len(labels),
         "balanced_accuracy": sum(recalls) / len(recalls),
         "loss": F.cross_entropy(logits, labels).item(),
     }
+    name = without_split(metric)
+    return found if name in found else found | {name: _measured(logits, labels, metric)}
+
+
+def _measured(logits: Tensor, labels: Tensor, metric: str) -> float:
+    if not logits.isfinite().all():
+        raise DivergedError("diverged", "an output of the classifier is not finite")
+    probabilities = logits.cpu().double().softmax(1).numpy()
+    return metric_named(metric).measure(labels.cpu().numpy(), probabilities)
+
+
+def is_measurable(metric: str, labels: Tensor) -> bool:
+    """Return whether a metric is known and the labels ``[n]`` have the classes that it needs."""
+    needed = METRICS[metric].min_classes if metric in METRICS else math.inf
+    return len(labels.unique()) >= needed
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch import Tensor
 from distill_tune.distill.configuration.joint_training import CollapsePolicy, UnfitPolicy
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.diversity import within_class_distance
 from distill_tune.distill.monitoring.epoch_metrics import (
     discriminator_gap,
@@ -17,7 +18,7 @@ from distill_tune.distill.monitoring.epoch_metrics import (
 )
 from distill_tune.distill.monitoring.fidelity import Fidelity, agreement
 from distill_tune.distill.monitoring.reference import Reference
-from distill_tune.distill.trial_state import GanState, TrialState, copy_weights
+from distill_tune.distill.trial_state import GanState, TrialState
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 from distill_tune.records.trials import UNFIT_AGREEMENT

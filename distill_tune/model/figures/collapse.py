@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from distill_tune.interfaces import COLLAPSE_RATIO
 from distill_tune.model.figures.figure import HARD, OTHER, SYNTHETIC, blank
+from distill_tune.records.words.metric_names import ACCURACY, is_share, title, validation_title
 
 
 class Course(NamedTuple):
@@ -16,16 +17,18 @@ class Course(NamedTuple):
 
     Attributes:
         title: Name of the run.
-        accuracy: Validation accuracy after each epoch.
+        values: Validation metric after each epoch.
         diversity: Diversity of the synthetic images relative to real hard ones; below 0.25 is
             collapse.
         border: Share of the synthetic images on a border between classes.
+        metric: Name of the metric.
     """
 
     title: str
-    accuracy: Sequence[float]
+    values: Sequence[float]
     diversity: Sequence[float]
     border: Sequence[float]
+    metric: str = ACCURACY
 
     @property
     def collapsed_at(self) -> int | None:
@@ -37,23 +40,30 @@ class Course(NamedTuple):
 
     @property
     def gain_after_collapse(self) -> float | None:
-        """Best accuracy after that epoch minus that at its end; None if there is none."""
+        """Best value after that epoch minus that at its end; None if there is none."""
         epoch = self.collapsed_at
-        if epoch is None or epoch >= len(self.accuracy):
+        if epoch is None or epoch >= len(self.values):
             return None
-        return max(self.accuracy[epoch:]) - self.accuracy[epoch - 1]
+        return max(self.values[epoch:]) - self.values[epoch - 1]
 
 
-def course(title: str, curves: Mapping[str, Sequence[float]]) -> Course | None:
-    """Return the course of a run from its curves; None if it has no generator."""
-    names = ("val/accuracy", "synthetic/diversity", "synthetic/border_share")
-    if not all(curves.get(name) for name in names):
+def course(
+    name: str, curves: Mapping[str, Sequence[float]], metric: str = ACCURACY
+) -> Course | None:
+    """Return the course of a run from its curves; None if it has no generator.
+
+    The metric is replaced by accuracy if it was not recorded, or is not a share.
+    """
+    shown = metric if is_share(metric) and metric in curves else ACCURACY
+    names = (shown, "synthetic/diversity", "synthetic/border_share")
+    values, diversity, border = (curves.get(each, ()) for each in names)
+    if not (values and diversity and border):
         return None
-    return Course(title, *(curves[name] for name in names))
+    return Course(name, values, diversity, border, shown)
 
 
 def draw(courses: Sequence[Course]) -> Figure:
-    """Draw runs side by side over their epochs: accuracy, diversity, images on borders."""
+    """Draw runs side by side over their epochs: metric, diversity, images on borders."""
     figure = blank(5.2 * len(courses), 4)
     for axes, one in zip(figure.subplots(1, len(courses), squeeze=False)[0], courses, strict=True):
         _draw(axes, one)
@@ -62,8 +72,9 @@ def draw(courses: Sequence[Course]) -> Figure:
 
 
 def _draw(axes: Axes, one: Course) -> None:
-    epochs = range(1, len(one.accuracy) + 1)
-    axes.plot(epochs, one.accuracy, color=HARD, marker="o", markersize=3, label="val accuracy")
+    epochs = range(1, len(one.values) + 1)
+    label = f"val {title(one.metric)}"
+    axes.plot(epochs, one.values, color=HARD, marker="o", markersize=3, label=label)
     axes.plot(epochs, one.diversity, color=SYNTHETIC, label="diversity of synthetic images")
     axes.plot(epochs, one.border, color=OTHER, linestyle="--", label="share on class borders")
     axes.axhline(COLLAPSE_RATIO, color=SYNTHETIC, linewidth=0.6, linestyle=":")
@@ -79,11 +90,13 @@ def words(courses: Sequence[Course]) -> str:
 
 
 def _words(one: Course) -> str:
-    ends = f"validation accuracy {one.accuracy[0]:.3f} to {one.accuracy[-1]:.3f}"
+    ends = f"{validation_title(one.metric)} {one.values[0]:.3f} to {one.values[-1]:.3f}"
     ends += f", diversity {one.diversity[0]:.2f} to {one.diversity[-1]:.2f}"
     ends += f", on class borders {one.border[0]:.2f} to {one.border[-1]:.2f}"
     if one.collapsed_at is None:
         return f"{one.title}: no collapse; {ends}."
     gain = one.gain_after_collapse
-    after = "at the last epoch" if gain is None else f"best accuracy afterwards {gain:+.3f}"
+    after = (
+        "at the last epoch" if gain is None else f"best {title(one.metric)} afterwards {gain:+.3f}"
+    )
     return f"{one.title}: collapse in epoch {one.collapsed_at}, {after}; {ends}."

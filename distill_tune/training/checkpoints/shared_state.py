@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from distill_tune.distill.trial_state import StateDict
+from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.training.stage_store import StageStore
 
 _PARTS = ("reference", "snapshot")

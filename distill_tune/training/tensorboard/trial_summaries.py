@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distill_tune.distill.trial import Report
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import AGREEMENT, OBJECTIVE, WARMUP_GRID
+from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.training.tensorboard.writer import TensorBoard
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 GRID_PER_CLASS = 8
 """Images per class, side by side, in a grid of synthetic images."""
-_HPARAMS_METRICS = (OBJECTIVE, "val/accuracy", "val/loss", "synthetic/diversity", AGREEMENT)
+_HPARAMS_METRICS = (OBJECTIVE, ACCURACY, "val/loss", "synthetic/diversity", AGREEMENT)
 
 
 class TrialSummaries:
@@ -24,13 +25,21 @@ class TrialSummaries:
         root: The study directory or URI.
         name: The trial's.
         params: Its row in HParams; None = no row.
+        metric: The metric that trials are compared by.
     """
 
-    def __init__(self, root: str, name: str, params: Mapping[str, Any] | None = None) -> None:
-        self._writer = TensorBoard(StudyDirectory(root).path(f"tensorboard/{name}"))
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        metric: str = ACCURACY,
+    ) -> None:
+        self._writer = TensorBoard(StudyDirectory(root).path(f"tensorboard/{name}"), metric)
         self._params = params
+        self._shown = tuple(dict.fromkeys((OBJECTIVE, metric, *_HPARAMS_METRICS)))
         if params is not None:
-            self._writer.hparams(params, dict.fromkeys(_HPARAMS_METRICS, math.nan))
+            self._writer.hparams(params, dict.fromkeys(self._shown, math.nan))
 
     def add(self, report: Report) -> None:
         """Write the metrics of a report."""
@@ -54,7 +63,7 @@ class TrialSummaries:
         if self._params is None:
             return
         shown = {OBJECTIVE: best, **report.metrics}
-        metrics = {name: shown.get(name, math.nan) for name in _HPARAMS_METRICS}
+        metrics = {name: shown.get(name, math.nan) for name in self._shown}
         self._writer.hparams(self._params, metrics, step=report.step)
 
     def add_picture(self, name: str, step: int, pixels: "Tensor") -> None:

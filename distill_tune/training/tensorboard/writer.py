@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from torch.utils.tensorboard.summary import custom_scalars, image, scalar
 
 from distill_tune.interfaces import Metrics, Stage
 from distill_tune.records.files.mirror import Mirror
+from distill_tune.records.words.metric_names import ACCURACY, validation_title
 from distill_tune.training.tensorboard.event_file import TensorBoardFile
 from distill_tune.training.tensorboard.image_grid import image_grid
 
@@ -24,11 +26,7 @@ _LAYOUT_TAG = "custom_scalars__config__"
 
 # Title of a category -> title of a chart -> patterns of the tags whose curves it shows. A chart
 # covers one stage: each stage counts its own steps, so curves of several would overlap.
-_LAYOUT = {
-    "which trial is best": {
-        "validation accuracy": ["Multiline", [r"joint/val/accuracy$"]],
-        "objective: the best so far": ["Multiline", [r"trial/objective$"]],
-    },
+_LAYOUT: dict[str, dict[str, list[Any]]] = {
     "is its generator fit": {
         "agreement with the labels over the warm-up (fit from 0.9 on)": [
             "Multiline",
@@ -52,6 +50,14 @@ _LAYOUT = {
 }
 
 
+def _layout(metric: str) -> dict[str, dict[str, list[Any]]]:
+    best = {
+        validation_title(metric): ["Multiline", [f"joint/{re.escape(metric)}$"]],
+        "objective: the best so far": ["Multiline", [r"trial/objective$"]],
+    }
+    return {"which trial is best": best, **_LAYOUT}
+
+
 class TensorBoard:
     """Writer of one trial's TensorBoard run; an observer of the trial.
 
@@ -62,13 +68,14 @@ class TensorBoard:
 
     Args:
         logdir: The trial's own folder; if it is a URI, ``flush`` and ``close`` upload to it.
+        metric: The metric that trials are compared by.
     """
 
-    def __init__(self, logdir: str) -> None:
+    def __init__(self, logdir: str, metric: str = ACCURACY) -> None:
         self._mirror = Mirror(logdir)
         self._written = _WrittenTags.read(self._mirror.folder)
         self._file = TensorBoardFile(self._mirror.folder)
-        self._add(_LAYOUT_TAG, 0, custom_scalars(_LAYOUT))
+        self._add(_LAYOUT_TAG, 0, custom_scalars(_layout(metric)))
 
     def scalars(self, stage: Stage, step: int, metrics: Metrics) -> None:
         """Write the metrics under ``<stage>/<metric>``, at a step of the stage's own axis."""

@@ -71,7 +71,10 @@ def dry_run(
         RehearsalError: A trial cannot run.
     """
     lines = [introduction(f"{study.study} (dry run)", images, options.address)]
-    lines += [*image_lines(images), *(f"warning: {text}" for text in images.warnings)]
+    lines += [
+        *image_lines(images, study.search.metric),
+        *(f"warning: {text}" for text in images.warnings),
+    ]
     for line in lines:
         options.views.say(line)
     with cluster(options.address):

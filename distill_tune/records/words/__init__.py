@@ -1,0 +1,1 @@
+"""Names in records, and how they are written for users."""
