@@ -119,6 +119,9 @@ class SearchTimeLeft(StagesTimeLeft):
     def seconds(self, state: StudyState) -> float:
         """Return the expected seconds to the end of the search; ``nan`` if unknown."""
         total, names = self._study.search.num_trials, self._names
+        if state.stop is not None:
+            # No trial follows, only what runs beside them.
+            return self.stages_s() + spanned([*self._extras_s(state)], self.slots)
         running = [trial for trial in state.trials.values() if trial.ended_at is None]
         left = [*self._extras_s(state), *self._finalists_s(state)]
         left += [self._trial_s(t.backbone, t.epochs) for t in running if t.backbone in names]

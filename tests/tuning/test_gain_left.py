@@ -27,7 +27,7 @@ def steep(points: Floats) -> Floats:
     return found
 
 
-def gains(truth: Truth, num_trials: int, seeds: range = range(4)) -> list[float]:
+def gains(truth: Truth, num_trials: int, seeds: range = range(2)) -> list[float]:
     """Return the expected gain after random trials, in units of the noise."""
     found = []
     for seed in seeds:
@@ -49,7 +49,7 @@ def test_a_hill_of_which_little_is_known_is_worth_going_on() -> None:
         values = steep(points) + NOISE * random.standard_normal(10)
         return expected_gain(SPACE, points, values, NOISE) / NOISE
 
-    assert min(far_from_the_top(seed) for seed in range(4)) > 1
+    assert min(far_from_the_top(seed) for seed in range(2)) > 1
 
 
 def test_the_better_a_hill_is_known_the_less_is_expected_of_it() -> None:
@@ -58,8 +58,9 @@ def test_the_better_a_hill_is_known_the_less_is_expected_of_it() -> None:
     assert many < 1
 
 
-def test_it_follows_from_the_trials_alone() -> None:
-    assert gains(steep, 12, range(1)) == gains(steep, 12, range(1))
+@pytest.mark.filterwarnings("error")
+def test_it_follows_from_the_trials_alone_and_warns_of_nothing() -> None:
+    assert gains(flat, 10, range(1)) == gains(flat, 10, range(1))
 
 
 def test_values_are_scaled_to_the_unit_cube() -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.extras.runs import controls
 from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
@@ -39,11 +40,13 @@ class BestSoFar(NamedTuple):
     Attributes:
         metric: Metric in words.
         unit: Unit of the hours: ``CPU`` or ``GPU``.
+        controls: Each control in words, and its value, which the best must beat.
     """
 
     metric: str
     unit: str
     steps: tuple[EndedTrial, ...]
+    controls: dict[str, float]
 
     @property
     def found(self) -> EndedTrial | None:
@@ -69,7 +72,9 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
             best = max(trial.value or -math.inf, -math.inf if best is None else best)
         hours = amount * seconds / 3600
         steps.append(EndedTrial(trial.number, trial.status, count, hours, trial.value, best))
-    return BestSoFar(source.metric, unit, tuple(steps)) if steps else None
+    records = controls(source.state).get(backbone, {}).values()
+    beaten = {one.words: one.value for one in records if one.value is not None}
+    return BestSoFar(source.metric, unit, tuple(steps), beaten) if steps else None
 
 
 def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:
@@ -81,6 +86,7 @@ def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:
 def draw(found: BestSoFar) -> Markup:
     """Draw trials as dots and the best value so far as a line, over trials and over hours."""
     values = [value for step in found.steps for value in (step.value, step.best)]
+    values += found.controls.values()
     up = axis_covering(found.metric, values)
     counts = [0, *(step.num_over for step in found.steps)]
     hours = [0.0, *(step.hours for step in found.steps)]
@@ -97,6 +103,9 @@ def draw(found: BestSoFar) -> Markup:
         )
         known = [step for step in found.steps if step.best is not None]
         panel.line([(step[index], step.best) for step in known], "lead", is_step=True)
+        last = found.steps[-1][index]
+        for name, value in found.controls.items():
+            panel.line([(0, value), (last, value)], "curve other", f"{name}: {value:.4g}")
         drawn.append(panel)
     return panels(drawn)
 
@@ -113,4 +122,11 @@ def words(found: BestSoFar) -> str:
     return (
         f"The best {found.metric}, {step.best:.4f}{kind}, was reached by trial {step.number}, "
         f"after {step.num_over} trials and {step.hours:.2g} {found.unit}-hours; in total {total}."
+        f"{_controls_words(found)}"
     )
+
+
+def _controls_words(found: BestSoFar) -> str:
+    """Return the controls, which are drawn as level lines, in words."""
+    listed = [f"{name}: {value:.4f}" for name, value in found.controls.items()]
+    return f" The level lines are the controls ({'; '.join(listed)})." if listed else ""

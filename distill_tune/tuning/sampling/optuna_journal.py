@@ -85,7 +85,7 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
         )
         for key, value in _study_attributes(name, backbone, stored).items():
             study.set_user_attr(key, value)
-        for key, value in _control_attributes(state, backbone).items():
+        for key, value in _beside_attributes(state, backbone).items():
             study.set_user_attr(key, value)
         trials = [trial for trial in state.trials.values() if trial.backbone == backbone]
         spaces = _spaces(sound_dimensions(stored.get("space")), trials)
@@ -134,10 +134,11 @@ def _study_attributes(name: str, backbone: str, stored: Mapping[str, Any]) -> di
     return found | ({"data": str(data.get("kind"))} if isinstance(data, Mapping) else {})
 
 
-def _control_attributes(state: StudyState, backbone: str) -> dict[str, Any]:
+def _beside_attributes(state: StudyState, backbone: str) -> dict[str, Any]:
     records = controls(state).get(backbone, {})
     found = {f"control/{arm}": _plain(record.value) for arm, record in records.items()}
     alone = stage_one(state, backbone)
+    found |= {f"finalist/{one.name}": one.mean for one in state.finalists.get(backbone, ())}
     return found | ({} if alone is None else {"control/stage_one": alone})
 
 

@@ -1,5 +1,6 @@
 """Gain that a search can still expect: a Gaussian process on its complete trials."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -99,7 +100,10 @@ def expected_gain(
     scale = max(float(values.std()), 1e-12)
     kernel = ConstantKernel(1.0, (1e-3, 1e2)) * Matern(0.5, (0.05, 10.0), nu=2.5)
     process = GaussianProcessRegressor(kernel, alpha=max((noise / scale) ** 2, 1e-6))
-    process.fit(points, (values - values.mean()) / scale)
+    with warnings.catch_warnings():
+        # A scale at its bound is one of a function that hardly varies, or varies at random.
+        warnings.simplefilter("ignore")
+        process.fit(points, (values - values.mean()) / scale)
     every = np.vstack([points, _random_points(space)])
     best = int(np.argmax(process.predict(points)))
     drawn = process.sample_y(every, n_samples=_NUM_DRAWS, random_state=_SEED)
