@@ -6,6 +6,7 @@ message ``where: got X, expected Y``.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -43,6 +44,7 @@ def search(  # noqa: PLR0913 - the options of the command
     allow_changed: bool = False,
     share_stages: bool = True,
     address: str | None = None,
+    scale_to: int | None = None,
     progress: bool = True,
 ) -> StudyResult:
     """Find the best configuration for every backbone of a study, as ``distill-tune search`` does.
@@ -64,6 +66,7 @@ def search(  # noqa: PLR0913 - the options of the command
             ``search.seed`` or ``search.num_startup_trials`` changed.
         share_stages: Compute stages that trials have in common only once: same results, faster.
         address: Ray cluster (``auto``, ``HOST:PORT``); None: Ray runs here and stops at the end.
+        scale_to: Ask the cluster's autoscaler for room for so many trials, and let go at the end.
         progress: Print progress on stdout.
 
     Returns:
@@ -79,9 +82,11 @@ def search(  # noqa: PLR0913 - the options of the command
             how to continue.
         KeyboardInterrupt: Finished work is kept; the message says how to continue.
     """
+    require_count("scale_to", scale_to)
     options = _options(
         "search", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
+    options = replace(options, scale_to=scale_to)
     from distill_tune.study.opened_study import StudyRequest, WarmStartRequest, open_new
 
     fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
@@ -109,6 +114,7 @@ def resume(  # noqa: PLR0913 - the options of the command
     allow_changed: bool = False,
     share_stages: bool = True,
     address: str | None = None,
+    scale_to: int | None = None,
     progress: bool = True,
 ) -> StudyResult:
     """Resume an interrupted study, or give it more trials: ``num_trials`` in total.
@@ -117,9 +123,11 @@ def resume(  # noqa: PLR0913 - the options of the command
     other arguments, the result and the errors are those of :func:`search`. If the study's images
     have moved, pass their new location as ``assignments={"data.root": path}``.
     """
+    require_count("scale_to", scale_to)
     options = _options(
         "resume", address, progress, share_stages=share_stages, allow_changed=allow_changed
     )
+    options = replace(options, scale_to=scale_to)
     from distill_tune.study.opened_study import open_stored
 
     fields = {"num_trials": num_trials, "time_budget_s": time_budget_s}

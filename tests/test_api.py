@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from ray.autoscaler import sdk
 
 import distill_tune
 from distill_tune import confirm, load_study, resume, search, train
@@ -212,6 +213,29 @@ def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.Monkey
     assert load_study("runs/tiny").status == "interrupted"
     with pytest.raises(KeyboardInterrupt, match=r"go on with resume\('runs/tiny'\)"):
         search(SPACE, resume=True, progress=False)
+
+
+def test_room_is_asked_for_the_open_trials_and_let_go_at_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[list[dict[str, float]]] = []
+
+    def ask(*, bundles: list[dict[str, float]]) -> None:
+        asked.append(bundles)
+
+    monkeypatch.setattr(sdk, "request_resources", ask)
+    node = {"NodeID": "a", "Resources": {"CPU": 8.0}}
+    monkeypatch.setattr("distill_tune.cluster.autoscaler.alive_nodes", lambda: [node])
+    monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda _: nullcontext())
+    monkeypatch.setattr("distill_tune.tuning.session.slots", lambda *_: Slots({"CPU": 1}, 1))
+    monkeypatch.setattr("distill_tune.tuning.session.Session._check_nodes", lambda *_: None)
+    monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="interrupted"):
+        search(SPACE, address="auto", scale_to=99, progress=False)
+    # Of the 99 that are wished for, 16 are to be run.
+    assert asked == [[{"CPU": 1}] * 16, []]
+    with pytest.raises(InputError, match=r"^scale_to: got 2, expected address of a cluster"):
+        search(SPACE, scale_to=2, progress=False)
 
 
 def test_an_interrupt_before_the_study_is_there_leaves_nothing(

@@ -47,6 +47,10 @@ Address = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="A Ray cluster to join: auto or HOST:PORT."),
 ]
+ScaleTo = Annotated[
+    int | None,
+    typer.Option(metavar="TRIALS", min=1, help="Ask the cluster's autoscaler for so much room."),
+]
 AllowChanged = Annotated[
     bool,
     typer.Option(
@@ -93,6 +97,7 @@ def search(  # noqa: PLR0913 - the options of the command line
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,
+    scale_to: ScaleTo = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -108,7 +113,7 @@ def search(  # noqa: PLR0913 - the options of the command line
             others = WarmStartRequest(warm_start, warm_start_trials), tuple(continue_from or ())
             request = StudyRequest(space, storage, assignments or [], changes, *others)
             found = open_new(request, resume=resume, allow_changed=allow_changed)
-        options = CommandOptions(address, not no_shared_stages, as_json, allow_changed)
+        options = CommandOptions(address, not no_shared_stages, as_json, allow_changed, scale_to)
         if dry_run:
             run_dry(found, options)
         else:
@@ -125,6 +130,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,
+    scale_to: ScaleTo = None,
     as_json: Json = False,
 ) -> None:
     """Resume a study that was interrupted, or give it more trials."""
@@ -135,7 +141,8 @@ def resume(  # noqa: PLR0913 - the options of the command line
 
             changes = {"num_trials": num_trials, "time_budget_s": time_budget}
             found = open_stored(study_dir, changes, assignments or [])
-        run_search(found, CommandOptions(address, not no_shared_stages, as_json, allow_changed))
+        options = CommandOptions(address, not no_shared_stages, as_json, allow_changed, scale_to)
+        run_search(found, options)
 
 
 @app.command(epilog=examples("status"))

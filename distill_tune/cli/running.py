@@ -31,6 +31,7 @@ class CommandOptions(NamedTuple):
     is_sharing: bool
     as_json: bool
     allow_changed: bool = False
+    scale_to: int | None = None
 
     def on(self, output: "Console", *, is_again: bool = False) -> "RunOptions":
         """Return the run options, with a console for progress."""
@@ -44,6 +45,7 @@ class CommandOptions(NamedTuple):
             is_sharing=self.is_sharing,
             allow_changed=self.allow_changed,
             is_again=is_again,
+            scale_to=self.scale_to,
         )
 
 

@@ -21,6 +21,8 @@ from distill_tune.study.study import Study
 # A node has an amount of 1 of "accelerator_type:H100", however many GPUs it has. A task that wants
 # the type takes a trace of it, as Ray's own option for tasks does.
 _ACCELERATOR, _TRACE = "accelerator_type:", 0.001
+_WITH_NOTICE = frozenset({1, 3, 4})
+"""Ray's numbers for a node's death that was announced: expected, drained for preemption or idle."""
 _NOISY = ("ray", "ray.tune", "ray.train", "ray.air", "ray.data")
 
 
@@ -94,11 +96,7 @@ def slots(resources: Resources, compute: Compute | None = None) -> Slots:
     """
     alive = alive_nodes()
     nodes = [node["Resources"] for node in alive]
-    has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
-    gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
-    bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
-    if resources.accelerator is not None:
-        bundle[f"{_ACCELERATOR}{resources.accelerator}"] = _TRACE
+    bundle = bundle_of(resources, nodes)
     count = fitting(bundle, nodes, resources.max_concurrent)
     if count == 0:
         expected = "at most what one node has: " + "; ".join(
@@ -107,6 +105,29 @@ def slots(resources: Resources, compute: Compute | None = None) -> Slots:
         raise InputError("resources", got=Text(f"{in_words(bundle)} per trial"), expected=expected)
     ids = frozenset(node["NodeID"] for node in alive)
     return Slots(bundle, count, ids, resources.max_concurrent, compute or Compute())
+
+
+def bundle_of(resources: Resources, nodes: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return a trial's resources by Ray's names.
+
+    Args:
+        resources: The study's resources per trial.
+        nodes: What each node has.
+    """
+    has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
+    gpus = float(has_gpus) if isinstance(resources.gpus, str) else resources.gpus
+    bundle = {"CPU": resources.cpus, **({"GPU": gpus} if gpus else {})}
+    if resources.accelerator is not None:
+        bundle[f"{_ACCELERATOR}{resources.accelerator}"] = _TRACE
+    return bundle
+
+
+def is_taken_back(node: str) -> bool:
+    """Return whether the cluster took a node back with notice, by Ray's id of the node."""
+    import ray
+
+    every = ray.nodes()  # type: ignore[no-untyped-call]
+    return any(one["NodeID"] == node and one.get("DeathReason") in _WITH_NOTICE for one in every)
 
 
 def alive_nodes() -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 import ray
 
 from distill_tune.cluster.failures.memory_kills import is_memory_kill
-from distill_tune.cluster.failures.ray_errors import cause_of, in_a_line
+from distill_tune.cluster.failures.ray_errors import cause_of, in_a_line, names_taken_node
 from distill_tune.cluster.failures.worker_logs import last_words
+from distill_tune.cluster.resources import is_taken_back
 from distill_tune.errors import DiskFullError, is_disk_full
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ class Failed(Generic[W]):
             monitor killed it; ``error``, its own code raised.
         detail: Why, in a line.
         error: What its code or Ray raised; None if its node was lost.
+        is_taken_back: Whether the cluster took its node back with notice.
     """
 
     work: W
     reason: str
     detail: str
     error: BaseException | None = None
+    is_taken_back: bool = False
 
 
 Event = Reported[W] | Ended[W] | Failed[W]
@@ -201,7 +204,8 @@ class TaskPool(Generic[W]):
             if why := task.loss(alive):
                 del self._running[stream]
                 ray.cancel(stream, force=True)
-                yield Failed(task.work, "node_lost", why)
+                is_taken = task.place is not None and is_taken_back(task.place.node)
+                yield Failed(task.work, "node_lost", why, is_taken_back=is_taken)
 
     def _advance(self, stream: Any) -> Iterator[Event[W]]:
         task = self._running[stream]
@@ -239,4 +243,5 @@ def _failed(work: W, error: BaseException) -> Failed[W]:
         return Failed(work, "out_of_memory", detail, cause)
     if isinstance(error, ray.exceptions.RayTaskError):
         return Failed(work, "error", detail, cause)
-    return Failed(work, "worker_lost", last_words(error, detail), cause)
+    is_taken = names_taken_node(cause)
+    return Failed(work, "worker_lost", last_words(error, detail), cause, is_taken_back=is_taken)

@@ -126,8 +126,9 @@ class RunPool:
         """Queue a lost run again, or record that it was lost too often."""
         run, detail = failed.work.run, failed.detail
         word = "worker_lost" if failed.reason == "node_lost" else failed.reason
-        self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
-        self._losses[run.name] += 1
+        if not failed.is_taken_back:
+            self._journal.starts.add(run.name, run.backbone, f"{word}: {detail}", self._backbones)
+            self._losses[run.name] += 1
         if self._losses[run.name] <= self._max_failures:
             self._journal.warn(f"{run.name} is restarted: {detail}")
             self._waiting.append(run)

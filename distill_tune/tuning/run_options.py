@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from distill_tune.errors import InputError, Message, Parameter
 from distill_tune.records.trials import Event, StudyState
 from distill_tune.study.study import Study
 
@@ -85,6 +86,10 @@ class RunOptions:
         is_sharing: Whether stages that trials have in common are computed once for all of them.
         allow_changed: Whether to resume a study although something harmless differs from its start.
         is_again: Whether a confirmation trains and tests again what it has tested already.
+        scale_to: Trials at a time to ask a cluster's autoscaler for; None: nothing is asked.
+
+    Raises:
+        InputError: There is no cluster to scale.
     """
 
     command: str
@@ -93,3 +98,9 @@ class RunOptions:
     is_sharing: bool = True
     allow_changed: bool = False
     is_again: bool = False
+    scale_to: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale_to is not None and self.address is None:
+            expected = Message(Parameter("address"), " of a cluster with an autoscaler beside it")
+            raise InputError(Parameter("scale_to"), got=self.scale_to, expected=expected)

@@ -4,6 +4,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from distill_tune import __version__
+from distill_tune.cluster.autoscaler import scaled
 from distill_tune.cluster.machine import environment
 from distill_tune.cluster.resources import Slots, cluster, slots
 from distill_tune.errors import DiskFullError, StorageError, StudyError, is_disk_full
@@ -73,6 +74,13 @@ class Session:
             for line in image_lines(self.images, self.study.search.metric):
                 self.view.say(line)
             stack.enter_context(cluster(self.options.address))
+            if self.options.scale_to is not None:
+                stack.enter_context(terminate_as_interrupt())
+                left = self.study.search.num_trials
+                if not is_new:
+                    left = num_open(self.study, self.directory.state())
+                count = min(self.options.scale_to, left)
+                stack.enter_context(scaled(self.study.resources, count, self.view.say))
             trial_slots = slots(self.study.resources, self.study.trial.compute)
             self._check_nodes(trial_slots)
             if is_new:

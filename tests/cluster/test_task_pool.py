@@ -54,6 +54,7 @@ class FakeRay:
         self.options: dict[str, Any] = {}
         self.cancelled: list[FakeStream] = []
         self.streams: list[FakeStream] = []
+        self.taken_back: set[str] = set()
 
     def remote(self, **options: Any) -> Callable[[Any], Any]:
         self.options = options
@@ -83,6 +84,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     made = FakeRay()
     monkeypatch.setattr(task_pool, "ray", made)
     monkeypatch.setattr(task_pool, "last_words", lambda _, detail: f"{detail} (said: bye)")
+    monkeypatch.setattr(task_pool, "is_taken_back", lambda node: node in made.taken_back)
     return made
 
 
@@ -161,6 +163,21 @@ def test_a_full_disk_ends_all_of_it(fake: FakeRay) -> None:
             heard(pool)
     assert fake.cancelled == fake.streams[1:]
     assert nodes.num_closed == 1
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_node_that_the_cluster_takes_back_with_notice_is_told_from_a_lost_one(
+    fake: FakeRay, *, is_taken: bool
+) -> None:
+    nodes = WatchedNodes(alive={HERE[0]})
+    fake.taken_back = {HERE[0]} if is_taken else set()
+    with TaskPool[str](nodes, OPTIONS) as pool:
+        pool.start("a", saying(1, 2))
+        assert list(pool.listen()) == []
+        nodes.alive = set()
+        (lost,) = list(pool.listen())[:1]
+        assert isinstance(lost, Failed)
+        assert (lost.reason, lost.is_taken_back) == ("node_lost", is_taken)
 
 
 def test_work_of_a_node_that_is_gone_is_cancelled_and_lost(fake: FakeRay) -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from ray import cloudpickle
-from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.errors import DiskFullError
@@ -49,7 +49,7 @@ def ray_trial(folder: Path, error: Exception | None = None) -> RayTrial:
     pickled, text = folder / "error.pkl", folder / "error.txt"
     if error is not None:
         text.write_text(f"Failure # 1 (occurred at noon)\n{error}\n")
-        if isinstance(error, RayTaskError | ActorDiedError):
+        if isinstance(error, RayTaskError | RayActorError):
             pickled.write_bytes(cloudpickle.dumps(error))  # type: ignore[no-untyped-call]
     return cast(
         "RayTrial",
@@ -98,6 +98,27 @@ def test_the_last_line_of_a_traceback_is_why_a_trial_failed(
     kinds = [event["event"] for event in journal.directory.events()]
     assert kinds == ["trial_started", "trial_ended"]
     assert ended(journal).detail == "ZeroDivisionError: division by zero"
+
+
+TAKEN_BACK = (
+    RayActorError("cd", "the actor's node was preempted: spot instance", preempted=True),
+    RayActorError("cd", "\tthe actor's node was terminated expectedly: received SIGTERM"),
+)
+
+
+@pytest.mark.parametrize("error", TAKEN_BACK)
+def test_a_node_that_the_cluster_takes_back_with_notice_is_not_charged(
+    journal: Journal, callback: StudyCallback, tmp_path: Path, error: RayActorError
+) -> None:
+    """However often it happens, and even if Ray gives the trial up."""
+    taken = ray_trial(tmp_path, error)
+    callback.on_trial_start(**ROW, trial=taken)
+    for _ in range(9):
+        callback.on_trial_recover(**ROW, trial=taken)
+    with pytest.raises(Exception, match="node was"):
+        callback.on_trial_error(**ROW, trial=taken)
+    assert callback.goes_on
+    assert journal.state.trials[0].ended_at is None
 
 
 def test_a_dead_worker_is_told_from_an_error_of_the_code(

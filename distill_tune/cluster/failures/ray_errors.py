@@ -5,6 +5,8 @@ from pathlib import Path
 from distill_tune.cluster.failures.memory_kills import is_memory_kill
 from distill_tune.errors import DiskFullError, is_disk_full
 
+_TAKEN_BACK = ("node was preempted:", "node was terminated expectedly:")
+
 
 def cause_of(error: BaseException) -> BaseException:
     """Return what the task's own code raised; the error itself if there is no such cause."""
@@ -18,6 +20,15 @@ def in_a_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0 if is_memory_kill(error) else -1].strip()
+
+
+def names_taken_node(error: object) -> bool:
+    """Return whether an error says that the cluster took the node of a process back with notice.
+
+    This happens to spot instances, and when a node is drained or Ray is stopped on it.
+    """
+    is_preempted = bool(getattr(error, "preempted", False))
+    return is_preempted or any(text in str(error) for text in _TAKEN_BACK)
 
 
 def explain(error: object) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from distill_tune.cluster.failures.memory_kills import (
     is_out_of_memory_error,
     victims,
 )
-from distill_tune.cluster.failures.ray_errors import explain, last_error
+from distill_tune.cluster.failures.ray_errors import explain, last_error, names_taken_node
 from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.cluster.ray_private import actor_id
@@ -139,8 +139,11 @@ class StudyCallback(tune.Callback):
                 self._end_for_memory(number, str(error))
                 return
             reason, detail = explain(error)
-            self._failed_at_start(trial, error)
-            if reason == "worker_lost" and self._losses[number] < self._study.search.max_failures:
+            is_free = names_taken_node(error)
+            if not is_free:
+                self._failed_at_start(trial, error)
+            has_tries = is_free or self._losses[number] < self._study.search.max_failures
+            if reason == "worker_lost" and has_tries:
                 # If a worker is lost as it takes on its next trial, Ray hears of it twice and gives
                 # the trial up after the second time. The trial keeps its number here and starts
                 # over.
@@ -164,9 +167,11 @@ class StudyCallback(tune.Callback):
                 self._end_for_memory(number, str(error))
                 # Ray would run it again; an experiment without it does not.
                 raise _GivenUpError(str(error))
-            self._losses[number] += 1
             _, detail = explain(error)
-            self._failed_at_start(trial, error)
+            if not names_taken_node(error):
+                # A node that the cluster takes back with notice is nobody's failure.
+                self._losses[number] += 1
+                self._failed_at_start(trial, error)
             from_where = "from its last checkpoint" if number in self._running else "from its start"
             text = f"{trial_name(trial.config)} continues {from_where}: {detail}"
             self._journal.warn(text)
