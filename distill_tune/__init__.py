@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distill_tune.api import confirm, resume, search, train
+    from distill_tune.plugins import use as use_plugins
     from distill_tune.report.comparison import compare
     from distill_tune.report.comparison.findings import Comparison
     from distill_tune.report.study_result import StudyResult, TrainedModel, Winner, load_study
@@ -28,6 +29,7 @@ __all__ = [
     "resume",
     "search",
     "train",
+    "use_plugins",
 ]
 
 _MODULES = {
@@ -41,5 +43,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "use_plugins":
+            return import_module(f"{__name__}.plugins").use
         module = _MODULES.get(name, "api")
         return getattr(import_module(f"{__name__}.{module}"), name)

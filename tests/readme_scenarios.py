@@ -122,6 +122,9 @@ NOT_RUN = {
         "pytest -m cluster",
         "pytest -m s3",
     ),
+    "stands for a plugin and a study of the reader's own": (
+        "distill-tune search --space own.yaml --plugin my_parts.py",
+    ),
     "measures for hours": (
         "python -m tests.benchmarks NAME",
         "python -m tests.benchmarks influence",

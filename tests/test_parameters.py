@@ -47,7 +47,8 @@ def nodes() -> Iterator[ast.AST]:
 
 
 def test_every_parameter_that_an_error_names_is_an_option() -> None:
-    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    root = typer.main.get_command(app)
+    commands = [root, *root.commands.values()]  # type: ignore[attr-defined]
     known = {name for command in commands for one in command.params for name in one.opts}
     named = {
         str(node.args[0].value)

@@ -7,6 +7,7 @@ import pytest
 from typer.main import get_command
 
 from distill_tune.cli import app
+from distill_tune.cli.options import with_plugins_first
 from tests.readme_commands import READMES, ROOT, SHOWN, commands_in
 from tests.readme_scenarios import NOT_RUN, SCENARIOS
 
@@ -17,7 +18,10 @@ EXCUSED = [command for commands in NOT_RUN.values() for command in commands]
 
 @pytest.mark.parametrize("line", OURS)
 def test_our_command_line_accepts_every_command(line: str) -> None:
-    _, name, *arguments = shlex.split(line)
+    words = with_plugins_first(shlex.split(line)[1:])
+    while words[0] == "--plugin":
+        words = words[2:]
+    name, *arguments = words
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     assert command.make_context(name, arguments).params
 

@@ -14,7 +14,7 @@ from distill_tune.cli.compare_command import compare
 from distill_tune.cli.examples import examples
 from distill_tune.cli.follow_command import follow
 from distill_tune.cli.new_command import new
-from distill_tune.cli.options import Json, Moved, Sets
+from distill_tune.cli.options import Json, Moved, Plugins, Sets, with_plugins_first
 from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
@@ -30,6 +30,7 @@ from distill_tune.cli.running import (
 )
 from distill_tune.cli.warm_start_option import ContinueFrom, WarmStartFrom, WarmStartTrials
 from distill_tune.errors import InputError, Text
+from distill_tune.plugins import use
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,8 +72,13 @@ NoSharedStages = Annotated[
 
 @app.callback(invoke_without_command=True)
 def _root(
-    *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    plugins: Plugins = None,
 ) -> None:
+    if plugins:
+        with reporting():
+            use(plugins)
     if version:
         typer.echo(f"distill-tune {__version__}")
         raise typer.Exit
@@ -238,7 +244,7 @@ def main() -> None:
     If the reader of the output closes the pipe early, as ``head`` does, the program exits silently.
     """
     try:
-        app()
+        app(args=with_plugins_first(sys.argv[1:]))
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):
             sys.exit(BROKEN_PIPE)

@@ -1,6 +1,6 @@
 """Options shared by several commands, and the option names of function parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -19,6 +19,14 @@ Moved = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object last, on stdout.")]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py|PACKAGE",
+        help="Run code with parts of your own; name only what you trust. Repeatable.",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda or cuda:1; otherwise a GPU if there is one."),
@@ -30,6 +38,7 @@ OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "assignments": "--set",
         "classes": "--class",
         "kind": "--format",
+        "plugins": "--plugin",
         "resume=True": "--resume",
         "time_budget_s": "--time-budget",
     }
@@ -40,3 +49,15 @@ OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
 def option(parameter: str) -> str:
     """Return the option for a parameter that an error names, such as ``--num-trials``."""
     return OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")
+
+
+def with_plugins_first(arguments: Iterable[str]) -> list[str]:
+    """Return arguments with every ``--plugin FILE`` before the command, wherever it stands."""
+    first: list[str] = []
+    others: list[str] = []
+    is_value = False
+    for argument in arguments:
+        is_option = argument == "--plugin" or argument.startswith("--plugin=")
+        (first if is_option or is_value else others).append(argument)
+        is_value = argument == "--plugin"
+    return [*first, *others]

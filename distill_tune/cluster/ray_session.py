@@ -18,6 +18,7 @@ from typing import Any
 
 from distill_tune.cluster.user_environment import short_temporary_folder
 from distill_tune.errors import InputError, Parameter, RayError
+from distill_tune.plugins import variables
 
 _PATIENCE_S = 5.0
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -142,7 +143,8 @@ def _with_this_package() -> dict[str, Any]:
     if "py_modules" in of_job:
         # Ray refuses to add to them otherwise.
         os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
-    return {"py_modules": [str(_PACKAGE), *of_job.get("py_modules", [])]}
+    of_plugins = {"env_vars": dict(found)} if (found := variables()) else {}
+    return {"py_modules": [str(_PACKAGE), *of_job.get("py_modules", [])], **of_plugins}
 
 
 def _init(address: str, options: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def open_to_confirm(root: str, asked: Mapping[str, Any], assignments: Sequence[s
     require_utf8(directory)
     stored, document = stored_study(directory, assignments=assignments)
     moved = with_absolute_paths(stored)
-    if assignments:
+    if assignments or moved.plugins != stored.plugins:
         require_only_moved(directory, moved)
     study = moved.model_copy(update={"confirm": planned(moved, asked)})
     remarks: list[str] = []

@@ -15,7 +15,7 @@ from distill_tune.interfaces import plain
 from distill_tune.records.confirm_log import EVIDENCE, FIGURES, SELECTION
 from distill_tune.records.directory import file_part
 from distill_tune.records.trials import TrialRecord
-from distill_tune.study.arms import ARMS, COLLAPSED, METHOD, Arm
+from distill_tune.study.arms import COLLAPSED, METHOD, Arm, known_arms
 from distill_tune.study.sections import Confirm, rival_error, unlabelled_errors
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
@@ -53,11 +53,11 @@ def planned(study: Study, options: Mapping[str, Any]) -> Confirm:
 def _arms(text: str, study: Study) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["all"]:
-        return tuple(name for name, arm in ARMS.items() if _is_possible(study, arm))
+        return tuple(name for name, arm in known_arms().items() if _is_possible(study, arm))
     for name in names:
-        if name not in ARMS:
-            expected = f"all, or some of {', '.join(ARMS)}"
-            raise InputError(Parameter("arms"), got=name, expected=expected, choices=ARMS)
+        if name not in known_arms():
+            expected = f"all, or some of {', '.join(known_arms())}"
+            raise InputError(Parameter("arms"), got=name, expected=expected, choices=known_arms())
     if not set(names) - {METHOD}:
         raise InputError(Parameter("arms"), got=text, expected=f"at least one arm beside {METHOD}")
     return tuple(names)
@@ -110,7 +110,7 @@ class Plan:
         again.
         """
         return [
-            self._run(SELECTION, backbone, trial, ARMS[METHOD], seed)
+            self._run(SELECTION, backbone, trial, known_arms()[METHOD], seed)
             for seed in _seeds(self.study, self.confirm, _SELECTION_SEEDS)
         ]
 
@@ -123,7 +123,7 @@ class Plan:
         for seed in self.evidence_seeds():
             for backbone, trial in chosen.items():
                 for arm in self.confirm.arms:
-                    yield self._run(EVIDENCE, backbone, trial, ARMS[arm], seed)
+                    yield self._run(EVIDENCE, backbone, trial, known_arms()[arm], seed)
 
     def figures(self, chosen: Mapping[str, TrialRecord]) -> list[ArmRun]:
         """Return the runs for figures only: one per backbone, with a collapsed generator."""

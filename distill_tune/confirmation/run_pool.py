@@ -17,7 +17,7 @@ from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.words.metric_names import without_split
-from distill_tune.study.arms import ARMS
+from distill_tune.study.arms import known_arms
 from distill_tune.training.checkpoints.folders import delete_checkpoints
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import ConfirmationView
@@ -161,7 +161,7 @@ class RunPool:
             gpus=self._settings.bundle.get("GPU", 0),
             cpus=self._settings.bundle.get("CPU", 0),
             reading=self._test.reading if run.phase == EVIDENCE else 0,
-            order=[*ARMS, run.arm.name].index(run.arm.name),
+            order=[*known_arms(), run.arm.name].index(run.arm.name),
         )
         delete_checkpoints(self._settings.root, run.name)
         view.finished(run.name, _words(outcome, test, self._settings.metric))

@@ -7,7 +7,7 @@ from distill_tune.distill.trial_config import TrialTemplate
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import best
-from distill_tune.study.arms import ARMS, METHOD, Arm
+from distill_tune.study.arms import METHOD, Arm, known_arms
 from distill_tune.study.dimensions import Dimension
 from distill_tune.study.sampler_needs import fits_grid, most_trials, require_package
 from distill_tune.study.sections import Search, Stop
@@ -91,14 +91,14 @@ def tune_arms(
     require_package(study.search)
     tuned = {}
     for name in names:
-        own = arm_study(study, ARMS[name])
-        if not ARMS[name].dimensions(study.space.dimensions):
-            options.views.say(f"search of {ARMS[name].title}: {UNCONCERNED}")
+        own = arm_study(study, known_arms()[name])
+        if not known_arms()[name].dimensions(study.space.dimensions):
+            options.views.say(f"search of {known_arms()[name].title}: {UNCONCERNED}")
         if own is None:
             continue
         place = StudyDirectory(directory.path(f"arms/{name}"))
         with options.views.search(own) as view:
-            view.say(f"search of {ARMS[name].title}: {own.search.num_trials} trials")
+            view.say(f"search of {known_arms()[name].title}: {own.search.num_trials} trials")
             state = Session(own, place, images, view, options).run()
         if state.sessions[-1].status != "finished":
             raise KeyboardInterrupt

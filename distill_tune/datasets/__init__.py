@@ -2,9 +2,9 @@
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator
 
 from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.folder import Folder
@@ -13,6 +13,7 @@ from distill_tune.datasets.npz import Npz
 from distill_tune.datasets.sealed_split import unsealed
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.torchvision_sets import KINDS, TorchvisionSet
+from distill_tune.plugins import parts, validated
 
 DATASETS: dict[str, type[ImageSource]] = {
     "digits": Digits,
@@ -22,10 +23,21 @@ DATASETS: dict[str, type[ImageSource]] = {
     **dict.fromkeys(KINDS, TorchvisionSet),
 }
 
+
+def _of_plugin(raw: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Return a data set whose kind a plugin registers; the others are left to the index."""
+    if isinstance(raw, ImageSource):
+        return raw
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    own = parts("datasets", ImageSource, DATASETS).get(kind) if isinstance(kind, str) else None
+    return handler(raw) if own is None else validated(own, raw)
+
+
 if TYPE_CHECKING:
     Dataset = ImageSource
 else:
-    # A field of this type accepts any kind of the index; ``kind`` selects it.
-    Dataset = Annotated[reduce(or_, dict.fromkeys(DATASETS.values())), Field(discriminator="kind")]
+    _Kinds = Annotated[reduce(or_, dict.fromkeys(DATASETS.values())), Field(discriminator="kind")]
+    # A field of this type accepts any kind of the index or of a plugin; ``kind`` selects it.
+    Dataset = Annotated[SerializeAsAny[_Kinds], WrapValidator(_of_plugin)]
 
 __all__ = ["DATASETS", "Dataset", "ImageSource", "unsealed"]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from distill_tune.datasets import Dataset
-from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones import AnyBackbone
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.gans import AnyGan, Sngan
 from distill_tune.distill.metrics import known_metric
@@ -125,7 +125,7 @@ class TrialConfig(TrialTemplate):
 
     data: Dataset
     """The data set."""
-    backbone: Backbone
+    backbone: AnyBackbone
     """The classifier's network."""
     metric: str = ACCURACY
     """Validation metric by which the best weights are kept; a study sets it to ``search.metric``.

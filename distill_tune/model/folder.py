@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from distill_tune import __version__
-from distill_tune.distill.backbones import Backbone, Classifier
+from distill_tune.distill.backbones import AnyBackbone, Classifier
 from distill_tune.distill.backbones.weights_file import MODEL_WEIGHTS
 from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.distill.trial import Trial
@@ -56,7 +56,7 @@ class _Description(Config):
 
     model_config = ConfigDict(extra="ignore")
 
-    backbone: Backbone
+    backbone: AnyBackbone
     """The network."""
     classes: tuple[str, ...] = Field(min_length=2)
     """Names of the classes, in the order of the logits."""

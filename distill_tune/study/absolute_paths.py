@@ -7,11 +7,13 @@ from distill_tune.datasets.train_part.unlabelled import moved_along
 from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.backbones.weights_file import weights_digest
 from distill_tune.errors import InputError
+from distill_tune.plugins import digests
+from distill_tune.study.sections import Plugin
 from distill_tune.study.study import Study
 
 
 def with_absolute_paths(study: Study) -> Study:
-    """Return the study with absolute paths of images and weights, and the weights' digests.
+    """Return the study with absolute paths, and with digests of weights and plugins.
 
     Raises:
         InputError: Weights cannot be read.
@@ -28,6 +30,8 @@ def with_absolute_paths(study: Study) -> Study:
         placed = {name: str(absolute(path)) for name, path in confirm.weights.items()}
         confirm = confirm.model_copy(update={"weights": placed})
     changed = {"data": data, "backbones": backbones, "confirm": confirm}
+    if found := digests():
+        changed["plugins"] = tuple(Plugin(name=name, sha256=one) for name, one in found.items())
     return study.model_copy(update=changed)
 
 

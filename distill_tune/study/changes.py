@@ -23,6 +23,7 @@ PLACES = frozenset({"data.root", "data.unlabelled"})
 ALLOWABLE_CHANGES = PLACES | frozenset(
     {
         "version",
+        "plugins",
         "data.value_range",  # The images' digest shows whether this matters.
         "search.sampler",
         "search.seed",

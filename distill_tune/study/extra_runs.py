@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.records.directory import file_part
 from distill_tune.records.trials import TrialRecord
-from distill_tune.study.arms import ARMS, METHOD, Arm
+from distill_tune.study.arms import METHOD, Arm, known_arms
 from distill_tune.study.study import Study
 
 ExtraKind = Literal["control", "finalist"]
@@ -105,7 +105,7 @@ def is_extra(proposal: Mapping[str, Any]) -> bool:
 
 def arm_of(proposal: Mapping[str, Any]) -> Arm:
     """Return the arm of a proposal: the method, unless it is an extra run of another arm."""
-    return ARMS[proposal["extra"]["arm"] if is_extra(proposal) else METHOD]
+    return known_arms()[proposal["extra"]["arm"] if is_extra(proposal) else METHOD]
 
 
 def proposed_config(study: Study, proposal: Mapping[str, Any]) -> TrialConfig:

@@ -13,6 +13,7 @@ from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.distill.configuration.probe import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
+from distill_tune.plugins import options
 from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
 from distill_tune.records.trials import Event
@@ -93,7 +94,7 @@ def stored_study(
 
 def resume_command(directory: StudyDirectory) -> str:
     """Return the command that resumes a study."""
-    return f"distill-tune resume {shlex.quote(directory.root)}"
+    return f"distill-tune resume {shlex.quote(directory.root)}{options()}"
 
 
 def require_utf8(directory: StudyDirectory) -> None:

@@ -1,6 +1,7 @@
 """Sections of a study besides the procedure: search, confirmation, resources of a trial."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,7 +11,7 @@ from distill_tune.distill.metrics import known_metric
 from distill_tune.errors import InputError, closest
 from distill_tune.interfaces import Config
 from distill_tune.records.words.metric_names import ACCURACY
-from distill_tune.study.arms import ARMS, METHOD
+from distill_tune.study.arms import METHOD, known_arms
 from distill_tune.study.dimensions import Scalar
 
 SamplerName = Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"]
@@ -115,15 +116,15 @@ class Search(Config):
     @classmethod
     def _controls_are_arms(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
         _require_arms(controls)
-        return tuple(name for name in ARMS if name in controls)
+        return tuple(name for name in known_arms() if name in controls)
 
 
 def _require_arms(names: Iterable[str]) -> None:
     for name in names:
-        if name not in ARMS:
-            near = closest(name, ARMS)
+        if name not in known_arms():
+            near = closest(name, known_arms())
             hint = f". Did you mean {near!r}?" if near else ""
-            raise ValueError(f"expected some of {', '.join(ARMS)}{hint}")
+            raise ValueError(f"expected some of {', '.join(known_arms())}{hint}")
 
 
 class Confirm(Config):
@@ -164,7 +165,7 @@ class Confirm(Config):
         _require_arms(arms)
         if not set(arms) - {METHOD}:
             raise ValueError(f"expected at least one arm beside {METHOD}")
-        return tuple(name for name in ARMS if name in {*arms, METHOD})
+        return tuple(name for name in known_arms() if name in {*arms, METHOD})
 
     @model_validator(mode="after")
     def _rival_is_one_of_the_arms(self) -> Self:
@@ -182,7 +183,7 @@ def rival_error(rival: str | None, arms: Iterable[str], where: str) -> InputErro
         arms: Names of the compared arms.
         where: The field or parameter that names the rival, for the message.
     """
-    rivals = [name for name in arms if ARMS[name].role == "rival"]
+    rivals = [name for name in arms if known_arms()[name].role == "rival"]
     if rival is None or rival in rivals:
         return None
     expected = f"a rival among the arms: {', '.join(rivals) or 'there is none'}"
@@ -205,10 +206,24 @@ def unlabelled_errors(where: str, names: Iterable[object]) -> Iterator[InputErro
         names: Names of arms, or kinds of extra images.
     """
     expected = "images without labels for it to learn from (data.unlabelled), or another choice"
-    needing = {"pseudo", *(arm.name for arm in ARMS.values() if arm.needs_unlabelled)}
+    needing = {"pseudo", *(arm.name for arm in known_arms().values() if arm.needs_unlabelled)}
     for name in names:
         if name in needing:
             yield InputError(where, got=name, expected=expected)
+
+
+class Plugin(Config):
+    """A plugin that a study needs; a plain name in YAML is short for ``{name: ...}``."""
+
+    name: str
+    """File name, such as ``my_parts.py``, or the name of an installed distribution."""
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of its text (of a distribution: of its version), which a search writes down."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, raw: object) -> object:
+        return {"name": Path(raw).name} if isinstance(raw, str) else raw
 
 
 class Resources(Config):

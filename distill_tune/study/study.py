@@ -7,14 +7,16 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from distill_tune.datasets import Dataset
-from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones import AnyBackbone, Backbone
 from distill_tune.distill.trial_config import TrialConfig, TrialTemplate
 from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
+from distill_tune.plugins import require
 from distill_tune.study.rungs import default_min_epochs
 from distill_tune.study.sampler_needs import space_errors
 from distill_tune.study.sections import (
     Confirm,
+    Plugin,
     Resources,
     Search,
     unlabelled_errors,
@@ -47,7 +49,7 @@ class Study(Config):
     """Name of the study and of its directory."""
     data: Dataset
     """The data set to learn."""
-    backbones: tuple[Backbone, ...] = Field(min_length=1)
+    backbones: tuple[AnyBackbone, ...] = Field(min_length=1)
     """Backbones of the classifiers; each gets its own sampler, rungs and winner."""
     trial: TrialTemplate = TrialTemplate()
     """The procedure; fields that are not given keep their defaults."""
@@ -57,8 +59,17 @@ class Study(Config):
     """Sampler, scheduler, budget."""
     resources: Resources = Resources()
     """Resources of a trial."""
+    plugins: tuple[Plugin, ...] = ()
+    """Plugins that the study needs; the command line must name them too. A search adds all that are
+    in use."""
     confirm: Confirm | None = None
     """Settings of a ``distill-tune confirm`` as the last step of the search; null: no such step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plugins_are_named(cls, raw: Any) -> Any:
+        require(raw.get("plugins") if isinstance(raw, dict) else ())
+        return raw
 
     @field_validator("study")
     @classmethod

@@ -17,6 +17,7 @@ import torch
 
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import plain
+from distill_tune.plugins import digests
 from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.continuing.source_code import code_digest
 from distill_tune.study.dimensions import Choice, Dimension
@@ -139,6 +140,7 @@ def stage_key(stage: SharedStage, config: TrialConfig, digest: str, place: Compu
         "flip": config.data.flip,
         "seed": config.seed,
         "place": list(place),
+        **({"plugins": digests()} if digests() else {}),
         "fields": _fields(stage, config),
     }
     text = json.dumps(depends, sort_keys=True)

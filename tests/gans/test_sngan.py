@@ -10,8 +10,8 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.utils.flop_counter import FlopCounterMode
 
 from distill_tune.distill.gans import Sngan
-from distill_tune.distill.gans.blocks import ConditionalBatchNorm, double, halve
-from distill_tune.distill.gans.sngan import Discriminator, Generator, start_size
+from distill_tune.distill.gans.blocks import ConditionalBatchNorm, double, halve, start_size
+from distill_tune.distill.gans.sngan import Discriminator, Generator
 from distill_tune.interfaces import Gan
 
 

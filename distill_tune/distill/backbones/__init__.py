@@ -7,9 +7,15 @@ by name.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from torch import nn
 
 from distill_tune.datasets.folder_tree.paths import Root
@@ -19,14 +25,16 @@ from distill_tune.distill.backbones.build_backbone import (
     family_of,
     fixed_size,
     known_names,
+    named_body,
 )
 from distill_tune.distill.backbones.classifier_network import Classifier, Frozen
-from distill_tune.distill.backbones.network_body import Origin
+from distill_tune.distill.backbones.network_body import CENTRED, Body, Origin
 from distill_tune.distill.backbones.weights_file import load_weights, weights_digest
 from distill_tune.errors import InputError
 from distill_tune.interfaces import Config
+from distill_tune.plugins import parts, validated
 
-__all__ = ["SMALL_STEMS", "Backbone", "Classifier"]
+__all__ = ["SMALL_STEMS", "AnyBackbone", "Backbone", "Classifier"]
 
 SMALL_STEMS: dict[str, Callable[[nn.Module, int, int], None]] = {
     "AlexNet": alexnet.small_stem,
@@ -72,6 +80,8 @@ class Backbone(Config):
 
     @model_validator(mode="after")
     def _is_known(self) -> "Backbone":
+        if self.is_own:
+            return self
         if self.name.startswith(timm_models.PREFIX):
             try:
                 timm_models.check_name(self.name)
@@ -91,6 +101,9 @@ class Backbone(Config):
 
     @model_validator(mode="after")
     def _weights_are_clear(self) -> "Backbone":
+        if self.pretrained and self.is_own:
+            expected = "false, or weights: FILE: a plugin's network has none to fetch"
+            raise ValueError(InputError("pretrained", got=True, expected=expected))
         if self.pretrained and self.weights is not None:
             expected = "no weights, or pretrained: false: the network starts from one of them"
             raise ValueError(InputError("weights", got=self.weights, expected=expected))
@@ -138,18 +151,40 @@ class Backbone(Config):
             InputError: The stem does not exist for this model, the images are too small, or the
                 weights are missing or do not fit.
         """
-        classifier = build_classifier(
-            self.name,
-            stem=SMALL_STEMS if self._wants_small_stem(image_size) else None,
-            is_stem_asked=self.stem == "small",
-            input_size=self.input_size or self._input_size(image_size),
-            origin=self._origin(is_fetching=is_fetching),
-            shape=(num_classes, channels, image_size),
-        )
+        input_size = self.input_size or self._input_size(image_size)
+        origin = self._origin(is_fetching=is_fetching)
+        if self.is_own:
+            body = Body(self.network(channels=channels, input_size=input_size), (), CENTRED)
+        else:
+            body = named_body(
+                self.name,
+                stem=SMALL_STEMS if self._wants_small_stem(image_size) else None,
+                is_stem_asked=self.stem == "small",
+                input_size=input_size,
+                origin=origin,
+                channels=channels,
+            )
+        shape = (num_classes, channels, image_size)
+        classifier = build_classifier(body, self.name, input_size=input_size, shape=shape)
+        if origin != "fresh":
+            classifier.keep_normalisation()
         if self.weights is not None and is_fetching:
             load_weights(classifier, Path(self.weights), name=self.name, sha256=self.weights_sha256)
         classifier.freeze(self.freeze)
         return classifier
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the network is that of a plugin."""
+        return type(self) is not Backbone
+
+    def network(self, *, channels: int, input_size: int) -> nn.Module:
+        """Return the network of a plugin, whose class overrides this.
+
+        It maps images ``[n, channels, input_size, input_size]`` to features; new weights are drawn
+        from torch's global random state.
+        """
+        raise NotImplementedError
 
     def _origin(self, *, is_fetching: bool) -> Origin:
         if self.weights is not None:
@@ -157,6 +192,8 @@ class Backbone(Config):
         return ("fetched" if is_fetching else "to load") if self.pretrained else "fresh"
 
     def _wants_small_stem(self, image_size: int) -> bool:
+        if self.is_own:
+            return False
         return self.stem == "small" or (
             self.stem == "auto"
             and not self.is_pretrained
@@ -167,5 +204,24 @@ class Backbone(Config):
     def _input_size(self, image_size: int) -> int:
         if self._wants_small_stem(image_size):
             return image_size
+        if self.is_own:
+            return image_size
         fixed = fixed_size(self.name) if self.is_pretrained else None
         return fixed or max(image_size, _SMALLEST_IMAGENET_INPUT.get(self.name, 32))
+
+
+def _of_plugin(raw: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Return a backbone whose name a plugin registers; the others are left to ``Backbone``."""
+    if isinstance(raw, Backbone):
+        return raw
+    given = {"name": raw} if isinstance(raw, str) else raw
+    name = given.get("name") if isinstance(given, dict) else None
+    own = parts("backbones", Backbone).get(name) if isinstance(name, str) else None
+    return handler(raw) if own is None else validated(own, given)
+
+
+if TYPE_CHECKING:
+    AnyBackbone = Backbone
+else:
+    # A field of this type accepts the names of torchvision, timm and of plugins.
+    AnyBackbone = Annotated[SerializeAsAny[Backbone], WrapValidator(_of_plugin)]

@@ -60,16 +60,16 @@ def fixed_size(name: str) -> int | None:
     return int(models.get_model_weights(name).DEFAULT.meta["min_size"][0])
 
 
-def build_classifier(
+def named_body(
     name: str,
     *,
     stem: _Stems | None,
     is_stem_asked: bool,
     input_size: int,
     origin: Origin,
-    shape: tuple[int, int, int],
-) -> Classifier:
-    """Build a model of torchvision or timm as a classifier.
+    channels: int,
+) -> Body:
+    """Build a model of torchvision or timm without its head.
 
     Args:
         name: Name of the model.
@@ -77,13 +77,12 @@ def build_classifier(
         is_stem_asked: Whether a family without a small stem is an error.
         input_size: Height and width of the network's input.
         origin: Origin of the weights.
-        shape: ``(num_classes, channels, image_size)`` of the data.
+        channels: 1 or 3.
 
     Raises:
         InputError: The family has no small stem, the weights cannot be fetched, or the network
             does not accept the images.
     """
-    num_classes, channels, image_size = shape
     if is_stem_asked and (stem is None or family_of(name) not in stem):
         raise InputError(
             "backbones",
@@ -91,9 +90,25 @@ def build_classifier(
             expected="stem: imagenet (or auto) for this family",
         )
     if name.startswith(timm_models.PREFIX):
-        body = timm_models.timm_body(name, input_size, origin, channels)
-    else:
-        body = _torchvision_body(name, stem, input_size, origin, channels)
+        return timm_models.timm_body(name, input_size, origin, channels)
+    return _torchvision_body(name, stem, input_size, origin, channels)
+
+
+def build_classifier(
+    body: Body, name: str, *, input_size: int, shape: tuple[int, int, int]
+) -> Classifier:
+    """Return a network without its head as a classifier.
+
+    Args:
+        body: The network.
+        name: Its name, for messages.
+        input_size: Height and width of its input.
+        shape: ``(num_classes, channels, image_size)`` of the data.
+
+    Raises:
+        InputError: The network does not accept the images.
+    """
+    num_classes, channels, image_size = shape
     use_matrix_products(body.model)
     classifier = Classifier(
         body.model,
@@ -102,8 +117,6 @@ def build_classifier(
         resize=(image_size, input_size),
         normalisation=body.normalisation,
     )
-    if origin != "fresh":
-        classifier.keep_normalisation()
     classifier.heads_left_out = body.heads
     # A third faster on a CPU (AlexNet, DenseNet-121), and the native layout of tensor cores.
     return classifier.to(memory_format=torch.channels_last)

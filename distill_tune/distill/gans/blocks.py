@@ -129,6 +129,19 @@ def light_discriminator_body(channels: int, width: int, halvings: int) -> nn.Seq
     return nn.Sequential(*body[:-1])
 
 
+def start_size(image_size: int) -> tuple[int, int]:
+    """Return the side of the generator's first map and the number of doublings.
+
+    They give the smallest size ``base * 2**doublings >= image_size`` with a base of 4 to 7; the
+    surplus is cropped.
+    """
+    sizes = [
+        (base * 2**doublings, doublings, base) for base in range(4, 8) for doublings in range(1, 9)
+    ]
+    _, doublings, base = min(size for size in sizes if size[0] >= image_size)
+    return base, doublings
+
+
 def double(maps: Tensor) -> Tensor:
     """Double height and width by repetition (its backward is deterministic everywhere)."""
     return F.interpolate(maps, scale_factor=2, mode="nearest")

@@ -20,6 +20,7 @@ from distill_tune.distill.gans.blocks import (
     LightGeneratorBlock,
     light_discriminator_body,
     spectrally_normalised,
+    start_size,
 )
 from distill_tune.distill.gans.training_fields import GanTraining
 
@@ -56,19 +57,6 @@ class Sngan(GanTraining):
         """Return the channels of the generator's blocks."""
         least = min(self.generator_min_width, self.generator_width)
         return [max(self.generator_width // 2**level, least) for level in range(doublings)]
-
-
-def start_size(image_size: int) -> tuple[int, int]:
-    """Return the side of the generator's first map and the number of doublings.
-
-    They give the smallest size ``base * 2**doublings >= image_size`` with a base of 4 to 7; the
-    surplus is cropped.
-    """
-    sizes = [
-        (base * 2**doublings, doublings, base) for base in range(4, 8) for doublings in range(1, 9)
-    ]
-    _, doublings, base = min(size for size in sizes if size[0] >= image_size)
-    return base, doublings
 
 
 class Generator(nn.Module):

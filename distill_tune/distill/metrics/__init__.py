@@ -14,6 +14,7 @@ from distill_tune.distill.metrics.shares import (
     WORST_RECALL,
 )
 from distill_tune.errors import InputError
+from distill_tune.plugins import parts
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -31,16 +32,22 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 
 
+def known_metrics() -> dict[str, Metric]:
+    """Return the metrics of the index, and those of the plugins in use."""
+    return {**METRICS, **parts("metrics", Metric, METRICS)}
+
+
 def metric_named(name: str) -> Metric:
     """Return the metric of a name; every use of a metric looks it up here.
 
     Raises:
         InputError: There is no such metric.
     """
-    if name not in METRICS:
-        expected = f"one of {', '.join(METRICS)}"
-        raise InputError("metric", got=name, expected=expected, choices=METRICS)
-    return METRICS[name]
+    metrics = known_metrics()
+    if name not in metrics:
+        expected = f"one of {', '.join(metrics)}"
+        raise InputError("metric", got=name, expected=expected, choices=metrics)
+    return metrics[name]
 
 
 def known_metric(name: str) -> str:

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import DeviceData
-from distill_tune.distill.metrics import METRICS, metric_named
+from distill_tune.distill.metrics import known_metrics, metric_named
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.words.metric_names import ACCURACY, on_validation, without_split
@@ -117,7 +117,8 @@ def _measured(logits: Tensor, labels: Tensor, metric: str) -> float:
 
 def is_measurable(metric: str, labels: Tensor) -> bool:
     """Return whether a metric is known and the labels ``[n]`` have the classes that it needs."""
-    needed = METRICS[metric].min_classes if metric in METRICS else math.inf
+    metrics = known_metrics()
+    needed = metrics[metric].min_classes if metric in metrics else math.inf
     return len(labels.unique()) >= needed
 
 

@@ -1,5 +1,6 @@
 """Index of the arms, in table order: each arm is one file here and one line below."""
 
+from distill_tune.plugins import parts
 from distill_tune.study.arms.affine import AFFINE
 from distill_tune.study.arms.affine_balanced import AFFINE_BALANCED
 from distill_tune.study.arms.arm import Arm
@@ -43,7 +44,13 @@ ARMS: dict[str, Arm] = {
     )
 }
 
+
+def known_arms() -> dict[str, Arm]:
+    """Return the arms of the index, and those of the plugins in use."""
+    return ARMS | parts("arms", Arm, ARMS)
+
+
 METHOD = GAN_DISTILLATION.name
 """The arm that the others are compared with."""
 
-__all__ = ["ARMS", "COLLAPSED", "METHOD", "Arm"]
+__all__ = ["ARMS", "COLLAPSED", "METHOD", "Arm", "known_arms"]

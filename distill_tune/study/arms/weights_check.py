@@ -3,7 +3,7 @@
 from distill_tune.distill.configuration.probe import probe
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ImageData
-from distill_tune.study.arms import ARMS
+from distill_tune.study.arms import known_arms
 from distill_tune.study.study import Study
 
 
@@ -16,7 +16,7 @@ def check_weights(study: Study, images: ImageData) -> None:
     named = {"confirm.arms": study.confirm.arms if study.confirm else ()}
     named |= {"search.controls": study.search.controls}
     for where, arms in named.items():
-        for arm in (ARMS[name] for name in arms if ARMS[name].is_fine_tuned):
+        for arm in (known_arms()[name] for name in arms if known_arms()[name].is_fine_tuned):
             for backbone in study.backbones:
                 weights = study.arm_weights(backbone.name)
                 try:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from distill_tune.records.trials import StudyState
-from distill_tune.study.arms import ARMS
+from distill_tune.study.arms import known_arms
 from distill_tune.study.extra_runs import ExtraRun, control_runs, finalist_runs
 from distill_tune.study.study import Study
 from distill_tune.tuning.extras.finalists import chosen
@@ -53,7 +53,7 @@ def settle_extras(journal: Journal, max_epochs: int) -> None:
     """End the extra runs that a kill caught between their last report and their end."""
     for name, record in list(journal.state.extras.items()):
         run = record.run
-        last = 1 if ARMS[record.arm].is_stage_one_only else max_epochs
+        last = 1 if known_arms()[record.arm].is_stage_one_only else max_epochs
         if run.ended_at is None and run.history and max(run.history) >= last:
             detail = "found at a resume"
             journal.emit("extra_ended", name=name, status="complete", reason="", detail=detail)
