@@ -1,9 +1,26 @@
 """Pareto front of trials: the best values that each amount of time can buy."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from distill_tune.records.trials import TrialRecord
+from distill_tune.records.formatting import duration
+from distill_tune.records.trials import Event, StudyState, TrialRecord
+
+
+class FrontTrial(NamedTuple):
+    """A trial of a Pareto front.
+
+    Attributes:
+        trial: Name of the trial.
+        value: Its value.
+        seconds: Seconds that it spent in its own stages.
+    """
+
+    backbone: str
+    trial: str
+    value: float
+    seconds: float
 
 
 def trial_seconds(trial: TrialRecord) -> float:
@@ -27,3 +44,35 @@ def pareto_front(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
             front.append(trial)
             highest = trial.value
     return tuple(front)
+
+
+def fronts(state: StudyState) -> tuple[FrontTrial, ...]:
+    """Return the Pareto fronts of all backbones, one after the other, each fastest first."""
+    return tuple(
+        FrontTrial(backbone, trial.name, trial.value or 0.0, trial_seconds(trial))
+        for backbone in state.backbones
+        for trial in pareto_front(t for t in state.trials.values() if t.backbone == backbone)
+    )
+
+
+def front_sentences(front: Iterable[FrontTrial]) -> tuple[str, ...]:
+    """Return the Pareto front of each backbone in words."""
+    found: dict[str, list[str]] = {}
+    for one in front:
+        text = f"{one.trial} {one.value:.4f} in {duration(one.seconds)}"
+        found.setdefault(one.backbone, []).append(text)
+    return tuple(
+        f"Pareto front of {backbone}, fastest first: {', '.join(texts)}"
+        for backbone, texts in found.items()
+    )
+
+
+def has_costs(events: Iterable[Event]) -> bool:
+    """Return whether less time is an objective of the newest session of a log."""
+    found: Any = ()
+    for event in events:
+        study = event.get("study")
+        if event.get("event") == "session_started" and isinstance(study, Mapping):
+            search = study.get("search")
+            found = search.get("objectives") if isinstance(search, Mapping) else ()
+    return bool(found)

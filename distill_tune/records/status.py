@@ -11,6 +11,7 @@ from distill_tune.records.extras.finalists import Finalist, finalist_sentences, 
 from distill_tune.records.extras.runs import Controls, comparison_lines, control_json, controls
 from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
+from distill_tune.records.pareto import FrontTrial, fronts, has_costs
 from distill_tune.records.replay import fold
 from distill_tune.records.stops import stop_words
 from distill_tune.records.trials import (
@@ -68,6 +69,7 @@ class StatusInfo(NamedTuple):
         finalists: Backbone -> its finalists, best first; missing until all have run.
         continued: One sentence per backbone that continues trials of other studies.
         stop: Why a rule stopped the newest session, in words; empty if none did.
+        front: Pareto fronts of all backbones, if the search has two objectives.
     """
 
     study: str
@@ -85,6 +87,7 @@ class StatusInfo(NamedTuple):
     finalists: Mapping[str, tuple[Finalist, ...]]
     continued: tuple[str, ...] = ()
     stop: str = ""
+    front: tuple[FrontTrial, ...] = ()
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -119,6 +122,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         finalists=state.finalists,
         continued=continued_sentences(state),
         stop="" if state.stop is None else stop_words(state.stop),
+        front=fronts(state) if has_costs(events) else (),
     )
 
 

@@ -28,6 +28,7 @@ ALLOWABLE_CHANGES = PLACES | frozenset(
         "search.sampler",
         "search.seed",
         "search.num_startup_trials",
+        "search.objectives",
     }
 )
 """Fields that may change if the user allows it: they do not affect existing trials. (After a change

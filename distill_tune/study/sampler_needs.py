@@ -25,6 +25,19 @@ def space_errors(
         yield from _grid_errors(search, dimensions, num_backbones)
 
 
+def objective_errors(search: Search) -> Iterator[InputError]:
+    """Yield the errors in a study's objectives."""
+    where, wanted = "search.objectives", (search.metric, "-seconds")
+    if not search.objectives:
+        return
+    if search.objectives != wanted:
+        expected = f"[{', '.join(wanted)}], or none: the metric of the search, and less time"
+        yield InputError(where, got=list(search.objectives), expected=expected)
+    elif search.sampler in {"gp", "cmaes"}:
+        got = Text(f"two objectives, and the sampler {search.sampler}")
+        yield InputError(where, got=got, expected="one of the samplers tpe, random, qmc, grid")
+
+
 def require_package(search: Search) -> None:
     """Raise InputError if this machine lacks the package of the sampler."""
     if search.sampler == "cmaes" and find_spec("cmaes") is None:

@@ -60,6 +60,9 @@ class Search(Config):
     weights); ``-val/loss``, the negative cross-entropy."""
     mode: Literal["max"] = "max"
     """Higher is better."""
+    objectives: tuple[str, ...] = ()
+    """``[METRIC, -seconds]``, with the metric above, searches for a Pareto front: values that no
+    faster trial reaches. Trials are pruned by the metric. Empty: the metric alone counts."""
     sampler: SamplerName = "tpe"
     """Which of Optuna's samplers proposes: ``tpe`` and ``gp`` (a Gaussian process) learn from the
     trials before, as does ``cmaes`` (CMA-ES; needs ranges only and the package ``cmaes``). ``gp``

@@ -12,6 +12,7 @@ from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.extras.finalists import finalist_sentences
 from distill_tune.records.extras.runs import comparison_lines
 from distill_tune.records.formatting import path_text
+from distill_tune.records.pareto import front_sentences, fronts
 from distill_tune.records.stops import stop_words
 from distill_tune.records.trials import StudyState, best
 from distill_tune.study.opening import resume_command
@@ -36,9 +37,7 @@ def outcome_view(
     state = directory.state()
     if state.trials:
         yield final_summary(state)
-    outcomes = warm_start_outcomes(plain(study), state)
-    for sentence in (*continued_sentences(state), *(one.sentence for one in outcomes)):
-        yield f"\n{escape(sentence)}"
+    yield from (f"\n{escape(sentence)}" for sentence in _sentences(study, state))
     paths = written_paths(study, directory, state)
     width = max(map(len, paths))
     yield "\nwritten"
@@ -75,3 +74,10 @@ def _ending(
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"
     yield f"  {escape(resume_command(directory))}"
+
+
+def _sentences(study: Study, state: StudyState) -> Iterator[str]:
+    if study.search.objectives:
+        yield from front_sentences(fronts(state))
+    yield from continued_sentences(state)
+    yield from (outcome.sentence for outcome in warm_start_outcomes(plain(study), state))

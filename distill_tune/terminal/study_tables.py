@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 from distill_tune.records.fitness_text import is_unfit, stage_words
 from distill_tune.records.formatting import duration, param_text, short_names
 from distill_tune.records.gpu_use import packing_words
+from distill_tune.records.pareto import front_sentences
 from distill_tune.records.status import StageInfo, StatusInfo
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
@@ -69,7 +70,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
     if info.counts:
         parts += [_counts_table(info.counts), best_table(info.best)]
     parts += [Text(line) for line in info.comparison]
-    parts += [Text(sentence) for sentence in info.continued]
+    parts += [Text(sentence) for sentence in (*info.continued, *front_sentences(info.front))]
     parts += [Text(f"stopped: {info.stop}")] if info.stop else []
     if info.stages:
         parts.append(_stages_table(info.stages))

@@ -13,6 +13,7 @@ from distill_tune.records.replay import Fold
 from distill_tune.records.trials import CONTINUED, OBJECTIVE, Event, StudyState, TrialRecord
 from distill_tune.study.continuing.source_code import code_digest
 from distill_tune.training.tensorboard.writer import TensorBoard
+from distill_tune.tuning.sampling.costs import epoch_seconds
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import PastTrial
 from distill_tune.tuning.scheduler import RungEvent
@@ -158,6 +159,7 @@ class Journal:
                     if OBJECTIVE in metrics
                 },
                 infeasible=trial.reason in INFEASIBLE,
+                seconds={epoch: epoch_seconds(row) for epoch, row in trial.history.items()},
             )
             for trial in self.state.trials.values()
             if trial.number in self._raw

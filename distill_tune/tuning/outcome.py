@@ -17,6 +17,7 @@ from distill_tune.records.directory import (
 )
 from distill_tune.records.extras.finalists import finalist_sentence, finalists_json
 from distill_tune.records.extras.runs import control_json, controls
+from distill_tune.records.pareto import fronts
 from distill_tune.records.trials import StudyState, TrialRecord, best
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
@@ -61,6 +62,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
         },
         "warm_start": [outcome.sentence for outcome in warm_start_outcomes(plain(study), state)],
         "continued": list(continued_sentences(state)),
+        "front": [one._asdict() for one in fronts(state)] if study.search.objectives else [],
         "paths": written_paths(study, directory, state),
         "tensorboard": f"tensorboard --logdir {_logdir(directory)}",
         "resume": resume_command(directory),

@@ -78,6 +78,7 @@ def make_sampler(
                 for name, points in study.search.first_points.items()
             },
             continued=continued_pasts(continued, study.space.dimensions),
+            has_costs=bool(study.search.objectives),
         ),
         extras,
         has_trials=has_trials,

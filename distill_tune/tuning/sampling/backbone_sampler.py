@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import Trial
 
 from distill_tune.interfaces import INFEASIBLE
-from distill_tune.records.trials import OBJECTIVE
+from distill_tune.records.trials import OBJECTIVE, SECONDS
+from distill_tune.tuning.sampling.costs import epoch_seconds
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import PastTrial, SamplerPlan
 from distill_tune.tuning.sampling.samplers import (
@@ -41,7 +43,10 @@ class BackboneSampler:
         self._sequence = PointSequence(plan, backbone)
         self._asked: dict[str, Trial] = {}
         self._past: dict[str, PastTrial] = {}
-        self.study = optuna.create_study(direction="maximize")
+        directions = [StudyDirection.MAXIMIZE]
+        if plan.has_costs:
+            directions.append(StudyDirection.MINIMIZE)
+        self.study = optuna.create_study(directions=directions)
         for past in plan.continued.get(backbone, ()):
             self._observe(past)
 
@@ -67,7 +72,9 @@ class BackboneSampler:
         trial_id = past.trial_id or f"{_NOT_RAYS}{past.number}"
         params = self._propose(trial_id, past.raw)
         known = {epoch: value for epoch, value in past.intermediate.items() if math.isfinite(value)}
-        own = self._past[trial_id] = replace(self._past[trial_id], intermediate=known)
+        own = self._past[trial_id] = replace(
+            self._past[trial_id], intermediate=known, seconds=past.seconds
+        )
         if past.status == "complete" and (past.value is None or not math.isfinite(past.value)):
             self._end(trial_id, replace(own, status="failed"))
         elif past.status == "failed":
@@ -144,4 +151,7 @@ def _has_failed(result: Mapping[str, Any]) -> bool:
 def _with_epoch(past: PastTrial, result: Mapping[str, Any]) -> PastTrial:
     """Return the trial with an epoch; one that is reported again keeps its first value."""
     epoch = {result["training_iteration"]: result[OBJECTIVE]}
-    return replace(past, intermediate={**epoch, **past.intermediate})
+    seconds = {result["training_iteration"]: epoch_seconds(result, f"metrics/{SECONDS}")}
+    return replace(
+        past, intermediate={**epoch, **past.intermediate}, seconds={**seconds, **past.seconds}
+    )

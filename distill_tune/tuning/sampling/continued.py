@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.trials import OBJECTIVE, TrialRecord
 from distill_tune.study.space import Dimension
+from distill_tune.tuning.sampling.costs import epoch_seconds
 from distill_tune.tuning.sampling.proposals import PastTrial, raw_point
 from distill_tune.tuning.scheduler import RungEvent
 
@@ -26,6 +27,7 @@ def continued_pasts(
                 value=trial.value,
                 intermediate=_objectives(trial),
                 infeasible=trial.reason in INFEASIBLE,
+                seconds={epoch: epoch_seconds(row) for epoch, row in trial.history.items()},
             )
             found[trial.backbone] = (*found.get(trial.backbone, ()), past)
     return found

@@ -13,6 +13,7 @@ from distill_tune.records.directory import file_part
 from distill_tune.study.extra_runs import is_extra
 from distill_tune.study.sections import SamplerName
 from distill_tune.study.space import Dimension
+from distill_tune.tuning.sampling.costs import EpochSeconds
 from distill_tune.tuning.sampling.distributions import Raw, distribution, encode, lies_in
 
 
@@ -43,6 +44,7 @@ class SamplerPlan:
         first_points: Backbone to raw values that it alone tries, before those above.
         continued: Backbone to the trials of other studies that count as observations; a point to
             evaluate that is among them is not tried again.
+        has_costs: Whether less time is a second objective.
     """
 
     backbones: tuple[str, ...]
@@ -56,6 +58,7 @@ class SamplerPlan:
     points_to_evaluate: tuple[Mapping[str, Raw], ...] = ()
     first_points: Mapping[str, tuple[Mapping[str, Raw], ...]] = field(default_factory=dict)
     continued: Mapping[str, tuple["PastTrial", ...]] = field(default_factory=dict)
+    has_costs: bool = False
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the space as Optuna's distributions.
@@ -97,6 +100,7 @@ class PastTrial:
         intermediate: Epoch to objective.
         infeasible: Whether it failed because of its params, not because of a lost machine.
         trial_id: Ray's id, for a trial that continues.
+        seconds: Epoch to seconds.
     """
 
     number: int
@@ -107,6 +111,7 @@ class PastTrial:
     intermediate: Mapping[int, float] = field(default_factory=dict)
     infeasible: bool = False
     trial_id: str = ""
+    seconds: Mapping[int, EpochSeconds] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:

@@ -18,6 +18,7 @@ from optuna.samplers import (
 from optuna.trial import Trial, TrialState
 
 from distill_tune.study.sampler_needs import grid_values
+from distill_tune.tuning.sampling.costs import whole_seconds
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import PastTrial, SamplerPlan
 
@@ -87,7 +88,14 @@ def tell(plan: SamplerPlan, study: optuna.Study, trial: Trial, past: PastTrial) 
     GP and CMA-ES ignore PRUNED trials too, and most trials are pruned. They compare all trials at
     the first rung: each is COMPLETE with its best value up to there. One that failed because of its
     params has the lowest value so far; GP is told of the constraint as well.
+
+    With two objectives, Optuna knows no epochs: each trial is COMPLETE with its best value and the
+    seconds of all epochs, foretold if it was stopped. One that failed because of its params has the
+    lowest value and the most seconds so far, and violates the constraint.
     """
+    if plan.has_costs:
+        _tell_value_and_cost(plan, study, trial, past)
+        return
     if plan.sampler in _AT_RUNG:
         _tell_value_at_rung(plan, study, trial, past)
         return
@@ -121,3 +129,20 @@ def _tell_value_at_rung(
         # Optuna wants as many constraints of every trial.
         trial.set_constraint(_CONSTRAINT, 1.0 if past.infeasible else -1.0)
     study.tell(trial, value)
+
+
+def _tell_value_and_cost(
+    plan: SamplerPlan, study: optuna.Study, trial: Trial, past: PastTrial
+) -> None:
+    value = max(past.intermediate.values(), default=None) if past.value is None else past.value
+    seconds = whole_seconds(past.seconds, plan.max_epochs)
+    if past.status == "failed":
+        told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        is_known = past.infeasible and told
+        value = min(one.values[0] for one in told) if is_known else None
+        seconds = max(one.values[1] for one in told) if is_known else None
+    if value is None or seconds is None:
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    trial.set_constraint(_CONSTRAINT, 1.0 if past.infeasible else -1.0)
+    study.tell(trial, [value, seconds])
