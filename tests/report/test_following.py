@@ -185,6 +185,25 @@ def test_the_runs_of_a_confirmation_are_sent_too(tmp_path: Path, mlflow: FakeMlf
     assert run.data.metrics["test/accuracy"] == 0.768
 
 
+def test_controls_are_sent_too(tmp_path: Path, mlflow: FakeMlflow) -> None:
+    directory = begin(tmp_path)
+    name = f"{NAME}-equal_steps"
+    head = {"kind": "control", "arm": "equal_steps", "words": "equal steps", "seed": 3}
+    head |= {"name": name, "backbone": NAME, "trial": None, "params": {}}
+    directory.append({"event": "extra_started", **head})
+    metrics = {"objective": 0.5}
+    directory.append({"event": "extra_epoch", "name": name, "epoch": 1, "metrics": metrics})
+    end = {"name": name, "status": "complete", "reason": "", "detail": ""}
+    directory.append({"event": "extra_ended", **end})
+    send(directory, "mlflow")
+    (run,) = mlflow.runs.values()
+    assert (run.name, run.tags["distill_tune.kind"]) == (name, "control")
+    assert (run.params["arm"], run.params["seed"]) == ("equal_steps", "3")
+    assert [(one.step, one.value) for one in run.history] == [(1, 0.5)]
+    assert run.history[0].timestamp == int(1000 * directory.events()[-2]["time"])
+    assert run.info.status == "FINISHED"
+
+
 @pytest.mark.parametrize("failures", [2, 99])
 def test_a_tracker_that_is_away_is_asked_again(
     tmp_path: Path, mlflow: FakeMlflow, failures: int

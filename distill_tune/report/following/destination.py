@@ -58,11 +58,11 @@ class RunEnd(NamedTuple):
 
 
 class FollowedRun(NamedTuple):
-    """A trial, or a run of a confirmation.
+    """A trial, a run beside the trials, or a run of a confirmation.
 
     Attributes:
         name: Name, such as ``resnet50-0003``; unique in the study.
-        kind: ``trial`` or ``confirmation``.
+        kind: ``trial``, ``confirmation``, or that of a run beside the trials, such as ``control``.
         params: Params by dotted path, and fields that tell runs apart, such as ``backbone``.
         started_at: Unix time.
         rows: Metrics by epoch, in ascending order.

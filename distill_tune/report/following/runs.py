@@ -1,7 +1,8 @@
-"""Runs of a study, as a tracker stores them: its trials and the runs of its confirmation."""
+"""Runs of a study, as a tracker stores them: trials, runs beside them, a confirmation's runs."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from distill_tune.records.confirm_log import RUN, RunRecord, run_records
 from distill_tune.records.replay import fold
@@ -11,40 +12,53 @@ from distill_tune.report.following.destination import FollowedRun, Row, RunEnd
 
 
 def followed_runs(events: Iterable[Event], *, is_running: bool) -> tuple[FollowedRun, ...]:
-    """Return the trials of a log by number, then the runs of its confirmation.
+    """Return the trials of a log by number, the runs beside them, then those of its confirmation.
 
     Args:
         events: The log.
         is_running: Whether a search is running; if not, open trials are ``interrupted``.
     """
     log = list(events)
-    times = {
-        (event.get("trial"), event.get("epoch")): event["time"]
-        for event in log
-        if event.get("event") == "epoch"
-    }
-    moment = log[-1]["time"] if log else 0.0
+    times = _EpochTimes(log, is_running=is_running)
+    state = fold(log)
     trials = [
-        _trial(trial, times, None if is_running else moment) for trial in fold(log).trials.values()
+        _run(trial, "trial", {"trial": trial.number}, times) for trial in state.trials.values()
     ]
-    return (*trials, *_confirmation_runs(log))
+    extras = [
+        _run(extra.run, extra.kind, {"arm": extra.arm, "seed": extra.seed}, times)
+        for extra in state.extras.values()
+    ]
+    return (*trials, *extras, *_confirmation_runs(log))
 
 
-def _trial(
-    trial: TrialRecord, times: Mapping[tuple[object, object], float], stopped_at: float | None
-) -> FollowedRun:
-    start = trial.started_at or 0.0
+class _EpochTimes:
+    """Times of epochs by run, and of the end of runs that a stopped search left open."""
+
+    def __init__(self, log: list[Event], *, is_running: bool) -> None:
+        self._times = {
+            (event.get("trial", event.get("name")), event.get("epoch")): event["time"]
+            for event in log
+            if event.get("event") in {"epoch", "extra_epoch"}
+        }
+        self.stopped_at = log[-1]["time"] if log and not is_running else None
+
+    def of(self, run: TrialRecord, epoch: int) -> float:
+        """Return the time of an epoch; that of the run's start if it is unknown."""
+        name = run.number if run.number >= 0 else run.name
+        return float(self._times.get((name, epoch), run.started_at or 0.0))
+
+
+def _run(run: TrialRecord, kind: str, fields: dict[str, Any], times: _EpochTimes) -> FollowedRun:
     end = None
-    if trial.ended_at is not None:
-        end = RunEnd(trial.status, trial.reason, trial.detail, trial.ended_at)
-    elif stopped_at is not None:
-        end = RunEnd("interrupted", "", "", stopped_at)
+    if run.ended_at is not None:
+        end = RunEnd(run.status, run.reason, run.detail, run.ended_at)
+    elif times.stopped_at is not None:
+        end = RunEnd("interrupted", "", "", times.stopped_at)
     rows = (
-        Row(epoch, times.get((trial.number, epoch), start), _finite(metrics))
-        for epoch, metrics in trial.history.items()
+        Row(epoch, times.of(run, epoch), _finite(metrics)) for epoch, metrics in run.history.items()
     )
-    params = {"backbone": trial.backbone, "trial": trial.number, **flat(trial.params)}
-    return FollowedRun(trial.name, "trial", params, start, tuple(rows), end)
+    params = {"backbone": run.backbone, **fields, **flat(run.params)}
+    return FollowedRun(run.name, kind, params, run.started_at or 0.0, tuple(rows), end)
 
 
 def _confirmation_runs(log: list[Event]) -> Iterator[FollowedRun]:
