@@ -152,8 +152,8 @@ class Gan(Protocol):
     def build_generator(self, *, num_classes: int, channels: int, image_size: int) -> "nn.Module":
         """Return ``G(z [n, latent_dim], y [n], class_signal) -> [n, channels, size, size]``.
 
-        ``class_signal`` in [0, 1] scales the part of the network that depends on ``y``; the
-        output is float32 in [-1, 1].
+        ``class_signal`` in [0, 1], a number or a float32 scalar, scales the part of the network
+        that depends on ``y``; the output is float32 in [-1, 1].
         """
 
     def build_discriminator(

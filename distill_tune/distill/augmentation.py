@@ -24,6 +24,20 @@ _SCALE = 0.15
 _CONTRAST = 1.5 / 127.5
 
 
+class Changes(NamedTuple):
+    """Random numbers of the GAN's augmentation for ``n`` images; None: no such change.
+
+    Attributes:
+        amounts: ``[3, n, 1, 1, 1]`` in [0, 1): of brightness, saturation and contrast.
+        moves: ``[2, n, 1]`` int64: pixels along either axis.
+        centres: ``[2, n, 1]`` in [0, 1): centres of the blanked squares, as shares of the side.
+    """
+
+    amounts: Tensor | None
+    moves: Tensor | None
+    centres: Tensor | None
+
+
 class GanAugmentation(NamedTuple):
     """T, after Zhao et al., "Differentiable augmentation", NeurIPS 2020, arXiv:2006.10738.
 
@@ -39,12 +53,26 @@ class GanAugmentation(NamedTuple):
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return augmented images; differentiable with respect to ``images``."""
-        if self.color and images.shape[1] == 3:
-            images = _recolor(images, generator)
-        if self.shift > 0:
-            images = shift(images, self.shift, generator)
-        if self.cutout > 0:
-            images = cut_out(images, self.cutout, generator)
+        return self.apply(images, self.draw(images.shape, generator))
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Changes:
+        """Draw the changes of images ``[n, channels, size, size]`` of this shape."""
+        n, channels, _, side = shape
+        limit = round(self.shift * side)
+        return Changes(
+            uniform((3, n, 1, 1, 1), generator) if self.color and channels == 3 else None,
+            _moves(n, limit, generator) if limit else None,
+            uniform((2, n, 1), generator) if self.cutout > 0 else None,
+        )
+
+    def apply(self, images: Tensor, changes: Changes) -> Tensor:
+        """Return changed images; differentiable with respect to ``images``."""
+        if changes.amounts is not None:
+            images = _recolor(images, changes.amounts)
+        if changes.moves is not None:
+            images = _moved(images, changes.moves)
+        if changes.centres is not None:
+            images = _blanked(images, self.cutout, changes.centres)
         return images
 
 
@@ -60,11 +88,16 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Shift every image by its own whole number of pixels; borders are repeated."""
+    limit = round(share * images.shape[-1])
+    return _moved(images, _moves(len(images), limit, generator)) if limit else images
+
+
+def _moves(count: int, limit: int, generator: torch.Generator) -> Tensor:
+    return integers(2 * limit + 1, (2, count, 1), generator) - limit
+
+
+def _moved(images: Tensor, moves: Tensor) -> Tensor:
     n, _, height, width = images.shape
-    limit = round(share * width)
-    if limit == 0:
-        return images
-    moves = integers(2 * limit + 1, (2, n, 1), generator) - limit
     rows = (torch.arange(height, device=images.device) + moves[0]).clamp_(0, height - 1)
     columns = (torch.arange(width, device=images.device) + moves[1]).clamp_(0, width - 1)
     batch = torch.arange(n, device=images.device)
@@ -137,17 +170,20 @@ def without_blanks(changed: Tensor, images: Tensor) -> Tensor:
 
 def cut_out(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Blank a square at a random place of every image; ``share`` is its side as a share."""
-    n, _, height, width = images.shape
+    return _blanked(images, share, uniform((2, len(images), 1), generator))
+
+
+def _blanked(images: Tensor, share: float, centres: Tensor) -> Tensor:
+    _, _, height, width = images.shape
     half = share * width / 2
-    centre = uniform((2, n, 1), generator) * width
+    centre = centres * width
     rows = (torch.arange(height, device=images.device) + 0.5 - centre[0]).abs() < half
     columns = (torch.arange(width, device=images.device) + 0.5 - centre[1]).abs() < half
     is_cut = rows[:, None, :, None] & columns[:, None, None, :]
     return images.masked_fill(is_cut, 0.0)
 
 
-def _recolor(images: Tensor, generator: torch.Generator) -> Tensor:
-    amounts = uniform((3, len(images), 1, 1, 1), generator)
+def _recolor(images: Tensor, amounts: Tensor) -> Tensor:
     images = images + (amounts[0] - 0.5)
     grey = images.mean(dim=1, keepdim=True)
     images = (images - grey) * (2 * amounts[1]) + grey

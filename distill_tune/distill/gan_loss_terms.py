@@ -1,21 +1,20 @@
 """The GAN's losses, and their class-dependent terms: triplets, wrong labels, diversity."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.random_streams import integers
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (
-    margin_and_unit,
     mode_seeking_loss,
     normalise,
     triplet_loss,
 )
-from distill_tune.distill.pairing import pair
+from distill_tune.distill.pairing import Pairs, match
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics
 
@@ -57,32 +56,29 @@ def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
 
 
 def weighted_hinge(
-    snapshot: Classifier,
+    features: Callable[[Tensor], Tensor],
     sets: HardSets,
     joint: JointTraining,
     asked: tuple[Tensor, Tensor],
-    generator: torch.Generator,
+    drawn: Pairs,
+    limits: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Return the triplet loss's hinge of every image, in float32 even under autocast.
 
     Args:
-        snapshot: Fs, in eval mode, with parameters that require no gradient.
+        features: Those of Fs, in eval mode, with parameters that require no gradient.
         sets: Hard and easy images according to Fs.
-        joint: Pairing, margin and units.
+        joint: Pairing and normalisation.
         asked: Synthetic images ``[n, channels, size, size]`` in [-1, 1], with gradient, and their
             labels ``[n]``.
-        generator: Random generator for the pairs.
+        drawn: Pairs of hard and easy images, before they are matched.
+        limits: Margin and unit, scalars.
     """
     images, labels = asked
     with torch.autocast(images.device.type, enabled=False):
-        anchors = normalise(snapshot.features(images.float()), joint.feature_norm)
-        pairs = pair(anchors, labels, sets, joint.pairing, generator)
-        margin, unit = margin_and_unit(
-            joint.margin,
-            scale=sets.scale,
-            feature_norm=joint.feature_norm,
-            margin_unit=joint.margin_unit,
-        )
+        anchors = normalise(features(images.float()), joint.feature_norm)
+        pairs = match(anchors, labels, sets, joint.pairing, drawn)
+        margin, unit = limits
         hinge = triplet_loss(
             anchors,
             sets.features[pairs.hard],

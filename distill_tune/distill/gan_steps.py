@@ -1,51 +1,35 @@
 """Training steps of the GAN: stage 2 (warm-up, then triplet loss) and its part of stage 3."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from distill_tune.distill.augmentation import GanAugmentation, to_float
 from distill_tune.distill.classifier_stage import set_lr
-from distill_tune.distill.compute.batches import Key
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution
-from distill_tune.distill.compute.random_streams import Purpose, integers, normal, stream, uniform
-from distill_tune.distill.gan_loss_terms import (
-    GanLosses,
-    in_pairs,
-    other_labels,
-    sameness,
-    weighted_hinge,
-)
+from distill_tune.distill.compute.fixed_buffers import FixedBuffers, Ramps
+from distill_tune.distill.compute.random_streams import Purpose
+from distill_tune.distill.gan_draws import GanDraws, Latent
+from distill_tune.distill.gan_loss_terms import GanLosses, sameness, weighted_hinge
+from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (
     discriminator_hinge,
     generator_hinge,
     lecam_penalty,
+    margin_and_unit,
     mismatch_hinge,
 )
 from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.monitoring.evaluation import EVALUATION_BATCH, ensure_training
+from distill_tune.distill.pairing import Pairs
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import GanState, TrialState
-from distill_tune.distill.unlabelled import (
-    SnapshotNames,
-    averaged,
-    beside,
-    mixed_hinge,
-    unlabelled_batch,
-)
+from distill_tune.distill.unlabelled import averaged, mixed_hinge
 
 _LECAM_DECAY = 0.99
-
-
-class Latent(NamedTuple):
-    """Input of the generator: ``z [n, latent_dim]`` and classes ``labels [n]``."""
-
-    z: Tensor
-    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -57,23 +41,29 @@ class GanTrainer:
     state: TrialState
     execution: Execution
 
-    @property
-    def augmentation(self) -> GanAugmentation:
-        """The GAN's augmentation T."""
-        gan = self.config.gan
-        return GanAugmentation(gan.shift, gan.cutout, gan.color)
-
     @cached_property
     def _spreads(self) -> Tensor:
         return class_spreads(self.data.train.images, self.data.by_class)
 
     @cached_property
-    def _names(self) -> SnapshotNames:
-        return SnapshotNames(self.state, self.data, self.config.joint.name_threshold)
+    def _draws(self) -> GanDraws:
+        return GanDraws(self.config, self.data, self.state)
 
-    @property
-    def _unlabelled_weight(self) -> float:
-        return 0.0 if self.data.unlabelled is None else self.config.gan.unlabelled_weight
+    @cached_property
+    def _buffers(self) -> FixedBuffers:
+        return FixedBuffers(is_active=self.data.device.type == "cuda")
+
+    @cached_property
+    def _ramps(self) -> Ramps:
+        return Ramps(self.data.device)
+
+    def latent(self, purpose: Purpose, count: int, *counters: int) -> Latent:
+        """Draw ``z`` and uniform classes."""
+        return self._draws.latent(purpose, count, *counters)
+
+    def real_batch(self, step: int, repeat: int) -> tuple[Tensor, Tensor]:
+        """Return real images in [-1, 1] and labels, all classes equally likely."""
+        return self._draws.real_batch(step, repeat)
 
     def class_signal(self) -> float:
         """Return the current strength of the class input, in [0, 1]."""
@@ -81,10 +71,13 @@ class GanTrainer:
         return 1.0 if ramp == 0 else min(1.0, self.state.gan.step / ramp)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
-        """Call one of the GAN's networks with the class signal and the configured execution."""
+        """Call one of the GAN's networks with the class signal and the configured execution.
+
+        The signal is a tensor, so that a captured call stays valid while it grows.
+        """
         signal = self.class_signal()
         execution = self.execution if signal == 1 else self.execution.uncompiled
-        return execution(network, *inputs, signal)
+        return execution(network, *inputs, self._ramps.tensor("class_signal", signal))
 
     def step(
         self, *, lr: float, triplet_weight: float, ema_decay: float | None = None
@@ -109,60 +102,26 @@ class GanTrainer:
         gan.step += 1
         return losses._replace(discriminator=loss)
 
-    def latent(self, purpose: Purpose, count: int, *counters: int) -> Latent:
-        """Draw ``z`` and uniform classes."""
-        generator = stream(self.config.seed, purpose, *counters, device=self.data.device)
-        z = normal((count, self.config.gan.latent_dim), generator)
-        return Latent(z, integers(self.data.num_classes, (count,), generator))
-
-    def real_batch(self, step: int, repeat: int) -> tuple[Tensor, Tensor]:
-        """Return real images in [-1, 1] and labels, all classes equally likely."""
-        generator = stream(self.config.seed, "real", step, repeat, device=self.data.device)
-        count = self.config.gan.batch_size
-        labels = integers(self.data.num_classes, (count,), generator)
-        chosen = self.data.by_class.draw(labels, uniform((count,), generator))
-        images = to_float(self.data.train.images[chosen])
-        if self.data.flip:
-            is_mirrored = uniform((count, 1, 1, 1), generator) < 0.5
-            images = torch.where(is_mirrored, images.flip(3), images)
-        return images, labels
-
-    def _augment(self, images: Tensor, *counters: int | str) -> Tensor:
-        generator = stream(self.config.seed, "diffaugment", *counters, device=self.data.device)
-        return self.augmentation(images, generator)
-
     def _discriminator_step(self, repeat: int) -> Tensor:
-        gan = self.state.gan
-        real, labels = self.real_batch(gan.step, repeat)
-        latent = self.latent("z", self.config.gan.batch_size, gan.step, repeat)
+        gan, draws = self.state.gan, self._draws
+        given = self._buffers.hold("discriminator", draws.for_discriminator(repeat))
         with torch.no_grad():
-            fake = self.run(gan.generator, *latent)
-        images = torch.cat(
-            [
-                self._augment(real, gan.step, repeat, "real"),
-                self._augment(fake, gan.step, repeat, "fake"),
-            ]
-        )
-        asked = torch.cat([labels, latent.labels])
-        mismatch = self.config.gan.mismatch
-        if mismatch > 0:
-            draw = stream(self.config.seed, "mismatch", gan.step, repeat, device=asked.device)
-            wrong = other_labels(asked, self.data.num_classes, draw)
-            asked = torch.stack([asked, wrong], dim=1)
-        weight = self._unlabelled_weight
-        if weight > 0:
-            key: Key = (self.config.seed, "unlabelled", gan.step, repeat)
-            others, names = unlabelled_batch(self.data, self._names.newest(), len(real), key)
-            images = torch.cat([images, self._augment(others, gan.step, repeat, "unlabelled")])
-            asked = beside(asked, names)
-        logits = self.run(gan.discriminator, images, asked).view(len(asked), -1)
-        real_logits, fake_logits = logits[: 2 * len(real), 0].chunk(2)
+            fake = self.run(gan.generator, *given.latent)
+        apply = draws.augmentation.apply
+        parts = zip((given.real, fake), given.changes, strict=True)
+        images = torch.cat([apply(*part) for part in parts])
+        weight, mismatch = draws.unlabelled_weight, self.config.gan.mismatch
+        if given.others is not None:
+            images = torch.cat([images, apply(*given.others)])
+        logits = self.run(gan.discriminator, images, given.asked).view(len(given.asked), -1)
+        real_logits, fake_logits = logits[: 2 * len(given.real), 0].chunk(2)
         loss = discriminator_hinge(real_logits, fake_logits)
         if weight > 0:
-            loss = mixed_hinge(loss, logits, len(real), weight)
+            loss = mixed_hinge(loss, logits, len(given.real), weight)
         loss = loss + self._lecam(gan, real_logits, fake_logits)
         if mismatch > 0:
-            loss = loss + mismatch * self.class_signal() * mismatch_hinge(logits[: len(real), 1])
+            share = self._ramps.tensor("mismatch", mismatch * self.class_signal())
+            loss = loss + share * mismatch_hinge(logits[: len(given.real), 1])
         gan.discriminator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gan.discriminator_optimizer.step()
@@ -179,28 +138,29 @@ class GanTrainer:
         )
 
     def _generator_step(self, triplet_weight: float) -> GanLosses:
-        gan = self.state.gan
-        latent = self.latent("z", self.config.gan.batch_size, gan.step, -1)
-        mode_seeking = self.config.gan.mode_seeking
-        if mode_seeking > 0:
-            latent = latent._replace(labels=in_pairs(latent.labels))
-        fake = self.run(gan.generator, *latent)
+        gan, draws = self.state.gan, self._draws
+        sets = self._sets if triplet_weight > 0 else None
+        drawn = draws.for_generator(sets)
+        given = self._buffers.hold("generator" if sets is None else "triplet", drawn)
+        labels = given.latent.labels
+        fake = self.run(gan.generator, *given.latent)
         gan.discriminator.requires_grad_(requires_grad=False)
-        augmented = self._augment(fake, gan.step, "generator")
-        weight, asked = self._unlabelled_weight, latent.labels
-        logits = self.run(gan.discriminator, augmented, beside(asked) if weight > 0 else asked)
+        augmented = draws.augmentation.apply(fake, given.changes)
+        logits = self.run(gan.discriminator, augmented, given.asked)
         gan.discriminator.requires_grad_(requires_grad=True)
+        weight, mode_seeking = draws.unlabelled_weight, self.config.gan.mode_seeking
         adversarial = generator_hinge(logits if weight == 0 else logits[:, 0])
         if weight > 0:
             adversarial = averaged(adversarial, generator_hinge(logits[:, 1]), weight)
         loss = adversarial
         triplet = active = torch.zeros((), device=fake.device)
         if triplet_weight > 0:
-            hinge = self.triplet_hinge(fake, latent.labels, gan.step)
+            features = self.execution.exact(self.state.snapshot.features)
+            hinge = self._hinge(features, fake, labels, given.pairs)
             triplet, active = hinge.mean(), (hinge.detach() > 0).float().mean()
-            loss = loss + triplet_weight * triplet
+            loss = loss + self._ramps.tensor("triplet_weight", triplet_weight) * triplet
         if mode_seeking > 0:
-            loss = loss + mode_seeking * sameness(fake, latent.labels, self._spreads)
+            loss = loss + mode_seeking * sameness(fake, labels, self._spreads)
         gan.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gan.generator_optimizer.step()
@@ -217,10 +177,32 @@ class GanTrainer:
             labels: ``[n]``.
             step: Seeds the draw of pairs.
         """
-        sets, joint = self.state.sets, self.config.joint
+        pairs = self._draws.pairs(labels, self._sets, step)
+        return self._hinge(self.state.snapshot.features, fake, labels, pairs)
+
+    @property
+    def _sets(self) -> HardSets:
+        sets = self.state.sets
         assert sets is not None, "the triplet loss needs labelled images"  # noqa: S101
-        draw = stream(self.config.seed, "pairing", step, device=fake.device)
-        return weighted_hinge(self.state.snapshot, sets, joint, (fake, labels), draw)
+        return sets
+
+    def _hinge(
+        self,
+        features: Callable[[Tensor], Tensor],
+        fake: Tensor,
+        labels: Tensor,
+        pairs: Pairs | None,
+    ) -> Tensor:
+        sets, joint = self._sets, self.config.joint
+        assert pairs is not None  # noqa: S101
+        margin, unit = margin_and_unit(
+            joint.margin,
+            scale=sets.scale,
+            feature_norm=joint.feature_norm,
+            margin_unit=joint.margin_unit,
+        )
+        limits = self._ramps.tensor("margin", margin), self._ramps.tensor("unit", unit)
+        return weighted_hinge(features, sets, joint, (fake, labels), pairs, limits)
 
     @torch.no_grad()
     def synthesise(self, latent: Latent) -> Tensor:

@@ -11,7 +11,12 @@ MarginUnit = Literal["relative", "feature"]
 
 
 def triplet_loss(
-    anchors: Tensor, hard: Tensor, easy: Tensor, *, margin: float, unit: float = 1.0
+    anchors: Tensor,
+    hard: Tensor,
+    easy: Tensor,
+    *,
+    margin: float | Tensor,
+    unit: float | Tensor = 1.0,
 ) -> Tensor:
     """Return the hinge of every triplet (the poster's L_dist before averaging).
 

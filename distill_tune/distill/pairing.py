@@ -45,6 +45,13 @@ def pair(
             poster's formula read literally).
         generator: On the device of the anchors.
     """
+    return match(anchors, labels, sets, pairing, draw_pairs(labels, sets, pairing, generator))
+
+
+def draw_pairs(
+    labels: Tensor, sets: HardSets, pairing: Pairing, generator: torch.Generator
+) -> Pairs:
+    """Draw a hard and an easy sample for every label ``[n]``, before anything is matched."""
     numbers = uniform((2, len(labels)), generator)
     hard_pools, easy_pools = sets.hard_pools, sets.easy_pools
     of_hard = of_easy = labels
@@ -54,10 +61,15 @@ def pair(
         easy_pools, of_easy = sets.any_easy, torch.zeros_like(labels)
     hard = hard_pools.draw(of_hard, numbers[0])
     easy = easy_pools.draw(of_easy, numbers[1])
-    if pairing in {"assign", "contrast"}:
-        hard = assign(anchors.detach(), hard, labels, sets.features)
     has_pair = (hard_pools.counts[of_hard] > 0) & (easy_pools.counts[of_easy] > 0)
     return Pairs(hard, easy, has_pair.float())
+
+
+def match(anchors: Tensor, labels: Tensor, sets: HardSets, pairing: Pairing, drawn: Pairs) -> Pairs:
+    """Return drawn pairs, with hard samples matched to the anchors where ``pairing`` does so."""
+    if pairing not in {"assign", "contrast"}:
+        return drawn
+    return drawn._replace(hard=assign(anchors.detach(), drawn.hard, labels, sets.features))
 
 
 def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> Tensor:

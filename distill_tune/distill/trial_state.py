@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.classifier_stage import make_optimizer
+from distill_tune.distill.compute.adam import load_adam, make_adam
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.random_streams import seed_global
@@ -82,11 +83,8 @@ class GanState:
         self.generator.load_state_dict(saved["generator"])
         self.ema.load_state_dict(saved["ema"])
         self.discriminator.load_state_dict(saved["discriminator"])
-        # Optimisers keep references to the tensors of a state dict and change them in place.
-        self.generator_optimizer.load_state_dict(copy.deepcopy(saved["generator_optimizer"]))
-        self.discriminator_optimizer.load_state_dict(
-            copy.deepcopy(saved["discriminator_optimizer"])
-        )
+        load_adam(self.generator_optimizer, saved["generator_optimizer"])
+        load_adam(self.discriminator_optimizer, saved["discriminator_optimizer"])
         self.logit_averages.copy_(saved["logit_averages"])
         self.judge.load_state_dict(saved["judge"])
         self.step, self.warmup_steps = int(saved["step"]), saved["warmup_steps"]
@@ -224,12 +222,8 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
         ema,
         MovingAverage(ema, generator, config.gan.ema_decay),
         discriminator,
-        _adam(generator, config.gan.lr),
-        _adam(discriminator, config.gan.lr),
+        make_adam(generator, config.gan.lr, device),
+        make_adam(discriminator, config.gan.lr, device),
         torch.zeros(2, device=device),
         build_judge(config.seed, **shape).to(device),
     )
-
-
-def _adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)

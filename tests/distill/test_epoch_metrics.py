@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
-from distill_tune.distill.gan_steps import Latent
+from distill_tune.distill.gan_draws import Latent
 from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring import epoch_metrics, evaluation
 from distill_tune.distill.monitoring.diversity import (

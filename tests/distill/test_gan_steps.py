@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.distill.compute.random_streams import stream
-from distill_tune.distill.gan_steps import GanTrainer, Latent
+from distill_tune.distill.gan_draws import GanDraws, Latent
 from distill_tune.distill.gans import Sngan
 from distill_tune.distill.losses import triplet_loss
 from distill_tune.distill.metrics.best_weights import copy_weights
@@ -194,14 +194,14 @@ def test_every_discriminator_step_has_its_own_images(
 ) -> None:
     running = trial(digits, gan={"discriminator_steps": 3})
     drawn = []
-    original = GanTrainer.real_batch
+    original = GanDraws.real_batch
 
-    def watched(self: GanTrainer, step: int, repeat: int) -> tuple[Tensor, Tensor]:
+    def watched(self: GanDraws, step: int, repeat: int) -> tuple[Tensor, Tensor]:
         real = original(self, step, repeat)
         drawn.append(real[0])
         return real
 
-    monkeypatch.setattr(GanTrainer, "real_batch", watched)
+    monkeypatch.setattr(GanDraws, "real_batch", watched)
     running.trainer.step(lr=1e-3, triplet_weight=0.0)
     assert len(drawn) == 3
     assert not torch.equal(drawn[0], drawn[1])

@@ -99,7 +99,7 @@ def test_names_are_renewed_with_the_hard_sets(
         seen.append(names)
         return unlabelled_batch(data, names, count, key)
 
-    monkeypatch.setattr("distill_tune.distill.gan_steps.unlabelled_batch", watched)
+    monkeypatch.setattr("distill_tune.distill.gan_draws.unlabelled_batch", watched)
     joint = {"name_threshold": 0.2, "refresh": 2, "epochs": 4}
     running = trial(partly_labelled, joint=joint)
     run_until(running, "warmup")
@@ -119,7 +119,7 @@ def test_names_are_renewed_with_the_hard_sets(
 
 def test_a_threshold_of_one_gives_no_names(partly_labelled: ImageData) -> None:
     running = run_until(trial(partly_labelled, joint={"name_threshold": 1.0}), "triplet")
-    assert (running.trainer._names.newest() == NO_CLASS).all()
+    assert (running.trainer._draws._names.newest() == NO_CLASS).all()
 
 
 @pytest.mark.parametrize("joint", [{"name_threshold": 0.2, "refresh": 1}, PSEUDO])

@@ -34,7 +34,7 @@ class Execution:
         self._is_bfloat16 = compute.is_bfloat16(
             is_native=device.type == "cuda" and supports_bfloat16()
         )
-        self._compiled: dict[nn.Module, Callable[..., Tensor]] | None = None
+        self._compiled: dict[Callable[..., Tensor], Callable[..., Tensor]] | None = None
         if compute.compile:
             self._compiled = {}
             # Code compiled by earlier trials of this process would count towards torch's limit.
@@ -58,17 +58,26 @@ class Execution:
             output = call(*inputs)
         return output.float()
 
-    def _compiled_call(self, network: nn.Module) -> Callable[..., Tensor]:
+    def exact(self, call: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return a method of a network, compiled like networks, for calls in float32.
+
+        Args:
+            call: Such as a classifier's ``features``; the same method of the same network is
+                compiled once.
+        """
+        return call if self._compiled is None else self._compiled_call(call)
+
+    def _compiled_call(self, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
         assert self._compiled is not None  # noqa: S101
-        if network not in self._compiled:
+        if call not in self._compiled:
             # The options of mode "reduce-overhead", which cannot be combined with other options;
             # fallback_random draws the same random numbers as eager code.
             options: dict[str, str | int | bool | Callable[..., Any]] = {
                 "triton.cudagraphs": self._device == "cuda",
                 "fallback_random": True,
             }
-            self._compiled[network] = torch.compile(network, dynamic=False, options=options)
-        return self._compiled[network]
+            self._compiled[call] = torch.compile(call, dynamic=False, options=options)
+        return self._compiled[call]
 
 
 def supports_bfloat16() -> bool:

@@ -35,7 +35,9 @@ class ConditionalBatchNorm(nn.Module):
             std = share * _Z_STD * self.from_z.in_features**0.5
             nn.init.normal_(self.from_class.weight, std=std)
 
-    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+    def forward(
+        self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float | Tensor
+    ) -> Tensor:
         normed = self.norm(maps)
         change = self.from_z(z) + class_signal * self.from_class(labels)
         # Under autocast, an embedding is float32 and would make the maps float32 too.
@@ -55,7 +57,9 @@ class GeneratorBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(width_in, width, 1)
 
-    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+    def forward(
+        self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float | Tensor
+    ) -> Tensor:
         hidden = F.relu(self.norm1(maps, z, labels, class_signal))
         hidden = self.conv1(double(hidden))
         hidden = self.conv2(F.relu(self.norm2(hidden, z, labels, class_signal)))
@@ -66,7 +70,9 @@ class GeneratorBlock(nn.Module):
 class LightGeneratorBlock(GeneratorBlock):
     """A generator block whose first convolution precedes the doubling, at a quarter of its cost."""
 
-    def forward(self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float) -> Tensor:
+    def forward(
+        self, maps: Tensor, z: Tensor, labels: Tensor, class_signal: float | Tensor
+    ) -> Tensor:
         hidden = self.conv1(F.relu(self.norm1(maps, z, labels, class_signal)))
         hidden = double(F.relu(self.norm2(hidden, z, labels, class_signal)))
         result: Tensor = self.conv2(hidden) + double(self.skip(maps))

@@ -87,7 +87,7 @@ class Generator(nn.Module):
         self.norm = nn.BatchNorm2d(widths[-1])
         self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
-    def forward(self, z: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor, class_signal: float | Tensor = 1.0) -> Tensor:
         maps = self.stem(z)
         if self.stem_of_class is not None:
             maps = maps + (class_signal * self.stem_of_class(labels)).to(maps.dtype)
@@ -127,7 +127,7 @@ class Discriminator(nn.Module):
         self.to_logit = spectrally_normalised(nn.Linear(width, 1))
         self.of_class = spectrally_normalised(nn.Embedding(num_classes, width))
 
-    def forward(self, images: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor, class_signal: float | Tensor = 1.0) -> Tensor:
         hidden = F.relu(self.blocks(images)).sum(dim=(2, 3))
         asked = labels.view(len(labels), -1)
         projections = (self.of_class(asked.clamp_min(0)) * hidden[:, None]).sum(dim=2)

@@ -6,7 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from distill_tune.distill.gan_steps import GanTrainer, Latent
+from distill_tune.distill.gan_draws import Latent
+from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.monitoring.diversity import FeatureSet, within_class_distance
 from distill_tune.distill.monitoring.evaluation import features_and_logits
