@@ -1,4 +1,4 @@
-"""A search whose finalists are killed on their way ends as the one that was left alone."""
+"""A search whose finalists are killed, or that a rule stops, ends as the one left alone."""
 
 import signal
 from pathlib import Path
@@ -57,3 +57,20 @@ def test_killed_finalists_end_as_those_left_alone(tmp_path: Path) -> None:
         "warmup seed=10001",
         f"classifier/{BACKBONE} seed=10001",
     ]
+
+
+def test_a_search_that_a_rule_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    text = TEXT.replace("controls: [baseline], finalists: {top: 2, seeds: 2}, ", "controls: [], ")
+    command = write_space(tmp_path, text)
+    inside(*command, "--name", "whole")
+    whole, study = tmp_path / "runs/whole", tmp_path / "runs/tiny"
+    said = inside(*command, "--set", "search.stop.value=0").output
+    assert load_study(study).status == "stopped"
+    assert "stopping: val/accuracy" in " ".join(said.split())
+    assert "stopped after 1 of 2 trials: val/accuracy" in " ".join(said.split())
+    assert len(rows(study, "trials.csv")) == 1
+    again = inside("resume", str(study)).output
+    assert "stopped after 1 of 2 trials" in " ".join(again.split())
+    inside("resume", str(study), "--set", "search.stop.value=0.99")
+    for name in ("trials.csv", "epochs.csv"):
+        assert rows(study, name) == rows(whole, name)

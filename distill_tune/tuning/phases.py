@@ -9,6 +9,7 @@ from distill_tune.cluster.resources import Slots
 from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.errors import RayError, is_disk_full
 from distill_tune.interfaces import ImageData
+from distill_tune.records.gpu_use import gpu_uses
 from distill_tune.study.extra_runs import proposed_config
 from distill_tune.study.study import Study
 from distill_tune.training.stages import ComputePlace, Job, shared_jobs
@@ -50,6 +51,7 @@ class Phases:
             RayError: Ray gave up.
             KeyboardInterrupt: The user stopped a shared stage.
         """
+        from distill_tune.cluster.resources import present_slots
         from distill_tune.tuning.stopping.stop_rules import StopRules
         from distill_tune.tuning.tuner import settle
 
@@ -57,7 +59,9 @@ class Phases:
         if num_open(self.study, self.journal.state) <= 0:
             return
         if num_open_trials(self.study, self.journal.state) > 0:
-            StopRules(self.study, self.journal, self.slots.bundle).stop_if_broken()
+            uses = gpu_uses(self.journal.packing_events)
+            bundle = present_slots(self.study, self.slots, uses).bundle
+            StopRules(self.study, self.journal, bundle).stop_if_broken()
         time_left = SearchTimeLeft(self.study, len(self.images.train.labels), self.journal.state)
         self.view.expect(time_left)
         for _ in range(2):

@@ -162,7 +162,7 @@ def tune_trials(
         waiting = WaitingCallback(journal, capacity)
         saving = SavingCallback(journal.directory.root)
         interrupts = InterruptCallback(journal.tell, scheduler.drain)
-        stops = stop_callbacks(study, journal, slots.bundle, scheduler.drain)
+        stops = stop_callbacks(study, journal, present.bundle, scheduler.drain)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, limiter, scheduler, len(extras)),
