@@ -131,6 +131,7 @@ NOT_RUN = {
         "python -m tests.benchmarks quality",
         "python -m tests.benchmarks.ablation arms --seeds 10 --log arms.jsonl",
     ),
+    "needs a GPU; tests/gpu/test_script.py runs it on a CPU": ("python -m tests.gpu",),
     "downloads CIFAR-10 and is made for a GPU": (
         _CIFAR,
         "distill-tune confirm runs/cifar10-resnet --seeds 5",

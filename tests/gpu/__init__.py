@@ -1,0 +1,1 @@
+"""Checks on a GPU, one after the other within a time limit: ``python -m tests.gpu``."""
