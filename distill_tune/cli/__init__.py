@@ -76,9 +76,8 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    if plugins:
-        with reporting():
-            use(plugins)
+    with reporting():
+        use(plugins or [])
     if version:
         typer.echo(f"distill-tune {__version__}")
         raise typer.Exit
