@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from distill_tune.datasets import Dataset
 from distill_tune.datasets.image_pool import Pools
+from distill_tune.datasets.images.pixels import file_of, tensor_in
 from distill_tune.interfaces import ImageData, Split
+
+
+class _File(NamedTuple):
+    """Images in a file on the only machine of a cluster."""
+
+    path: str
+    shape: tuple[int, ...]
 
 
 class PlacedImages(NamedTuple):
@@ -18,14 +26,14 @@ class PlacedImages(NamedTuple):
 
     Attributes:
         described: The data set without its images.
-        train: ``images`` and ``labels``, as arrays.
+        train: ``images`` and ``labels``, as arrays; images in a file stay there.
         val: The same.
         unlabelled: Images without labels; None if there are none.
     """
 
     described: ImageData
-    train: tuple[NDArray[np.uint8], NDArray[np.int64]]
-    val: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    train: tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]
+    val: tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]
     unlabelled: NDArray[np.uint8] | None = None
 
     @classmethod
@@ -55,13 +63,23 @@ def placed_split(split: Split) -> Any:
     return ray.put((split.images.numpy(), split.labels.numpy()))
 
 
-def _arrays(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _arrays(split: Split) -> tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]:
+    if (path := file_of(split.images)) and _is_one_machine():
+        return _File(path, tuple(split.images.shape)), np.ascontiguousarray(split.labels)
     # An array that is not contiguous would be copied into the pickle.
     return np.ascontiguousarray(split.images), np.ascontiguousarray(split.labels)
 
 
-def _split(arrays: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> Split:
+def _is_one_machine() -> bool:
+    """Return whether Ray was started on this machine alone: it then listens on loopback only."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return all(node["NodeManagerAddress"] == "127.0.0.1" for node in nodes)
+
+
+def _split(arrays: tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]) -> Split:
     images, labels = arrays
+    if isinstance(images, _File):
+        return Split(tensor_in(*images), _tensor(labels))
     return Split(_tensor(images), _tensor(labels))
 
 

@@ -1,8 +1,10 @@
 """The kind ``folder``: a directory with a sub-folder of image files for each class."""
 
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -66,6 +68,9 @@ class Folder(ImageSource):
     """Folder of the validation images, relative to root; null: found by its name."""
     test: Root | None = None
     """Folder of the test images, relative to root; null: found by its name."""
+    cache_bytes: int = Field(default=1 << 31, ge=0)
+    """Bytes of pixels that are kept in memory; more are decoded into a temporary file (in TMPDIR),
+    of which the processes of a machine read what they need. The numbers are the same."""
     value_range: ValueRange = "auto"
     """Values that become black and white, such as [0, 4095]; auto: detected over all images."""
 
@@ -88,13 +93,8 @@ class Folder(ImageSource):
             ranges = ranges or self.value_ranges()
             if part == "test":
                 ranges = completed(ranges, part, self._files(own))
-            pool = read_classes(
-                own.classes,
-                self._root,
-                self.image_size,
-                ranges=ranges,
-                without=self._no_classes(own),
-            )
+            read_all = partial(read_classes, without=self._no_classes(own), ranges=ranges)
+            pool = read_all(own.classes, self._root, self.image_size, most_bytes=self.cache_bytes)
             if part == "train" and "test" in folders:
                 # Checked now, by the folders' names alone, not at the end of a long search.
                 names = tuple(printable(path.name) for path in folders["test"].class_folders())
@@ -201,6 +201,7 @@ def read_classes(
     *,
     ranges: ValueRanges = PER_FILE,
     without: Collection[Path] = (),
+    most_bytes: int = sys.maxsize,
 ) -> Pool:
     """Read all images of the class folders in ``folder``; messages give paths relative to ``root``.
 
@@ -210,6 +211,7 @@ def read_classes(
         size: Height and width to scale the images to.
         ranges: Values that become 0 and 255.
         without: Folders in ``folder`` that are not classes.
+        most_bytes: As ``cache_bytes``.
 
     Raises:
         InputError: There is no class folder.
@@ -228,7 +230,7 @@ def read_classes(
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])
     names = tuple(shown_path(path, root) for path in paths)
-    images, reasons = decode_all(paths, size, ranges)
+    images, reasons = decode_all(paths, size, ranges, most_bytes)
     skipped = tuple(f"{names[number]}: {reason}" for number, reason in sorted(reasons.items()))
     pool = Pool(
         images,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_tune.datasets.images.pixels import taken
 from distill_tune.errors import InputError, Text, abridged
 from distill_tune.interfaces import ValueRanges
 
@@ -51,7 +52,7 @@ class Pool:
         """Return the pool of the images at ``indices``."""
         return replace(
             self,
-            images=self.images[indices],
+            images=taken(self.images, indices),
             labels=self.labels[indices],
             names=tuple(self.names[index] for index in indices) if self.names else (),
         )

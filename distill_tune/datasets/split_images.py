@@ -8,6 +8,7 @@ from torch import Tensor
 
 from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.arrays import with_channels
+from distill_tune.datasets.images.pixels import to_tensor
 from distill_tune.interfaces import Split
 
 
@@ -27,5 +28,5 @@ def digest(classes: tuple[str, ...], *splits: Split, unlabelled: Tensor | None =
 
 def split_of(pool: Pool, channels: int) -> Split:
     """Return the images of a pool, grey or RGB, and their labels."""
-    images = np.ascontiguousarray(with_channels(pool.images, channels))
-    return Split(torch.from_numpy(images), torch.from_numpy(pool.labels.astype(np.int64)))
+    images = to_tensor(with_channels(pool.images, channels))
+    return Split(images, torch.from_numpy(pool.labels.astype(np.int64)))

@@ -10,6 +10,7 @@ from torch import Tensor
 from distill_tune.distill.augmentation import classifier_augmentation, to_float
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
+from distill_tune.distill.compute.large_images import parts_of
 from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.losses import normalise
@@ -135,17 +136,15 @@ def score(classifier: Classifier, data: DeviceData, config: TrialConfig, moment:
     a loss of 0. The draws are always shifts, regardless of ``classifier.augmentation``: with four
     draws of a stronger augmentation, ranks would depend on the draws rather than on the images.
     """
-    images = to_float(data.train.images)
-    labels = data.train.labels
+    labels, shift = data.train.labels, config.classifier.shift
     losses, probabilities = [], []
     for draw in range(_DRAWS):
-        changed = classifier_augmentation(
-            images,
-            max_shift=config.classifier.shift,
-            flip=data.flip,
-            generator=stream(config.seed, "score", moment, draw, device=data.device),
+        own = stream(config.seed, "score", moment, draw, device=data.device)
+        changed = (
+            classifier_augmentation(to_float(part), max_shift=shift, flip=data.flip, generator=own)
+            for part in parts_of(data.train.images)
         )
-        _, logits = features_and_logits(classifier, changed)
+        logits = torch.cat([features_and_logits(classifier, part)[1] for part in changed])
         losses.append(F.cross_entropy(logits, labels, reduction="none"))
         probabilities.append(logits.softmax(1))
     return Scores(torch.stack(losses).mean(0), torch.stack(probabilities).mean(0))

@@ -13,6 +13,7 @@ HARMLESS_CHANGES = (
     "search.finalists",
     "search.stop",
     "resources.",
+    "data.cache_bytes",
     "confirm",
 )
 """Fields that may change when a study is resumed: they do not affect results."""

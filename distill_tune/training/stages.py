@@ -169,6 +169,7 @@ def identity(config: TrialConfig) -> dict[str, Any]:
     the place.
     """
     values = plain(config)
+    values["data"].pop("cache_bytes", None)
     if values["backbone"]["weights_sha256"] is not None:
         values["backbone"]["weights"] = None
     for path, neutral in ADDED_FIELDS.items():

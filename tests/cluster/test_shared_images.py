@@ -3,6 +3,7 @@
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,8 +35,10 @@ def test_workers_read_the_images_where_they_lie(digits: ImageData) -> None:
 
     def look(placed: PlacedImages) -> tuple[bool, bool, Any]:
         images = placed.images()
-        writable = placed.train[0].flags.writeable
-        is_same_memory = images.train.images.data_ptr() == placed.train[0].ctypes.data
+        array = placed.train[0]
+        assert isinstance(array, np.ndarray)
+        writable = array.flags.writeable
+        is_same_memory = images.train.images.data_ptr() == array.ctypes.data
         return writable, is_same_memory, images
 
     looking = ray.remote(num_cpus=1)(look)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from distill_tune.datasets.image_pool import Bytes, Indices
+from distill_tune.datasets.images.pixels import like, rows
 from distill_tune.errors import InputError, Text
 
 Color = Literal["auto", "grey", "rgb"]
@@ -92,8 +93,9 @@ def is_grey(images: Bytes, indices: Indices) -> bool:
     """Return whether the images at ``indices`` have no colour, regardless of their channels."""
     if images.shape[1] == 1:
         return True
-    for start in range(0, len(indices), CHUNK):
-        some = images[indices[start : start + CHUNK]]
+    step = rows(images, CHUNK)
+    for start in range(0, len(indices), step):
+        some = images[indices[start : start + step]]
         if not (some[:, :1] == some[:, 1:]).all():
             return False
     return True
@@ -120,8 +122,8 @@ def with_channels(images: Bytes, channels: int) -> Bytes:
         return np.repeat(images, 3, axis=1)
     # 16-bit weights that add up to 65536, so a pixel without colour keeps its value.
     weights = np.array([19595, 38470, 7471], dtype=np.uint32)
-    grey = np.empty((len(images), 1, *images.shape[2:]), dtype=np.uint8)
-    for start in range(0, len(images), CHUNK):
-        some = images[start : start + CHUNK].astype(np.uint32)
-        grey[start : start + CHUNK, 0] = (np.einsum("nchw,c->nhw", some, weights) + 32768) >> 16
+    grey, step = like(images, (len(images), 1, *images.shape[2:])), rows(images, CHUNK)
+    for start in range(0, len(images), step):
+        some = images[start : start + step].astype(np.uint32)
+        grey[start : start + step, 0] = (np.einsum("nchw,c->nhw", some, weights) + 32768) >> 16
     return grey

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from distill_tune.datasets.image_pool import Bytes
 from distill_tune.datasets.images.arrays import fit_image
 from distill_tune.datasets.images.eight_bits import flat
 from distill_tune.datasets.images.orientation import upright
+from distill_tune.datasets.images.pixels import empty
 from distill_tune.datasets.images.png_chunks import without_notes
 from distill_tune.datasets.images.value_range import PER_FILE
 from distill_tune.interfaces import ValueRanges
@@ -120,15 +122,17 @@ def decode(
 
 
 def decode_all(
-    paths: list[Path], size: int, ranges: ValueRanges = PER_FILE
+    paths: list[Path], size: int, ranges: ValueRanges = PER_FILE, most_bytes: int = sys.maxsize
 ) -> tuple[Bytes, dict[int, str]]:
     """Decode files in threads; ``ranges`` are the values that become 0 and 255.
+
+    Images of more than ``most_bytes`` together are put into a file that is mapped into memory.
 
     Returns:
         Images ``[n, 3, size, size]``, and the reason for each position that could not be read; the
         pixels there are undefined.
     """
-    images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
+    images = empty((len(paths), 3, size, size), most_bytes)
     turn = Lock()
 
     def fill(number: int) -> str | None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_tune.datasets.image_pool import Pool
+from distill_tune.datasets.images.pixels import rows
 from distill_tune.datasets.images.value_range import BYTES, Range
 from distill_tune.interfaces import ValueRanges
 
@@ -49,13 +50,14 @@ def _look(pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the number of values at each level, and the span of levels of each image."""
     counts = np.zeros(LEVELS, dtype=np.int64)
     spans = np.zeros(len(pool.images), dtype=np.int64)
-    for start in range(0, len(pool.images), _CHUNK):
-        some = pool.images[start : start + _CHUNK]
+    step = rows(pool.images, _CHUNK)
+    for start in range(0, len(pool.images), step):
+        some = pool.images[start : start + step]
         counts += np.bincount(some.reshape(-1), minlength=LEVELS)
         # Per channel, because a plane of one colour may have several levels across channels.
         by_channel = some.reshape(*some.shape[:2], -1)
         widest = (by_channel.max(-1) - by_channel.min(-1)).max(-1)
-        spans[start : start + _CHUNK] = widest
+        spans[start : start + step] = widest
     return counts, spans
 
 

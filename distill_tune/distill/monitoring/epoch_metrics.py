@@ -75,7 +75,7 @@ def measure(
     }
     if not is_full:
         return health
-    nearest = nearest_distance(pixels, reference.train_pixels)
+    nearest = nearest_distance(pixels, reference.train_images)
     return health | {
         "vendi": vendi_score(features),
         "kid_hard": kernel_distance(synthetic, hard),

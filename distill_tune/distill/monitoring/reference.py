@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from distill_tune.distill.compute.large_images import parts_of
 from distill_tune.distill.gan_draws import Latent
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
@@ -24,7 +25,7 @@ class Reference:
         latent: The fixed ``(z, y)``.
         train: ``[n, d]`` features of the training images in F_ref.
         labels: ``[n]`` int64.
-        train_pixels: ``[n, pixels]`` in [-1, 1].
+        train_images: The training images, uint8.
         real_distance: Median pixel distance of a validation image to its nearest training image,
             which is typical of distinct images of this data.
         real_spread: Mean pixel distance between two training images of a class.
@@ -33,7 +34,7 @@ class Reference:
     latent: Latent
     train: Tensor
     labels: Tensor
-    train_pixels: Tensor
+    train_images: Tensor
     real_distance: float
     real_spread: float
     _newest: tuple[HardSets, FeatureSet] | None = field(default=None, init=False, repr=False)
@@ -43,13 +44,13 @@ class Reference:
         """Return the baseline for a trial whose F_ref is trained."""
         data = trainer.data
         features, _ = features_and_logits(trainer.state.reference, data.train.images)
-        pixels, labels = pixels_of(data.train.images), data.train.labels
+        images, labels = data.train
         count = min(len(data.val.labels), trainer.config.joint.monitor_images)
         some_validation = pixels_of(evenly(data.val, count).images)
         latent = trainer.latent("monitor", trainer.config.joint.monitor_images)
-        spread = within_class_distance(_some(pixels), _some(labels))
-        distance = nearest_distance(some_validation, pixels)
-        return cls(latent, features, labels, pixels, distance, spread)
+        spread = within_class_distance(pixels_of(_some(images)), _some(labels))
+        distance = nearest_distance(some_validation, images)
+        return cls(latent, features, labels, images, distance, spread)
 
     @cached_property
     def everyone(self) -> FeatureSet:
@@ -93,5 +94,11 @@ def pixels_of(images: Tensor) -> Tensor:
 
 
 def nearest_distance(images: Tensor, others: Tensor) -> float:
-    """Return the median distance of ``images [n, pixels]`` to the nearest of ``others``."""
-    return float(torch.cdist(images, others).min(dim=1).values.median())
+    """Return the median distance of ``images [n, pixels]`` to the nearest of ``others``.
+
+    Args:
+        images: In [-1, 1].
+        others: Images, uint8.
+    """
+    parts = (torch.cdist(images, pixels_of(part)).min(dim=1).values for part in parts_of(others))
+    return float(torch.stack([*parts]).min(dim=0).values.median())
