@@ -129,7 +129,7 @@ def evaluate(
         for remark in images.remarks:
             output.print(f"warning: {remark}", markup=False, soft_wrap=True)
         output.print(f"{model_dir} on {images.name}", markup=False, soft_wrap=True)
-        found = assess(model, images.split)
+        found = assess(model, images.split, is_validation=images.is_validation)
         for part in assessment_view(found):
             output.print(part)
         if as_json:

@@ -23,12 +23,31 @@ _WIDEST_MATRIX, _MOST_CONFUSIONS = 12, 10
 def assessment_view(found: Assessment) -> "Iterator[RenderableType]":
     """Yield an assessment: overall, per class, and the confusion matrix or its largest entries."""
     yield Text(f"{found.num_images} images: {', '.join(_overall(found))}")
-    table = _table("classes", "class", "images", "precision", "recall", "F1")
-    for one in found.classes:
-        shares = (_share(value) for value in (one.precision, one.recall, one.f1))
-        table.add_row(Text(one.name), str(one.num_images), *shares)
-    yield table
+    yield _classes(found)
     yield _matrix(found) if len(found.classes) <= _WIDEST_MATRIX else _most_confused(found)
+
+
+def _classes(found: Assessment) -> Table:
+    """Return a row per class; what is unknown for all of them has no column."""
+    shown = {
+        "precision": [one.precision for one in found.classes],
+        "recall": [one.recall for one in found.classes],
+        "F1": [one.f1 for one in found.classes],
+        "recall, stage 1": [one.recall_stage_one for one in found.classes],
+        "agreement": [one.agreement for one in found.classes],
+        "diversity": [one.diversity for one in found.classes],
+    }
+    always = ("precision", "recall", "F1")
+    columns = {
+        name: values
+        for name, values in shown.items()
+        if name in always or any(value is not None for value in values)
+    }
+    table = _table("classes", "class", "images", *columns)
+    for index, one in enumerate(found.classes):
+        shares = (_share(values[index]) for values in columns.values())
+        table.add_row(Text(one.name), str(one.num_images), *shares)
+    return table
 
 
 def _overall(found: Assessment) -> Iterator[str]:

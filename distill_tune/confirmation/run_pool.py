@@ -11,9 +11,8 @@ from distill_tune.cluster.shared_images import StudyImages
 from distill_tune.cluster.task_pool import Ended, Failed, Reported, TaskPool
 from distill_tune.confirmation.figures import Picture, store_picture
 from distill_tune.confirmation.run import ArmRun, Outcome, RunSettings, train_arm
-from distill_tune.confirmation.sealed_test import SealedTest, read_test
+from distill_tune.confirmation.sealed_test import Reading, SealedTest, read_test
 from distill_tune.distill.trial import Report
-from distill_tune.interfaces import Metrics
 from distill_tune.records.confirm_log import EVIDENCE, RUN
 from distill_tune.records.fitness_text import briefly
 from distill_tune.records.words.metric_names import without_split
@@ -31,14 +30,14 @@ class _RunWork:
         placed: Where Ray keeps its images; None for a run that no longer computes.
         outcome: Outcome of the training; None until it is over.
         weights: Where its classifier's weights are; None until the run is complete.
-        test: Metrics that were read on the test split.
+        test: Results on the test split; None until it was read.
     """
 
     run: ArmRun
     placed: Any = None
     outcome: Outcome | None = None
     weights: Any = None
-    test: Metrics | None = None
+    test: Reading | None = None
 
 
 class RunPool:
@@ -136,7 +135,7 @@ class RunPool:
         self._record(_RunWork(run, outcome=Outcome("failed", word, detail, None, {}, {})), view)
 
     def _record(self, work: _RunWork, view: ConfirmationView) -> None:
-        run, outcome, test = work.run, work.outcome, work.test or {}
+        run, outcome, read = work.run, work.outcome, work.test
         if outcome is None:
             raise RuntimeError(f"{run.name} ended without an outcome")
         self._journal.emit(
@@ -156,7 +155,9 @@ class RunPool:
             subset_seed=run.config.data.subset_seed if run.is_redrawn else None,
             images=self._images.digest(run.config.data),
             **outcome._asdict(),
-            test=test,
+            test=read.metrics if read else {},
+            recalls=read.recalls if read else [],
+            class_counts=read.counts if read else [],
             chance=self._test.chance if run.phase == EVIDENCE else {},
             gpus=self._settings.bundle.get("GPU", 0),
             cpus=self._settings.bundle.get("CPU", 0),
@@ -164,11 +165,11 @@ class RunPool:
             order=[*known_arms(), run.arm.name].index(run.arm.name),
         )
         delete_checkpoints(self._settings.root, run.name)
-        view.finished(run.name, _words(outcome, test, self._settings.metric))
+        view.finished(run.name, _words(outcome, read, self._settings.metric))
 
 
-def _words(outcome: Outcome, test: Metrics, metric: str) -> str:
+def _words(outcome: Outcome, read: Reading | None, metric: str) -> str:
     if outcome.value is None:
         return f"{outcome.status} ({outcome.reason})"
     shown = f"validation {outcome.value:.4f}"
-    return f"{shown}, test {test[without_split(metric)]:.4f}" if test else shown
+    return f"{shown}, test {read.metrics[without_split(metric)]:.4f}" if read else shown

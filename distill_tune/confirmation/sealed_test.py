@@ -1,7 +1,7 @@
 """The sealed test split: nothing else opens it, and every reading is logged beforehand."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +9,8 @@ from torch import Tensor
 from distill_tune.cluster.shared_images import PlacedImages, placed_split
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
-from distill_tune.distill.monitoring.evaluation import evaluate, scores
+from distill_tune.distill.monitoring.by_class import recalls
+from distill_tune.distill.monitoring.evaluation import features_and_logits, scores
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING
@@ -56,13 +57,27 @@ class SealedTest:
         return self._placed
 
 
+class Reading(NamedTuple):
+    """The results of a model on the test split.
+
+    Attributes:
+        metrics: ``accuracy``, the trial's metric and more, see ``evaluate``.
+        recalls: Recall of every class; None for a class without test images.
+        counts: Test images of every class.
+    """
+
+    metrics: Metrics
+    recalls: list[float | None]
+    counts: list[int]
+
+
 def read_test(
     config: TrialConfig,
     weights: dict[str, Tensor],
     placed: PlacedImages,
     test: Any,
     bundle: Mapping[str, float],
-) -> Iterator[Metrics]:
+) -> Iterator[Reading]:
     """Evaluate trained weights on the test split.
 
     Args:
@@ -73,7 +88,7 @@ def read_test(
         bundle: Resources to compute with.
 
     Yields:
-        ``accuracy``, the trial's metric and more, see ``evaluate``.
+        The only reading.
     """
     device = device_of(bundle)
     images = placed.described
@@ -85,7 +100,12 @@ def read_test(
     ).to(device)
     classifier.load_state_dict(weights)
     split = Split(*(torch.tensor(array, device=device) for array in test))
-    yield evaluate(classifier, split, config.metric)
+    _, logits = features_and_logits(classifier, split.images)
+    yield Reading(
+        scores(logits, split.labels, config.metric),
+        recalls(logits, split.labels),
+        split.labels.bincount(minlength=images.num_classes).tolist(),
+    )
 
 
 def chance(labels: Tensor, metric: str) -> Metrics:

@@ -9,6 +9,8 @@ from distill_tune.datasets.image_pool import Indices, Labels, Pool
 from distill_tune.datasets.train_part.train_counts import MIN_TRAIN, WHERE, LongTail, counts_of
 from distill_tune.errors import InputError, Text
 
+_RAREST = 3
+"""Images of the rarest class that three splits are drawn from: one each."""
 _MOST_COUNTED = 1_000_000
 """Images per class beyond which the required number is not computed exactly."""
 
@@ -109,7 +111,8 @@ def class_order(labels: Labels, label: int, seed: int) -> Indices:
 
 
 def _refuse_shortage(pool: Pool, sizes: SplitSizes, limits: list[int | None], where: str) -> None:
-    needs = [max(MIN_TRAIN, limit or 0) for limit in limits]
+    pairs = zip(limits, pool.counts(), strict=True)
+    needs = [limit or _least(sizes, count) for limit, count in pairs]
     short = [
         (name, count, need)
         for name, count, need in zip(pool.classes, pool.counts(), needs, strict=True)
@@ -119,7 +122,7 @@ def _refuse_shortage(pool: Pool, sizes: SplitSizes, limits: list[int | None], wh
         return
     name, count, num_train = min(short, key=lambda one: one[1])
     num_test, left = sizes.test.of(count), count - sizes.val.of(count) - sizes.test.of(count)
-    is_equal = len(set(needs)) == 1
+    is_equal = len(set(limits)) == 1
     advice = ""
     if left >= MIN_TRAIN:
         where = WHERE
@@ -130,6 +133,12 @@ def _refuse_shortage(pool: Pool, sizes: SplitSizes, limits: list[int | None], wh
     listed = _listed([(one, number) for one, number, _ in short], pool)
     expected = f"at least {_needed(sizes, num_train, scope)}{advice}"
     raise InputError(where, got=listed, expected=expected)
+
+
+def _least(sizes: SplitSizes, count: int) -> int:
+    """Return the least training images of a class of ``count`` images."""
+    is_one_each = sizes.val.of(_RAREST) == sizes.test.of(_RAREST) == 1
+    return 1 if is_one_each and count <= _RAREST else MIN_TRAIN
 
 
 def _needed(sizes: SplitSizes, num_train: int, scope: str) -> str:

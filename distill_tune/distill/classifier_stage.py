@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
-from distill_tune.distill.compute.batches import Batch, ExtraBatch, augmented_batch, smoothed
+from distill_tune.distill.compute.batches import (
+    Batch,
+    ExtraBatch,
+    augmented_batch,
+    smoothed,
+    weighted,
+)
+from distill_tune.distill.compute.class_balance import class_weights
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import seed_global, stream
@@ -70,6 +77,7 @@ def real_batches(
             synthetic images is a continuation of stage 1.
     """
     order = _order(data, training, stream(seed, "order", epoch)).to(data.device)
+    weights = class_weights(data.by_class.counts, training)
     for step in range(num_steps(data, training)):
         chosen = order[step * training.batch_size : (step + 1) * training.batch_size]
         images, labels = augmented_batch(
@@ -79,7 +87,8 @@ def real_batches(
             training,
             (seed, "augmentation", epoch, step),
         )
-        yield images, smoothed(labels, training.label_smoothing, data.num_classes)
+        labels = smoothed(labels, training.label_smoothing, data.num_classes)
+        yield images, weighted(labels, weights)
 
 
 def _order(data: DeviceData, training: ClassifierTraining, generator: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.batches import Batch, ExtraBatch, Key, augmented_batch
+from distill_tune.distill.compute.class_balance import class_shares, drawn_classes
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.random_streams import integers, stream, uniform
 from distill_tune.distill.configuration.joint_training import JointTraining, Selection
@@ -75,7 +76,8 @@ class ExtraImages:
         joint, state = self._joint, self.trainer.state
         each = 1 if joint.selection == "none" else joint.candidates
         latent = self.trainer.latent("synthetic", count * each, whole_step)
-        labels = latent.labels[:count].repeat_interleave(each)
+        classes = self._classes(count, whole_step)
+        labels = (latent.labels[:count] if classes is None else classes).repeat_interleave(each)
         images = execution(state.gan.ema.module, latent.z, labels, self.trainer.class_signal())
         # Compiled for a GPU, they lie in the memory of a CUDA graph, which its next run overwrites.
         images = images.clone()
@@ -83,6 +85,18 @@ class ExtraImages:
             return images, labels
         kept = select(state.snapshot, images, labels, each, joint.selection)
         return images[kept], labels[kept]
+
+    def _classes(self, count: int, whole_step: int) -> Tensor | None:
+        """Return the classes of synthetic images ``[count]``; None if all are equally likely."""
+        data, sets = self.trainer.data, self.trainer.state.sets
+        assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
+        rule, counts = self._joint.class_ratio, data.by_class.counts
+        shares = class_shares(rule, counts, sets.scores, data.train.labels)
+        if shares is None:
+            return None
+        seed = self.trainer.config.seed
+        generator = stream(seed, "synthetic-classes", whole_step, device=data.device)
+        return drawn_classes(shares, uniform((count,), generator))
 
 
 def select(

@@ -44,6 +44,10 @@ class ClassifierTraining(Config):
     sampling: Literal["shuffle", "balanced"] = "shuffle"
     """Real images of an epoch, in stages 1 and 3. ``shuffle``: each at most once, in random order;
     ``balanced``: as many, but equally many of each class, so that those of rare classes recur."""
+    class_weights: Literal["none", "balanced", "effective_number"] = "none"
+    """Weight of each class in the loss of real images, in stages 1 and 3. ``balanced``: one over
+    its number of training images; ``effective_number``: one over the effective number of samples
+    (Cui et al., CVPR 2019, beta 0.999), which differs less. The mean weight of an image is 1."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """``sgd`` uses Nesterov momentum 0.9."""
     lr: float = Field(default=1e-3, gt=0)

@@ -34,11 +34,13 @@ class Assessed(NamedTuple):
         split: Images with labels in the order of the model's classes.
         name: Display name of the images.
         remarks: Notes for the user.
+        is_validation: Whether they are the validation images that the model was chosen by.
     """
 
     split: Split
     name: str
     remarks: tuple[str, ...]
+    is_validation: bool = False
 
 
 def assessed_images(
@@ -134,7 +136,8 @@ def _of_its_own(model: Model, own: Dataset, part: Part, *, is_moved: bool = Fals
     if part == "test":
         remarks.append(TEST_READ)
     name = {"train": "training", "val": "validation", "test": "test"}[part]
-    return Assessed(split, f"{images.name}, {name} split", tuple(remarks))
+    is_chosen_by = part == "val" and model.digest == images.digest
+    return Assessed(split, f"{images.name}, {name} split", tuple(remarks), is_chosen_by)
 
 
 def _not_its_own(model: Model, images: ImageData) -> InputError:

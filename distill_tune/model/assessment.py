@@ -10,6 +10,7 @@ from torch import Tensor
 
 from distill_tune.distill.monitoring.evaluation import features_and_logits, is_measurable, scores
 from distill_tune.interfaces import Split
+from distill_tune.model.description import ClassNumbers
 from distill_tune.model.folder import Model
 from distill_tune.records.words.metric_names import ACCURACY, without_split
 
@@ -23,6 +24,11 @@ class ClassScore(NamedTuple):
         precision: Share of the class among the images predicted as it; None if there are none.
         recall: Share of its images that were predicted as it; None if it has no images.
         f1: Harmonic mean of both; None if it is 0/0.
+        recall_stage_one: Recall after stage 1, without synthetic images; None if the images are not
+            the model's own validation images, or if it is unknown.
+        agreement: Share of the generator's images of the class that are recognised as such; None
+            without a generator.
+        diversity: Diversity of its images, relative to that of real ones; None without a generator.
     """
 
     name: str
@@ -30,6 +36,9 @@ class ClassScore(NamedTuple):
     precision: float | None
     recall: float | None
     f1: float | None
+    recall_stage_one: float | None = None
+    agreement: float | None = None
+    diversity: float | None = None
 
 
 class Assessment(NamedTuple):
@@ -66,8 +75,14 @@ class Confusion(NamedTuple):
     share: float
 
 
-def assess(model: Model, split: Split) -> Assessment:
-    """Return the scores of a model on a split with labels as positions in its classes."""
+def assess(model: Model, split: Split, *, is_validation: bool = False) -> Assessment:
+    """Return the scores of a model on a split with labels as positions in its classes.
+
+    Args:
+        model: The model.
+        split: The images.
+        is_validation: Whether they are the validation images that the model was chosen by.
+    """
     device = next(model.classifier.parameters()).device
     _, logits = features_and_logits(model.classifier, split.images.to(device))
     metric = model.metric if is_measurable(model.metric, split.labels) else ACCURACY
@@ -80,8 +95,16 @@ def assess(model: Model, split: Split) -> Assessment:
         loss=numbers["loss"],
         metric=without_split(model.metric),
         value=numbers.get(without_split(model.metric)),
-        classes=by_class,
+        classes=tuple(_with_generator(model, one, is_validation) for one in by_class),
         confusion=matrix,
+    )
+
+
+def _with_generator(model: Model, one: ClassScore, is_validation: bool) -> ClassScore:
+    known = model.by_class.get(one.name, ClassNumbers())
+    before = known.recall_stage_one if is_validation else None
+    return one._replace(
+        recall_stage_one=before, agreement=known.agreement, diversity=known.diversity
     )
 
 

@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
-from pydantic import ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
 from distill_tune import __version__
-from distill_tune.distill.backbones import AnyBackbone, Classifier
+from distill_tune.distill.backbones import Classifier
 from distill_tune.distill.backbones.weights_file import MODEL_WEIGHTS
 from distill_tune.distill.metrics.best_weights import StateDict
+from distill_tune.distill.monitoring.by_class import class_results
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
-from distill_tune.interfaces import Config, ImageData, Metrics, ValueRanges, plain
+from distill_tune.interfaces import ImageData, Metrics, plain
+from distill_tune.model.description import ClassNumbers, Description, Transforms
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.validation import locate_error, parse, read_yaml, to_yaml
@@ -27,45 +29,6 @@ GENERATOR = "generator.safetensors"
 FILES = {"weights": WEIGHTS, "generator": GENERATOR, "config": CONFIG, "model": MODEL}
 """Roles of the files in a model folder, and their names."""
 CPU = torch.device("cpu")
-
-
-class Transforms(Config):
-    """The input format of a model."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    channels: Literal[1, 3]
-    """1 for grey, 3 for colour."""
-    image_size: int = Field(ge=1, le=1024)
-    """Height and width in pixels."""
-    value_range: ValueRanges = ValueRanges()
-    """Values of new images that become 0 and 255; for an older model, each file uses its own."""
-
-
-class _Data(Config):
-    """The data that a model was made from."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    digest: str = ""
-    """Digest of the training and validation images; empty if unknown."""
-
-
-class _Description(Config):
-    """The fields of ``model.yaml`` that using a model needs; the file may be untrusted."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    backbone: AnyBackbone
-    """The network."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Names of the classes, in the order of the logits."""
-    transforms: Transforms
-    """Input format of the model."""
-    data: _Data = _Data()
-    """The data that the model was made from."""
-    metric: str = ACCURACY
-    """Metric by which its weights were kept."""
 
 
 class Model(NamedTuple):
@@ -79,6 +42,7 @@ class Model(NamedTuple):
         transforms: Input format of the model.
         digest: Digest of the images it was made from; empty if unknown.
         metric: Metric by which its weights were kept, as in ``search.metric``.
+        by_class: Results of each class by its name; empty for an older model.
     """
 
     folder: Path
@@ -87,6 +51,7 @@ class Model(NamedTuple):
     transforms: Transforms
     digest: str
     metric: str = ACCURACY
+    by_class: Mapping[str, ClassNumbers] = MappingProxyType({})
 
 
 def model_files(
@@ -120,6 +85,10 @@ def model_files(
         },
         "metric": trial.config.metric,
         "metrics": metrics or {trial.config.metric: state.best.value},
+        "by_class": {
+            name: row._asdict()
+            for name, row in zip(images.classes, class_results(trial.trainer, weights), strict=True)
+        },
         "data": {
             "name": images.name,
             "digest": images.digest,
@@ -167,7 +136,7 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
         InputError: A file is missing, damaged, or of another model; the message names it.
     """
     document = read_yaml(folder / MODEL)
-    stored = parse(_Description, document)
+    stored = parse(Description, document)
     try:
         classifier = stored.backbone.build(
             num_classes=len(stored.classes),
@@ -181,7 +150,13 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
     _load_weights(classifier, folder / WEIGHTS, "classifier", MODEL)
     ready = classifier.eval().requires_grad_(requires_grad=False).to(device)
     return Model(
-        folder, ready, stored.classes, stored.transforms, stored.data.digest, stored.metric
+        folder,
+        ready,
+        stored.classes,
+        stored.transforms,
+        stored.data.digest,
+        stored.metric,
+        stored.by_class,
     )
 
 

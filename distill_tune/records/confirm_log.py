@@ -41,6 +41,9 @@ class RunRecord:
         control: For a combination of the method with an addition: name of the arm that has only the
             addition; otherwise empty.
         cpus: Cores that it had; 0 in logs of older versions.
+        recalls: Recall of every class on the test split, None for a class without test images;
+            empty if the test split was not read, and in logs of older versions.
+        class_counts: Test images of every class; empty like ``recalls``.
     """
 
     name: str
@@ -70,6 +73,8 @@ class RunRecord:
     agreement: float | None = None
     control: str = ""
     cpus: float = 0
+    recalls: list[float | None] = field(default_factory=list)
+    class_counts: list[int] = field(default_factory=list)
 
     @property
     def is_redrawn(self) -> bool:

@@ -1,11 +1,12 @@
 """Contents of a report, shared by the page and the JSON file."""
 
 from collections.abc import Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 from distill_tune.confirmation.evidence.tables import as_json
 from distill_tune.records.status import plain_json, status_json
+from distill_tune.report.class_results import ClassRow, class_results
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.headline import Headline, headlines
 from distill_tune.report.pictures import ReportPicture, pictures
@@ -41,6 +42,7 @@ class Contents(NamedTuple):
         figures: Backbone to its figures.
         overall: Figures over all backbones.
         warm_start: One sentence per warm-started backbone on whether the warm start helped.
+        classes: Backbone to the results of its classes; empty if unknown.
     """
 
     source: Source
@@ -51,6 +53,7 @@ class Contents(NamedTuple):
     facts: dict[str, str]
     commands: tuple[Command, ...]
     warm_start: tuple[str, ...] = ()
+    classes: Mapping[str, tuple[ClassRow, ...]] = MappingProxyType({})
 
 
 def contents(source: Source) -> Contents:
@@ -65,6 +68,7 @@ def contents(source: Source) -> Contents:
         reproduction_facts(source),
         commands(source),
         tuple(one.sentence for one in warm_start_outcomes(source.plan.study, source.state)),
+        {backbone: class_results(source, backbone) for backbone in backbones},
     )
 
 
@@ -94,6 +98,7 @@ def contents_json(found: Contents) -> dict[str, Any]:
             backbone: {figure.name: _figure_json(figure) for figure in figures}
             for backbone, figures in found.figures.items()
         },
+        "classes": found.classes,
         "overall": {figure.name: _figure_json(figure) for figure in found.overall},
         "confirmation": as_json(source.confirmation) if source.confirmation else None,
         "pictures": [{"backbone": one.backbone} | _picture_json(one) for one in found.pictures],

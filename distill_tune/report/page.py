@@ -12,6 +12,7 @@ from distill_tune.confirmation.evidence.tables import value_line
 from distill_tune.records.formatting import duration, param_text
 from distill_tune.records.pareto import front_sentences
 from distill_tune.records.words.metric_names import title
+from distill_tune.report.class_results import class_table
 from distill_tune.report.contents import Contents
 from distill_tune.report.tables import confirmation_tables, trials_table
 
@@ -31,6 +32,7 @@ def page(found: Contents) -> str:
         tables=confirmation_tables(source.confirmation) if source.confirmation else (),
         value_lines=_value_lines(found),
         fronts=front_sentences(source.status.front),
+        classes=[class_table(backbone, rows) for backbone, rows in found.classes.items() if rows],
     )
 
 

@@ -124,10 +124,10 @@ def test_parts_of_their_own_are_redrawn_only_where_fewer_are_taken(
     ("counts", "values", "got", "expected"),
     [
         (
-            {"ant": 9, "bee": 3},
+            {"ant": 9, "bee": 2},
             {},
-            "data.root: got 3 images of class 'bee'",
-            "at least 4 in every class: 2 for training + 1 for validation + 1 for testing",
+            "data.root: got 2 images of class 'bee'",
+            "at least 3 in every class: 1 for training + 1 for validation + 1 for testing",
         ),
         (
             {"ant": 9, "bee": 1, "cat": 0},

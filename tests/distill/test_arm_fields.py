@@ -14,6 +14,7 @@ from tests.distill.tiny import CPU, config
 CHANGED: dict[str, Any] = {
     "joint.margin": 0.8,
     "joint.synthetic_ratio": 1.5,
+    "joint.class_ratio": "inverse",
     "joint.hard_threshold": 0.58,
     "joint.gan_lr": 1e-3,
     "joint.pairing": "contrast",

@@ -81,6 +81,10 @@ def test_its_own_validation_split_gives_the_accuracy_that_training_told(trained:
     assert [one["name"] for one in said["classes"]] == list("0123456789")
     assert all(len(line) <= 80 for line in stderr.splitlines()[1:])
     assert f"accuracy {said['accuracy']:.4f}" in stderr
+    assert "agreement" in stderr
+    for one in said["classes"]:
+        assert 0 <= one["recall_stage_one"] <= 1
+        assert 0 <= one["agreement"] <= 1 < 1 + one["diversity"]
 
 
 def test_the_test_split_is_read_only_by_its_name_and_that_is_told(

@@ -17,6 +17,7 @@ from distill_tune.cli.running import write_page
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report import FILES
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
+from distill_tune.study.validation import to_yaml
 from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
 from tests.report.page_reader import report
@@ -51,6 +52,26 @@ def test_every_size_has_a_report(
     if num_trials == 300:
         wanted = {"generator", "stages"} | ({"agreement"} if backbones == THREE else set())
         assert set(said["overall"]) == wanted <= set(OF_THE_STUDY)
+
+
+def test_the_classes_of_the_best_model_and_of_the_confirmation_are_shown(tmp_path: Path) -> None:
+    directory = make_study(tmp_path / "study", 6, ONE)
+    of_class = {"num_train": 9, "num_val": 3, "recall_stage_one": 0.25, "recall": 0.75}
+    by_class = {"<ant>": of_class | {"agreement": 0.5, "diversity": None}, "bee": {"recall": "x"}}
+    for number in range(6):
+        directory.write_text(
+            f"models/resnet18-{number:04d}/model.yaml", to_yaml({"by_class": by_class})
+        )
+    directory.append({"event": "data", "digest": "d", "classes": ["<ant>", "bee"], "skipped": []})
+    page, said = report(directory)
+    ant, bee = said["classes"]["resnet18"]
+    assert {name: ant[name] for name in of_class} == of_class
+    assert (ant["name"], ant["agreement"], ant["diversity"]) == ("<ant>", 0.5, None)
+    assert set(bee.values()) == {"bee", None}
+    assert "classes" in page.ids
+    assert "recall before the GAN" in page.text
+    assert "GAN diversity" not in page.text
+    assert "classes" not in report(make_study(tmp_path / "other", 6, ONE))[0].ids
 
 
 def test_every_figure_has_a_text_that_says_the_same(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ class ArmEvidence(NamedTuple):
         effect: What ``method_over`` shows; None if ``method_over`` is None.
         seconds: Mean training time of a run.
         gpu_hours: Mean GPU-hours of a run; 0 on a CPU.
+        recalls: Test recall of every class, mean over seeds; None for a class without test images;
+            empty if unknown.
+        class_counts: Test images of every class; empty if unknown.
         cost: Mean cost of a run; None if no run tells of its resources.
         baseline_price: Price of ``over_baseline``.
         method_price: Price of ``method_over``.
@@ -68,6 +71,8 @@ class ArmEvidence(NamedTuple):
     effect: Effect | None
     seconds: float
     gpu_hours: float
+    recalls: tuple[float | None, ...] = ()
+    class_counts: tuple[int, ...] = ()
     cost: Cost | None = None
     baseline_price: Price | None = None
     method_price: Price | None = None
@@ -152,7 +157,16 @@ def _arm(
         effect=None,
         seconds=seconds,
         gpu_hours=gpus * seconds / 3600,
+        recalls=_mean_recalls(runs),
+        class_counts=next((tuple(run.class_counts) for run in runs if run.class_counts), ()),
     )
+
+
+def _mean_recalls(runs: list[RunRecord]) -> tuple[float | None, ...]:
+    """Return the mean recall of every class over the runs that were read on the test split."""
+    by_class = zip(*(run.recalls for run in runs if run.recalls), strict=False)
+    known = [[value for value in values if value is not None] for values in by_class]
+    return tuple(mean_and_spread(values)[0] if values else None for values in known)
 
 
 def with_effects(

@@ -4,6 +4,9 @@ from distill_tune.datasets.image_pool import Indices, Pool, absent_classes
 from distill_tune.datasets.images.duplicates import digests, shared_images
 from distill_tune.datasets.images.near_duplicates import near_copies
 from distill_tune.datasets.images.weak_images import weaknesses
+from distill_tune.errors import abridged
+
+_SHOWN = 5
 
 
 def split_warnings(
@@ -19,7 +22,16 @@ def split_warnings(
     """
     shared = {"train": digests(train), "val": digests(val), "test": digests(*test)}
     near = () if is_redrawn else near_copies(train, val, test)
-    return _unmeasured_classes(val) + weaknesses(train) + shared_images(shared) + near
+    of_classes = _unmeasured_classes(val) + _single_images(train)
+    return of_classes + weaknesses(train) + shared_images(shared) + near
+
+
+def _single_images(train: Pool) -> tuple[str, ...]:
+    pairs = zip(train.classes, train.counts(), strict=True)
+    single = [repr(name) for name, count in pairs if count == 1]
+    if not single:
+        return ()
+    return (f"train has one image only of class {abridged(single, _SHOWN)}",)
 
 
 def _unmeasured_classes(val: Pool) -> tuple[str, ...]:

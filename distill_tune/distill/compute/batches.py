@@ -19,8 +19,8 @@ from distill_tune.distill.compute.random_streams import Purpose, seed_global, st
 from distill_tune.distill.trial_config import ClassifierTraining
 
 Batch = tuple[Tensor, Tensor]
-"""Images ``[n, channels, size, size]`` float32 in [-1, 1]; labels ``[n]`` int64 or, if mixed or
-smoothed, ``[n, num_classes]`` float32 with rows that sum to 1."""
+"""Images ``[n, channels, size, size]`` float32 in [-1, 1]; labels ``[n]`` int64 or, if mixed,
+smoothed or weighted, ``[n, num_classes]`` float32 with rows that sum to 1 or to a weight."""
 
 
 class ExtraBatch(NamedTuple):
@@ -82,6 +82,19 @@ def smoothed(labels: Tensor, smoothing: float, num_classes: int) -> Tensor:
         return labels
     soft = F.one_hot(labels, num_classes).float() if labels.ndim == 1 else labels
     return soft * (1 - smoothing) + smoothing / num_classes
+
+
+def weighted(labels: Tensor, weights: Tensor | None) -> Tensor:
+    """Return labels whose cross-entropy is that of the class times its weight.
+
+    Args:
+        labels: ``[n]`` int64, or ``[n, num_classes]`` float32.
+        weights: ``[num_classes]``; None: labels are returned unchanged.
+    """
+    if weights is None:
+        return labels
+    soft = F.one_hot(labels, len(weights)).float() if labels.ndim == 1 else labels
+    return soft * weights
 
 
 def _augmented(images: Tensor, data: DeviceData, training: ClassifierTraining, key: Key) -> Tensor:

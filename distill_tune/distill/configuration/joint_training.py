@@ -11,6 +11,7 @@ Pairing = Literal["assign", "contrast", "class", "any"]
 CollapsePolicy = Literal["continue", "rollback", "freeze", "stop"]
 UnfitPolicy = Literal["warn", "scale", "stop"]
 Selection = Literal["none", "agree", "hard"]
+ClassRatio = Literal["uniform", "inverse", "by_error"]
 
 _PLATEAU = 2
 """A plateau is this many epochs without a better validation metric."""
@@ -34,6 +35,11 @@ class JointTraining(Config):
     probability. If there is none, no image is kept and the loss weight is reduced accordingly."""
     candidates: int = Field(default=4, ge=1, le=64)
     """Synthetic images drawn for each one that ``selection`` keeps."""
+    class_ratio: ClassRatio = "uniform"
+    """Classes of the synthetic images that the classifier learns from. ``uniform``: all equally
+    often; ``inverse``: the rarer a class is among the training images, the more often;
+    ``by_error``: in proportion to the error on its training images at the last relabelling (one
+    minus the probability of the class). No class gets less than a tenth of an equal share."""
     hard_threshold: float = Field(default=0.3, gt=0, lt=1)
     """Threshold of hard images: share of each class (``quantile``) or probability of the true
     class (``confidence``)."""

@@ -96,6 +96,7 @@ GAN_FIELDS = (
     "joint.max_discriminator_gap",
     "joint.selection",
     "joint.candidates",
+    "joint.class_ratio",
     "joint.unfit_policy",
 )
 """Fields that matter only with a GAN."""
