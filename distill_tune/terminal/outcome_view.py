@@ -21,7 +21,7 @@ from distill_tune.study.warm_start import warm_start_outcomes
 from distill_tune.terminal.study_tables import final_summary
 from distill_tune.tuning.outcome import best_file, num_skipped, written_paths
 
-UNCONFIRMED = "one seed: distill-tune confirm says whether it is real"
+UNCONFIRMED = "distill-tune confirm says whether it is real"
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,7 +56,8 @@ def outcome_view(
     yield from _ending(study, directory, state, status)
     yield from (escape(f"{sentence}.") for sentence in finalist_sentences(state))
     for line in comparison_lines(state):
-        yield f"{escape(line)}; {UNCONFIRMED}"
+        seeds = "few seeds" if state.finalists else "one seed"
+        yield f"{escape(line)}; {seeds}: {UNCONFIRMED}"
 
 
 def _ending(

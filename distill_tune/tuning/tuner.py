@@ -33,7 +33,7 @@ from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
-from distill_tune.tuning.stopping.stop_rules import stop_callbacks
+from distill_tune.tuning.stopping.stop_rules import StopRules, stop_callbacks
 from distill_tune.tuning.trainable import DistillTrial
 
 
@@ -162,7 +162,8 @@ def tune_trials(
         waiting = WaitingCallback(journal, capacity)
         saving = SavingCallback(journal.directory.root)
         interrupts = InterruptCallback(journal.tell, scheduler.drain)
-        stops = stop_callbacks(study, journal, present.bundle, scheduler.drain)
+        rules = StopRules(study, journal, present.bundle)
+        stops = stop_callbacks(rules, scheduler.drain, sampler.close)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, limiter, scheduler, len(extras)),

@@ -99,7 +99,7 @@ def test_the_end_of_a_search(directory: StudyDirectory) -> None:
     mean = state.finalists[NAME][0].mean
     assert lines[-1] == (
         f"best {mean:#.4g} (mean of 2 seeds), equal steps without a GAN 0.6000, stage 1 alone "
-        "0.5000; one seed: distill-tune confirm says whether it is real"
+        "0.5000; few seeds: distill-tune confirm says whether it is real"
     )
     assert "\nstopped after 12 of 12 trials: 0.5 is reached (search.stop.value)" in lines
     said = outcome_json(study, directory, "stopped")

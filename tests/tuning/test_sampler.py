@@ -155,6 +155,12 @@ def test_records_of_another_study_are_refused() -> None:
         SamplerPerBackbone(plan()).replay([past])
 
 
+def test_a_closed_sampler_proposes_nothing_more() -> None:
+    sampler = SamplerPerBackbone(plan(), [{"backbone": "alexnet", "number": -1, "params": {}}])
+    sampler.close()
+    assert sampler.suggest("t0") == Searcher.FINISHED
+
+
 def test_extra_runs_come_first_and_change_no_proposal() -> None:
     extras = [{"backbone": "alexnet", "number": -1 - n, "params": {}} for n in range(2)]
     alone, beside = SamplerPerBackbone(plan()), SamplerPerBackbone(plan(), extras)

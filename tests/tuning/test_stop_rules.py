@@ -128,14 +128,18 @@ def test_after_more_trials_are_asked_for_those_without_gain_count_anew(records: 
 
 def test_the_first_broken_rule_begins_the_drain_once(records: Records) -> None:
     drain = Drain()
-    callback = StopCallback(records.rules("{value: 0.8, trials_without_gain: 1}"), drain)
+    closed: list[bool] = []
+    rules = records.rules("{value: 0.8, trials_without_gain: 1}")
+    callback = StopCallback(rules, drain, lambda: closed.append(True))
     callback.on_trial_result(result={"objective": 0.5})
     assert not drain.is_begun
     records.trial(0.9)
     callback.on_trial_complete()
     assert drain.is_begun
+    assert not rules.may_stop
     callback.on_trial_complete()
     assert [stop.rule for stop in records.journal.state.stops] == ["value"]
+    assert closed == [True]
 
 
 def test_the_noise_is_asked_of_ten_complete_trials(

@@ -111,7 +111,8 @@ def finalist_sentence(state: StudyState, backbone: str) -> str:
     if not found:
         return ""
     first, num_seeds = found[0], len(found[0].values)
-    text = f"trial {first.name} has the highest mean of {len(found)} finalists on {num_seeds} seeds"
+    rivals = "finalist" if len(found) == 1 else "finalists"
+    text = f"trial {first.name} has the highest mean of {len(found)} {rivals} on {num_seeds} seeds"
     text += f", {mean_words(first)}"
     alone = best_of_one_seed(state, backbone)
     if alone is None:

@@ -48,6 +48,10 @@ class SamplerPerBackbone(Searcher):
         """Return the sampler of a backbone."""
         return self._samplers[backbone]
 
+    def close(self) -> None:
+        """Propose nothing more."""
+        self._extras, self._has_trials = [], False
+
     def history(self) -> list[PastTrial]:
         """Return every trial proposed or adopted so far, by number."""
         every = [past for sampler in self._samplers.values() for past in sampler.history()]

@@ -54,6 +54,11 @@ class StopRules:
                 return Stop(rule, limit, words, num_trials, num_over)
         return None
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether there is a rule, and none has stopped the session."""
+        return bool(self._study.search.stop.limits) and self._state.stop is None
+
     def stop_if_broken(self) -> bool:
         """Record the first rule that says stop; return whether there is one."""
         found = self.broken()
@@ -142,10 +147,12 @@ class StopCallback(tune.Callback):
     Args:
         rules: Those of the study.
         drain: Of the experiment.
+        close: Lets the sampler propose nothing more: Ray starts a trial that is proposed, even
+            while the experiment is drained.
     """
 
-    def __init__(self, rules: StopRules, drain: Drain) -> None:
-        self._rules, self._drain = rules, drain
+    def __init__(self, rules: StopRules, drain: Drain, close: Callable[[], None]) -> None:
+        self._rules, self._drain, self._close = rules, drain, close
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Pickle as a plain callback, as the study's own callback does."""
@@ -163,13 +170,10 @@ class StopCallback(tune.Callback):
 
     def _look(self) -> None:
         if not self._drain.is_begun and self._rules.stop_if_broken():
+            self._close()
             self._drain.begin()
 
 
-def stop_callbacks(
-    study: Study, journal: Journal, bundle: Mapping[str, float], drain: Drain
-) -> list[StopCallback]:
+def stop_callbacks(rules: StopRules, drain: Drain, close: Callable[[], None]) -> list[StopCallback]:
     """Return the callback of an experiment whose trials may be stopped; none without rules."""
-    if not study.search.stop.limits or journal.state.stop is not None:
-        return []
-    return [StopCallback(StopRules(study, journal, bundle), drain)]
+    return [StopCallback(rules, drain, close)] if rules.may_stop else []
