@@ -45,7 +45,11 @@ class Stop(Config):
     def limits(self) -> dict[str, float]:
         """The rules in force: name to limit."""
         found = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: float(limit) for name, limit in found.items() if limit}
+        # A value of zero is a limit as any other.
+        set_ones = {
+            name: one for name, one in found.items() if one is not None and one is not False
+        }
+        return {name: float(limit) for name, limit in set_ones.items()}
 
 
 class Search(Config):

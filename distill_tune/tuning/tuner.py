@@ -33,7 +33,7 @@ from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
-from distill_tune.tuning.stopping.stop_rules import StopRules, stop_callbacks
+from distill_tune.tuning.stopping.stop_rules import StopRules
 from distill_tune.tuning.trainable import DistillTrial
 
 
@@ -148,9 +148,8 @@ def tune_trials(
     losses: Counter[int] = Counter()
     while True:
         present = present_slots(study, slots, gpu_uses(journal.packing_events))
-        extras = open_extras(study, journal.state)
-        is_stopped, continued = journal.state.stop is not None, journal.state.continued
-        sampler = make_sampler(study, extras, continued, has_trials=not is_stopped)
+        extras, continued = open_extras(study, journal.state), journal.state.continued
+        sampler = make_sampler(study, extras, continued, has_trials=journal.state.stop is None)
         scheduler = make_scheduler(study, continued)
         packing = PackingCallback(study, journal, slots, present, scheduler.drain)
         sampler.replay(journal.past_trials())
@@ -162,8 +161,7 @@ def tune_trials(
         waiting = WaitingCallback(journal, capacity)
         saving = SavingCallback(journal.directory.root)
         interrupts = InterruptCallback(journal.tell, scheduler.drain)
-        rules = StopRules(study, journal, present.bundle)
-        stops = stop_callbacks(rules, scheduler.drain, sampler.close)
+        stops = StopRules(study, journal, present.bundle).callbacks(scheduler.drain, sampler.close)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
             tune_config=_tune_config(study, limiter, scheduler, len(extras)),

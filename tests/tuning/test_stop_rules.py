@@ -73,6 +73,13 @@ def test_a_value_must_be_reached_by_a_complete_trial(records: Records) -> None:
     assert records.words("{value: 0.9}") == f"val/accuracy 0.9000 of {B}-0003 has reached 0.9"
 
 
+def test_zero_is_a_value_too(records: Records) -> None:
+    assert records.words("{value: 0}") == ""
+    records.trial(0.0)
+    assert records.words("{value: 0}") == f"val/accuracy 0.0000 of {A}-0000 has reached 0"
+    assert study("{value: 0, gain_below_noise: false}").search.stop.limits == {"value": 0.0}
+
+
 def test_a_gain_is_one_within_its_backbone(records: Records) -> None:
     for value in (0.5, 0.1, 0.6, 0.2):
         records.trial(value)

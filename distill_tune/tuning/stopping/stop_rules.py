@@ -54,6 +54,10 @@ class StopRules:
                 return Stop(rule, limit, words, num_trials, num_over)
         return None
 
+    def callbacks(self, drain: Drain, close: Callable[[], None]) -> "list[StopCallback]":
+        """Return the callback of an experiment that may be stopped; none without rules."""
+        return [StopCallback(self, drain, close)] if self.may_stop else []
+
     @property
     def may_stop(self) -> bool:
         """Whether there is a rule, and none has stopped the session."""
@@ -172,8 +176,3 @@ class StopCallback(tune.Callback):
         if not self._drain.is_begun and self._rules.stop_if_broken():
             self._close()
             self._drain.begin()
-
-
-def stop_callbacks(rules: StopRules, drain: Drain, close: Callable[[], None]) -> list[StopCallback]:
-    """Return the callback of an experiment whose trials may be stopped; none without rules."""
-    return [StopCallback(rules, drain, close)] if rules.may_stop else []
