@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from distill_tune.distill.classifier_stage import real_batches, train_step
+from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial import Trial
@@ -52,7 +53,12 @@ def busiest_epoch(config: TrialConfig) -> int:
     return max(range(config.joint.epochs), key=config.joint.ratio)
 
 
-def run_largest_steps(config: TrialConfig, images: ImageData, device: torch.device) -> None:
+def run_largest_steps(
+    config: TrialConfig,
+    images: ImageData,
+    device: torch.device,
+    data: DeviceData | None = None,
+) -> None:
     """Run steps of each kind with a trial that is dropped afterwards, so that the peak is known.
 
     Networks are not compiled. A lack of memory is no error: then the peak is all there is.
@@ -61,19 +67,20 @@ def run_largest_steps(config: TrialConfig, images: ImageData, device: torch.devi
         config: From :func:`largest_config`.
         images: The study's.
         device: Of the trials.
+        data: ``images`` on ``device``, if they are there already.
     """
     joint = config.joint.model_copy(update=MILD)
     compute = config.compute.model_copy(update={"compile": False})
+    changes = {"joint": joint, "compute": compute}
     try:
-        _run(config.model_copy(update={"joint": joint, "compute": compute}), images, device)
+        _run(Trial(config.model_copy(update=changes), images, device, data))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
 
 
-def _run(config: TrialConfig, images: ImageData, device: torch.device) -> None:
-    trial = Trial(config, images, device)
-    state, trainer = trial.state, trial.trainer
+def _run(trial: Trial) -> None:
+    config, state, trainer = trial.config, trial.state, trial.trainer
     batches = real_batches(trial.data, config.classifier, seed=config.seed, epoch=0)
     # The first is a whole one.
     batch = next(batches)

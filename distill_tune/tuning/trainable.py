@@ -74,7 +74,7 @@ class DistillTrial(tune.Trainable):
         with self._named():
             if self._meter.is_due:
                 largest = largest_config(study, backbone, self._proposal["params"])
-                run_largest_steps(largest, self._search.images, device)
+                run_largest_steps(largest, self._search.images, device, self._data)
             # A process that runs one trial after another puts its images on the device once.
             found = SearchTrial(self._search, self._proposal, device, self._data, checkpoint)
         self._trial, self._data = found, found.data

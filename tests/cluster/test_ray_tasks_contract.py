@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import ray
+from ray.core.generated import common_pb2
 
 import distill_tune
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray
+from distill_tune.cluster.failures.ray_errors import _TAKEN_BACK
+from distill_tune.cluster.resources import _WITH_NOTICE, is_taken_back
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 
@@ -131,3 +134,16 @@ def test_a_cancelled_task_ends_at_once(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()
     assert not (tmp_path / "ended").exists()
+
+
+def test_a_node_says_why_it_died_and_an_actor_names_it() -> None:
+    """Else a node that the cluster takes back with notice is charged to the trials on it."""
+    numbers: Any = common_pb2
+    reason = numbers.NodeDeathInfo.Reason
+    announced = ("EXPECTED_TERMINATION", "AUTOSCALER_DRAIN_PREEMPTED", "AUTOSCALER_DRAIN_IDLE")
+    assert {reason.Value(name) for name in announced} == _WITH_NOTICE
+    (node,) = ray.nodes()  # type: ignore[no-untyped-call]
+    assert "DeathReason" in node
+    assert not is_taken_back(node["NodeID"])
+    server = Path(ray.__file__).parent / "core/src/ray/gcs/gcs_server"
+    assert all(text.encode() in server.read_bytes() for text in _TAKEN_BACK)
