@@ -127,9 +127,9 @@ NOT_RUN = {
     ),
     "measures for hours": (
         "python -m tests.benchmarks NAME",
-        "python -m tests.benchmarks influence",
         "python -m tests.benchmarks quality",
-        "python -m tests.benchmarks.ablation arms --seeds 10 --log arms.jsonl",
+        "distill-tune search --space search_spaces/evidence/few-digits.yaml",
+        "distill-tune confirm runs/evidence-few-digits",
     ),
     "needs a GPU; tests/gpu/test_script.py runs it on a CPU": ("python -m tests.gpu",),
     "downloads CIFAR-10 and is made for a GPU": (
