@@ -1,7 +1,8 @@
 """distill-tune: hyperparameter search for GAN distillation.
 
 ``search``, ``resume``, ``confirm`` and ``train`` are the Python counterparts of the commands;
-``load_study`` reads a study, ``compare`` compares several. Heavy dependencies are imported only
+``load_study`` reads a study, ``compare`` compares several, ``check``
+looks at images. Heavy dependencies are imported only
 when one of them is called.
 """
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from distill_tune.report.comparison import compare
     from distill_tune.report.comparison.findings import Comparison
     from distill_tune.report.study_result import StudyResult, TrainedModel, Winner, load_study
+    from distill_tune.tuning.draft.data_check import check
 
 __version__ = "0.1.0"
 
@@ -23,6 +25,7 @@ __all__ = [
     "TrainedModel",
     "Winner",
     "__version__",
+    "check",
     "compare",
     "confirm",
     "load_study",
@@ -34,6 +37,7 @@ __all__ = [
 
 _MODULES = {
     "Comparison": "report.comparison.findings",
+    "check": "tuning.draft.data_check",
     "compare": "report.comparison",
 } | dict.fromkeys(("StudyResult", "TrainedModel", "Winner", "load_study"), "report.study_result")
 

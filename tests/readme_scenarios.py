@@ -84,6 +84,7 @@ MODEL_OF_CELLS = {
 """The use of its model, with a file among the photos that is no image."""
 
 DRAFT = {
+    "distill-tune check path/to/images": Step("sizes in pixels: "),
     "distill-tune new cells.yaml --data path/to/images": Step(
         "distill-tune search --space cells.yaml", ("cells.yaml",)
     ),

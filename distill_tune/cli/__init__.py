@@ -10,6 +10,7 @@ import typer
 
 from distill_tune import __version__
 from distill_tune.cli import model_commands
+from distill_tune.cli.check_command import check
 from distill_tune.cli.compare_command import compare
 from distill_tune.cli.examples import examples
 from distill_tune.cli.follow_command import follow
@@ -83,6 +84,7 @@ def _root(
         raise typer.Exit
 
 
+app.command(epilog=examples("check"))(check)
 app.command(epilog=examples("new"))(new)
 
 

@@ -1,6 +1,11 @@
 """Examples shown below each command's --help."""
 
 _EXAMPLES = {
+    "check": (
+        "distill-tune check path/to/images",
+        "distill-tune check path/to/images --out checked",
+        "distill-tune check images.npz --set data.value_range=[0,4095] --json",
+    ),
     "new": (
         "distill-tune new cells.yaml --data path/to/images",
         "distill-tune new my.yaml --data images.npz --set data.image_size=32 --minutes 60",

@@ -36,7 +36,7 @@ from distill_tune.datasets.images.file_values import (
     file_ranges,
     require_scale,
 )
-from distill_tune.datasets.images.image_files import decode_all, shorter_sides
+from distill_tune.datasets.images.image_files import decode_all, sizes_and_modes
 from distill_tune.datasets.images.printable import printable
 from distill_tune.datasets.images.value_range import PER_FILE, given_ranges
 from distill_tune.datasets.images.value_range_field import ValueRange
@@ -141,11 +141,15 @@ class Folder(ImageSource):
                 warnings += absent_classes(filled(classes["train"]), filled(classes["test"]))
             return warnings
 
-    def shorter_sides(self, most: int) -> list[int]:
-        """Return the shorter sides in pixels of up to ``most`` training images."""
+    def some_files(self, most: int) -> list[Path]:
+        """Return up to ``most`` files of training images, evenly spaced."""
         with permitted():
             files = self._files(self._tree().parts["train"])
-        return shorter_sides(files[:: -(-len(files) // most) or 1])
+        return files[:: -(-len(files) // most) or 1]
+
+    def shorter_sides(self, most: int) -> list[int]:
+        """Return the shorter sides in pixels of up to ``most`` training images."""
+        return [min(size) for size, _ in sizes_and_modes(self.some_files(most))]
 
     def part_folder(self, part: Part) -> Path | None:
         """Return the folder of a part; None where it is drawn from train."""

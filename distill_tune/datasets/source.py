@@ -125,8 +125,8 @@ class ImageSource(Config):
             InputError: As ``load``.
         """
         train, parts = self._train_pool(ranges), self.parts()
-        pools = Pools(train, self._own_part("val", train) if "val" in parts else None)
-        read_test = partial(self._own_part, "test", train) if "test" in parts else None
+        pools = Pools(train, self.own_part("val", train) if "val" in parts else None)
+        read_test = partial(self.own_part, "test", train) if "test" in parts else None
         return with_unlabelled(pools, self.unlabelled, read_test)
 
     def load(self, pools: Pools | None = None) -> ImageData:
@@ -144,7 +144,7 @@ class ImageSource(Config):
         is_redrawn = pools is not None
         warnings = () if is_redrawn else self.check_parts()
         pools = pools or self.read_pools()
-        drawn = self._drawn(pools.train)
+        drawn = self.drawn(pools.train)
         val = drawn.pool.take(drawn.draw.val)
         if pools.val is not None:
             chosen = first_of_each(pools.val, self.val_per_class, seed=self._subset_seed)
@@ -192,10 +192,10 @@ class ImageSource(Config):
         """
         require_unsealed(self.name)
         self.require_test()
-        drawn = self._drawn(self._train_pool(ranges))
+        drawn = self.drawn(self._train_pool(ranges))
         test = drawn.pool.take(drawn.draw.test)
         if "test" in self.parts():
-            test = self._own_part("test", drawn.pool)
+            test = self.own_part("test", drawn.pool)
         return split_of(test, drawn.channels)
 
     @property
@@ -211,7 +211,8 @@ class ImageSource(Config):
         pool.require_trainable(self._where)
         return pool
 
-    def _drawn(self, pool: Pool) -> "_Drawn":
+    def drawn(self, pool: Pool) -> "Drawn":
+        """Return the draw from the train part; InputError if a class has too few images."""
         parts = self.parts()
         sizes = SplitSizes(
             test=Share() if "test" in parts else Share(self.test_fraction),
@@ -221,9 +222,10 @@ class ImageSource(Config):
         seeds = {"seed": self.seed, "subset_seed": self._subset_seed}
         chosen = draw(pool, sizes, where=self._where, **seeds)
         # Independent of train_per_class, which must not change validation images.
-        return _Drawn(pool, chosen, num_channels(pool.images, self.color, chosen.test))
+        return Drawn(pool, chosen, num_channels(pool.images, self.color, chosen.test))
 
-    def _own_part(self, part: Part, train: Pool) -> Pool:
+    def own_part(self, part: Part, train: Pool) -> Pool:
+        """Return a part of the source, in the classes and the size of the train part."""
         pool = self.read(part, train.value_ranges)
         pool.require_images(part, self._where)
         size, train_size = pool.images.shape[-1], train.images.shape[-1]
@@ -236,7 +238,7 @@ class ImageSource(Config):
         return pool.labelled_as(train.classes, part=part, where=self._where)
 
 
-class _Drawn(NamedTuple):
+class Drawn(NamedTuple):
     """The train part, the draw from it, and the number of channels chosen on it."""
 
     pool: Pool

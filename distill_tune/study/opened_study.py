@@ -21,6 +21,7 @@ from distill_tune.study.opening import (
     stored_study,
 )
 from distill_tune.study.sampler_needs import coverage, require_package
+from distill_tune.study.sections import GPUS, Resources
 from distill_tune.study.study import Study
 from distill_tune.study.validation import Document
 from distill_tune.study.warm_start import WARM_START_TRIALS, warm_start
@@ -88,6 +89,7 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
     typed, document = read_study(request.space, request.assignments, request.options)
     with located(document):
         require_package(typed.search)
+        _require_one_gpu(typed.resources)
         placed = with_absolute_paths(typed)
     study, remark = warm_started(placed, request.warm_start)
     directory = _new_place(request.storage, study.study)
@@ -159,3 +161,10 @@ def _new_place(storage: str, name: str) -> StudyDirectory:
     directory = StudyDirectory(joined(storage, name))
     directory.refuse_unusable()
     return directory
+
+
+def _require_one_gpu(resources: Resources) -> None:
+    """Raise InputError if a trial would reserve several GPUs; an older study may."""
+    if isinstance(resources.gpus, float) and resources.gpus > 1:
+        expected = f"{GPUS}: a trial computes on one GPU, the others would be idle"
+        raise InputError("resources.gpus", got=resources.gpus, expected=expected)

@@ -233,6 +233,9 @@ class Plugin(Config):
         return {"name": Path(raw).name} if isinstance(raw, str) else raw
 
 
+GPUS = "auto, fit, 0, 1, or a share of one GPU such as 0.5"
+
+
 class Resources(Config):
     """Resources of one trial."""
 
@@ -250,7 +253,5 @@ class Resources(Config):
     @classmethod
     def _gpus_are_some_or_a_share_of_one(cls, gpus: float | str) -> float | str:
         if isinstance(gpus, float) and gpus and (gpus < 1e-4 or (gpus > 1 and gpus % 1)):
-            raise ValueError(
-                "expected auto, fit, 0, a share of one GPU such as 0.5, or a whole number"
-            )
+            raise ValueError(f"expected {GPUS}")
         return gpus

@@ -149,14 +149,14 @@ def decode_all(
     return images, {number: reason for number, reason in enumerate(reasons) if reason}
 
 
-def shorter_sides(paths: Iterable[Path]) -> list[int]:
-    """Return the shorter side in pixels of each file that can be opened, by its header."""
-    found = []
+def sizes_and_modes(paths: Iterable[Path]) -> list[tuple[tuple[int, int], str]]:
+    """Return width, height and Pillow's mode of each file that can be opened, by its header."""
+    found: list[tuple[tuple[int, int], str]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for path in paths:
             with suppress(Exception), opened(path) as image:  # Decoding reports broken files.
-                found.append(min(image.size))
+                found.append((image.size, image.mode))
     return found
 
 

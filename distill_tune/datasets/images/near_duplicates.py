@@ -86,6 +86,20 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     return tuple(warnings)
 
 
+def near_pairs(images: Bytes) -> Iterator[tuple[int, int]]:
+    """Yield the positions of two images that are nearly, but not pixel for pixel, the same.
+
+    Args:
+        images: ``[n, 1 or 3, size, size]``; nothing is compared if they are small, or too many.
+    """
+    if images.shape[-1] < MIN_SIZE or not 0 < len(images) ** 2 <= MAX_PAIRS:
+        return
+    fingerprints = _fingerprints(images, np.arange(len(images)))
+    for here, there in _pairs(fingerprints, fingerprints, _bound(fingerprints.greys)):
+        if there < here and not np.array_equal(images[here], images[there]):
+            yield there, here
+
+
 def _fingerprints(images: Bytes, indices: Indices) -> _Fingerprints:
     from imagehash import phash
 

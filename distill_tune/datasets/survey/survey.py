@@ -1,0 +1,94 @@
+"""The survey itself: the splits of a data set as a search would draw them, and their images."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from distill_tune.datasets.folder import Folder
+from distill_tune.datasets.folder_tree.part_names import Part
+from distill_tune.datasets.image_pool import Pool, Pools
+from distill_tune.datasets.images.image_files import sizes_and_modes
+from distill_tune.datasets.source import ImageSource
+from distill_tune.datasets.survey.copies import Copy, copies
+from distill_tune.errors import InputError
+
+_MOST_OPENED = 20_000
+"""Files whose headers are read to learn sizes and modes."""
+
+
+class Survey(NamedTuple):
+    """What the images of a data set are.
+
+    Attributes:
+        name: Display name of the data.
+        classes: Names of the classes.
+        counts: Split to the number of images of each class.
+        sizes: Width and height in pixels to the number of training images that have it.
+        modes: Mode of the files, such as ``RGB`` or ``L``, to the number of training images.
+        unreadable: Files left out because they could not be read, each ``path: reason``.
+        copies: Images that occur more than once.
+        warnings: Other warnings, such as images of a single colour.
+        error: Why no search could use these images; None if one could.
+        train: The training images.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    counts: dict[Part, list[int]]
+    sizes: dict[tuple[int, int], int]
+    modes: dict[str, int]
+    unreadable: tuple[str, ...]
+    copies: tuple[Copy, ...]
+    warnings: tuple[str, ...]
+    error: InputError | None
+    train: Pool
+
+
+def survey(source: ImageSource) -> Survey:
+    """Read all images of a data set and return what there is to know about them.
+
+    Test images are read too, to find copies of them among the others.
+
+    Raises:
+        InputError: There are no readable images.
+    """
+    warnings, read = source.check_parts(), source.read_pools()
+    error: InputError | None = None
+    try:
+        # Near copies are listed below, with those of a separate test part.
+        warnings += source.load(read).warnings
+    except InputError as refused:
+        error = refused
+    pools = _split(source, read, is_drawn=error is None)
+    train = pools["train"]
+    files = sizes_and_modes(source.some_files(_MOST_OPENED)) if isinstance(source, Folder) else []
+    side, mode = train.images.shape[-1], "L" if train.images.shape[1] == 1 else "RGB"
+    seen = files or [((side, side), mode)] * len(train.labels)
+    return Survey(
+        name=source.name,
+        classes=train.classes,
+        counts={part: pool.counts() for part, pool in pools.items()},
+        sizes=dict(Counter(size for size, _ in seen).most_common()),
+        modes=dict(Counter(mode for _, mode in seen).most_common()),
+        unreadable=tuple(dict.fromkeys(line for pool in pools.values() for line in pool.skipped)),
+        copies=copies(pools),
+        warnings=warnings,
+        error=error,
+        train=train,
+    )
+
+
+def _split(source: ImageSource, pools: Pools, *, is_drawn: bool) -> dict[Part, Pool]:
+    """Return the images of each split that has any; those of a part as a whole if not drawn."""
+    found: dict[Part, Pool] = {"train": pools.train}
+    if is_drawn:
+        pool, draw, _ = source.drawn(pools.train)
+        found = {
+            "train": pool.take(draw.train),
+            "val": pool.take(draw.val),
+            "test": pool.take(draw.test),
+        }
+    if pools.val is not None:
+        found["val"] = pools.val
+    if "test" in source.parts():
+        found["test"] = source.own_part("test", pools.train)
+    return {part: pool for part, pool in found.items() if len(pool.labels)}
