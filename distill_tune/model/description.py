@@ -1,11 +1,12 @@
 """The fields of a model's ``model.yaml`` that using the model needs; the file may be untrusted."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from distill_tune.distill.backbones import AnyBackbone
 from distill_tune.interfaces import Config, ValueRanges
+from distill_tune.plugins import require
 from distill_tune.records.words.metric_names import ACCURACY
 
 
@@ -53,6 +54,8 @@ class Description(Config):
 
     backbone: AnyBackbone
     """The network."""
+    plugins: tuple[str, ...] = ()
+    """Plugins that were in use; using the model needs them."""
     classes: tuple[str, ...] = Field(min_length=2)
     """Names of the classes, in the order of the logits."""
     transforms: Transforms
@@ -63,3 +66,9 @@ class Description(Config):
     """Metric by which its weights were kept."""
     by_class: dict[str, ClassNumbers] = Field(default_factory=dict)
     """Results of each class by its name; empty for an older model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plugins_are_named(cls, raw: Any) -> Any:
+        require(raw.get("plugins") if isinstance(raw, dict) else ())
+        return raw

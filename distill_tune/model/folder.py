@@ -20,6 +20,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ImageData, Metrics, plain
 from distill_tune.model.description import ClassNumbers, Description, Transforms
+from distill_tune.plugins import digests
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.validation import locate_error, parse, read_yaml, to_yaml
@@ -74,6 +75,7 @@ def model_files(
     weights = state.classifier.state_dict() if state.stage == "done" else state.best.weights
     description = {
         "distill_tune": __version__,
+        **({"plugins": sorted(digests())} if digests() else {}),
         "backbone": plain(trial.config.backbone),
         "classes": list(images.classes),
         "transforms": {

@@ -120,8 +120,8 @@ def test_damaged_weights_are_named(folder: Path, content: bytes) -> None:
         ({"backbone": 7}, "backbone: got 7 (a whole number), expected a mapping"),
         ({"backbone": None}, "backbone: got nothing (null), expected a mapping"),
         (
-            {"backbone": {"name": "alexnet", "weights": "x"}},
-            "backbone: got 'weights', expected one of the keys",
+            {"backbone": {"name": "alexnet", "weight": "x"}},
+            "backbone: got 'weight', expected one of the keys",
         ),
         (
             {"backbone": {"name": "alexnet", "input_size": 10**9}},

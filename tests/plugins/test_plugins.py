@@ -15,6 +15,7 @@ from distill_tune.distill.metrics.metric import Metric
 from distill_tune.distill.trial import Trial
 from distill_tune.errors import InputError, InputErrors
 from distill_tune.interfaces import plain
+from distill_tune.model.folder import load_model, model_files, write_model
 from distill_tune.plugins import digests, options, parts, variables
 from distill_tune.study.absolute_paths import with_absolute_paths
 from distill_tune.study.arms import ARMS, Arm, known_arms
@@ -65,16 +66,25 @@ def test_an_example_is_short_and_registers_what_it_is(file: Path) -> None:
     assert len(found) == 1
 
 
-def test_a_study_of_plugins_is_checked_written_down_and_trained(tmp_path: Path) -> None:
+def test_a_study_of_plugins_is_checked_written_down_and_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use_plugins(EXAMPLES)
     study = study_in(tmp_path)
     assert plain(study)["backbones"][0]["width"] == 4
     assert Study.model_validate_json(study.model_dump_json(), strict=False) == study
     config = study.trial_config("tiny_net", {"gan.lr": 1e-4})
     assert (config.gan.lr, config.gan.kind, config.data.kind) == (1e-4, "mlp_gan", "shapes")
-    *_, last = Trial(config, study.data.load(), CPU).run()
+    running = Trial(config, study.data.load(), CPU)
+    *_, last = running.run()
     assert (last.stage, last.step) == ("joint", 1)
     assert 0 <= last.metrics["val/gmean"] <= 1
+    write_model(str(tmp_path / "model"), model_files(running, study.data.load(), {}))
+    assert load_model(tmp_path / "model").classes == ("disc", "square")
+    monkeypatch.setenv("DISTILL_TUNE_PLUGINS", "[]")
+    with pytest.raises(InputError, match=r"plugins: got 'cutmix_arm.py', expected it to be named"):
+        load_model(tmp_path / "model")
+    use_plugins(EXAMPLES)
     cutmix = known_arms()["cutmix"].config(config)
     assert (cutmix.classifier.cutmix, cutmix.joint.extra_images) == (0.5, "none")
     assert list(known_arms()) == [*ARMS, "cutmix"]
