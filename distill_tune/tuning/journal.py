@@ -11,7 +11,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import CONTINUED, OBJECTIVE, Event, StudyState, TrialRecord
-from distill_tune.study.continuing.source_code import code_digest
+from distill_tune.study.continuing.source_code import running_code
 from distill_tune.training.tensorboard.writer import TensorBoard
 from distill_tune.tuning.sampling.costs import epoch_seconds
 from distill_tune.tuning.sampling.distributions import Raw
@@ -82,7 +82,7 @@ class Journal:
         Call it before the first session starts: a study with a session then has these trials.
         """
         if not self._kinds & {CONTINUED, "trial_started"}:
-            self.emit(CONTINUED, code=code_digest(), trials=continued_fields(trials))
+            self.emit(CONTINUED, code=running_code(), trials=continued_fields(trials))
 
     def record_images(self, images: ImageData) -> None:
         """Append a description of the study's images, unless there is one, and their warnings."""

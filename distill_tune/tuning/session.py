@@ -12,7 +12,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.trials import StudyState
 from distill_tune.study.continuing.continuation import Continuation
-from distill_tune.study.continuing.source_code import code_digest
+from distill_tune.study.continuing.source_code import running_code
 from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
@@ -116,7 +116,7 @@ class Session:
             command=self.options.command,
             version=__version__,
             environment=environment(),
-            code=code_digest(),
+            code=running_code(),
             study=plain_study,
         )
         if damage:

@@ -13,8 +13,9 @@ from distill_tune.records.continued import continued_fields, continued_sentences
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import CONTINUED, TrialRecord
 from distill_tune.study.continuing import continuation as module
+from distill_tune.study.continuing import source_code
 from distill_tune.study.continuing.continuation import Continuation, continuation, is_untouched
-from distill_tune.study.continuing.source_code import code_digest
+from distill_tune.study.continuing.source_code import code_digest, running_code
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
@@ -199,6 +200,19 @@ def test_other_code_does_not_fit(session: dict[str, Any], reason: str) -> None:
     old = source(**session)
     add(old, 0)
     assert f"1 left out: {reason}" in refusal()
+
+
+def test_a_plugin_is_part_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = source()
+    add(old, 0)
+    assert running_code() == code_digest()
+    monkeypatch.setattr(source_code, "digests", lambda: {"my_gan": "0123"})
+    assert "1 left out: it was computed by other code" in refusal()
+    add(source("with", code=running_code()), 0)
+    assert len(taken(None, "with").trials) == 1
+    monkeypatch.setattr(source_code, "digests", lambda: {"my_gan": "4567"})
+    with pytest.raises(StudyError, match="1 left out: it was computed by other code"):
+        taken(None, "with")
 
 
 def test_a_trial_that_went_on_under_other_code_does_not_fit() -> None:

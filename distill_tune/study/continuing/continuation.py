@@ -23,7 +23,7 @@ from distill_tune.study.continuing.fitting import (
     why_not,
     why_study_differs,
 )
-from distill_tune.study.continuing.source_code import code_digest
+from distill_tune.study.continuing.source_code import running_code
 from distill_tune.study.opening import stored_study
 from distill_tune.study.study import Study
 
@@ -125,7 +125,7 @@ def _candidates(directory: StudyDirectory, study: Study, digest: str) -> list[_C
 
 
 def _why_other_code(codes: set[str]) -> str:
-    if codes == {code_digest()}:
+    if codes == {running_code()}:
         return ""
     if codes & {""} or not codes:
         return "the log does not record the code of its stages"
