@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill_tune.distill.classifier_stage import real_batches, scheduled_lr, set_lr, train_epoch
 from distill_tune.distill.compute.device_data import DeviceData
-from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.compute.kept_networks import KeptNetworks
 from distill_tune.distill.gan_stage import GanStage
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
@@ -49,6 +49,18 @@ class Report(NamedTuple):
     metric: str = ACCURACY
 
 
+class Reusable(NamedTuple):
+    """What a process passes on from one trial to the next.
+
+    Attributes:
+        data: The images on their device.
+        networks: Compiled networks; empty if nothing is compiled.
+    """
+
+    data: DeviceData
+    networks: KeptNetworks
+
+
 class Trial:
     """One run of a configuration through the stages.
 
@@ -57,7 +69,10 @@ class Trial:
             number of threads).
         images: Training and validation images; never the test split.
         device: Device of the computation.
-        data: ``images`` on ``device``, if an earlier trial has already placed them there.
+        reusable: What an earlier trial of this process has left on ``device``.
+
+    Attributes:
+        reusable: What this trial leaves to the next one, which must not begin before its end.
     """
 
     def __init__(
@@ -65,14 +80,17 @@ class Trial:
         config: TrialConfig,
         images: ImageData,
         device: torch.device,
-        data: DeviceData | None = None,
+        reusable: Reusable | None = None,
     ) -> None:
         self.config = config
-        self.data = DeviceData.place(images, device) if data is None else data
+        self.data = DeviceData.place(images, device) if reusable is None else reusable.data
         self._scored: Scores | None = None
-        self.state = TrialState.fresh(config, images, device)
-        execution = Execution(config.compute, device)
-        self.trainer = GanTrainer(config, self.data, self.state, execution)
+        kept = None if reusable is None else reusable.networks
+        if kept is None or not kept.fits(config, images, device):
+            kept = KeptNetworks(config, images, device)
+        self.reusable = Reusable(self.data, kept)
+        self.state = TrialState.fresh(config, images, device, kept)
+        self.trainer = GanTrainer(config, self.data, self.state, kept.execution)
 
     def run(self) -> Iterator[Report]:
         """Run from the current state to the end, reporting after every epoch.

@@ -12,6 +12,7 @@ from distill_tune.distill.classifier_stage import make_optimizer
 from distill_tune.distill.compute.adam import load_adam, make_adam
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.kept_networks import KeptNetworks
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.hardness import HardSets, assemble
 from distill_tune.distill.metrics.best_weights import Best, StateDict
@@ -126,14 +127,28 @@ class TrialState:
     is_frozen: bool = False
 
     @classmethod
-    def fresh(cls, config: TrialConfig, data: ImageData, device: torch.device) -> "TrialState":
-        """Return the state before stage 1, which is the same for the same configuration."""
+    def fresh(
+        cls,
+        config: TrialConfig,
+        data: ImageData,
+        device: torch.device,
+        kept: KeptNetworks | None = None,
+    ) -> "TrialState":
+        """Return the state before stage 1, which is the same for the same configuration.
+
+        The initial weights are loaded into ``kept``, the networks of earlier trials.
+        """
+        kept = kept or KeptNetworks(config, data, device)
         classifier = _build_classifier(config, data).to(device)
-        reference, snapshot = (copy.deepcopy(classifier) for _ in range(2))
+        reference, snapshot = (
+            kept.take(name, copy.deepcopy(classifier)) for name in ("reference", "snapshot")
+        )
+        classifier = kept.take("classifier", classifier)
         for frozen in (reference, snapshot):
             frozen.requires_grad_(requires_grad=False).eval()
         optimizer = make_optimizer(classifier, config.classifier, config.classifier.lr)
-        return cls(classifier, optimizer, reference, snapshot, _build_gan(config, data, device))
+        gan = _build_gan(config, data, device, kept)
+        return cls(classifier, optimizer, reference, snapshot, gan)
 
     def state_dict(self) -> StateDict:
         """Return tensors and plain data only, loadable with ``weights_only=True``.
@@ -204,7 +219,9 @@ def _build_classifier(config: TrialConfig, data: ImageData) -> Classifier:
     )
 
 
-def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> GanState:
+def _build_gan(
+    config: TrialConfig, data: ImageData, device: torch.device, kept: KeptNetworks
+) -> GanState:
     shape = {
         "num_classes": data.num_classes,
         "channels": data.channels,
@@ -212,10 +229,13 @@ def _build_gan(config: TrialConfig, data: ImageData, device: torch.device) -> Ga
     }
     seed_global(config.seed, "init", "gan")
     generator, discriminator = (
-        build(**shape).to(device).to(memory_format=torch.channels_last)
-        for build in (config.gan.build_generator, config.gan.build_discriminator)
+        kept.take(name, build(**shape).to(device).to(memory_format=torch.channels_last))
+        for name, build in (
+            ("generator", config.gan.build_generator),
+            ("discriminator", config.gan.build_discriminator),
+        )
     )
-    ema = AveragedModel(generator, use_buffers=True)
+    ema = kept.take("average", AveragedModel(generator, use_buffers=True))
     ema.requires_grad_(requires_grad=False).eval()
     return GanState(
         generator,

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import torch
 
 from distill_tune.distill.classifier_stage import real_batches, train_step
-from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.monitoring.reference import Reference
-from distill_tune.distill.trial import Trial
+from distill_tune.distill.trial import Reusable, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from distill_tune.study.dimensions import Dimension
@@ -57,7 +56,7 @@ def run_largest_steps(
     config: TrialConfig,
     images: ImageData,
     device: torch.device,
-    data: DeviceData | None = None,
+    reusable: Reusable | None = None,
 ) -> None:
     """Run steps of each kind with a trial that is dropped afterwards, so that the peak is known.
 
@@ -67,13 +66,13 @@ def run_largest_steps(
         config: From :func:`largest_config`.
         images: The study's.
         device: Of the trials.
-        data: ``images`` on ``device``, if they are there already.
+        reusable: What an earlier trial of this process has left on ``device``.
     """
     joint = config.joint.model_copy(update=MILD)
     compute = config.compute.model_copy(update={"compile": False})
     changes = {"joint": joint, "compute": compute}
     try:
-        _run(Trial(config.model_copy(update=changes), images, device, data))
+        _run(Trial(config.model_copy(update=changes), images, device, reusable))
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -11,9 +11,8 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from distill_tune import __version__
-from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.monitoring.gan_policies import is_unfit
-from distill_tune.distill.trial import Report, Trial
+from distill_tune.distill.trial import Report, Reusable, Trial
 from distill_tune.interfaces import Metrics
 from distill_tune.model import model_files, write_model
 from distill_tune.records.fitness_text import FitnessWatch
@@ -44,7 +43,7 @@ class Runner(Generic[Notes]):
             AttributeError or RuntimeError means that the checkpoint is another trial's; any other
             error is passed on.
         summaries: The trial's TensorBoard run, which the runner closes; None = no TensorBoard.
-        data: The images on the device, if an earlier trial has put them there.
+        reusable: What an earlier trial of this process has left on the device.
         given: A checkpoint to go on from, whoever wrote it. If it is damaged, one of the trial's
             own in the study is taken instead.
 
@@ -61,14 +60,14 @@ class Runner(Generic[Notes]):
         spec: RunSpec,
         read: Callable[[dict[str, Any]], Notes],
         summaries: TrialSummaries | None = None,
-        data: DeviceData | None = None,
+        reusable: Reusable | None = None,
         given: Path | None = None,
     ) -> None:
         self.spec, self._read, self._summaries = spec, read, summaries
         self._warnings: list[str] = []
         self._stages = spec.stages()
         self._shared = SharedState(self._stages)
-        self.trial = Trial(spec.config, spec.images, spec.device, data)
+        self.trial = Trial(spec.config, spec.images, spec.device, reusable)
         self.restored = self._restore(given)
         self.adopted = self._adopt()
         self.fitness = FitnessWatch(has_warned=is_unfit(self.trial.state.gan.warmed))
@@ -115,7 +114,7 @@ class Runner(Generic[Notes]):
             if is_out_of_memory(error):
                 raise
             # The trial may now hold parts of the other state.
-            self.trial = Trial(spec.config, spec.images, spec.device, self.trial.data)
+            self.trial = Trial(spec.config, spec.images, spec.device, self.trial.reusable)
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{folder}: got the state of something else ({reason})") from error
         self._shared = shared

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from distill_tune.distill.compute.device_data import DeviceData
-from distill_tune.distill.trial import Report
+from distill_tune.distill.trial import Report, Reusable
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.directory import StudyDirectory
@@ -49,11 +48,11 @@ class SearchTrial:
         search: The context that all trials share.
         proposal: ``{"backbone": name, "number": n, "params": {path: value}}``.
         device: Where to compute.
-        data: The images, if an earlier trial has put them on a device.
+        reusable: What an earlier trial of this process has left on a device.
         given: The checkpoint to go on from; None: its own newest sound one in the study, if any.
 
     Attributes:
-        data: The images on the device.
+        reusable: What this trial leaves to the next one.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class SearchTrial:
         search: SearchContext,
         proposal: dict[str, Any],
         device: torch.device,
-        data: DeviceData | None = None,
+        reusable: Reusable | None = None,
         given: Path | None = None,
     ) -> None:
         self._search, self._proposal, self._name = search, proposal, trial_name(proposal)
@@ -85,10 +84,12 @@ class SearchTrial:
             spec,
             _best,
             self._summaries(),
-            data if data and data.device == device else None,
+            reusable if reusable and reusable.data.device == device else None,
             given,
         )
-        self.data, self._reports = self._runner.trial.data, self._all_reports()
+        self.reusable = self._runner.trial.reusable
+        # Without a reference to this object, so that its memory is free as soon as it is dropped.
+        self._reports = _all_reports(self._runner, is_extra_run=is_extra(proposal))
         restored = self._runner.restored
         self._best = float("-inf") if restored is None else restored
         self._stage_one = float("-inf")
@@ -102,13 +103,6 @@ class SearchTrial:
             return TrialSummaries(self._search.root, self._name, metric=metric)
         params = {"backbone": self._proposal["backbone"], **self._proposal["params"]}
         return TrialSummaries(self._search.root, self._name, params, metric)
-
-    def _all_reports(self) -> Iterator[Report]:
-        """Run to the end; an extra run also yields the reports of its adopted stages."""
-        if is_extra(self._proposal):
-            for report in self._runner.adopted.reports:
-                yield report._replace(seconds=0.0)
-        yield from self._runner.reports()
 
     def next_epoch(self, watch: Watch = iter) -> dict[str, Any]:
         """Run to the end of the next epoch of stage 3.
@@ -181,6 +175,14 @@ class SearchTrial:
     def close(self) -> None:
         """Close the TensorBoard run."""
         self._runner.close()
+
+
+def _all_reports(runner: Runner[float], *, is_extra_run: bool) -> Iterator[Report]:
+    """Run to the end; an extra run also yields the reports of its adopted stages."""
+    if is_extra_run:
+        for report in runner.adopted.reports:
+            yield report._replace(seconds=0.0)
+    yield from runner.reports()
 
 
 def _identity(proposal: dict[str, Any]) -> dict[str, Any]:

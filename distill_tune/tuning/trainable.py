@@ -9,7 +9,7 @@ from ray import tune
 from distill_tune.cluster.gpu_memory import GpuMeter
 from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.study_folder_check import wait_for_study
-from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.trial import Reusable
 from distill_tune.errors import DivergedError
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.extra_runs import is_extra, proposed_config
@@ -51,7 +51,7 @@ class DistillTrial(tune.Trainable):
             raise TypeError("study and images are given by tune.with_parameters")
         self._search = SearchContext(study, images.images(), root, is_sharing)
         self._meter = GpuMeter()
-        self._data: DeviceData | None = None
+        self._reusable: Reusable | None = None
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -74,10 +74,11 @@ class DistillTrial(tune.Trainable):
         with self._named():
             if self._meter.is_due:
                 largest = largest_config(study, backbone, self._proposal["params"])
-                run_largest_steps(largest, self._search.images, device, self._data)
-            # A process that runs one trial after another puts its images on the device once.
-            found = SearchTrial(self._search, self._proposal, device, self._data, checkpoint)
-        self._trial, self._data = found, found.data
+                run_largest_steps(largest, self._search.images, device, self._reusable)
+            # A process that runs one trial after another puts its images on the device once, and
+            # compiles its networks once.
+            found = SearchTrial(self._search, self._proposal, device, self._reusable, checkpoint)
+        self._trial, self._reusable = found, found.reusable
         return found
 
     def step(self) -> dict[str, Any]:
