@@ -1,5 +1,6 @@
 """A session's phases without Ray: trials and controls, then finalists; interrupted anywhere."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -115,6 +116,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return found
 
 
+@functools.cache
+def images() -> ImageData:
+    """Return the study's images, which take longer to read than a session here."""
+    return parse(Study, read_yaml_text(TEXT, "tiny.yaml")).data.load()
+
+
 def searched(root: Path, *assignments: str, text: str = TEXT) -> StudyState:
     document = read_yaml_text(text, "tiny.yaml")
     for assignment in assignments:
@@ -123,7 +130,7 @@ def searched(root: Path, *assignments: str, text: str = TEXT) -> StudyState:
     options: Any = RunOptions(command="search", views=Silent())  # type: ignore[arg-type]
     view: Any = Silent()
     directory = StudyDirectory(str(root))
-    return Session(study, directory, study.data.load(), view, options).run()
+    return Session(study, directory, images(), view, options).run()
 
 
 def test_finalists_follow_and_choose_the_winner(tmp_path: Path, machine: Machine) -> None:
