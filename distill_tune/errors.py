@@ -178,6 +178,12 @@ class RehearsalError(DistillTuneError):
     exit_code = 1
 
 
+class FollowError(DistillTuneError):
+    """Something could not be sent; the same command sends the rest."""
+
+    exit_code = 1
+
+
 class SealedTestError(DistillTuneError):
     """An attempt to load the test split by code that must not see it, such as a search."""
 

@@ -158,7 +158,7 @@ def test_a_name_that_is_accepted_is_one_folder_below_the_storage(name: str) -> N
         assert study.study.isascii()
 
 
-def valid(*_: object) -> None:
+def valid(*_: object, **__: object) -> None:
     raise StudyError("a valid study")
 
 

@@ -93,12 +93,16 @@ def first_of_each(pool: Pool, per_class: int | None, *, seed: int) -> Indices:
     """Return the positions of ``per_class`` images of every class (all for None), ascending.
 
     Raises:
-        InputError: A class has fewer images.
+        InputError: A class has fewer images, or files of which none can be read.
     """
-    needed = per_class or 0
-    short = [(name, n) for name, n in zip(pool.classes, pool.counts(), strict=True) if n < needed]
+    unreadable = {_class_of(line, pool.classes) for line in pool.skipped}
+    short = [
+        (name, count)
+        for name, count in zip(pool.classes, pool.counts(), strict=True)
+        if count < (per_class or int(name in unreadable))
+    ]
     if short:
-        expected = f"{needed} or more validation images in every class"
+        expected = f"{per_class or 1} or more validation images in every class"
         raise InputError("data.val_per_class", got=_listed(short, pool), expected=expected)
     orders = [class_order(pool.labels, label, seed) for label in range(len(pool.classes))]
     return np.sort(np.concatenate([order[:per_class] for order in orders]))

@@ -12,9 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
-from distill_tune.errors import StudyError
+from distill_tune.errors import FollowError, StudyError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.report.following.destination import FollowError
 from distill_tune.report.following.follow import Followed, FollowOptions, follow
 from tests.confirmation.test_summary import CLEAR, log
 from tests.report.fake_trackers import FakeMlflow, FakeWandb

@@ -151,6 +151,8 @@ def test_a_trials_own_threads_are_used_and_reset(
         return {
             "paths": {name: name for name in ("weights", "generator", "model", "config")},
             VALUE: 0.5,
+            "metric": "val/accuracy",
+            "value": 0.5,
         }
 
     monkeypatch.setattr("distill_tune.training.train.train_model", train_model)

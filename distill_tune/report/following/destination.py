@@ -4,15 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
-from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import Event
-
-
-class FollowError(DistillTuneError):
-    """Something could not be sent; the same command sends the rest."""
-
-    exit_code = 1
 
 
 class StudyIdentity(NamedTuple):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from distill_tune.errors import DistillTuneError, one_line
+from distill_tune.errors import DistillTuneError, FollowError, one_line
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StudyStatus, study_status
@@ -15,7 +15,6 @@ from distill_tune.report.following import open_destination
 from distill_tune.report.following.destination import (
     Destination,
     FollowedRun,
-    FollowError,
     StudyIdentity,
     identity,
 )

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from distill_tune import __version__
-from distill_tune.errors import InputError, Parameter
+from distill_tune.errors import FollowError, InputError, Parameter
 from distill_tune.report.following.destination import (
     FollowedRun,
-    FollowError,
     Notice,
     StudyIdentity,
 )
