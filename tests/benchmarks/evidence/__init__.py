@@ -41,7 +41,7 @@ class Kept(NamedTuple):
         backbone: The confirmed backbone.
         found: What ``confirm`` found for this backbone, as in its ``confirmation.json``.
         metric: Metric of the test split.
-        source: Commands, commit, machine and date.
+        source: Commands, commit, machine, date, and ``load``: what else the machine did, if it did.
     """
 
     setting: str
@@ -103,13 +103,14 @@ def _readme_row(kept: Kept) -> str:
     rivals = [name for name, arm in arms.items() if arm["role"] == "rival" and name not in GAN_ARMS]
     rival = _strongest(arms, rivals)
     price = (arms["equal_steps"]["method_over"].get("price") or {}).get("points_per_hour")
+    shown = "free" if price is None else f"{price:+.1f}"
     cells = [
         f"{kept.setting}, {kept.seeds} seeds",
         _compared(arms["equal_steps"], ""),
         _compared(arms[rival], arms[rival]["title"]) if rival else "",
         _compared(arms[gan], arms[gan]["title"] if gan != GAN_ARMS[0] else "") if gan else "",
         f"{100 * method['mean']:.2f}",
-        "free" if price is None else f"{price:+.1f}",
+        f"{shown}, on a busy machine" if kept.source["load"] else shown,
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -155,7 +156,7 @@ def _results(kept: Kept) -> list[str]:
         "",
         f"Commit {source['commit']}, {source['date']}, {source['machine']}.",
         f"{kept.seeds} seeds, images drawn anew with each; p-values corrected by Holm's method.",
-        f"These runs took {_core_hours(kept.arms):.1f} core-hours.",
+        f"These runs took {_core_hours(kept.arms):.1f} core-hours. {source['load']}".rstrip(),
         "",
         f"| {' | '.join(_HEAD)} |",
         "|---" * len(_HEAD) + "|",

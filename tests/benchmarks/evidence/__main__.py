@@ -22,11 +22,13 @@ def main(
     ] = None,
     *,
     commit: Annotated[str, typer.Option(help="Commit that ran; default: that of HEAD.")] = "",
+    beside: Annotated[str, typer.Option(help="A sentence on what else the machine did.")] = "",
 ) -> None:
     """Keep what ``confirm`` found for each study, and write the tables of README and RESULTS."""
     for study_dir in study_dirs or []:
         name = study_dir.name.removeprefix("evidence-")
-        text = json.dumps(_kept(study_dir, name, commit or _head()), indent=1)
+        source = {"commit": commit or _head(), "load": beside}
+        text = json.dumps(_kept(study_dir, name, source), indent=1)
         (FOLDER / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
     kept = load()
     for path, part in ((_ROOT / "README.md", readme_table), (RESULTS, results_tables)):
@@ -34,7 +36,7 @@ def main(
         path.write_text(replaced(text, "evidence", part(kept)), encoding="utf-8")
 
 
-def _kept(study_dir: Path, name: str, commit: str) -> dict[str, Any]:
+def _kept(study_dir: Path, name: str, source: dict[str, str]) -> dict[str, Any]:
     space = _ROOT / _SPACES / f"{name}.yaml"
     found = study_dir / "confirm" / "confirmation.json"
     return {
@@ -45,7 +47,7 @@ def _kept(study_dir: Path, name: str, commit: str) -> dict[str, Any]:
                 f"distill-tune search --space {_SPACES}/{name}.yaml",
                 f"distill-tune confirm runs/{study_dir.name}",
             ],
-            "commit": commit,
+            **source,
             "machine": machine(),
             "date": datetime.now(UTC).date().isoformat(),
         },
