@@ -88,10 +88,12 @@ class ExtraImages:
 
     def _classes(self, count: int, whole_step: int) -> Tensor | None:
         """Return the classes of synthetic images ``[count]``; None if all are equally likely."""
+        rule = self._joint.class_ratio
+        if rule == "uniform":
+            return None
         data, sets = self.trainer.data, self.trainer.state.sets
         assert sets is not None, "stage 3 begins with labelled images"  # noqa: S101
-        rule, counts = self._joint.class_ratio, data.by_class.counts
-        shares = class_shares(rule, counts, sets.scores, data.train.labels)
+        shares = class_shares(rule, data.by_class.counts, sets.scores, data.train.labels)
         if shares is None:
             return None
         seed = self.trainer.config.seed

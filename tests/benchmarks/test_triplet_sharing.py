@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks import triplet_sharing
 from tests.benchmarks.recorded_table import design
 from tests.benchmarks.triplet_sharing import MODES, agreements, study_of
 
@@ -23,7 +24,10 @@ def rows(values: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_equal_ranks_agree_wholly_and_opposite_ones_not_at_all() -> None:
+def test_equal_ranks_agree_wholly_and_opposite_ones_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(triplet_sharing, "_RESAMPLES", 50)
     rising = [[0.1 * n, 0.1 * n + 0.01] for n in range(6)]
     falling = [[0.02 - one for one in of_point] for of_point in rising]
     same = dict(agreements(rows({"per_trial": rising, "shared": rising})))

@@ -244,6 +244,6 @@ def test_a_class_of_one_image_is_named(
 ) -> None:
     photo_folder(tmp_path, {"ant": 9, "bee": 1})
     with pytest.raises(
-        InputError, match=r"got 1 image of class 'bee', expected at least 4 in ever"
+        InputError, match=r"got 1 image of class 'bee', expected at least 3 in ever"
     ):
         make(kind="folder", root=str(tmp_path), image_size=8).load()
