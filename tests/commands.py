@@ -242,8 +242,8 @@ def write_space(folder: Path, text: str) -> list[str]:
     return ["search", "--space", str(space), "--storage", str(folder / "runs")]
 
 
-def is_mid_way(study: Path) -> bool:
-    """Whether a trial is over and another has two epochs behind it, though not all."""
+def is_mid_way(study: Path, least: int = 2) -> bool:
+    """Whether a trial is over and another has so many epochs behind it, though not all."""
     events = read_events(study)
-    begun = {trial for trial, epoch in epochs_reported(events) if epoch >= 2}
+    begun = {trial for trial, epoch in epochs_reported(events) if epoch >= least}
     return bool(of_kind(events, "trial_ended")) and bool(begun & unfinished(events))
