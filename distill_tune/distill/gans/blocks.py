@@ -148,6 +148,34 @@ def start_size(image_size: int) -> tuple[int, int]:
     return base, doublings
 
 
+def tapered_widths(width: int, least: int, count: int) -> list[int]:
+    """Return ``count`` widths: the first is ``width``, each other half of that before it.
+
+    None is below ``least``, unless ``width`` itself is.
+    """
+    return [max(width // 2**level, min(least, width)) for level in range(count)]
+
+
+def middle(images: Tensor, size: int) -> Tensor:
+    """Return the middle ``[n, channels, size, size]`` of images at least as large."""
+    surplus = (images.shape[-1] - size) // 2
+    side = slice(surplus, surplus + size)
+    return images[:, :, side, side]
+
+
+def class_projections(of_class: nn.Module, hidden: Tensor, labels: Tensor) -> Tensor:
+    """Return the projections ``[n, m]`` of ``hidden [n, width]`` onto their classes.
+
+    Args:
+        of_class: Embedding of the classes.
+        hidden: What a discriminator makes of images.
+        labels: ``[n]`` (then m is 1) or ``[n, m]``; a negative label stands for no class: 0.
+    """
+    asked = labels.view(len(labels), -1)
+    projections: Tensor = (of_class(asked.clamp_min(0)) * hidden[:, None]).sum(dim=2)
+    return projections * (asked >= 0)
+
+
 def double(maps: Tensor) -> Tensor:
     """Double height and width by repetition (its backward is deterministic everywhere)."""
     return F.interpolate(maps, scale_factor=2, mode="nearest")

@@ -17,10 +17,13 @@ from torch import Tensor, nn
 
 from distill_tune.distill.gans.blocks import (
     ConditionalBatchNorm,
+    class_projections,
     double,
     light_discriminator_body,
+    middle,
     spectrally_normalised,
     start_size,
+    tapered_widths,
 )
 from distill_tune.distill.gans.training_fields import GanTraining
 
@@ -56,8 +59,7 @@ class _Generator(nn.Module):
         super().__init__()
         self.image_size = image_size
         self.base, doublings = start_size(image_size)
-        least = min(gan.generator_min_width, gan.generator_width)
-        widths = [max(gan.generator_width // 2**level, least) for level in range(doublings + 1)]
+        widths = tapered_widths(gan.generator_width, gan.generator_min_width, doublings + 1)
         self.stem = nn.Linear(gan.latent_dim, widths[0] * self.base**2)
         norms = [ConditionalBatchNorm(width, gan.latent_dim, num_classes) for width in widths]
         for norm in norms:
@@ -74,9 +76,7 @@ class _Generator(nn.Module):
             maps = convolution(double(F.relu(norm(maps, z, labels, class_signal))))
         maps = F.relu(self.norms[-1](maps, z, labels, class_signal))
         images = torch.tanh(self.to_image(maps))
-        surplus = (images.shape[-1] - self.image_size) // 2
-        side = slice(surplus, surplus + self.image_size)
-        return images[:, :, side, side]
+        return middle(images, self.image_size)
 
 
 class _Discriminator(nn.Module):
@@ -90,7 +90,6 @@ class _Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, class_signal: float = 1.0) -> Tensor:
         hidden = F.leaky_relu(self.body(images), 0.2).sum(dim=(2, 3))
-        asked = labels.view(len(labels), -1)
-        projections = (self.of_class(asked.clamp_min(0)) * hidden[:, None]).sum(dim=2)
-        logits: Tensor = self.to_logit(hidden) + class_signal * projections * (asked >= 0)
+        projections = class_projections(self.of_class, hidden, labels)
+        logits: Tensor = self.to_logit(hidden) + class_signal * projections
         return logits.view_as(labels)

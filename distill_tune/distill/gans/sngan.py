@@ -18,9 +18,12 @@ from distill_tune.distill.gans.blocks import (
     DiscriminatorBlock,
     GeneratorBlock,
     LightGeneratorBlock,
+    class_projections,
     light_discriminator_body,
+    middle,
     spectrally_normalised,
     start_size,
+    tapered_widths,
 )
 from distill_tune.distill.gans.training_fields import GanTraining
 
@@ -53,11 +56,6 @@ class Sngan(GanTraining):
         """See :class:`distill_tune.interfaces.Gan`."""
         return Discriminator(self, num_classes, channels, image_size)
 
-    def generator_widths(self, doublings: int) -> list[int]:
-        """Return the channels of the generator's blocks."""
-        least = min(self.generator_min_width, self.generator_width)
-        return [max(self.generator_width // 2**level, least) for level in range(doublings)]
-
 
 class Generator(nn.Module):
     """The generator: ``z [n, latent_dim]``, ``labels [n]`` -> images in [-1, 1].
@@ -69,7 +67,7 @@ class Generator(nn.Module):
         super().__init__()
         self.image_size = image_size
         self.base, doublings = start_size(image_size)
-        widths = gan.generator_widths(doublings)
+        widths = tapered_widths(gan.generator_width, gan.generator_min_width, doublings)
         self.stem = nn.Linear(gan.latent_dim, widths[0] * self.base**2)
         self.stem_of_class = None
         if gan.class_start > 0:
@@ -95,9 +93,7 @@ class Generator(nn.Module):
         for block in self.blocks:
             maps = block(maps, z, labels, class_signal)
         images = torch.tanh(self.to_image(F.relu(self.norm(maps))))
-        surplus = (images.shape[-1] - self.image_size) // 2
-        side = slice(surplus, surplus + self.image_size)
-        return images[:, :, side, side]
+        return middle(images, self.image_size)
 
 
 class Discriminator(nn.Module):
@@ -129,8 +125,6 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, class_signal: float | Tensor = 1.0) -> Tensor:
         hidden = F.relu(self.blocks(images)).sum(dim=(2, 3))
-        asked = labels.view(len(labels), -1)
-        projections = (self.of_class(asked.clamp_min(0)) * hidden[:, None]).sum(dim=2)
-        projections = projections * (asked >= 0)
+        projections = class_projections(self.of_class, hidden, labels)
         logits: Tensor = self.to_logit(hidden) + class_signal * projections
         return logits.view_as(labels)
