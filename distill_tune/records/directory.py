@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from distill_tune.errors import StudyError, closest
+from distill_tune.errors import InputError, Parameter, StudyError, closest
 from distill_tune.records.event_log import EventLog
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
@@ -114,6 +114,15 @@ class StudyDirectory:
         near = closest(self.name, self.siblings()) if self.is_local else None
         suggestion = f". Did you mean {near!r}?" if near else ""
         raise StudyError(f"{self.root}: no study here (no {STUDY_FILE}){suggestion}")
+
+    def require_as(self, where: Parameter) -> None:
+        """Raise InputError, with the nearest name, if a parameter names no study."""
+        if self.exists():
+            return
+        folder = self.root[: len(self.root) - len(self.name)]
+        near = [f"{folder}{name}" for name in self.siblings()] if self.is_local else []
+        expected = "the directory of a study"
+        raise InputError(where, got=self.root, expected=expected, choices=near)
 
     def siblings(self) -> list[str]:
         """Return the names of the studies next to this one, on this machine."""

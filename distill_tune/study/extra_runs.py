@@ -56,7 +56,7 @@ def control_runs(study: Study) -> list[ExtraRun]:
     """
     first = study.trial.seed
     suffix = {first: ""}
-    further = range(1, _NOISE_SEEDS) if study.search.stop.gain_below_noise else ()
+    count = _NOISE_SEEDS if study.search.stop.gain_below_noise else 1
     return [
         ExtraRun(
             kind="control",
@@ -67,7 +67,7 @@ def control_runs(study: Study) -> list[ExtraRun]:
             trial=None,
             params={},
         )
-        for seed in (first, *(first + _FURTHER_SEEDS + index for index in further))
+        for seed in _seeds(first, count)
         for backbone in study.backbones
         for arm in study.search.controls
     ]
@@ -75,9 +75,12 @@ def control_runs(study: Study) -> list[ExtraRun]:
 
 def finalist_seeds(study: Study) -> list[int]:
     """Return the seeds of the finalists, the search's first; without finalists, only that one."""
-    first, finalists = study.trial.seed, study.search.finalists
-    further = range(1, finalists.seeds) if finalists is not None else ()
-    return [first, *(first + _FURTHER_SEEDS + index for index in further)]
+    finalists = study.search.finalists
+    return _seeds(study.trial.seed, finalists.seeds if finalists is not None else 1)
+
+
+def _seeds(first: int, count: int) -> list[int]:
+    return [first, *(first + _FURTHER_SEEDS + index for index in range(1, count))]
 
 
 def finalist_runs(study: Study, chosen: Iterable[TrialRecord]) -> list[ExtraRun]:

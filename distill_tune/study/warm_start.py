@@ -51,11 +51,7 @@ def warm_start(
     Raises:
         InputError: There is no such study, or none of its values can be tried here.
     """
-    if not source.exists():
-        folder = source.root[: len(source.root) - len(source.name)]
-        near = [f"{folder}{name}" for name in source.siblings()] if source.is_local else []
-        expected = "the directory of a study"
-        raise InputError(_WHERE, got=source.root, expected=expected, choices=near)
+    source.require_as(_WHERE)
     state = source.state()
     searched = _searched(source, state)
     if not searched & dimensions.keys():

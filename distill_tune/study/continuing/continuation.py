@@ -100,11 +100,7 @@ def _none_fits(sources: Sequence[str], words: Sequence[str]) -> StudyError:
 
 
 def _candidates(directory: StudyDirectory, study: Study, digest: str) -> list[_Candidate]:
-    if not directory.exists():
-        folder = directory.root[: len(directory.root) - len(directory.name)]
-        near = [f"{folder}{name}" for name in directory.siblings()] if directory.is_local else []
-        expected = "the directory of a study"
-        raise InputError(_WHERE, got=directory.root, expected=expected, choices=near)
+    directory.require_as(_WHERE)
     events = directory.events()
     try:
         theirs, _ = stored_study(directory)
