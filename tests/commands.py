@@ -243,7 +243,7 @@ def write_space(folder: Path, text: str) -> list[str]:
 
 
 def is_mid_way(study: Path, least: int = 2) -> bool:
-    """Whether a trial is over and another has so many epochs behind it, though not all."""
+    """Return whether a trial is over and another has so many epochs behind it, but not all."""
     events = read_events(study)
     begun = {trial for trial, epoch in epochs_reported(events) if epoch >= least}
     return bool(of_kind(events, "trial_ended")) and bool(begun & unfinished(events))

@@ -21,7 +21,7 @@ TEXT = (
 
 
 def is_in_the_finals(study: Path) -> bool:
-    """Whether a finalist is over and another one has an epoch behind it."""
+    """Return whether a finalist is over and another one has an epoch behind it."""
     events = read_events(study)
     over = {event["name"] for event in of_kind(events, "extra_ended") if "final" in event["name"]}
     begun = {event["name"] for event in of_kind(events, "extra_epoch") if "final" in event["name"]}

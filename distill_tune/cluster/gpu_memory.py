@@ -34,7 +34,7 @@ class GpuMeter:
 
     @property
     def is_due(self) -> bool:
-        """Whether the next epoch of stage 3 is measured."""
+        """True if the next epoch of stage 3 is measured."""
         return self._is_due
 
     def begin(self, backbone: str, resources: Resources, bundle: Mapping[str, float]) -> None:

@@ -53,7 +53,7 @@ class Answer(NamedTuple):
 
 
 class _Needs(NamedTuple):
-    """What trials need of a node besides packages and the folder.
+    """Needs of trials on a node, besides packages and the folder.
 
     Attributes:
         compute: How they compute.

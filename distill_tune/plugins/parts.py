@@ -1,4 +1,4 @@
-"""What plugins register, by kind and name."""
+"""Index of what plugins register, by kind and name."""
 
 from collections.abc import Collection, Mapping
 from importlib import import_module, metadata

@@ -37,7 +37,7 @@ class Stop(NamedTuple):
 
     @property
     def is_budget(self) -> bool:
-        """Whether nothing more is to be run."""
+        """True if nothing more is to be run."""
         return self.rule in BUDGETS
 
 

@@ -1,4 +1,4 @@
-"""What the ablation compares: configurations, and groups of changes of them."""
+"""Configurations that the ablation compares, and groups of changes of them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is asked of an autoscaler, and that it is let go however a search ends; Ray is made up."""
+"""Requests to an autoscaler, withdrawn however a search ends; Ray is made up."""
 
 from typing import Any
 

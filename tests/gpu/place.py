@@ -1,4 +1,4 @@
-"""What a step is given: a device, a folder, a list of facts, and small trials."""
+"""Inputs of a step: a device, a folder, a list of facts, and small trials."""
 
 import io
 import json
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a step computes, and where it notes what it found.
+    """Device of a step, and the places for what it finds.
 
     Attributes:
         device: The GPU, or the CPU.

@@ -1,4 +1,4 @@
-"""What runs beside the trials, and what stopped them, wherever a study is shown."""
+"""Tests of how runs beside the trials, and stops, are shown wherever a study is."""
 
 from pathlib import Path
 from typing import Any

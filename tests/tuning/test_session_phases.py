@@ -43,7 +43,7 @@ class Silent:
 
 @dataclass
 class Machine:
-    """What runs trials and stages in Ray's place, in no time.
+    """Stand-in for Ray that runs trials and stages at once.
 
     Attributes:
         patience: Runs that it ends before it is interrupted.

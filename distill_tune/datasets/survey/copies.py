@@ -37,12 +37,12 @@ class Copy(NamedTuple):
 
     @property
     def is_across(self) -> bool:
-        """Whether the images are in different splits."""
+        """True if the images are in different splits."""
         return self.splits[0] != self.splits[1]
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the images have different labels."""
+        """True if the images have different labels."""
         return self.classes[0] != self.classes[1]
 
 

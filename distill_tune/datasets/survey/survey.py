@@ -16,7 +16,7 @@ _MOST_OPENED = 20_000
 
 
 class Survey(NamedTuple):
-    """What the images of a data set are.
+    """Findings about the images of a data set.
 
     Attributes:
         name: Display name of the data.

@@ -114,7 +114,7 @@ class Backbone(Config):
 
     @property
     def is_pretrained(self) -> bool:
-        """Whether the network does not start from random weights."""
+        """True unless the network starts from random weights."""
         return self.pretrained or self.weights is not None
 
     def fine_tuned(self, weights: str | None) -> "Backbone":
@@ -175,7 +175,7 @@ class Backbone(Config):
 
     @property
     def is_own(self) -> bool:
-        """Whether the network is that of a plugin."""
+        """True if the network is that of a plugin."""
         return type(self) is not Backbone
 
     def network(self, *, channels: int, input_size: int) -> nn.Module:

@@ -108,7 +108,7 @@ class JointTraining(Config):
 
     @property
     def has_gan(self) -> bool:
-        """Whether there is a GAN to train."""
+        """True if there is a GAN to train."""
         return self.extra_images == "synthetic"
 
     @property

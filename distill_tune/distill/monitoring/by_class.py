@@ -1,4 +1,4 @@
-"""What a trial did for each class: recall before and after the GAN, and the GAN's images."""
+"""Results of a trial for each class: recall before and after the GAN, and the GAN's images."""
 
 import copy
 from typing import NamedTuple

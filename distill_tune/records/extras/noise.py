@@ -12,7 +12,7 @@ _LEAST_FREEDOM = 2
 
 
 class SeedNoise(NamedTuple):
-    """How much the objective varies with the seed alone.
+    """Variation of the objective with the seed alone.
 
     Attributes:
         deviation: Pooled standard deviation of runs that share everything but the seed.

@@ -1,4 +1,4 @@
-"""What is sent of a study, and where to: the interface of a destination."""
+"""Interface of a destination, and the records of a study that are sent to it."""
 
 import hashlib
 from collections.abc import Iterable

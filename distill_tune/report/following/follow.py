@@ -28,7 +28,7 @@ _PAUSES_S = (1.0, 4.0, 15.0)
 
 
 class FollowOptions(NamedTuple):
-    """How to follow.
+    """Options of following a study.
 
     Attributes:
         to: The destination, such as ``mlflow`` or ``webhook=URL``.
@@ -46,7 +46,7 @@ class FollowOptions(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """What was sent.
+    """Summary of what was sent.
 
     Attributes:
         to: The destination in words.

@@ -15,7 +15,7 @@ FOLDER = "follow"
 
 
 class Memory:
-    """What was sent of one study to one destination.
+    """Memory of what was sent of one study to one destination.
 
     It is written after each run and each message has been sent. If the process is killed in
     between, the destination itself must recognise what it has.

@@ -1,4 +1,4 @@
-"""What many would do instead: a pre-trained network of the same name, fine-tuned without a GAN."""
+"""A rival that many would choose: a pre-trained network of the same name, fine-tuned."""
 
 from distill_tune.study.arms.arm import REAL_ONLY, Arm
 

@@ -1,1 +1,1 @@
-"""What stops a search before its last trial: the time budget, SIGTERM, and the rules of a study."""
+"""Reasons to stop before the last trial: the time budget, SIGTERM, and a study's rules."""

@@ -60,7 +60,7 @@ class StopRules:
 
     @property
     def may_stop(self) -> bool:
-        """Whether there is a rule, and none has stopped the session."""
+        """True if there is a rule, and none has stopped the session."""
         return bool(self._study.search.stop.limits) and self._state.stop is None
 
     def stop_if_broken(self) -> bool:
