@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
+from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import Event
 
@@ -120,3 +122,18 @@ def identity(directory: StudyDirectory, events: Iterable[Event]) -> StudyIdentit
     return StudyIdentity(
         directory.name, hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
     )
+
+
+def tracker_package(name: str) -> Any:
+    """Return the package of a tracker, whose optional dependency has its name.
+
+    Raises:
+        DistillTuneError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise DistillTuneError(
+            f"{name}: got none ({error}), expected it to follow a study: "
+            f"pip install 'distill-tune[{name}]'"
+        ) from error

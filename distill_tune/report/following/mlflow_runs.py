@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from distill_tune.errors import DistillTuneError
-from distill_tune.report.following.destination import FollowedRun, Notice, Row, StudyIdentity
+from distill_tune.report.following.destination import (
+    FollowedRun,
+    Notice,
+    Row,
+    StudyIdentity,
+    tracker_package,
+)
 
 _KEY = "distill_tune.run"
 _MOST_PARAMS, _MOST_METRICS, _LONGEST = 100, 1000, 500
@@ -24,15 +29,8 @@ class MlflowRuns:
     takes = "runs"
 
     def __init__(self, study: StudyIdentity, address: str) -> None:
-        try:
-            import mlflow
-            from mlflow import entities
-        except ImportError as error:
-            raise DistillTuneError(
-                f"mlflow: got none ({error}), expected it to follow a study: "
-                "pip install 'distill-tune[mlflow]'"
-            ) from error
-        self._entities: Any = entities
+        mlflow = tracker_package("mlflow")
+        self._entities = mlflow.entities
         self._study = study
         self._uri = address or str(mlflow.get_tracking_uri())
         self._client: Any = mlflow.MlflowClient(tracking_uri=self._uri)

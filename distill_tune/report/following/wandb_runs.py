@@ -3,8 +3,12 @@
 import os
 from typing import Any
 
-from distill_tune.errors import DistillTuneError
-from distill_tune.report.following.destination import FollowedRun, Notice, StudyIdentity
+from distill_tune.report.following.destination import (
+    FollowedRun,
+    Notice,
+    StudyIdentity,
+    tracker_package,
+)
 
 _PROJECT = "distill-tune"
 
@@ -23,14 +27,7 @@ class WandbRuns:
     takes = "runs"
 
     def __init__(self, study: StudyIdentity, address: str) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise DistillTuneError(
-                f"wandb: got none ({error}), expected it to follow a study: "
-                "pip install 'distill-tune[wandb]'"
-            ) from error
-        self._wandb: Any = wandb
+        self._wandb = tracker_package("wandb")
         self._study = study
         entity, _, project = address.rpartition("/")
         self._entity = entity or None
