@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.distill.compute.adam import write_lr
 from distill_tune.distill.compute.batches import (
     Batch,
     ExtraBatch,
@@ -44,12 +45,9 @@ def make_optimizer(
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every parameter group; one that is a tensor is written in place."""
+    """Set the learning rate of every parameter group."""
     for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
+        write_lr(group, lr)
 
 
 def scheduled_lr(training: ClassifierTraining, lr: float, epoch: int, epochs: int) -> float:

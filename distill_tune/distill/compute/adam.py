@@ -35,7 +35,12 @@ def load_adam(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     for group, before in zip(optimizer.param_groups, own, strict=True):
         lr = float(group["lr"])
         group.update(before)
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
+        write_lr(group, lr)
+
+
+def write_lr(group: dict[str, Any], lr: float) -> None:
+    """Set the learning rate of a parameter group; one that is a tensor is written in place."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
