@@ -9,8 +9,7 @@ from torch import Tensor
 from distill_tune.cluster.shared_images import PlacedImages, placed_split
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
-from distill_tune.distill.monitoring.by_class import recalls
-from distill_tune.distill.monitoring.evaluation import features_and_logits, scores
+from distill_tune.distill.monitoring.evaluation import features_and_logits, recalls, scores
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.confirm_log import READING

@@ -13,6 +13,7 @@ from distill_tune.distill.monitoring.evaluation import (
     evaluating,
     features_and_logits,
     image_batches,
+    recalls,
 )
 from distill_tune.interfaces import Split
 
@@ -40,14 +41,6 @@ class ClassResult(NamedTuple):
     recall: float | None
     agreement: float | None = None
     diversity: float | None = None
-
-
-def recalls(logits: Tensor, labels: Tensor) -> list[float | None]:
-    """Return the recall of every class from logits ``[n, classes]``; None without images."""
-    num_classes = logits.shape[1]
-    of_class = labels.bincount(minlength=num_classes).tolist()
-    right = labels[logits.argmax(1) == labels].bincount(minlength=num_classes).tolist()
-    return [r / n if n else None for r, n in zip(right, of_class, strict=True)]
 
 
 def class_results(trainer: GanTrainer, weights: StateDict) -> list[ClassResult]:

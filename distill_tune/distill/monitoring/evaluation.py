@@ -95,17 +95,22 @@ def scores(logits: Tensor, labels: Tensor, metric: str = ACCURACY) -> Metrics:
     Raises:
         DivergedError: ``metric`` is another one, and a logit is not finite.
     """
-    is_right = logits.argmax(1) == labels
-    of_class = torch.bincount(labels, minlength=logits.shape[1]).tolist()
-    right_of_class = torch.bincount(labels[is_right], minlength=logits.shape[1]).tolist()
-    recalls = [right / n for right, n in zip(right_of_class, of_class, strict=True) if n]
+    known = [recall for recall in recalls(logits, labels) if recall is not None]
     found = {
-        "accuracy": sum(right_of_class) / len(labels),
-        "balanced_accuracy": sum(recalls) / len(recalls),
+        "accuracy": int((logits.argmax(1) == labels).sum()) / len(labels),
+        "balanced_accuracy": sum(known) / len(known),
         "loss": F.cross_entropy(logits, labels).item(),
     }
     name = without_split(metric)
     return found if name in found else found | {name: _measured(logits, labels, metric)}
+
+
+def recalls(logits: Tensor, labels: Tensor) -> list[float | None]:
+    """Return the recall of every class from logits ``[n, classes]``; None without images."""
+    num_classes = logits.shape[1]
+    of_class = labels.bincount(minlength=num_classes).tolist()
+    right = labels[logits.argmax(1) == labels].bincount(minlength=num_classes).tolist()
+    return [r / n if n else None for r, n in zip(right, of_class, strict=True)]
 
 
 def _measured(logits: Tensor, labels: Tensor, metric: str) -> float:
