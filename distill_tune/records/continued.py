@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from distill_tune.records.formatting import counted
 from distill_tune.records.trials import Event, StudyState, TrialRecord, top
 
 _FIELDS = ("name", "backbone", "params", "status", "reason", "detail", "started_at", "ended_at")
@@ -56,8 +57,7 @@ def continued_sentences(state: StudyState) -> tuple[str, ...]:
 
 def _sentence(state: StudyState, backbone: str) -> str:
     own = [trial for trial in state.continued if trial.backbone == backbone]
-    count = f"{len(own)} trial{'' if len(own) == 1 else 's'}"
-    text = f"{backbone} continues {count} of other studies, which were not run again"
+    text = f"{backbone} continues {counted(len(own), 'trial')} of other studies, which were not run again"
     known = StudyState({trial.number: trial for trial in own}, (), (), ())
     found, ours = top(known, backbone, 1), top(state, backbone, 1)
     if not found or found[0].value is None:

@@ -16,6 +16,11 @@ def cut(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as ``1 trial`` or ``2 trials``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def class_sizes(classes: Sequence[str], counts: Sequence[int]) -> str:
     """Return the sizes of classes in words, the largest first: ``cat 100, dog 40``."""
     pairs = sorted(zip(classes, counts, strict=True), key=lambda pair: -pair[1])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from distill_tune.datasets.survey.copies import Copy
 from distill_tune.datasets.survey.survey import Survey
 from distill_tune.errors import abridged
+from distill_tune.records.formatting import counted
 from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def survey_warnings(found: Survey) -> Iterator[str]:
     """Yield what a user should look at."""
     if found.unreadable:
         shown = abridged(found.unreadable, _MOST_SHOWN)
-        yield f"{_counted(len(found.unreadable), 'unreadable file')}, left out: {shown}"
+        yield f"{counted(len(found.unreadable), 'unreadable file')}, left out: {shown}"
     for kind, words in (("equal", "the same"), ("near", "nearly the same")):
         same = [one for one in found.copies if one.kind == kind]
         conflicts = [one for one in same if one.is_conflict]
@@ -56,16 +57,12 @@ def _pairs(found: list[Copy], words: str) -> Iterator[str]:
     if found:
         first = found[0]
         pair = f"{_place(first, 0)} and {_place(first, 1)}"
-        yield f"{_counted(len(found), 'pair')} of images {words}, such as {pair}"
+        yield f"{counted(len(found), 'pair')} of images {words}, such as {pair}"
 
 
 def _place(one: Copy, which: int) -> str:
     name = (one.first, one.second)[which]
     return f"{name} ({one.classes[which]}, {one.splits[which]})"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _tally(counts: Mapping[str, int]) -> str:

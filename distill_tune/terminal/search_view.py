@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from distill_tune.records.formatting import duration
+from distill_tune.records.formatting import counted, duration
 from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import fold
 from distill_tune.records.stops import STOPPED
@@ -128,10 +128,10 @@ class ConsoleSearchView:
         running = sum(trial.ended_at is None for trial in trials)
         extras = running_extras(self._state, self._goals)
         if extras:
-            return "; ".join([*extras, *([_counted(running, "trial")] if running else [])])
+            return "; ".join([*extras, *([counted(running, "trial")] if running else [])])
         if running:
             epochs = sum(trial.epochs for trial in self._state.trials.values())
-            return f"{_counted(running, 'trial')} running, {_counted(epochs, 'epoch')} done"
+            return f"{counted(running, 'trial')} running, {counted(epochs, 'epoch')} done"
         return "finishing" if self._num_over >= self._goals.num_trials else "starting workers"
 
     @property
@@ -169,7 +169,3 @@ class ConsoleSearchView:
         rows = [trials_table(latest, is_short=True)] if latest.trials else []
         # The last line is empty, because a terminal prints ^C at the cursor and breaks that line.
         return Group(head, *(Text(line, style="cyan") for line in lines), *rows, "")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
