@@ -57,7 +57,8 @@ def continued_sentences(state: StudyState) -> tuple[str, ...]:
 
 def _sentence(state: StudyState, backbone: str) -> str:
     own = [trial for trial in state.continued if trial.backbone == backbone]
-    text = f"{backbone} continues {counted(len(own), 'trial')} of other studies, which were not run again"
+    count = counted(len(own), "trial")
+    text = f"{backbone} continues {count} of other studies, which were not run again"
     known = StudyState({trial.number: trial for trial in own}, (), (), ())
     found, ours = top(known, backbone, 1), top(state, backbone, 1)
     if not found or found[0].value is None:
