@@ -1,9 +1,8 @@
 """Report of a study: an HTML page, the same content as JSON, and a table of the trials."""
 
-import json
 from typing import NamedTuple
 
-from distill_tune.errors import InputError, Message, Parameter, StudyError
+from distill_tune.errors import Message, Parameter, StudyError
 from distill_tune.records.directory import PAGE_FILE, TRIALS_FILE, StudyDirectory
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.tables import trials_csv
@@ -38,6 +37,7 @@ def write_report(directory: StudyDirectory, out: str | None = None) -> WrittenRe
         InputError: ``out`` is not a writable folder.
     """
     from distill_tune.report.contents import contents, contents_json
+    from distill_tune.report.output_files import chosen_storage, json_text, write_texts
     from distill_tune.report.page import page
     from distill_tune.report.study_records import source
 
@@ -45,18 +45,12 @@ def write_report(directory: StudyDirectory, out: str | None = None) -> WrittenRe
     # All files are made before any is written.
     files = {
         PAGE_FILE: page(found),
-        JSON_FILE: f"{json.dumps(contents_json(found), indent=1, allow_nan=False)}\n",
+        JSON_FILE: json_text(contents_json(found)),
         TRIALS_FILE: trials_csv(found.source.state),
     }
-    storage = storage_at(directory.path() if out is None else out)
-    obstacle = storage.obstacle()
-    if obstacle and out is not None:
-        raise InputError(
-            Parameter("out"), got=out, expected=f"a folder that can be written to ({obstacle})"
-        )
-    if obstacle:
+    storage = storage_at(directory.path()) if out is None else chosen_storage(out)
+    if out is None and (obstacle := storage.obstacle()):
         given = f"{directory.root}: {obstacle}, expected a folder that can be written to; "
         raise StudyError(Message(given, "give another by ", Parameter("out")))
-    for name, text in files.items():
-        storage.write(name, text.encode("utf-8", "replace"))
+    write_texts(storage, files)
     return WrittenReport(*(storage.path(name) for name in FILES))

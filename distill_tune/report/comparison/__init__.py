@@ -1,13 +1,11 @@
 """Comparison of studies: tables, a page and a result for Python, without torch or Ray."""
 
-import json
 import os
 from typing import Any, NamedTuple
 
-from distill_tune.errors import InputError, Parameter
-from distill_tune.records.files.storage import storage_at
 from distill_tune.records.status import plain_json
 from distill_tune.report.comparison.findings import Comparison, comparison
+from distill_tune.report.output_files import chosen_storage, json_text, write_texts
 
 PAGE_FILE, JSON_FILE = "comparison.html", "comparison.json"
 
@@ -59,13 +57,8 @@ def write_comparison(found: Comparison, out: str) -> WrittenComparison:
 
     files = {
         PAGE_FILE: comparison_page(found),
-        JSON_FILE: f"{json.dumps(comparison_json(found), indent=1, allow_nan=False)}\n",
+        JSON_FILE: json_text(comparison_json(found)),
     }
-    storage = storage_at(out)
-    obstacle = storage.obstacle()
-    if obstacle:
-        expected = f"a folder that can be written to ({obstacle})"
-        raise InputError(Parameter("out"), got=out, expected=expected)
-    for name, text in files.items():
-        storage.write(name, text.encode("utf-8", "replace"))
+    storage = chosen_storage(out)
+    write_texts(storage, files)
     return WrittenComparison(storage.path(PAGE_FILE), storage.path(JSON_FILE))
