@@ -28,6 +28,7 @@ from distill_tune.records.confirm_log import (
     runs_csv,
 )
 from distill_tune.records.directory import StudyDirectory, file_part
+from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.trials import StudyState, TrialRecord, top
 from distill_tune.study.sections import Confirm
 from distill_tune.study.study import Study
@@ -184,7 +185,7 @@ class _ConfirmationSession:
             trial=trial.number,
             name=trial.name,
             metric=self.plan.study.search.metric,
-            search_value=trial.value,
+            search_value=quoted(self.journal.state, trial).value,
             selection=own,
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distill_tune.records.formatting import counted
-from distill_tune.records.trials import Event, StudyState, TrialRecord, top
+from distill_tune.records.trials import Event, StudyState, TrialRecord, top_of_one_seed
 
 _FIELDS = ("name", "backbone", "params", "status", "reason", "detail", "started_at", "ended_at")
 
@@ -60,7 +60,7 @@ def _sentence(state: StudyState, backbone: str) -> str:
     count = counted(len(own), "trial")
     text = f"{backbone} continues {count} of other studies, which were not run again"
     known = StudyState({trial.number: trial for trial in own}, (), (), ())
-    found, ours = top(known, backbone, 1), top(state, backbone, 1)
+    found, ours = top_of_one_seed(known, backbone, 1), top_of_one_seed(state, backbone, 1)
     if not found or found[0].value is None:
         return text
     text += f"; the best of them, {found[0].name}, has {found[0].value:.4f}"

@@ -53,6 +53,12 @@ def path_text(path: str) -> str:
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
+def with_spread(value: float | None, spread: float | None) -> str:
+    """Return ``0.8120 ± 0.0060``, without a spread ``0.8120``, without a value ``-``."""
+    shown = "-" if value is None else f"{value:#.4g}"
+    return shown if spread is None else f"{shown} ± {spread:#.2g}"
+
+
 def duration(seconds: float) -> str:
     """Return ``42s``, ``3m 05s`` or ``2h 07m``; ``?`` for a number that is not finite."""
     if not math.isfinite(seconds):

@@ -3,11 +3,13 @@
 import math
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extras.finalists import Finalist, finalist_sentences, finalists_json
+from distill_tune.records.extras.quoted import QuotedValue, quoted_values
 from distill_tune.records.extras.runs import Controls, comparison_lines, control_json, controls
 from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
@@ -61,6 +63,7 @@ class StatusInfo(NamedTuple):
         counts: Backbone -> trial outcome -> number of trials. While no search runs, unfinished
             trials count as ``interrupted`` instead of ``running``.
         best: Backbone -> its winner; None while no trial has a value.
+        quoted: Backbone -> the value to quote of its winner; missing while there is none.
         elapsed_s: Seconds in which a search ran, over all sessions.
         disk_bytes: Size of the whole study directory.
         packing: Backbone -> a trial's use of a GPU, if it was measured.
@@ -88,6 +91,7 @@ class StatusInfo(NamedTuple):
     continued: tuple[str, ...] = ()
     stop: str = ""
     front: tuple[FrontTrial, ...] = ()
+    quoted: Mapping[str, QuotedValue] = MappingProxyType({})
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -123,6 +127,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         continued=continued_sentences(state),
         stop="" if state.stop is None else stop_words(state.stop),
         front=fronts(state) if has_costs(events) else (),
+        quoted=quoted_values(state),
     )
 
 
@@ -179,7 +184,7 @@ def _stage(records: list[StageRecord], hits: int) -> StageInfo:
 def status_json(info: StatusInfo) -> dict[str, Any]:
     """Return a status as JSON data; numbers that are not finite become null."""
     plain = info._asdict() | {
-        "best": {backbone: _trial_json(trial) for backbone, trial in info.best.items()},
+        "best": {backbone: _best_json(info, backbone) for backbone in info.best},
         "stages": [_stage_json(stage) for stage in info.stages],
         "warnings": list(info.warnings),
         "packing": {
@@ -192,6 +197,7 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
             for backbone, records in info.controls.items()
         },
     }
+    del plain["quoted"]
     result: dict[str, Any] = plain_json(plain)
     return result
 
@@ -201,11 +207,12 @@ def _stage_json(stage: StageInfo) -> dict[str, Any]:
     return stage._asdict() | {"fitness": fitness(end.agreement) if end is not None else None}
 
 
-def _trial_json(trial: TrialRecord | None) -> dict[str, Any] | None:
+def _best_json(info: StatusInfo, backbone: str) -> dict[str, Any] | None:
+    trial = info.best[backbone]
     if trial is None:
         return None
     names = ("number", "name", "status", "value", "epochs", "params", "metrics", "seconds")
-    return {name: getattr(trial, name) for name in names}
+    return {name: getattr(trial, name) for name in names} | info.quoted[backbone]._asdict()
 
 
 def plain_json(value: Any) -> Any:

@@ -222,7 +222,14 @@ def best_of_one_seed(state: StudyState, backbone: str) -> TrialRecord | None:
 
 
 def top(state: StudyState, backbone: str, count: int) -> list[TrialRecord]:
-    """Return a backbone's best ended trials, the winner first: complete ones, then pruned ones."""
+    """Return a backbone's best ended trials: finalists that have run, then the others."""
+    finalists = [state.trials[one.trial] for one in state.finalists.get(backbone, ())]
+    others = top_of_one_seed(state, backbone, len(state.trials))
+    return [*finalists, *(trial for trial in others if trial not in finalists)][:count]
+
+
+def top_of_one_seed(state: StudyState, backbone: str, count: int) -> list[TrialRecord]:
+    """Return a backbone's best ended trials by the search's seed: complete ones, then pruned."""
     over = [
         trial
         for trial in state.trials.values()

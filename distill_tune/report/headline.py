@@ -73,7 +73,8 @@ class Headline(NamedTuple):
         is_share: Whether the metric is a share, which is shown in %.
         trial: Name of the winner; None while no trial has a value.
         status: Outcome of the winner; only complete trials are compared like with like.
-        value: Value of the winner in the search, on validation: biased upwards by the choice.
+        value: Value of the winner in the search, on validation: biased upwards by the choice. With
+            finalists, the mean over their seeds.
         params: Params by dotted path, of the confirmed configuration if any, else of the winner.
         num_values: Number of trials with a value, of which the winner is the best.
         confirmed: Results with fresh seeds; None before a confirmation.
@@ -83,6 +84,8 @@ class Headline(NamedTuple):
         controls: What the winner must beat; empty without controls.
         finalists: The best trials on several seeds, best first; empty unless all have run.
         choice: How the finalists chose the winner, in a sentence; empty without them.
+        spread: Standard deviation of ``value`` over the finalists' seeds; None for one seed.
+        origin: ``mean of 3 seeds``; empty for the value of one seed.
     """
 
     backbone: str
@@ -99,6 +102,8 @@ class Headline(NamedTuple):
     controls: tuple[Control, ...] = ()
     finalists: tuple[Finalist, ...] = ()
     choice: str = ""
+    spread: float | None = None
+    origin: str = ""
 
     @property
     def is_newer(self) -> bool:
@@ -119,6 +124,7 @@ def _evidence(source: Source) -> tuple[BackboneEvidence, ...]:
 def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) -> Headline:
     trials = source.trials(backbone)
     winner = source.best(backbone)
+    quote = source.status.quoted.get(backbone)
     shown = winner
     if evidence is not None:
         shown = next((trial for trial in trials if trial.name == evidence.trial), winner)
@@ -129,7 +135,7 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
         is_share=is_share(source.plan.metric),
         trial=winner.name if winner else None,
         status=source.outcome(winner) if winner else "",
-        value=winner.value if winner else None,
+        value=quote.value if quote else None,
         params=_params(source, shown),
         num_values=sum(t.value is not None and t.status != "failed" for t in trials),
         confirmed=_confirmed(source, evidence),
@@ -138,6 +144,8 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
         controls=_controls(source.state, backbone),
         finalists=source.state.finalists.get(backbone, ()),
         choice=finalist_sentence(source.state, backbone),
+        spread=quote.spread if quote else None,
+        origin=quote.origin if quote else "",
     )
 
 

@@ -12,6 +12,7 @@ from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.extras.finalists import Finalist
+from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.extras.runs import ExtraRecord, controls
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StudyStatus, study_status
@@ -28,13 +29,18 @@ class Winner:
 
     Attributes:
         name: Name of the trial, such as ``resnet50-0003``.
-        value: Best value of the study's metric on the validation split; higher is better. It is
-            biased upwards, because the trial was chosen by it.
+        value: Best value of the study's metric on the validation split; higher is better. With
+            finalists, the mean over their seeds. It is biased upwards, because the trial was chosen
+            by it.
         params: The sampled values by dotted path.
         config: YAML file of the whole configuration, for ``train``; None until a session ended.
         model: Folder of its weights, class names and transforms; None if they were not kept.
-        trial: The full record. Its ``status`` is complete or, if no trial is complete, pruned or
-            running.
+        trial: The full record of its run on the seed of the search, with the value of that seed.
+            Its ``status`` is complete or, if no trial is complete, pruned or running.
+        spread: Standard deviation of the value over seeds; None for one seed.
+        num_seeds: Number of seeds of which ``value`` is the mean.
+        first_seed_choice: Name of the trial that the first seed alone would have chosen; None
+            without finalists.
     """
 
     name: str
@@ -43,6 +49,9 @@ class Winner:
     config: str | None
     model: str | None
     trial: TrialRecord = field(repr=False)
+    spread: float | None = None
+    num_seeds: int = 1
+    first_seed_choice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class StudyResult:
 
     def __repr__(self) -> str:
         winners = ", ".join(
-            f"{backbone}: {winner.name} {winner.value:.4f}"
+            f"{backbone}: {winner.name} {quoted(self.state, winner.trial).sentence}"
             for backbone, winner in self.best.items()
         )
         return (
@@ -160,7 +169,7 @@ def load_study(path: "str | os.PathLike[str]") -> StudyResult:
     directory.require()
     events = directory.events()
     state = fold(events)
-    winners = {backbone: _winner(directory, best(state, backbone)) for backbone in state.backbones}
+    winners = {name: _winner(directory, state, best(state, name)) for name in state.backbones}
     return StudyResult(
         name=directory.name,
         path=directory.path(),
@@ -173,16 +182,24 @@ def load_study(path: "str | os.PathLike[str]") -> StudyResult:
     )
 
 
-def _winner(directory: StudyDirectory, trial: TrialRecord | None) -> Winner | None:
-    if trial is None or trial.value is None:
+def _winner(
+    directory: StudyDirectory, state: StudyState, trial: TrialRecord | None
+) -> Winner | None:
+    if trial is None:
+        return None
+    found = quoted(state, trial)
+    if found.value is None:
         return None
     return Winner(
         name=trial.name,
-        value=trial.value,
+        value=found.value,
         params=trial.params,
         config=_path(directory, f"best/{file_part(trial.backbone)}.yaml"),
         model=_path(directory, f"models/{trial.name}"),
         trial=trial,
+        spread=found.spread,
+        num_seeds=found.num_seeds,
+        first_seed_choice=found.first_seed_choice,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from distill_tune.errors import InputError, Parameter, Text, one_line
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.tables import flat
-from distill_tune.records.trials import StudyState, TrialRecord, top
+from distill_tune.records.trials import StudyState, TrialRecord, top, top_of_one_seed
 from distill_tune.study.dimensions import Dimension, Scalar
 from distill_tune.study.validation import scalar_text
 
@@ -199,6 +199,8 @@ def _outcome(state: StudyState, backbone: str, end: int) -> WarmStartOutcome:
         {trial.number: trial for trial in over if (trial.number < end) is is_warm}
         for is_warm in (True, False)
     ]
-    bests = [top(dataclasses.replace(state, trials=group), backbone, 1) for group in groups]
+    bests = [
+        top_of_one_seed(dataclasses.replace(state, trials=group), backbone, 1) for group in groups
+    ]
     warm, others = (best[0] if best else None for best in bests)
     return WarmStartOutcome(backbone, len(groups[0]), warm, len(groups[1]), others)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.fitness_text import stage_words
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_use import PACKING, gpu_uses, packing_words
@@ -111,7 +112,7 @@ def standing(state: StudyState, goals: StudyGoals) -> list[str]:
     return (
         [f"{over}/{goals.num_trials} trials"]
         + [
-            f"best {winner.name} {winner.value:.4f}"
+            f"best {winner.name} {quoted(state, winner).sentence}"
             for winner in winners
             if winner is not None and winner.value is not None
         ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from distill_tune.records.extras.quoted import QuotedValue, quoted_values
 from distill_tune.records.fitness_text import is_unfit, stage_words
 from distill_tune.records.formatting import duration, param_text, short_names
 from distill_tune.records.gpu_use import packing_words
@@ -68,7 +69,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
     heading.append(f"{duration(info.elapsed_s)} of search, {decimal(info.disk_bytes)} on disk")
     parts: list[RenderableType] = [heading]
     if info.counts:
-        parts += [_counts_table(info.counts), best_table(info.best)]
+        parts += [_counts_table(info.counts), best_table(info.best, info.quoted)]
     parts += [Text(line) for line in info.comparison]
     parts += [Text(sentence) for sentence in (*info.continued, *front_sentences(info.front))]
     parts += [Text(f"stopped: {info.stop}")] if info.stop else []
@@ -108,14 +109,25 @@ def _stage_note(stage: StageInfo) -> "Text":
     return Text("; ".join(filter(None, notes)), style=style)
 
 
-def best_table(winners: Mapping[str, TrialRecord | None]) -> "Table":
-    """Return a table of each backbone's winner, marked if it is not complete."""
-    table = _table("best", "backbone", "trial", "value", "epochs", "params")
+def best_table(
+    winners: Mapping[str, TrialRecord | None], quotes: Mapping[str, QuotedValue]
+) -> "Table":
+    """Return a table of each backbone's winner, marked if it is not complete.
+
+    Args:
+        winners: Backbone to its winner.
+        quotes: Backbone to the value to quote of its winner.
+    """
+    has_seeds = any(one.origin for one in quotes.values())
+    seeds = ["seeds"] if has_seeds else []
+    table = _table("best", "backbone", "trial", "value", *seeds, "epochs", "params")
     found = {backbone: trial for backbone, trial in winners.items() if trial is not None}
     names = short_names(found.values())
     for backbone, trial in found.items():
         flag = {"complete": "", "running": " (so far)"}.get(trial.status, f" ({trial.status})")
-        table.add_row(backbone, f"{trial.number}{flag}", *_cells(trial, names))
+        one, (_, epochs, params) = quotes[backbone], _cells(trial, names)
+        count = [str(one.num_seeds)] if has_seeds else []
+        table.add_row(backbone, f"{trial.number}{flag}", one.words, *count, epochs, params)
     return table
 
 
@@ -172,7 +184,8 @@ def final_summary(state: StudyState) -> "RenderableType":
     tables = [
         trials_table(state, backbone=name, sort_by_value=True, is_running=False) for name in names
     ]
-    return Group(*tables, best_table({name: best(state, name) for name in names}))
+    winners = {name: best(state, name) for name in names}
+    return Group(*tables, best_table(winners, quoted_values(state)))
 
 
 def _outcome(outcome: str, reason: str) -> "Text":

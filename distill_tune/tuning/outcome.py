@@ -16,6 +16,7 @@ from distill_tune.records.directory import (
     file_part,
 )
 from distill_tune.records.extras.finalists import finalist_sentence, finalists_json
+from distill_tune.records.extras.quoted import QuotedValue, quoted
 from distill_tune.records.extras.runs import control_json, controls
 from distill_tune.records.pareto import fronts
 from distill_tune.records.trials import StudyState, TrialRecord, best
@@ -36,7 +37,8 @@ def write_best(study: Study, directory: StudyDirectory, state: StudyState) -> No
         if winner is not None:
             config = study.trial_config(backbone.name, winner.params)
             choice = finalist_sentence(state, backbone.name)
-            text = _heading(study, winner, choice) + to_yaml(plain(config))
+            shown = quoted(state, winner)
+            text = _heading(study, winner, shown, choice) + to_yaml(plain(config))
             directory.write_text(best_file(backbone.name), text)
 
 
@@ -52,7 +54,7 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
         "num_files_left_out": num_skipped(directory),
         "warnings": list(state.warnings),
         "best": {
-            backbone.name: _winner(directory, best(state, backbone.name))
+            backbone.name: _winner(directory, state, best(state, backbone.name))
             for backbone in study.backbones
         },
         "finalists": finalists_json(state.finalists),
@@ -86,13 +88,15 @@ def num_skipped(directory: StudyDirectory) -> int:
     )
 
 
-def _winner(directory: StudyDirectory, trial: TrialRecord | None) -> dict[str, Any] | None:
+def _winner(
+    directory: StudyDirectory, state: StudyState, trial: TrialRecord | None
+) -> dict[str, Any] | None:
     if trial is None:
         return None
     return {
         "trial": trial.name,
         "status": trial.status,
-        "value": trial.value,
+        **quoted(state, trial)._asdict(),
         "epochs": trial.epochs,
         "params": trial.params,
         "config": directory.path(best_file(trial.backbone)),
@@ -130,12 +134,12 @@ def _logdir(directory: StudyDirectory) -> str:
     return shlex.quote(directory.path("tensorboard"))
 
 
-def _heading(study: Study, winner: TrialRecord, choice: str) -> str:
+def _heading(study: Study, winner: TrialRecord, shown: QuotedValue, choice: str) -> str:
     searched = ", ".join(winner.params) or "nothing"
     chosen = f"# Chosen by finalists: {choice}.\n" if choice else ""
     return (
         f"# Trial {winner.name} of study {study.study} ({winner.status}): "
-        f"{study.search.metric} {winner.value:.4f} on the validation split, unconfirmed.\n"
+        f"{study.search.metric} {shown.sentence} on the validation split, unconfirmed.\n"
         f"{chosen}"
         f"# Searched: {searched}.\n"
         f"# Train it: distill-tune train --config {file_part(winner.backbone)}.yaml --out model/\n"

@@ -245,7 +245,8 @@ def test_a_webhook_is_told_of_a_new_best_a_failure_and_the_end(
     ]
     body = inbox.bodies[-1]
     assert body["kind"] == "search_ended"
-    assert body["fields"]["best"] == {NAME: {"trial": f"{NAME}-0003", "value": 0.75}}
+    best = body["fields"]["best"][NAME]
+    assert (best["trial"], best["value"], best["num_seeds"]) == (f"{NAME}-0003", 0.75, 1)
     assert body["content"] == body["text"]
     assert send(directory, inbox.to).num_notices == 0
     assert len({body["id"] for body in inbox.bodies}) == len(inbox.bodies) == 5

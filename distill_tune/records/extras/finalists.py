@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from distill_tune.records.extras.runs import ExtraRecord
+from distill_tune.records.formatting import counted, with_spread
 from distill_tune.records.trials import Event, StudyState, TrialRecord, best_of_one_seed
 
 
@@ -97,23 +98,15 @@ def finalists_json(found: Mapping[str, Iterable[Finalist]]) -> dict[str, list[di
     return {backbone: [finalist_json(one) for one in ones] for backbone, ones in found.items()}
 
 
-def mean_words(one: Finalist) -> str:
-    """Return mean and spread in words, such as ``0.8120 ± 0.0060``."""
-    if one.mean is None:
-        return "no value"
-    shown = f"{one.mean:#.4g}"
-    return shown if one.spread is None else f"{shown} ± {one.spread:#.2g}"
-
-
 def finalist_sentence(state: StudyState, backbone: str) -> str:
     """Return how the winner of a backbone was chosen among its finalists; empty without them."""
     found = state.finalists.get(backbone, ())
     if not found:
         return ""
     first, num_seeds = found[0], len(found[0].values)
-    rivals = "finalist" if len(found) == 1 else "finalists"
-    text = f"trial {first.name} has the highest mean of {len(found)} {rivals} on {num_seeds} seeds"
-    text += f", {mean_words(first)}"
+    rivals = counted(len(found), "finalist")
+    text = f"trial {first.name} has the highest mean of {rivals} on {num_seeds} seeds"
+    text += f", {with_spread(first.mean, first.spread)}"
     alone = best_of_one_seed(state, backbone)
     if alone is None:
         return text

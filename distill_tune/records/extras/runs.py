@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.trials import STAGE_ONE_OBJECTIVE, StudyState, TrialRecord, best
 
 
@@ -74,9 +75,7 @@ def comparison(state: StudyState, backbone: str) -> str:
     if not records:
         return ""
     winner = best(state, backbone)
-    parts = ["no value yet" if winner is None else f"best {_shown(winner.value)}"]
-    if finalists := state.finalists.get(backbone):
-        parts = [f"best {_shown(finalists[0].mean)} (mean of {len(finalists[0].values)} seeds)"]
+    parts = ["no value yet" if winner is None else f"best {quoted(state, winner).sentence}"]
     parts += [f"{record.words} {_outcome(record)}" for record in records.values()]
     alone = stage_one(state, backbone)
     if alone is not None and "baseline" not in records:

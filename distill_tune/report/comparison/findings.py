@@ -45,7 +45,10 @@ class ComparedBackbone(NamedTuple):
         study: Name of the study.
         trial: Name of the winner; None while no trial has a value.
         status: Outcome of the winner; ``complete`` if it was not pruned.
-        value: Value of the winner in the search: biased upwards by the choice.
+        value: Value of the winner in the search: biased upwards by the choice. With finalists, the
+            mean over their seeds.
+        spread: Standard deviation of ``value`` over the finalists' seeds; None for one seed.
+        origin: ``mean of 3 seeds``; empty for the value of one seed.
         confirmed: Results with fresh seeds; None before a confirmation.
         num_trials: Number of trials that are over.
         hours: Hours computed by the trials and by the shared stages that they use.
@@ -57,6 +60,8 @@ class ComparedBackbone(NamedTuple):
     trial: str | None
     status: str
     value: float | None
+    spread: float | None
+    origin: str
     confirmed: Confirmed | None
     num_trials: int
     hours: float
@@ -150,6 +155,8 @@ def _rows(name: str, one: Source) -> Iterator[ComparedBackbone]:
             trial=found.trial,
             status=found.status,
             value=found.value,
+            spread=found.spread,
+            origin=found.origin,
             confirmed=found.confirmed,
             num_trials=sum(trial.ended_at is not None for trial in trials),
             hours=amount * seconds / 3600,
@@ -168,6 +175,11 @@ def _remarks(studies: Sequence[ComparedStudy], rows: Sequence[ComparedBackbone])
     unfinished = [f"{one.name} ({one.status})" for one in studies if one.status != "finished"]
     if unfinished:
         yield f"Not finished: {', '.join(unfinished)}."
+    if any(row.origin for row in rows):
+        yield (
+            "The best of a search with finalists is a mean over seeds; its course against hours is "
+            "that of the first seed."
+        )
     if any(row.value is not None and math.isfinite(row.value) for row in rows):
         yield (
             "The best value of a search is optimistic, the more so the more trials it has; "

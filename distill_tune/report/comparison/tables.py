@@ -45,7 +45,7 @@ def _searches(found: Comparison) -> TextTable:
         [
             row.study,
             row.backbone,
-            "-" if row.value is None else f"{row.value:.4f}",
+            _best(row),
             (row.trial or "-") + ("" if row.status in {"complete", ""} else f" ({row.status})"),
             str(row.num_trials),
             f"{row.hours:.3g}" + ("" if unit != "hours" else f" {row.unit}s"),
@@ -53,6 +53,13 @@ def _searches(found: Comparison) -> TextTable:
         for row in found.backbones
     ]
     return TextTable("searches", [head, *rows], ("study", "backbone", "of trial"))
+
+
+def _best(row: ComparedBackbone) -> str:
+    if row.value is None:
+        return "-"
+    spread = "" if row.spread is None else f" ± {row.spread:.4f}"
+    return f"{row.value:.4f}{spread}" + (f" ({row.origin})" if row.origin else "")
 
 
 def _confirmations(found: Comparison) -> TextTable:

@@ -41,12 +41,14 @@ class BestSoFar(NamedTuple):
         metric: Metric in words.
         unit: Unit of the hours: ``CPU`` or ``GPU``.
         controls: Each control in words, and its value, which the best must beat.
+        has_finalists: Whether the winner was chosen by further seeds, which are not shown.
     """
 
     metric: str
     unit: str
     steps: tuple[EndedTrial, ...]
     controls: dict[str, float]
+    has_finalists: bool = False
 
     @property
     def found(self) -> EndedTrial | None:
@@ -74,7 +76,8 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
         steps.append(EndedTrial(trial.number, trial.status, count, hours, trial.value, best))
     records = controls(source.state).get(backbone, {}).values()
     beaten = {one.words: one.value for one in records if one.value is not None}
-    return BestSoFar(source.metric, unit, tuple(steps), beaten) if steps else None
+    has_finalists = backbone in source.state.finalists
+    return BestSoFar(source.metric, unit, tuple(steps), beaten, has_finalists) if steps else None
 
 
 def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:
@@ -119,9 +122,11 @@ def words(found: BestSoFar) -> str:
     kind = (
         "" if any(one.status == "complete" for one in found.steps) else " (of pruned trials only)"
     )
+    seed = " on the first seed" if found.has_finalists else ""
     return (
-        f"The best {found.metric}, {step.best:.4f}{kind}, was reached by trial {step.number}, "
-        f"after {step.num_over} trials and {step.hours:.2g} {found.unit}-hours; in total {total}."
+        f"The best {found.metric}{seed}, {step.best:.4f}{kind}, was reached by trial "
+        f"{step.number}, after {step.num_over} trials and {step.hours:.2g} {found.unit}-hours; in "
+        f"total {total}."
         f"{_controls_words(found)}"
     )
 

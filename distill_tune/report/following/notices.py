@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from distill_tune.records.confirm_log import ENDED
+from distill_tune.records.extras.quoted import quoted, quoted_values
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import Event, StudyState, TrialRecord, best
 from distill_tune.report.following.destination import Notice
@@ -59,12 +60,13 @@ def _end(
 ) -> Notice:
     winners = {name: best(state, name) for name in state.backbones}
     found = {
-        name: {"trial": trial.name, "value": trial.value}
+        name: {"trial": trial.name, **quoted(state, trial)._asdict()}
         for name, trial in winners.items()
         if trial is not None
     }
     over = sum(trial.ended_at is not None for trial in state.trials.values())
-    bests = [f"best {one['trial']} {one['value']:.4f}" for one in found.values()]
+    quotes = quoted_values(state)
+    bests = [f"best {one['trial']} {quotes[name].sentence}" for name, one in found.items()]
     text = ", ".join([f"the search {words or _WORDS[status]}", f"{over} trials over", *bests])
     return Notice(
         name, "search_ended", text, time, {"study": study, "status": status, "best": found}

@@ -6,7 +6,7 @@ from typing import Any
 from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extras.finalists import finalist_json, finalist_sentence
-from distill_tune.records.trials import FINALISTS, StudyState, TrialRecord, top
+from distill_tune.records.trials import FINALISTS, StudyState, TrialRecord, top_of_one_seed
 from distill_tune.study.extra_runs import finalist_seeds
 from distill_tune.study.study import Study
 from distill_tune.study.validation import read_yaml_text, to_yaml
@@ -19,7 +19,7 @@ def chosen(study: Study, state: StudyState) -> dict[str, list[TrialRecord]]:
     finalists = study.search.finalists
     if finalists is None:
         return {}
-    best = {one.name: top(state, one.name, finalists.top) for one in study.backbones}
+    best = {one.name: top_of_one_seed(state, one.name, finalists.top) for one in study.backbones}
     return {
         name: [trial for trial in trials if trial.status == "complete"]
         for name, trials in best.items()

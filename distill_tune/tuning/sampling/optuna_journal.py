@@ -17,11 +17,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.records.directory import JOURNAL_FILE, StudyDirectory
+from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.extras.runs import controls, stage_one
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
 from distill_tune.records.tables import flat
-from distill_tune.records.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord
+from distill_tune.records.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord, best
 from distill_tune.study.dimensions import Choice, Dimension, Range
 from distill_tune.study.space import sound_dimensions
 from distill_tune.tuning.sampling.distributions import distribution, lies_in
@@ -139,6 +140,10 @@ def _beside_attributes(state: StudyState, backbone: str) -> dict[str, Any]:
     found = {f"control/{arm}": _plain(record.value) for arm, record in records.items()}
     alone = stage_one(state, backbone)
     found |= {f"finalist/{one.name}": one.mean for one in state.finalists.get(backbone, ())}
+    winner = best(state, backbone)
+    if winner is not None and backbone in state.finalists:
+        quote = {"trial": winner.name, **quoted(state, winner)._asdict()}
+        found |= {f"best/{name}": value for name, value in quote.items()}
     return found | ({} if alone is None else {"control/stage_one": alone})
 
 
