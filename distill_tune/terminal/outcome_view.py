@@ -69,7 +69,7 @@ def _ending(
     if status == "finished":
         yield f"\nThe study is finished: {over} of {total} trials."
         return
-    if state.stop is not None:
+    if state.stop is not None and status == "stopped":
         yield f"\nstopped after {over} of {total} trials: {escape(stop_words(state.stop))}"
         yield "more trials (--num-trials) or another rule (--set search.stop.RULE=LIMIT) go on:"
     else:

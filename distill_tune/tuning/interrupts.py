@@ -27,11 +27,14 @@ class Drain:
 
     Attributes:
         epoch_s: Seconds of the longest epoch so far.
+        is_interrupted: Whether the user or the time budget ends the session, not only a rule the
+            trials.
         is_over: Whether the experiment is to end now.
     """
 
     def __init__(self) -> None:
         self.epoch_s = 0.0
+        self.is_interrupted = False
         self.is_over = False
         self._until: float | None = None
 
@@ -44,6 +47,11 @@ class Drain:
         """Begin, unless it has begun."""
         if self._until is None:
             self._until = time.monotonic() + _REST_S + _EPOCHS * self.epoch_s
+
+    def interrupt(self) -> None:
+        """Begin, unless it has begun, and end the session with it."""
+        self.is_interrupted = True
+        self.begin()
 
     def look(self, trials: Iterable[RayTrial]) -> None:
         """See whether it is over."""
@@ -100,7 +108,7 @@ class InterruptCallback(tune.Callback):
         # In a thread: the interrupted code may itself be printing.
         threading.Thread(target=self._tell, args=(INTERRUPTED,), daemon=True).start()
         signal.signal(signal.SIGINT, self._before)
-        self._drain.begin()
+        self._drain.interrupt()
 
     def on_step_end(
         self,

@@ -68,15 +68,14 @@ class Phases:
             finalists = open_finalists(self.study, self.journal.state)
             if self.journal.state.stop is not None and not finalists:
                 return
-            is_undisturbed = self._phase(finalists, time_left)
-            is_stopped = self.journal.state.stop is not None
-            if is_time_over() or not (is_undisturbed or is_stopped):
+            is_uninterrupted = self._phase(finalists, time_left)
+            if is_time_over() or not is_uninterrupted:
                 return
             if not open_finalists(self.study, self.journal.state):
                 return
 
     def _phase(self, finalists: list[dict[str, Any]], time_left: SearchTimeLeft) -> bool:
-        """Run stages, then trials or finalists; return whether nothing stopped them."""
+        """Run stages, then trials or finalists; return whether nobody interrupted them."""
         from distill_tune.tuning.shared_stage_tasks import run_stages
 
         if finalists:

@@ -127,7 +127,7 @@ def tune_trials(
     """Run every trial, and extra run that can be done now, that has not ended yet.
 
     Returns:
-        Whether nothing stopped the trials.
+        Whether nobody interrupted the trials; a rule may have stopped them.
 
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the study's
     records, which hold every decision; an unfinished trial finds, by its name, the newest of the
@@ -176,7 +176,7 @@ def tune_trials(
         with closing(capacity):
             is_over = _is_over(tuner, callback, packing)
         if is_over or num_open(study, journal.state) <= 0:
-            return not scheduler.drain.is_begun
+            return not scheduler.drain.is_interrupted
 
 
 def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallback) -> bool:

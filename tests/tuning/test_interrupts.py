@@ -17,7 +17,10 @@ from distill_tune.tuning.stopping.time_budget import terminate_as_interrupt
 from tests.tuning.test_scheduler import result, trial
 
 
-def test_the_first_interrupt_is_told_and_drains_and_the_second_is_none_of_rays() -> None:
+@pytest.mark.parametrize("is_drained", [False, True])
+def test_the_first_interrupt_is_told_and_drains_and_the_second_is_none_of_rays(
+    is_drained: bool,
+) -> None:
     told: list[str] = []
     is_told, drain = threading.Event(), Drain()
 
@@ -31,13 +34,18 @@ def test_the_first_interrupt_is_told_and_drains_and_the_second_is_none_of_rays()
     signal.signal(signal.SIGINT, lambda *got: rays.append(got[0]))
     try:
         callback.setup(stop=None)
-        assert not drain.is_begun
+        # A rule may be draining already.
+        if is_drained:
+            drain.begin()
+        assert drain.is_begun is is_drained
+        assert not drain.is_interrupted
         os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is before
     finally:
         signal.signal(signal.SIGINT, before)
     assert is_told.wait(60)
     assert (told, rays, drain.is_begun) == ([INTERRUPTED], [], True)
+    assert drain.is_interrupted
 
 
 def terminate_me() -> None:

@@ -49,11 +49,15 @@ class Machine:
         patience: Runs that it ends before it is interrupted.
         done: Names of the runs that it ended.
         jobs: Names of the stages that it was asked for.
+        interrupts_drain: Whether it is interrupted while a rule drains the trials.
+        late_value: Value of a trial that ends while a rule drains; None for no such trial.
     """
 
     patience: int = 99
     done: list[str] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
+    interrupts_drain: bool = False
+    late_value: float | None = None
 
     def tune(self, study: Study, _: ImageData, journal: Journal, *__: Any, **___: Any) -> bool:
         for extra in open_extras(study, journal.state):
@@ -68,7 +72,9 @@ class Machine:
                 return False
             self._trial(journal, number, study.max_epochs)
             if rules.stop_if_broken():
-                return False
+                if self.late_value is not None:
+                    self._trial(journal, number + 1, study.max_epochs, self.late_value)
+                return not self.interrupts_drain
         return True
 
     def _is_going_on(self, name: str) -> bool:
@@ -85,13 +91,16 @@ class Machine:
         over = {"status": "complete", "reason": "", "detail": ""}
         journal.emit("extra_ended", name=about["name"], **over)
 
-    def _trial(self, journal: Journal, number: int, epochs: int) -> None:
+    def _trial(
+        self, journal: Journal, number: int, epochs: int, value: float | None = None
+    ) -> None:
         name = f"{BACKBONE}-{number:04d}"
         params = {"joint.margin": 0.1 * (number + 1)}
         journal.emit(
             "trial_started", trial=number, name=name, backbone=BACKBONE, params=params, raw={}
         )
-        metrics = {"objective": 0.8 - 0.01 * number, "seconds/joint": 1.0}
+        objective = 0.8 - 0.01 * number if value is None else value
+        metrics = {"objective": objective, "seconds/joint": 1.0}
         journal.emit("epoch", trial=number, epoch=epochs, metrics=metrics)
         journal.end_trial(number, name, status="complete", reason="", detail="")
 
@@ -262,3 +271,25 @@ def test_finalists_after_a_stop_survive_an_interrupt(
     assert state.sessions[-1].status == "stopped"
     assert len(machine.done) == len(set(machine.done)) == 7
     assert [one.trial for one in state.finalists[BACKBONE]] == [1, 0]
+
+
+@pytest.mark.parametrize("late_value", [None, 0.9])
+def test_an_interrupt_while_a_rule_drains_leaves_the_finalists_to_a_resume(
+    tmp_path: Path, machine: Machine, late_value: float | None
+) -> None:
+    # The trial that ends last is a gain: but the rule has stopped the search for good.
+    rule = "search.stop.trials_without_gain=1"
+    machine.late_value = late_value
+    whole = searched(tmp_path / "whole", rule, "search.num_trials=5")
+    undisturbed, machine.done = machine.done, []
+    machine.interrupts_drain = True
+    study = tmp_path / "study"
+    first = searched(study, rule, "search.num_trials=5")
+    assert first.sessions[-1].status == "interrupted"
+    assert [name for name in machine.done if name.startswith("finalist")] == []
+    machine.interrupts_drain = False
+    state = searched(study, rule, "search.num_trials=5")
+    assert state.sessions[-1].status == "stopped"
+    assert machine.done == undisturbed
+    assert state.finalists == whole.finalists
+    assert state.stop == whole.stop

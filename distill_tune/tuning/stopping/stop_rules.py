@@ -20,8 +20,9 @@ _HOUR_S = 3600.0
 class StopRules:
     """The rules of a study.
 
-    A rule that has stopped the search is passed over once more trials are asked for than were then:
-    so ``--num-trials`` goes on. The trials without a gain are counted again from there.
+    A rule that has stopped the search stops it again, whatever has ended since, until more trials
+    are asked for than were then: so ``--num-trials`` goes on. The trials without a gain are counted
+    again from there.
 
     Args:
         study: The whole search.
@@ -46,6 +47,8 @@ class StopRules:
         for rule, limit in limits.items():
             before = latest(self._journal.state.stops, rule, limit)
             is_overruled = before is not None and before.num_trials < self._study.search.num_trials
+            if before is not None and not is_overruled:
+                return before
             if is_overruled and rule != "trials_without_gain":
                 continue
             words = checks[rule](limit)
