@@ -36,7 +36,7 @@ _UNSEARCHABLE = {
     "search": "it is not part of a trial",
     "resources": "it is not part of a trial",
     "joint.epochs": "rungs compare trials after equal numbers of epochs; set trial.joint.epochs",
-    "joint.monitor_images": "it changes no result",
+    "joint.monitor_images": "it is not part of the method; set trial.joint.monitor_images",
     "joint.monitor_every": "it changes no result",
     "gan.kind": "its fields depend on it; set trial.gan.kind",
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import plain
 from distill_tune.records.continued import continued_fields, continued_sentences
@@ -162,6 +163,9 @@ def test_a_dimension_that_is_fixed_here_must_have_had_that_value() -> None:
         ({"trial__classifier__epochs": 4}, "classifier.epochs is 3 there, 4 here"),
         ({"trial__joint__epochs": 4}, "joint.epochs is 3 there, 4 here"),
         ({"trial__seed": 1}, "seed is 0 there, 1 here"),
+        ({"data__flip": True}, "data.flip is False there, True here"),
+        # By default, the agreement of these images decides what an unfit generator counts.
+        ({"trial__joint__monitor_images": 90}, "joint.monitor_images is 1000 there, 90 here"),
         ({"backbones": ["alexnet"]}, "resnet18 is no backbone of this study"),
         (
             {"backbones": [{"name": "resnet18", "stem": "small"}]},
@@ -179,6 +183,31 @@ def test_other_fields_do_not_fit(changes: dict[str, Any], reason: str) -> None:
     said = refusal(study(**changes))
     assert said.startswith("continue_from: got old, expected a study with the same images")
     assert f"  1 left out: {reason}" in said
+
+
+def test_fields_that_change_no_result_may_differ() -> None:
+    old = source(of=study(trial__joint__unfit_policy="warn"))
+    add(old, 0)
+    places = {"data__seed": 7, "data__val_fraction": 0.3, "trial__joint__monitor_every": 1}
+    monitors = {"trial__joint__monitor_images": 90, "trial__joint__unfit_policy": "warn"}
+    assert values(taken(study(**places, **monitors)).trials) == [0.3]
+
+
+def test_each_configuration_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = source()
+    for number in range(5):
+        add(old, number, 0.3 + number / 10)
+    asked: list[str] = []
+    compute = Study.trial_config
+
+    def counted(study: Study, backbone: str, params: Mapping[str, object]) -> TrialConfig:
+        asked.append(backbone)
+        return compute(study, backbone, params)
+
+    monkeypatch.setattr(Study, "trial_config", counted)
+    assert len(taken().trials) == 5
+    # One of each trial, and that of this study.
+    assert len(asked) == 5 + 1
 
 
 def test_other_images_do_not_fit() -> None:

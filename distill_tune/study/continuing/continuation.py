@@ -17,12 +17,7 @@ from distill_tune.errors import (
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.replay import fold
 from distill_tune.records.trials import CONTINUED, TrialRecord
-from distill_tune.study.continuing.fitting import (
-    codes_by_trial,
-    taken_over,
-    why_not,
-    why_study_differs,
-)
+from distill_tune.study.continuing.fitting import Fitting, codes_by_trial, why_study_differs
 from distill_tune.study.continuing.source_code import running_code
 from distill_tune.study.opening import stored_study
 from distill_tune.study.study import Study
@@ -110,13 +105,13 @@ def _candidates(directory: StudyDirectory, study: Study, digest: str) -> list[_C
     whole = why_study_differs(theirs, study, events, digest)
     state, codes = fold(events), codes_by_trial(events)
     origin = {str(event.get("code", "")) for event in events if event.get("event") == CONTINUED}
-    found = []
+    fitting, found = Fitting(theirs, study), []
     for trial in (*state.trials.values(), *state.continued):
         used = codes.get(trial.number, set()) if trial.number >= 0 else origin
-        reason = whole or _why_other_code(used) or why_not(trial, theirs, study)
+        reason = whole or _why_other_code(used)
         name = trial.name if trial.number < 0 else f"{directory.name}/{trial.name}"
-        kept = trial if reason else taken_over(trial, theirs, study, name)
-        found.append(_Candidate(kept, reason))
+        taken = (trial, reason) if reason else fitting.take_over(trial, name)
+        found.append(_Candidate(*taken))
     return found
 
 

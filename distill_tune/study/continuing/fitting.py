@@ -9,11 +9,19 @@ from distill_tune.errors import DistillTuneError, show
 from distill_tune.interfaces import INFEASIBLE, plain
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import OBJECTIVE, Event, TrialRecord
+from distill_tune.study.dimensions import Dimension
 from distill_tune.study.study import Study
 
-_NEUTRAL = ("data.root", "data.unlabelled", "data.value_range", "preset", "joint.monitor_images")
-"""Fields of a trial that change no result: the digest covers the images, the other fields the
-preset."""
+_NEUTRAL = ("data.", "backbone.weights", "preset", "joint.monitor_every")
+"""Fields of a trial that change no result: the digests cover the images and the weights, the other
+fields the preset."""
+
+_COMPARED = ("data.flip", "backbone.weights_sha256")
+"""Fields that are compared all the same."""
+
+_MONITORED = "joint.monitor_images"
+_HEEDLESS = {"joint.collapse_policy": "continue", "joint.unfit_policy": "warn"}
+"""Policies with which nothing is decided by the images that monitors look at."""
 
 _KEPT = (OBJECTIVE, "val/", "seconds/")
 """Beginnings of the names of metrics that are taken over."""
@@ -48,11 +56,40 @@ def codes_by_trial(events: Iterable[Event]) -> dict[int, set[str]]:
     return found
 
 
-def why_not(trial: TrialRecord, theirs: Study, ours: Study) -> str:
-    """Return why a trial of another study is no trial of this one; empty if it is."""
-    if trial.backbone not in [one.name for one in ours.backbones]:
-        return f"{trial.backbone} is no backbone of this study"
-    return _why_not_over(trial, ours) or _why_other(trial, theirs, ours)
+class Fitting:
+    """Comparison of the trials of another study with those of this one.
+
+    Args:
+        theirs: The other study.
+        ours: This study.
+    """
+
+    def __init__(self, theirs: Study, ours: Study) -> None:
+        self._theirs, self._ours = theirs, ours
+        self._here = {one.name: configuration(ours, one.name, {}) for one in ours.backbones}
+
+    def take_over(self, trial: TrialRecord, name: str) -> tuple[TrialRecord, str]:
+        """Return a trial as one of this study, and why it is none; empty if it is.
+
+        The params of a trial that fits are those searched here; others are returned as they are.
+
+        Args:
+            trial: One of the other study.
+            name: Name that it gets here.
+        """
+        if trial.backbone not in self._here:
+            return trial, f"{trial.backbone} is no backbone of this study"
+        reason = _why_not_over(trial, self._ours)
+        if reason:
+            return trial, reason
+        there = configuration(self._theirs, trial.backbone, trial.params)
+        here = self._here[trial.backbone]
+        if there is None or here is None:
+            return trial, "its params do not fit its own study"
+        reason = _why_other(there, here, self._ours.space.dimensions)
+        if reason:
+            return trial, reason
+        return _taken_over(trial, there, self._ours, name), ""
 
 
 def _why_not_over(trial: TrialRecord, ours: Study) -> str:
@@ -68,15 +105,12 @@ def _why_not_over(trial: TrialRecord, ours: Study) -> str:
     return ""
 
 
-def _why_other(trial: TrialRecord, theirs: Study, ours: Study) -> str:
-    """Compare the whole configurations, searched fields with the dimensions of this study."""
-    there = configuration(theirs, trial.backbone, trial.params)
-    here = configuration(ours, trial.backbone, {})
-    if there is None or here is None:
-        return "its params do not fit its own study"
-    dimensions = ours.space.dimensions
+def _why_other(
+    there: Mapping[str, Any], here: Mapping[str, Any], dimensions: Mapping[str, Dimension]
+) -> str:
+    """Compare whole configurations, searched fields with the dimensions of this study."""
     for path in [*here, *(path for path in there if path not in here)]:
-        if path in dimensions or path.startswith(_NEUTRAL):
+        if path in dimensions or _is_neutral(path, there):
             continue
         if there.get(path) != here.get(path):
             return f"{path} is {show(there.get(path))} there, {show(here.get(path))} here"
@@ -84,6 +118,14 @@ def _why_other(trial: TrialRecord, theirs: Study, ours: Study) -> str:
         if not dimension.holds(there.get(path)):
             return f"{path} is outside {dimension.describe()}"
     return ""
+
+
+def _is_neutral(path: str, there: Mapping[str, Any]) -> bool:
+    """Return whether a field changed no result of a trial with that configuration."""
+    if path == _MONITORED:
+        has_gan = there.get("joint.extra_images") == "synthetic"
+        return not has_gan or all(there.get(name) == value for name, value in _HEEDLESS.items())
+    return path.startswith(_NEUTRAL) and path not in _COMPARED
 
 
 def configuration(
@@ -96,9 +138,9 @@ def configuration(
         return None
 
 
-def taken_over(trial: TrialRecord, theirs: Study, ours: Study, name: str) -> TrialRecord:
-    """Return a trial that fits as one of this study: its params are those searched here."""
-    there = configuration(theirs, trial.backbone, trial.params) or {}
+def _taken_over(
+    trial: TrialRecord, there: Mapping[str, Any], ours: Study, name: str
+) -> TrialRecord:
     history = {
         epoch: {
             key: value
