@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.extras.computing import NO_HOURS, Hours, computing_s, hours, trial_device
 from distill_tune.records.extras.finalists import Finalist, finalist_sentences, finalists_json
 from distill_tune.records.extras.quoted import QuotedValue, quoted_values
 from distill_tune.records.extras.runs import Controls, comparison_lines, control_json, controls
@@ -65,6 +66,7 @@ class StatusInfo(NamedTuple):
         best: Backbone -> its winner; None while no trial has a value.
         quoted: Backbone -> the value to quote of its winner; missing while there is none.
         elapsed_s: Seconds in which a search ran, over all sessions.
+        computed: Hours that it has computed, controls and finalists included.
         disk_bytes: Size of the whole study directory.
         packing: Backbone -> a trial's use of a GPU, if it was measured.
         controls: Backbone -> arm -> the record of its control.
@@ -92,6 +94,7 @@ class StatusInfo(NamedTuple):
     stop: str = ""
     front: tuple[FrontTrial, ...] = ()
     quoted: Mapping[str, QuotedValue] = MappingProxyType({})
+    computed: Hours = NO_HOURS
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -109,6 +112,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
     state = fold(events)
     now = time.time()
     status = study_status(state, directory.in_use(), now)
+    uses = gpu_uses(events)
     since = now - state.sessions[-1].ended_at if status == "running" and state.sessions else 0.0
     return StatusInfo(
         study=directory.name,
@@ -120,7 +124,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         stages=_stages(state),
         disk_bytes=directory.disk_bytes(),
         warnings=state.warnings,
-        packing=gpu_uses(events),
+        packing=uses,
         controls=controls(state),
         comparison=(*comparison_lines(state), *finalist_sentences(state)),
         finalists=state.finalists,
@@ -128,7 +132,15 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         stop="" if state.stop is None else stop_words(state.stop),
         front=fronts(state) if has_costs(events) else (),
         quoted=quoted_values(state),
+        computed=hours(computing_s(state), trial_device(_resources(events), uses)),
     )
+
+
+def _resources(events: list[Event]) -> object:
+    """Return the resources of a trial in the newest session; None if they are not recorded."""
+    studies = [event.get("study") for event in events if event["event"] == "session_started"]
+    newest = studies[-1] if studies else None
+    return newest.get("resources") if isinstance(newest, Mapping) else None
 
 
 def study_status(state: StudyState, in_use: bool | None, now: float) -> StudyStatus:
@@ -186,6 +198,11 @@ def status_json(info: StatusInfo) -> dict[str, Any]:
     plain = info._asdict() | {
         "best": {backbone: _best_json(info, backbone) for backbone in info.best},
         "stages": [_stage_json(stage) for stage in info.stages],
+        "computed": {
+            "unit": info.computed.unit,
+            "total": info.computed.total,
+            **info.computed.by_kind._asdict(),
+        },
         "warnings": list(info.warnings),
         "packing": {
             backbone: {**use._asdict(), "trials_per_gpu": fitting(use)}

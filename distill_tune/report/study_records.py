@@ -8,8 +8,8 @@ from typing import NamedTuple
 from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.extras.computing import trial_device
 from distill_tune.records.formatting import short_names
-from distill_tune.records.gpu_use import GpuUse, fitting, share
 from distill_tune.records.replay import fold
 from distill_tune.records.status import StageInfo, StatusInfo, status_info
 from distill_tune.records.tables import flat
@@ -62,14 +62,7 @@ class Source(NamedTuple):
     @property
     def device(self) -> tuple[str, float]:
         """Device whose hours are counted, ``GPU`` or ``CPU``, and how many a trial takes."""
-        asked = self.plan.at("resources.gpus")
-        uses: Mapping[str, GpuUse] = self.status.packing
-        if isinstance(asked, int | float) and not isinstance(asked, bool) and 0 < asked < 1e6:
-            return "GPU", float(asked)
-        if uses and asked in {"auto", "fit"}:
-            return "GPU", share(min(map(fitting, uses.values()))) if asked == "fit" else 1.0
-        cpus = self.plan.number("resources.cpus")
-        return "CPU", cpus if cpus is not None and cpus > 0 else 1.0
+        return trial_device(self.plan.at("resources"), self.status.packing)
 
 
 def source(directory: StudyDirectory) -> Source:

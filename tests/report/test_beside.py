@@ -35,6 +35,7 @@ def run(name: str, kind: str, seed: int, trial: int | None, value: float) -> lis
     about = {"name": name, "kind": kind, "arm": arm, "seed": seed, "trial": trial}
     about |= {"words": "equal steps without a GAN", "backbone": NAME, "params": {}}
     metrics = {"objective": value, "classifier/objective": 0.5, "val/accuracy": value}
+    metrics["seconds/joint"] = 90.0
     return [
         {"event": "extra_started", **about},
         {"event": "extra_epoch", "name": name, "epoch": 1, "metrics": metrics},
@@ -79,6 +80,7 @@ def test_the_page_and_its_data(directory: StudyDirectory) -> None:
     text = " ".join(page.text.split())
     assert "equal steps without a GAN 60.00" in text
     assert "stage 1 alone 50.00" in text
+    assert f"{said['computed']['total']:.3g} core-hours (controls 0.05" in text
     assert f"{shown} unconfirmed" in page.text
     assert f"of trial {winner.name}, mean of 2 seeds, chosen among 2 finalists" in text
     assert f"the first seed alone would have chosen {first.name} ({first.value:#.4g})" in text
@@ -106,6 +108,15 @@ def test_the_status(directory: StudyDirectory) -> None:
         console.print(status_table(info))
     assert "equal steps without a GAN 0.6000, stage 1 alone 0.5000" in capture.get()
     assert "stopped: 0.5 is reached (search.stop.value)" in capture.get()
+    # Two cores for each run: 90 s of the control, and of each finalist.
+    computed = plain["computed"]
+    assert (computed["unit"], computed["controls"], computed["finalists"]) == (
+        "core-hour",
+        pytest.approx(0.05),
+        pytest.approx(0.1),
+    )
+    spent = f"{computed['total']:.3g} core-hours (controls 0.05, finalists 0.1)"
+    assert f"of search, {spent} of computing, " in capture.get()
     words = f"{finalist['mean']:#.4g} ± {finalist['spread']:#.2g}"
     row = [NAME, str(best["number"]), *words.split(), "2"]
     assert row in [line.split()[:6] for line in capture.get().splitlines()]
@@ -157,6 +168,8 @@ def test_a_comparison(directory: StudyDirectory, tmp_path: Path) -> None:
     winner = directory.state().finalists[NAME][0]
     assert (found.backbones[0].value, found.backbones[0].spread) == (winner.mean, winner.spread)
     assert found.backbones[1].origin == ""
+    assert found.backbones[0].hours == status_json(status_info(directory))["computed"]["total"]
+    assert found.backbones[0].hours == pytest.approx(found.backbones[1].hours + 0.15)
     best = comparison_tables(found)[0].rows[1][2]
     assert best == f"{winner.mean:.4f} ± {winner.spread:.4f} (mean of 2 seeds)"
     assert any("that of the first seed" in remark for remark in found.remarks)

@@ -1,1 +1,1 @@
-"""Runs of a search beside its trials, in its records: controls, finalists, the noise they show."""
+"""Runs of a search beside its trials, in its records: controls, finalists, noise, hours."""

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from distill_tune.errors import InputError, StudyError, Text
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.extras.computing import computing_s, hours
 from distill_tune.report.comparison.course import Courses, courses
 from distill_tune.report.comparison.fields import FieldDifference, field_differences
 from distill_tune.report.comparison.pairs import StudyPair, study_pairs
 from distill_tune.report.figures import best_so_far
 from distill_tune.report.headline import Confirmed, headlines
-from distill_tune.report.study_records import Source, is_of, source, spent_s
-
-_UNITS = {"CPU": "core-hour", "GPU": "GPU-hour"}
+from distill_tune.report.study_records import Source, source
 
 
 class ComparedStudy(NamedTuple):
@@ -51,7 +50,8 @@ class ComparedBackbone(NamedTuple):
         origin: ``mean of 3 seeds``; empty for the value of one seed.
         confirmed: Results with fresh seeds; None before a confirmation.
         num_trials: Number of trials that are over.
-        hours: Hours computed by the trials and by the shared stages that they use.
+        hours: Hours computed by the trials, their controls and finalists, and by the shared stages
+            that they use.
         unit: Unit of the hours: ``core-hour`` or ``GPU-hour``.
     """
 
@@ -115,7 +115,9 @@ def comparison(studies: Sequence["str | os.PathLike[str]"]) -> Comparison:
         differences=field_differences({name: one.plan for name, one in sources.items()}),
         pairs=study_pairs(sources),
         course=courses(list(sources), steps),
-        remarks=tuple(_remarks(found, rows)),
+        remarks=tuple(
+            _remarks(found, rows, has_extras=any(one.state.extras for one in sources.values()))
+        ),
     )
 
 
@@ -144,11 +146,9 @@ def _study(name: str, one: Source) -> ComparedStudy:
 
 
 def _rows(name: str, one: Source) -> Iterator[ComparedBackbone]:
-    unit, amount = one.device
     for found in headlines(one):
         trials = one.trials(found.backbone)
-        seconds = sum(spent_s(s) for s in one.status.stages if is_of(s.name, found.backbone))
-        seconds += sum(sum(trial.seconds.values()) for trial in trials)
+        cost = hours(computing_s(one.state, found.backbone), one.device)
         yield ComparedBackbone(
             study=name,
             backbone=found.backbone,
@@ -159,12 +159,14 @@ def _rows(name: str, one: Source) -> Iterator[ComparedBackbone]:
             origin=found.origin,
             confirmed=found.confirmed,
             num_trials=sum(trial.ended_at is not None for trial in trials),
-            hours=amount * seconds / 3600,
-            unit=_UNITS[unit],
+            hours=cost.total,
+            unit=cost.unit,
         )
 
 
-def _remarks(studies: Sequence[ComparedStudy], rows: Sequence[ComparedBackbone]) -> Iterator[str]:
+def _remarks(
+    studies: Sequence[ComparedStudy], rows: Sequence[ComparedBackbone], *, has_extras: bool
+) -> Iterator[str]:
     if len({one.images for one in studies}) > 1:
         yield "The studies have different images, so their values are not of the same task."
     if len({one.metric for one in studies}) > 1:
@@ -175,10 +177,15 @@ def _remarks(studies: Sequence[ComparedStudy], rows: Sequence[ComparedBackbone])
     unfinished = [f"{one.name} ({one.status})" for one in studies if one.status != "finished"]
     if unfinished:
         yield f"Not finished: {', '.join(unfinished)}."
+    if has_extras:
+        yield (
+            "Hours in the table include controls and finalists; the course against hours is that "
+            "of the trials and the stages that they share."
+        )
     if any(row.origin for row in rows):
         yield (
-            "The best of a search with finalists is a mean over seeds; its course against hours is "
-            "that of the first seed."
+            "The best of a search with finalists is a mean over seeds; its course is that of the "
+            "first seed."
         )
     if any(row.value is not None and math.isfinite(row.value) for row in rows):
         yield (

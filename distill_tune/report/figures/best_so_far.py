@@ -117,6 +117,8 @@ def words(found: BestSoFar) -> str:
     """Return in words what the figure shows."""
     last, step = found.steps[-1], found.found
     total = f"{last.num_over} trials and {last.hours:.2g} {found.unit}-hours"
+    if found.controls or found.has_finalists:
+        total += ", without controls and finalists"
     if step is None or step.best is None:
         return f"No trial has a value after {total}."
     kind = (

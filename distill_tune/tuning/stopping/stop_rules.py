@@ -6,6 +6,7 @@ from typing import Any
 
 from ray import tune
 
+from distill_tune.records.extras.computing import computing_s, hours
 from distill_tune.records.extras.noise import seed_noise
 from distill_tune.records.stops import STOPPED, Stop, latest
 from distill_tune.records.trials import OBJECTIVE, StudyState, best_of_one_seed
@@ -13,8 +14,6 @@ from distill_tune.study.study import Study
 from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.stopping.gain_left import GainLeft
-
-_HOUR_S = 3600.0
 
 
 class StopRules:
@@ -97,9 +96,9 @@ class StopRules:
         return f"the last {trials} brought no gain" if count >= limit else ""
 
     def _hours(self, kind: str, limit: float) -> str:
-        hours = busy_s(self._state) * self._bundle.get(kind, 0) / _HOUR_S
-        unit = {"GPU": "GPU-hours", "CPU": "core-hours"}[kind]
-        return f"{hours:.2f} of {limit:g} {unit} are used" if hours >= limit else ""
+        used = hours(computing_s(self._state), (kind, self._bundle.get(kind, 0)))
+        words = f"{used.total:.2f} of {limit:g} {used.unit}s are used"
+        return words if used.total >= limit else ""
 
     def _gain_below_noise(self, _: float) -> str:
         words = []
@@ -133,13 +132,6 @@ def trials_without_gain(state: StudyState, start: int = 0) -> int:
             highest[trial.backbone] = value
         count = 0 if is_gain or index < start else count + 1
     return count
-
-
-def busy_s(state: StudyState) -> float:
-    """Return the seconds that trials, runs beside them and shared stages have computed."""
-    runs = [*state.trials.values(), *(record.run for record in state.extras.values())]
-    stages_s = sum(stage.seconds for stage in state.stages if not stage.cached)
-    return stages_s + sum(sum(run.seconds.values()) for run in runs)
 
 
 def _over(state: StudyState) -> list[Any]:
