@@ -88,7 +88,8 @@ class JointTraining(Config):
     """``split``: extra images have their own forward pass, which does not update the running
     statistics; ``mixed``: one concatenated batch."""
     monitor_images: int = Field(default=1000, ge=20)
-    """Number of fixed synthetic images on which diversity and collapse are measured each epoch."""
+    """Number of fixed synthetic images on which agreement, diversity and collapse are measured each
+    epoch."""
     monitor_every: int = Field(default=3, ge=1)
     """Epochs between measurements of what nothing is decided by: Vendi score, KID, distance to the
     nearest training image, gradient norms. The first and the last epoch are always measured, all
