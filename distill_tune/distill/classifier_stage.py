@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
-from distill_tune.distill.compute.adam import write_lr
 from distill_tune.distill.compute.batches import (
     Batch,
     ExtraBatch,
@@ -20,6 +19,7 @@ from distill_tune.distill.compute.batches import (
 from distill_tune.distill.compute.class_balance import class_weights
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.compute.optimizers import write_lr
 from distill_tune.distill.compute.random_streams import seed_global, stream
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept

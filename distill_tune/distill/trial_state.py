@@ -9,10 +9,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.classifier_stage import make_optimizer
-from distill_tune.distill.compute.adam import load_adam, make_adam
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.kept_networks import KeptNetworks
+from distill_tune.distill.compute.optimizers import load_adam, make_adam
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.hardness import HardSets, assemble
 from distill_tune.distill.metrics.best_weights import Best, StateDict

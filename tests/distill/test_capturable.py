@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill_tune.distill.classifier_stage import set_lr
-from distill_tune.distill.compute.adam import load_adam, make_adam
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.fixed_buffers import FixedBuffers, Ramps
+from distill_tune.distill.compute.optimizers import load_adam, make_adam
 from distill_tune.distill.gan_draws import GanDraws
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.trial import Trial
