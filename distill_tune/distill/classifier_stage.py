@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.distill.backbones.pointwise_layers import shared_centres
 from distill_tune.distill.compute.batches import (
     Batch,
     ExtraBatch,
@@ -19,7 +20,7 @@ from distill_tune.distill.compute.batches import (
 from distill_tune.distill.compute.class_balance import class_weights
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.execution import Execution
-from distill_tune.distill.compute.optimizers import write_lr
+from distill_tune.distill.compute.optimizers import step_in_memory_order, write_lr
 from distill_tune.distill.compute.random_streams import seed_global, stream
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.monitoring.evaluation import ensure_training, running_statistics_kept
@@ -32,16 +33,16 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return a new optimiser of what is trained; fused, several times faster on a CPU."""
     parameters = [one for one in classifier.parameters() if one.requires_grad]
+    decay = training.weight_decay
+    optimizer: torch.optim.Optimizer
     if training.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=lr,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=training.weight_decay,
-            fused=True,
+        optimizer = torch.optim.SGD(
+            parameters, lr=lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
         )
-    return torch.optim.AdamW(parameters, lr=lr, weight_decay=training.weight_decay, fused=True)
+    else:
+        optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
+    step_in_memory_order(optimizer)
+    return optimizer
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -168,9 +169,10 @@ def _mixture_loss(
         logits = call(torch.cat([real[0], extra.images]))
         real_logits, extra_logits = logits.split([len(real[1]), len(extra.labels)])
     else:
-        real_logits = call(real[0])
-        with running_statistics_kept(classifier):
-            extra_logits = call(extra.images)
+        with shared_centres(classifier):
+            real_logits = call(real[0])
+            with running_statistics_kept(classifier):
+                extra_logits = call(extra.images)
     smoothing = 0.0 if joint.extra_images == "pseudo" else joint.label_smoothing
     smoothed = F.cross_entropy(extra_logits, extra.labels, label_smoothing=smoothing)
     return F.cross_entropy(real_logits, real[1]) + extra.weight * smoothed

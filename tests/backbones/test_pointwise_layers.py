@@ -10,6 +10,7 @@ from distill_tune.distill.backbones import Backbone
 from distill_tune.distill.backbones.pointwise_layers import (
     CentredConv2d,
     PointwiseConv2d,
+    shared_centres,
     use_matrix_products,
 )
 
@@ -59,3 +60,24 @@ def test_a_resnet_uses_them_and_keeps_its_state_dict() -> None:
     assert kinds.count(CentredConv2d) == 16
     names = [name for name in resnet50().state_dict() if not name.startswith("fc.")]
     assert list(built.body.state_dict()) == names
+
+
+def test_passes_that_share_centres_have_the_same_gradients_bit_for_bit() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3, padding=1))
+    use_matrix_products(network)
+    first, second = (torch.linspace(-1, end, 24).view(2, 3, 2, 2) for end in (1, 2))
+    (network(first) ** 2).sum().add((network(second) ** 3).sum()).backward()
+    expected = [one.grad.clone() for one in network.parameters() if one.grad is not None]
+    assert len(expected) == 4
+    network.zero_grad()
+    with shared_centres(network):
+        loss = (network(first) ** 2).sum() + (network(second) ** 3).sum()
+    loss.backward()
+    for one, before in zip(network.parameters(), expected, strict=True):
+        assert one.grad is not None
+        assert torch.equal(one.grad, before)
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        for one in copied[1].parameters():
+            one.zero_()
+        assert not copied(first).any(), "a centre outlives its block"

@@ -5,6 +5,10 @@ the CPU's convolution spends most of its time on reordering weights; a matrix pr
 Parameters and state dict are the same, and so is the result except for rounding.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,12 +28,40 @@ class PointwiseConv2d(nn.Conv2d):
 class CentredConv2d(nn.Conv2d):
     """A 3x3 convolution with padding 1; on a CPU, a 1x1 map is multiplied by its centre only."""
 
+    kept_centre: Tensor | None = None
+    """The weight's centre in a :func:`shared_centres` block."""
+
     def forward(self, maps: Tensor) -> Tensor:
         if maps.is_cuda or maps.shape[2:] != (1, 1):
             return super().forward(maps)
-        # Channels last is the weight's memory layout, so its gradient needs no reordering.
-        centre = self.weight.permute(0, 2, 3, 1).flatten(1, 2)[:, 4]
+        kept = None if torch.compiler.is_compiling() else self.kept_centre
+        centre = self.centre() if kept is None else kept
         return F.linear(maps[:, :, 0, 0], centre, self.bias)[:, :, None, None]
+
+    def centre(self) -> Tensor:
+        """Return the weight's centre ``[out, in]``, a view."""
+        # Channels last is the weight's memory layout, so its gradient needs no reordering.
+        return self.weight.permute(0, 2, 3, 1).flatten(1, 2)[:, 4]
+
+
+@contextmanager
+def shared_centres(model: nn.Module) -> Iterator[None]:
+    """Use one view of each centre in all passes of a step.
+
+    Its gradient, nine times as large and mostly zeros, is then made once a step instead of once a
+    pass. The weights must not change within the block; one backward pass may follow it.
+
+    Args:
+        model: After :func:`use_matrix_products`.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, CentredConv2d)]
+    for layer in layers:
+        layer.kept_centre = layer.centre()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.kept_centre = None
 
 
 def use_matrix_products(model: nn.Module) -> None:

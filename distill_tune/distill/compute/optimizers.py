@@ -1,4 +1,4 @@
-"""The GAN's optimiser, whose steps on a GPU can be captured in a CUDA graph."""
+"""Optimisers: the GAN's can be captured in a CUDA graph; on a CPU, steps without copies."""
 
 import copy
 from typing import Any
@@ -44,3 +44,52 @@ def write_lr(group: dict[str, Any], lr: float) -> None:
         group["lr"].fill_(lr)
     else:
         group["lr"] = lr
+
+
+def step_in_memory_order(optimizer: torch.optim.Optimizer) -> None:
+    """Let every step see channels-last tensors on a CPU as they lie in memory.
+
+    torch's fused CPU steps first copy a gradient that is not contiguous in the default format (and
+    use it uncopied): a quarter of the time of a classifier's step on small images. Around a step,
+    convolution weights, their gradients and their state become views whose last dimension is the
+    channels, which are contiguous; the numbers are the same.
+
+    Args:
+        optimizer: Of one element-wise rule, fused. Outside a step it is unchanged, its
+            ``state_dict()`` included.
+    """
+    permuted: list[Tensor] = []
+
+    def before(stepping: torch.optim.Optimizer, *_: Any) -> None:
+        parameters = [one for group in stepping.param_groups for one in group["params"]]
+        permuted.extend(one for one in parameters if one.grad is not None and _has_copies(one))
+        for parameter in permuted:
+            _permute(stepping, parameter, (0, 2, 3, 1))
+
+    def after(stepping: torch.optim.Optimizer, *_: Any) -> None:
+        while permuted:
+            _permute(stepping, permuted.pop(), (0, 3, 1, 2))
+
+    optimizer.register_step_pre_hook(before)
+    optimizer.register_step_post_hook(after)
+
+
+def _has_copies(parameter: Tensor) -> bool:
+    is_permutable = parameter.dim() == 4 and parameter.device.type == "cpu"
+    return (
+        is_permutable
+        and parameter.is_contiguous(memory_format=torch.channels_last)
+        and not parameter.is_contiguous()
+    )
+
+
+def _permute(optimizer: torch.optim.Optimizer, parameter: Tensor, order: tuple[int, ...]) -> None:
+    """Permute the dimensions of a parameter and of its gradient and state, without copies."""
+    assert parameter.grad is not None  # noqa: S101
+    gradient = parameter.grad.permute(order)
+    parameter.grad = None
+    parameter.data = parameter.data.permute(order)
+    parameter.grad = gradient
+    for name, value in optimizer.state[parameter].items():
+        if isinstance(value, Tensor) and value.dim() == len(order):
+            optimizer.state[parameter][name] = value.permute(order)
