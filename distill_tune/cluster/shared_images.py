@@ -59,8 +59,13 @@ def placed(images: ImageData) -> Any:
 
 
 def placed_split(split: Split) -> Any:
-    """Put a split into Ray's object store, as arrays; return the reference."""
-    return ray.put((split.images.numpy(), split.labels.numpy()))
+    """Put a split into Ray's object store, for :func:`opened_split`; return the reference."""
+    return ray.put(_arrays(split))
+
+
+def opened_split(arrays: Any) -> Split:
+    """Return a placed split; its tensors must not be written to."""
+    return _split(arrays)
 
 
 def _arrays(split: Split) -> tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]:

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from distill_tune.cluster.shared_images import PlacedImages, placed_split
+from distill_tune.cluster.shared_images import PlacedImages, opened_split, placed_split
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.distill.monitoring.evaluation import features_and_logits, recalls, scores
@@ -83,7 +82,7 @@ def read_test(
         config: Configuration of the run.
         weights: Weights of its classifier.
         placed: Images of the run, for the number of classes and the shape.
-        test: ``images`` and ``labels`` of the test split, as arrays.
+        test: The placed test split.
         bundle: Resources to compute with.
 
     Yields:
@@ -98,7 +97,7 @@ def read_test(
         is_fetching=False,
     ).to(device)
     classifier.load_state_dict(weights)
-    split = Split(*(torch.tensor(array, device=device) for array in test))
+    split = Split(*(tensor.to(device) for tensor in opened_split(test)))
     _, logits = features_and_logits(classifier, split.images)
     yield Reading(
         scores(logits, split.labels, config.metric),

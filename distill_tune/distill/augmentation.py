@@ -6,7 +6,7 @@ by indexing. Affine changes use ``grid_sample``, without a gradient.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -84,6 +84,34 @@ def to_float(images: Tensor) -> Tensor:
 def to_uint8(images: Tensor) -> Tensor:
     """Return images in [-1, 1] as uint8, rounded."""
     return images.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class WeakChanges(NamedTuple):
+    """Random numbers of A with shifts for ``n`` images; None: no such change.
+
+    Attributes:
+        is_mirrored: ``[n, 1, 1, 1]`` bool.
+        moves: ``[2, n, 1]`` int64: pixels along either axis.
+    """
+
+    is_mirrored: Tensor | None
+    moves: Tensor | None
+
+    @classmethod
+    def draw(
+        cls, shape: Sequence[int], *, max_shift: float, flip: bool, generator: torch.Generator
+    ) -> "WeakChanges":
+        """Draw what :func:`classifier_augmentation` draws for images of this shape."""
+        n, limit = shape[0], round(max_shift * shape[-1])
+        is_mirrored = uniform((n, 1, 1, 1), generator) < 0.5 if flip else None
+        return cls(is_mirrored, _moves(n, limit, generator) if limit else None)
+
+    def apply(self, images: Tensor, start: int) -> Tensor:
+        """Return changed float32 images, the first of which is number ``start`` of the ``n``."""
+        part = slice(start, start + len(images))
+        if self.is_mirrored is not None:
+            images = torch.where(self.is_mirrored[part], images.flip(3), images)
+        return images if self.moves is None else _moved(images, self.moves[:, part])
 
 
 def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,7 @@ from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.batches import Batch, ExtraBatch, Key, augmented_batch
 from distill_tune.distill.compute.class_balance import class_shares, drawn_classes
 from distill_tune.distill.compute.execution import Execution
+from distill_tune.distill.compute.large_images import in_memory
 from distill_tune.distill.compute.random_streams import integers, stream, uniform
 from distill_tune.distill.configuration.joint_training import JointTraining, Selection
 from distill_tune.distill.gan_steps import GanTrainer
@@ -78,13 +79,22 @@ class ExtraImages:
         latent = self.trainer.latent("synthetic", count * each, whole_step)
         classes = self._classes(count, whole_step)
         labels = (latent.labels[:count] if classes is None else classes).repeat_interleave(each)
-        images = execution(state.gan.ema.module, latent.z, labels, self.trainer.class_signal())
-        # Compiled for a GPU, they lie in the memory of a CUDA graph, which its next run overwrites.
-        images = images.clone()
+        generator, signal = state.gan.ema.module, self.trainer.class_signal()
         if joint.selection == "none":
-            return images, labels
-        kept = select(state.snapshot, images, labels, each, joint.selection)
-        return images[kept], labels[kept]
+            images = execution(generator, latent.z, labels, signal)
+            # Compiled for a GPU, they lie in a CUDA graph's memory, which its next run overwrites.
+            return images.clone(), labels
+        # Of large candidates, those for a few images at a time.
+        together = each * max(1, in_memory(self.trainer.data.train.images) // each)
+        found = []
+        for z, asked in zip(latent.z.split(together), labels.split(together), strict=True):
+            images = execution(generator, z, asked, signal)
+            kept = select(state.snapshot, images, asked, each, joint.selection)
+            found.append((images[kept], asked[kept]))
+        if len(found) == 1:
+            return found[0]
+        images, labels = map(torch.cat, zip(*found, strict=True))
+        return images, labels
 
     def _classes(self, count: int, whole_step: int) -> Tensor | None:
         """Return the classes of synthetic images ``[count]``; None if all are equally likely."""

@@ -11,6 +11,7 @@ from distill_tune.distill.classifier_stage import set_lr
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.fixed_buffers import FixedBuffers, Ramps
+from distill_tune.distill.compute.large_images import joined
 from distill_tune.distill.compute.random_streams import Purpose
 from distill_tune.distill.gan_draws import GanDraws, Latent
 from distill_tune.distill.gan_loss_terms import GanLosses, sameness, weighted_hinge
@@ -23,7 +24,7 @@ from distill_tune.distill.losses import (
     mismatch_hinge,
 )
 from distill_tune.distill.monitoring.diversity import class_spreads
-from distill_tune.distill.monitoring.evaluation import EVALUATION_BATCH, ensure_training
+from distill_tune.distill.monitoring.evaluation import batch_size, ensure_training
 from distill_tune.distill.pairing import Pairs
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.distill.trial_state import GanState, TrialState
@@ -208,8 +209,9 @@ class GanTrainer:
     def synthesise(self, latent: Latent) -> Tensor:
         """Return images of the averaged generator, float32 in [-1, 1], without gradient.
 
-        They are made in batches of 250: a thousand at once would be a trial's peak of memory.
+        They are made in batches: a thousand at once would be a trial's peak of memory.
         """
-        z, labels = (part.split(EVALUATION_BATCH) for part in latent)
+        z, labels = (part.split(batch_size(self.data.train.images)) for part in latent)
         ema, signal = self.state.gan.ema, self.class_signal()
-        return torch.cat([ema(*batch, signal) for batch in zip(z, labels, strict=True)])
+        batches = (ema(*batch, signal) for batch in zip(z, labels, strict=True))
+        return joined(batches, len(latent.labels))

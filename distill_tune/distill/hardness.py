@@ -1,5 +1,6 @@
 """Hard and easy training images for the current state of a classifier (LABEL)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,14 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill_tune.distill.augmentation import classifier_augmentation, to_float
+from distill_tune.distill.augmentation import WeakChanges
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import ClassPools, DeviceData
 from distill_tune.distill.compute.large_images import parts_of
 from distill_tune.distill.compute.random_streams import stream
 from distill_tune.distill.configuration.joint_training import JointTraining
 from distill_tune.distill.losses import normalise
-from distill_tune.distill.monitoring.evaluation import features_and_logits
+from distill_tune.distill.monitoring.evaluation import (
+    features_and_logits,
+    image_batches,
+    of_batches,
+)
 from distill_tune.distill.trial_config import TrialConfig
 
 _DRAWS = 4
@@ -141,13 +146,23 @@ def score(classifier: Classifier, data: DeviceData, config: TrialConfig, moment:
     for draw in range(_DRAWS):
         own = stream(config.seed, "score", moment, draw, device=data.device)
         changed = (
-            classifier_augmentation(to_float(part), max_shift=shift, flip=data.flip, generator=own)
-            for part in parts_of(data.train.images)
+            _changed(classifier, part, shift, data, own) for part in parts_of(data.train.images)
         )
-        logits = torch.cat([features_and_logits(classifier, part)[1] for part in changed])
+        logits = torch.cat([of_batches(classifier, batches)[1] for batches in changed])
         losses.append(F.cross_entropy(logits, labels, reduction="none"))
         probabilities.append(logits.softmax(1))
     return Scores(torch.stack(losses).mean(0), torch.stack(probabilities).mean(0))
+
+
+def _changed(
+    classifier: Classifier, part: Tensor, shift: float, data: DeviceData, own: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield shifted and mirrored images in batches; only one is in memory as float32."""
+    changes = WeakChanges.draw(part.shape, max_shift=shift, flip=data.flip, generator=own)
+    start = 0
+    for batch in image_batches(part, classifier):
+        yield changes.apply(batch, start)
+        start += len(batch)
 
 
 def median_distance(features: Tensor, hard: Tensor, easy: Tensor, labels: Tensor) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from distill_tune.datasets.images.image_files import to_png
 from distill_tune.distill.augmentation import to_uint8
+from distill_tune.distill.compute.large_images import forward_batch
 from distill_tune.distill.compute.random_streams import normal, stream
 from distill_tune.distill.monitoring.evaluation import features_and_logits
 from distill_tune.errors import InputError, Parameter
@@ -93,11 +94,13 @@ def _made(
     total = request.num * (CANDIDATES if request.is_hard else 1)
     kept: tuple[Tensor, ...] = ()
     num_wrong = 0
+    side = model.transforms.image_size
+    shape = (model.transforms.channels, side, side)
     for chunk in range(-(-total // _CHUNK)):
         # Drawn on the CPU in whole chunks, so that neither device nor number changes an image.
         z = normal((_CHUNK, latent_dim), stream(request.seed, "z", "generate", label, chunk))
         labels = torch.full((_CHUNK,), label, device=device)
-        images = to_uint8(generator(z.to(device), labels))[: total - chunk * _CHUNK]
+        images = _drawn(generator, z.to(device), labels, shape)[: total - chunk * _CHUNK]
         _, logits = features_and_logits(model.classifier, images)
         found = images, logits.softmax(1)[:, label], logits.argmax(1)
         num_wrong += int((found[2] != label).sum())
@@ -107,6 +110,13 @@ def _made(
             kept = tuple(tensor[hardest] for tensor in kept)
     images, probabilities, taken_for = (tensor.cpu() for tensor in kept)
     return ClassImages(label, images, probabilities, taken_for, total, num_wrong / total)
+
+
+def _drawn(generator: nn.Module, z: Tensor, labels: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return uint8 images of this shape; large ones are made a few at a time."""
+    most = forward_batch(shape, _CHUNK)
+    batches = zip(z.split(most), labels.split(most), strict=True)
+    return torch.cat([to_uint8(generator(*batch)) for batch in batches])
 
 
 def write_images(model: Model, made: Sequence[ClassImages], out: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.gan_draws import Latent
 from distill_tune.distill.metrics.best_weights import copy_weights
-from distill_tune.distill.monitoring import epoch_metrics, evaluation
+from distill_tune.distill.monitoring import evaluation
 from distill_tune.distill.monitoring.diversity import (
     effective_rank,
     vendi_score,
@@ -63,7 +63,6 @@ def test_many_images_are_made_and_judged_in_batches_and_are_the_same(
     assert sizes == [250, 250, 100]
     sizes.clear()
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 40)
-    monkeypatch.setattr(epoch_metrics, "EVALUATION_BATCH", 40)
     assert discriminator_gap(trainer) == pytest.approx(gap, abs=1e-5)
     assert len(sizes) > 2
     assert max(sizes) == 40

@@ -5,7 +5,7 @@ similarity of edges between unrelated images differs much between data sets (hig
 for photographs), so a copy must be far more similar than is usual in its set.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,16 +86,19 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     return tuple(warnings)
 
 
-def near_pairs(images: Bytes) -> Iterator[tuple[int, int]]:
+def near_pairs(parts: Sequence[Bytes]) -> Iterator[tuple[int, int]]:
     """Yield the positions of two images that are nearly, but not pixel for pixel, the same.
 
     Args:
-        images: ``[n, 1 or 3, size, size]``; nothing is compared if they are small, or too many.
+        parts: Images ``[n, 1 or 3, size, size]`` of each part, of one size; positions count through
+            all parts. Nothing is compared if they are small, or too many.
     """
-    if images.shape[-1] < MIN_SIZE or not 0 < len(images) ** 2 <= MAX_PAIRS:
+    images = [image for part in parts for image in part]
+    if parts[0].shape[-1] < MIN_SIZE or not 0 < len(images) ** 2 <= MAX_PAIRS:
         return
-    fingerprints = _fingerprints(images, np.arange(len(images)))
-    for here, there in _pairs(fingerprints, fingerprints, _bound(fingerprints.greys)):
+    prints = [_fingerprints(part, np.arange(len(part))) for part in parts]
+    everyone = _Fingerprints(*map(np.concatenate, zip(*prints, strict=True)))
+    for here, there in _pairs(everyone, everyone, _bound(everyone.greys)):
         if there < here and not np.array_equal(images[here], images[there]):
             yield there, here
 

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.duplicates import digests
@@ -57,10 +55,9 @@ def copies(pools: Mapping[Part, Pool]) -> tuple[Copy, ...]:
     ]
     equal = list(_equal(pools, places))
     known = {one for pair in equal for one in pair}
-    images = np.concatenate([pool.images for pool in pools.values()])
     near = (
         (places[one], places[other])
-        for one, other in near_pairs(images)
+        for one, other in near_pairs([pool.images for pool in pools.values()])
         # Of equal images, only the first is compared with others.
         if not {places[one], places[other]} <= known
     )

@@ -24,6 +24,7 @@ class Classifier(nn.Module):
         normalisation: Mean and standard deviation per channel, for images in [0, 1].
 
     Attributes:
+        input_size: Side of the images that the body takes.
         heads_left_out: Dotted paths of the heads that the body's network had.
         remark: Where the weights come from, for the user; empty if they are random.
     """
@@ -41,6 +42,7 @@ class Classifier(nn.Module):
         self.body = body
         self.head = nn.Linear(feature_dim, num_classes)
         self.feature_dim = feature_dim
+        self.input_size = resize[1]
         self.is_resizing = resize[0] != resize[1]
         self.heads_left_out: tuple[str, ...] = ()
         self.remark = ""

@@ -1,14 +1,18 @@
 """Results of a trial for each class: recall before and after the GAN, and the GAN's images."""
 
 import copy
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from distill_tune.distill.backbones.classifier_network import Classifier
+from distill_tune.distill.compute.large_images import in_memory
+from distill_tune.distill.gan_draws import Latent
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.metrics.best_weights import StateDict
+from distill_tune.distill.monitoring.diversity import pair_distances
 from distill_tune.distill.monitoring.evaluation import (
     evaluating,
     features_and_logits,
@@ -61,7 +65,7 @@ def class_results(trainer: GanTrainer, weights: StateDict) -> list[ClassResult]:
     rows = [ClassResult(*row) for row in zip(*counts, before, after, strict=True)]
     if not trainer.config.joint.has_gan:
         return rows
-    measured = _of_generator(trainer)
+    measured = synthetic_results(trainer)
     return [
         row._replace(agreement=agreement, diversity=diversity)
         for row, (agreement, diversity) in zip(rows, measured, strict=True)
@@ -73,28 +77,35 @@ def _recalls(classifier: Classifier, split: Split) -> list[float | None]:
 
 
 @torch.no_grad()
-def _of_generator(trainer: GanTrainer) -> list[tuple[float, float | None]]:
-    """Return agreement and diversity of each class."""
-    data, judge = trainer.data, trainer.state.gan.judge
+def synthetic_results(trainer: GanTrainer) -> list[tuple[float, float | None]]:
+    """Return agreement and diversity of each class, as in :class:`ClassResult`."""
+    data = trainer.data
     each = max(2, min(_MOST_OF_CLASS, _MOST_IMAGES // data.num_classes))
     latent = trainer.latent("monitor", data.num_classes * each, 3)
     labels = torch.arange(data.num_classes, device=data.device).repeat_interleave(each)
-    images = trainer.synthesise(latent._replace(labels=labels))
+    # Of large images, those of a few classes at a time.
+    together = each * max(1, in_memory(data.train.images) // each)
+    parts = zip(latent.z.split(together), labels.split(together), strict=True)
+    return [row for part in parts for row in _measured(trainer, Latent(*part), each)]
+
+
+def _measured(
+    trainer: GanTrainer, latent: Latent, each: int
+) -> Iterator[tuple[float, float | None]]:
+    """Yield agreement and diversity of classes with as many images each, class by class."""
+    data, judge = trainer.data, trainer.state.gan.judge
+    images = trainer.synthesise(latent)
     with evaluating(judge):
         named = torch.cat([judge(batch).argmax(1) for batch in image_batches(images)])
-    agreements = (named == labels).view(-1, each).float().mean(1).tolist()
-    members = zip(data.by_class.indices, data.by_class.counts.tolist(), strict=True)
-    real = [data.train.images[row[: min(count, _MOST_OF_CLASS)]] for row, count in members]
-    pairs = zip(images.split(each), real, strict=True)
-    return list(zip(agreements, (_ratio(made, own) for made, own in pairs), strict=True))
-
-
-def _ratio(made: Tensor, real: Tensor) -> float | None:
-    spread = _spread(real.float() / 127.5 - 1)
-    return _spread(made) / spread if spread > 0 else None
+    agreements = (named == latent.labels).view(-1, each).float().mean(1).tolist()
+    for agreement, made, label in zip(
+        agreements, images.split(each), latent.labels[::each].tolist(), strict=True
+    ):
+        count = min(int(data.by_class.counts[label]), _MOST_OF_CLASS)
+        real = data.train.images[data.by_class.indices[label][:count]]
+        spread = _spread(real)
+        yield agreement, _spread(made) / spread if spread > 0 else None
 
 
 def _spread(images: Tensor) -> float:
-    if len(images) < 2:
-        return 0.0
-    return torch.nn.functional.pdist(images.flatten(1)).mean().item()
+    return pair_distances(images).mean().item() if len(images) > 1 else 0.0

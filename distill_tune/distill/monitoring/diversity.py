@@ -8,18 +8,35 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.compute.device_data import ClassPools
+from distill_tune.distill.compute.large_images import column_blocks, pixels_of
 
 _MOST_OF_CLASS = 100
 
 
 def within_class_distance(features: Tensor, labels: Tensor) -> float:
-    """Return the mean over classes of the mean distance between two members; 0 without pairs."""
+    """Return the mean over classes of the mean distance between two members; 0 without pairs.
+
+    Args:
+        features: ``[n, d]`` float32, or images ``[n, channels, size, size]`` uint8 or in [-1, 1].
+        labels: ``[n]``.
+    """
     means = []
     for number in labels.unique():
         members = features[labels == number]
         if len(members) > 1:
-            means.append(torch.nn.functional.pdist(members).mean())
+            means.append(pair_distances(members).mean())
     return torch.stack(means).mean().item() if means else 0.0
+
+
+def pair_distances(members: Tensor) -> Tensor:
+    """Return the distances of all pairs of ``[n, d]`` features or of images."""
+    blocks = column_blocks(members.flatten(1))
+    if len(blocks) == 1:
+        return torch.nn.functional.pdist(pixels_of(members))
+    total = torch.zeros((), device=members.device)
+    for block in blocks:
+        total = total + torch.nn.functional.pdist(pixels_of(block)).square()
+    return total.sqrt()
 
 
 def class_spreads(images: Tensor, pools: ClassPools) -> Tensor:
@@ -45,14 +62,33 @@ def effective_rank(features: Tensor) -> float:
     """Return the exponential of the entropy of the covariance's eigenvalues.
 
     Roy & Vetterli 2007, "The effective rank".
+
+    Args:
+        features: ``[n, d]`` float32, or images ``[n, channels, size, size]`` uint8 or in [-1, 1].
     """
     if len(features) < 2:
         return 0.0
-    variances = _squared_singular_values(features - features.mean(0))
+    variances, squares = _variances(features.flatten(1))
     total = variances.sum()
-    if total <= 1e-12 * features.square().sum():
+    if total <= 1e-12 * squares:
         return 0.0
     return _exp_entropy(variances / total)
+
+
+def _variances(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the covariance's eigenvalues times n, float64, and the sum of squares of rows."""
+    blocks = column_blocks(rows)
+    if len(blocks) == 1 or len(rows) > rows.shape[1]:
+        values = pixels_of(rows)
+        return _squared_singular_values(values - values.mean(0)), values.square().sum()
+    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
+    squares = torch.zeros((), device=rows.device)
+    for block in blocks:
+        values = pixels_of(block)
+        squares = squares + values.square().sum()
+        centred = (values - values.mean(0)).double()
+        gram.addmm_(centred, centred.T)
+    return _eigenvalues(gram), squares
 
 
 def vendi_score(features: Tensor) -> float:
@@ -122,7 +158,10 @@ def _kernel(first: Tensor, second: Tensor) -> Tensor:
 def _squared_singular_values(matrix: Tensor) -> Tensor:
     """Compute them from the smaller Gram matrix, in float64: much faster than an SVD."""
     matrix = matrix.double()
-    gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+    return _eigenvalues(matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix)
+
+
+def _eigenvalues(gram: Tensor) -> Tensor:
     try:
         values: Tensor = torch.linalg.eigvalsh(gram)
     except RuntimeError:

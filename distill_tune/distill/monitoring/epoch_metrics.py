@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.large_images import pixels_of
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import generator_hinge
@@ -19,17 +20,12 @@ from distill_tune.distill.monitoring.diversity import (
     within_class_distance,
 )
 from distill_tune.distill.monitoring.evaluation import (
-    EVALUATION_BATCH,
+    batch_size,
     evaluating,
     features_and_logits,
     image_batches,
 )
-from distill_tune.distill.monitoring.reference import (
-    Reference,
-    evenly,
-    nearest_distance,
-    pixels_of,
-)
+from distill_tune.distill.monitoring.reference import Reference, evenly, nearest_distance
 from distill_tune.interfaces import COLLAPSE_RATIO, Metrics, Split
 
 WARNING_RATIO = 0.5
@@ -120,9 +116,8 @@ def discriminator_gap(trainer: GanTrainer) -> float:
     means = []
     with evaluating(discriminator):
         for split in _equal_parts(trainer.data):
-            batches = zip(
-                image_batches(split.images), split.labels.split(EVALUATION_BATCH), strict=True
-            )
+            labels = split.labels.split(batch_size(split.images))
+            batches = zip(image_batches(split.images), labels, strict=True)
             logits = [discriminator(*batch, trainer.class_signal()) for batch in batches]
             means.append(torch.cat(logits).mean())
     return float(means[0] - means[1])

@@ -1,7 +1,7 @@
 """Evaluation of a classifier: features, logits, metrics, batch-norm statistics."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -12,13 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import DeviceData
+from distill_tune.distill.compute.large_images import forward_batch
 from distill_tune.distill.metrics import known_metrics, metric_named
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.words.metric_names import ACCURACY, on_validation, without_split
 
 EVALUATION_BATCH = 250
-"""Most images in a forward pass outside training."""
+"""Most images in a forward pass outside training; fewer large ones."""
 
 
 @contextmanager
@@ -41,13 +42,25 @@ def ensure_training(*models: nn.Module) -> None:
             model.train()
 
 
-def image_batches(images: Tensor) -> Iterator[Tensor]:
-    """Yield uint8 or float images as float32 in [-1, 1], in batches of 250."""
-    for batch in images.split(EVALUATION_BATCH):
+def batch_size(images: Tensor, network: nn.Module | None = None) -> int:
+    """Return how many images to pass through a network at a time: 250, or fewer large ones.
+
+    Args:
+        images: ``[n, channels, size, size]``.
+        network: A classifier may scale images up.
+    """
+    channels, side = images.shape[1], images.shape[-1]
+    if isinstance(network, Classifier):
+        side = max(side, network.input_size)
+    return forward_batch((channels, side, side), EVALUATION_BATCH)
+
+
+def image_batches(images: Tensor, network: nn.Module | None = None) -> Iterator[Tensor]:
+    """Yield uint8 or float images as float32 in [-1, 1], in batches of :func:`batch_size`."""
+    for batch in images.split(batch_size(images, network)):
         yield to_float(batch) if batch.dtype == torch.uint8 else batch
 
 
-@torch.no_grad()
 def features_and_logits(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``(features [n, d], logits [n, classes])`` in eval mode, float32.
 
@@ -55,8 +68,14 @@ def features_and_logits(classifier: Classifier, images: Tensor) -> tuple[Tensor,
         classifier: Its mode is restored.
         images: ``[n, channels, size, size]``, uint8, or float32 in [-1, 1].
     """
+    return of_batches(classifier, image_batches(images, classifier))
+
+
+@torch.no_grad()
+def of_batches(classifier: Classifier, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return features and logits of batches of float32 images in [-1, 1]."""
     with evaluating(classifier):
-        features = torch.cat([classifier.features(batch) for batch in image_batches(images)])
+        features = torch.cat([classifier.features(batch) for batch in batches])
         logits: Tensor = classifier.head(features)
     return features.float(), logits.float()
 
@@ -149,11 +168,19 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
             norm.momentum = None
             norm.train()
         try:
-            for batch in images.chunk(-(-len(images) // EVALUATION_BATCH)):
+            for batch in _equal_batches(images, batch_size(images, classifier)):
                 classifier(to_float(batch))
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
+
+
+def _equal_batches(images: Tensor, most: int) -> tuple[Tensor, ...]:
+    """Return images in batches that weigh about the same in an average."""
+    count = -(-len(images) // most)
+    # The last chunk can be far smaller than the others if there are many.
+    parts = images.chunk(count) if most == EVALUATION_BATCH else images.tensor_split(count)
+    return tuple(parts)
 
 
 @contextmanager

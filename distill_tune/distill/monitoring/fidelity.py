@@ -136,7 +136,7 @@ class FidelityTest:
     Attributes:
         judge: Trained.
         labels: ``[500]`` int64, requested from the generator.
-        real: ``[n, pixels]`` training images in [-1, 1], at most 1,000.
+        real: ``[n, channels, size, size]`` uint8 training images, at most 1,000.
         real_spread: Mean distance between two of them within a class.
     """
 
@@ -156,14 +156,14 @@ class FidelityTest:
         known = torch.isin(data.train.labels, classes).nonzero()[:, 0]
         chosen = torch.arange(min(len(known), _MOST_REAL), device=data.device)
         chosen = known[chosen * len(known) // len(chosen)]
-        real = to_float(data.train.images[chosen]).flatten(1)
+        real = data.train.images[chosen]
         spread = within_class_distance(real, data.train.labels[chosen])
         labels = classes[torch.arange(_IMAGES, device=data.device) % asked]
         return cls(judge, labels, real, spread)
 
     def of_images(self, images: Tensor, step: int) -> Fidelity:
         """Return the fidelity of images ``[500, channels, size, size]`` made for ``labels``."""
-        spread = within_class_distance(images.flatten(1), self.labels)
+        spread = within_class_distance(images, self.labels)
         return Fidelity(
             step,
             agreement(self.judge, images, self.labels),
@@ -172,7 +172,7 @@ class FidelityTest:
 
     def rank_ratio(self, images: Tensor) -> float:
         """Return the effective rank of images relative to that of the real ones, in pixels."""
-        return effective_rank(images.flatten(1)) / max(effective_rank(self.real), 1e-8)
+        return effective_rank(images) / max(effective_rank(self.real), 1e-8)
 
 
 def is_settled(history: Sequence[Fidelity]) -> bool:

@@ -59,7 +59,7 @@ def watch_gan(trainer: GanTrainer, reference: Reference, sets: HardSets) -> Metr
 
 def _fidelity(trainer: GanTrainer, reference: Reference, images: Tensor) -> Fidelity:
     labels, gan = reference.latent.labels, trainer.state.gan
-    spread = within_class_distance(images.flatten(1), labels)
+    spread = within_class_distance(images, labels)
     diversity = spread / reference.real_spread if reference.real_spread > 0 else 0.0
     return Fidelity(gan.step, agreement(gan.judge, images, labels), diversity)
 

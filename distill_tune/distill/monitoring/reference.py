@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from distill_tune.distill.compute.large_images import parts_of
+from distill_tune.distill.compute.large_images import parts_of, pixels_of
 from distill_tune.distill.gan_draws import Latent
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets
@@ -48,7 +48,7 @@ class Reference:
         count = min(len(data.val.labels), trainer.config.joint.monitor_images)
         some_validation = pixels_of(evenly(data.val, count).images)
         latent = trainer.latent("monitor", trainer.config.joint.monitor_images)
-        spread = within_class_distance(pixels_of(_some(images)), _some(labels))
+        spread = within_class_distance(_some(images), _some(labels))
         distance = nearest_distance(some_validation, images)
         return cls(latent, features, labels, images, distance, spread)
 
@@ -85,12 +85,6 @@ def evenly(split: Split, count: int) -> Split:
     """Return ``count`` evenly spaced images of a split, which may be sorted by class."""
     chosen = torch.arange(count, device=split.labels.device) * len(split.labels) // count
     return Split(split.images[chosen], split.labels[chosen])
-
-
-def pixels_of(images: Tensor) -> Tensor:
-    """Return images, uint8 or in [-1, 1], as ``[n, pixels]`` float32 in [-1, 1]."""
-    values = images.flatten(1).float()
-    return values / 127.5 - 1 if images.dtype == torch.uint8 else values
 
 
 def nearest_distance(images: Tensor, others: Tensor) -> float:

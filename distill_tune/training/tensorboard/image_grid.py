@@ -25,18 +25,23 @@ def image_grid(
         ``[channels, rows, columns]``, uint8, on the CPU.
     """
     factor = math.ceil(min_pixels / images.shape[-2])
-    scaled = (images.detach().cpu().float().nan_to_num(0.0).clamp(-1, 1) + 1) * 127.5
-    pixels = scaled.round().to(torch.uint8)
-    pixels = pixels.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-    count, channels, height, width = pixels.shape
+    count, channels = images.shape[:2]
+    height, width = (factor * side for side in images.shape[2:])
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
     grid = torch.full((channels, *size), 255, dtype=torch.uint8)
-    for index, one in enumerate(pixels):
+    # One by one: copies of many large images would take gigabytes.
+    for index, one in enumerate(_pixels(one, factor) for one in images):
         top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         grid[:, top : top + height, left : left + width] = one
     return grid
+
+
+def _pixels(one: "Tensor", factor: int) -> "Tensor":
+    scaled = (one.detach().cpu().float().nan_to_num(0.0).clamp(-1, 1) + 1) * 127.5
+    pixels = scaled.round().to(torch.uint8)
+    return pixels.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
 
 
 def grid_png(images: "Tensor", *, columns: int | None = None) -> bytes:
