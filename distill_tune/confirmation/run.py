@@ -10,10 +10,12 @@ from distill_tune.cluster.shared_images import PlacedImages
 from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.confirmation.figures import Picture, portraits
 from distill_tune.distill.metrics.best_weights import copy_weights
+from distill_tune.distill.monitoring.by_class import synthetic_results
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DivergedError
 from distill_tune.interfaces import ImageData
+from distill_tune.records.confirm_log import EVIDENCE
 from distill_tune.study.arms import Arm
 from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.devices import device_of
@@ -64,8 +66,7 @@ class Outcome(NamedTuple):
         value: Highest value of the search's metric over the epochs; None if the run failed.
         seconds: Stage to seconds, including adopted stages.
         curves: Metric to its values after each epoch of stage 3, for the few that figures show.
-        agreement: Newest agreement of the generator, in [0, 1]; None without a GAN, or if the run
-            ended before the first measurement.
+        agreement: See ``RunRecord``, like what follows.
     """
 
     status: str
@@ -75,6 +76,8 @@ class Outcome(NamedTuple):
     seconds: dict[str, float]
     curves: dict[str, list[float]]
     agreement: float | None = None
+    class_agreements: tuple[float, ...] = ()
+    class_diversities: tuple[float | None, ...] = ()
 
 
 class RunSettings(NamedTuple):
@@ -108,6 +111,7 @@ def train_arm(run: ArmRun, placed: PlacedImages, settings: RunSettings) -> Itera
         with named_failures(run.config, gpu_share=settings.bundle.get("GPU", 1)):
             running = ArmTrial(run, placed.images(), settings, device)
             yield from running.events()
+            outcome = running.completed()
     except DivergedError as error:
         if running is None:
             yield Outcome("failed", error.reason, error.detail, None, {}, {})
@@ -117,7 +121,7 @@ def train_arm(run: ArmRun, placed: PlacedImages, settings: RunSettings) -> Itera
     finally:
         if running is not None:
             running.close()
-    yield running.outcome("complete")
+    yield outcome
     weights = copy_weights(running.trial.state.classifier)
     yield {name: tensor.cpu() for name, tensor in weights.items()}
 
@@ -221,10 +225,22 @@ class ArmTrial:
         seconds, agreement = dict(self._seconds), self._agreement()
         return Outcome(status, reason, detail, value, seconds, self._curves, agreement)
 
+    def completed(self) -> Outcome:
+        """Return the outcome of a run that is complete."""
+        found = self.outcome("complete")
+        if self._run.phase != EVIDENCE or not self._has_gan:
+            return found
+        agreements, diversities = zip(*synthetic_results(self.trial.trainer), strict=True)
+        return found._replace(class_agreements=agreements, class_diversities=diversities)
+
+    @property
+    def _has_gan(self) -> bool:
+        # An arm that uses no GAN may have adopted a warmed-up one with the study's stages.
+        return not self._run.arm.is_stage_one_only and self._run.config.joint.has_gan
+
     def _agreement(self) -> float | None:
         """Return the generator's current agreement; None if the arm has no GAN."""
-        # An arm that uses no GAN may have adopted a warmed-up one with the study's stages.
-        if self._run.arm.is_stage_one_only or not self._run.config.joint.has_gan:
+        if not self._has_gan:
             return None
         newest = self.trial.state.gan.newest
         return None if newest is None else newest.agreement

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from distill_tune.confirmation.evidence.class_evidence import class_rows, class_title
 from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.confirmation.evidence.tables import (
     PROBABILITY,
@@ -18,7 +19,7 @@ from distill_tune.terminal.result_table import result_table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_BREAKABLE = ("arm", "test", "95 %")
+_BREAKABLE = ("arm", "class", "test", "95 %")
 """Columns that may wrap on a narrow terminal."""
 
 
@@ -36,6 +37,8 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
         )
         if prices := prices_rows(one):
             yield _table(f"{one.backbone}: points per hour that the arm takes longer", prices)
+        if classes := class_rows(found, one):
+            yield _table(class_title(found, one), classes)
     yield ""
     for one in found.backbones:
         yield escape(value_line(one, name))
@@ -47,6 +50,8 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
 
 
 def _table(title: str, rows: Rows) -> "RenderableType":
+    from rich.text import Text
+
     head, *body = rows
     table = result_table(title, head, text=head[:1])
     for column in table.columns:
@@ -54,7 +59,7 @@ def _table(title: str, rows: Rows) -> "RenderableType":
         column.no_wrap = column.header not in _BREAKABLE
     table.columns[0].min_width = len("augmentation")
     for row in body:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 

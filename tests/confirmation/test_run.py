@@ -52,6 +52,15 @@ def test_the_outcome_holds_the_newest_agreement_though_its_stages_were_not_share
     assert list(again.reports()) == []
     again.close()
     assert again.outcome("complete").agreement == newest
+    (whole_rows, again_rows) = (
+        (outcome.class_agreements, outcome.class_diversities)
+        for outcome in (whole.completed(), again.completed())
+    )
+    assert whole_rows == again_rows
+    agreements, diversities = whole_rows
+    assert len(agreements) == len(diversities) == digits.num_classes
+    assert all(0 <= share <= 1 for share in agreements)
+    assert min(value for value in diversities if value is not None) > 0
 
 
 @pytest.mark.parametrize(
@@ -75,4 +84,17 @@ def test_only_an_arm_that_uses_a_generator_has_an_agreement(
     assert run.outcome("failed", "diverged").agreement is None
     run.trial.state.gan.fidelity += [Fidelity(2, 0.9, 1.0), Fidelity(4, 0.3, 1.0)]
     assert run.outcome("failed", "diverged").agreement == expected
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("arm", "phase"), [("equal_steps", "evidence"), ("gan_distillation", "selection")]
+)
+def test_results_by_class_are_measured_only_where_they_are_shown(
+    tmp_path: Path, digits: ImageData, arm: str, phase: str
+) -> None:
+    run = running(tmp_path, digits, arm)
+    run._run = run._run._replace(phase=phase)
+    found = run.completed()
+    assert (found.class_agreements, found.class_diversities) == ((), ())
     run.close()

@@ -547,3 +547,97 @@ def test_tables_json_and_csv_say_the_same() -> None:
     rows = list(csv.DictReader(io.StringIO(runs_csv(run_records(events)))))
     assert len(rows) == 60
     assert rows[0]["test/accuracy"] == "0.7"
+
+
+BY_CLASS = {
+    "equal_steps": {"recalls": [0.8, 0.5, None], "class_counts": [40, 10, 0]},
+    "gan_distillation": {
+        "recalls": [0.8, 0.75, None],
+        "class_counts": [40, 10, 0],
+        "class_agreements": [0.9, 0.75, 0.5],
+        "class_diversities": [1.0, 0.8, None],
+    },
+}
+
+
+def with_classes(classes: list[str], **by_class: Any) -> list[Event]:
+    """Return a log of runs that tell of their classes; the last seed of each arm failed."""
+    results = {arm: [*CLEAR[arm][:4], None] for arm in by_class}
+    counts = [100, 10, 7, *[5] * (len(classes) - 3)]
+    data: Event = {"event": "data", "classes": classes, "train_counts": counts}
+    events = [data, *log({"resnet50": results})]
+    for event in events:
+        if event["event"] == RUN and event["status"] == "complete":
+            event.update(by_class[event["arm"]])
+    return events
+
+
+def table_of(found: Confirmation, *starts: str) -> list[str]:
+    """Return the lines of the terminal that begin like this, words one space apart."""
+    console = Console(width=80, file=io.StringIO(), highlight=False)
+    for part in confirmation_view(found):
+        console.print(part)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, shown.splitlines())) <= 80
+    return [" ".join(row.split()) for row in shown.splitlines() if row.startswith(starts)]
+
+
+def test_every_class_has_its_recall_with_and_without_the_gan() -> None:
+    found = found_in(with_classes(["cell", "[rare]|x", "no test images"], **BY_CLASS))
+    rows = table_of(found, "class", "cell", "[rare]|x", "no test images")
+    assert rows == [
+        "class n train n test control method gain agreement diversity",
+        "cell 100 40 80.0 80.0 +0.0 0.90 1.00",
+        "[rare]|x 10 10 50.0 75.0 +25.0 0.75 0.80",
+        "no test images 7 0 0.50",
+    ]
+    text = markdown(found)
+    assert "resnet50: test recall of each class in %, mean over runs (control: Baseline, " in text
+    assert r"| [rare]\|x | 10 | 10 | 50.0 | 75.0 | +25.0 | 0.75 | 0.80 |" in text
+    (cell, rare, none) = json.loads(json.dumps(as_json(found), allow_nan=False))["backbones"][
+        "resnet50"
+    ]["classes"]
+    assert rare == {
+        "name": "[rare]|x",
+        "num_train": 10,
+        "num_test": 10,
+        "control": 0.5,
+        "method": 0.75,
+        "agreement": 0.75,
+        "diversity": pytest.approx(0.8),
+        "gain": 0.25,
+    }
+    assert cell["gain"] == 0
+    assert none["method"] is none["gain"] is None
+
+
+def test_recalls_of_classes_are_means_over_the_runs_that_were_read() -> None:
+    events = with_classes(["cell", "rare", "none"], **BY_CLASS)
+    (first, *_) = [event for event in events if event.get("arm") == "gan_distillation"]
+    first["recalls"] = [0.4, 0.75, None]
+    (row,) = table_of(found_in(events), "cell")
+    assert row == "cell 100 40 80.0 70.0 -10.0 0.90 1.00"
+
+
+def test_of_many_classes_the_worst_recognised_are_shown() -> None:
+    count = 100
+    falling = [1 - number / count for number in range(count)]
+    by_class = {
+        "equal_steps": {"recalls": falling, "class_counts": [10] * count},
+        "gan_distillation": {"recalls": falling, "class_counts": [10] * count},
+    }
+    found = found_in(with_classes([f"class{number:02}" for number in range(count)], **by_class))
+    rows = table_of(found, *(f"class{number:02}" for number in range(count)))
+    assert [row.split()[0] for row in rows] == [f"class{number}" for number in range(99, 89, -1)]
+    assert "test recall of the 10 of 100 classes that are recognised worst" in markdown(found)
+    assert len(as_json(found)["backbones"]["resnet50"]["classes"]) == count
+
+
+def test_logs_that_do_not_tell_of_classes_have_no_table_of_them() -> None:
+    old = found_in(log({"resnet50": CLEAR}))
+    assert "recall" not in markdown(old)
+    assert not table_of(old, "class")
+    assert as_json(old)["backbones"]["resnet50"]["classes"] == []
+    # Arms without the method have nothing to compare.
+    alone = {"equal_steps": BY_CLASS["equal_steps"]}
+    assert "recall" not in markdown(found_in(with_classes(["a", "b", "c"], **alone)))

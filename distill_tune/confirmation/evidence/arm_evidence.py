@@ -46,6 +46,9 @@ class ArmEvidence(NamedTuple):
         recalls: Test recall of every class, mean over seeds; None for a class without test images;
             empty if unknown.
         class_counts: Test images of every class; empty if unknown.
+        class_agreements: Agreement of every class's synthetic images, mean over seeds; empty if
+            unknown.
+        class_diversities: Their diversity relative to training images, the same way.
         cost: Mean cost of a run; None if no run tells of its resources.
         baseline_price: Price of ``over_baseline``.
         method_price: Price of ``method_over``.
@@ -73,6 +76,8 @@ class ArmEvidence(NamedTuple):
     gpu_hours: float
     recalls: tuple[float | None, ...] = ()
     class_counts: tuple[int, ...] = ()
+    class_agreements: tuple[float | None, ...] = ()
+    class_diversities: tuple[float | None, ...] = ()
     cost: Cost | None = None
     baseline_price: Price | None = None
     method_price: Price | None = None
@@ -157,14 +162,16 @@ def _arm(
         effect=None,
         seconds=seconds,
         gpu_hours=gpus * seconds / 3600,
-        recalls=_mean_recalls(runs),
+        recalls=_class_means(run.recalls for run in runs),
         class_counts=next((tuple(run.class_counts) for run in runs if run.class_counts), ()),
+        class_agreements=_class_means(run.class_agreements for run in runs),
+        class_diversities=_class_means(run.class_diversities for run in runs),
     )
 
 
-def _mean_recalls(runs: list[RunRecord]) -> tuple[float | None, ...]:
-    """Return the mean recall of every class over the runs that were read on the test split."""
-    by_class = zip(*(run.recalls for run in runs if run.recalls), strict=False)
+def _class_means(of_runs: Iterable[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """Return the mean of every class over the runs for which the values of classes are known."""
+    by_class = zip(*filter(None, of_runs), strict=False)
     known = [[value for value in values if value is not None] for values in by_class]
     return tuple(mean_and_spread(values)[0] if values else None for values in known)
 

@@ -53,6 +53,8 @@ class Confirmation(NamedTuple):
             with all arms of all backbones.
         chance: Value of a failed seed; None if no run records it.
         remarks: In words: second readings, seeds added later, untuned controls, failed seeds.
+        classes: Names of the classes, in the order of all results by class; empty if unknown.
+        train_counts: Training images of every class in the search; empty if unknown.
     """
 
     metric: str
@@ -62,3 +64,5 @@ class Confirmation(NamedTuple):
     num_comparisons: int
     chance: float | None
     remarks: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    train_counts: tuple[int, ...] = ()

@@ -39,6 +39,7 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
         return None
     metric = without_split(str(next(iter(chosen.values()))["metric"]))
     chance = chance_level(records, metric)
+    classes, train_counts = _classes(log)
     arms = with_effects({name: arm_evidence(found, metric, chance) for name, found in runs.items()})
     draft = Confirmation(
         metric=metric,
@@ -48,8 +49,20 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
         num_comparisons=sum(arm.adjusted_p is not None for found in arms.values() for arm in found),
         chance=chance,
         remarks=(),
+        classes=classes,
+        train_counts=train_counts,
     )
     return draft._replace(remarks=tuple(remarks(log, records, draft)))
+
+
+def _classes(log: Iterable[Event]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of the classes and their training images in the search; empty if unknown."""
+    data = next((event for event in log if event.get("event") == "data"), {})
+    names, counts = (data.get(name) for name in ("classes", "train_counts"))
+    return (
+        tuple(map(str, names)) if isinstance(names, list) else (),
+        tuple(counts) if isinstance(counts, list) else (),
+    )
 
 
 def _counted(

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
+from distill_tune.confirmation.evidence.class_evidence import class_json, class_rows, class_title
 from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 from distill_tune.confirmation.evidence.price import Price
 from distill_tune.confirmation.evidence.statistics import Gain, p_words
@@ -147,13 +148,16 @@ def markdown(found: Confirmation) -> str:
     ]
     for one in found.backbones:
         parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(priced_rows(one))]
+        if classes := class_rows(found, one):
+            parts += [f"{class_title(found, one)}:", _pipes(classes)]
         parts += [f"{value_line(one, title(found.metric))}.", f"**{one.verdict}.**"]
     notes = [f"The test split was read for {found.num_readings} trained models.", *found.remarks]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
 
 
 def _pipes(rows: Rows) -> str:
-    lines = [f"| {' | '.join(cell or ' ' for cell in row)} |" for row in rows]
+    cells = [[cell.replace("|", r"\|") or " " for cell in row] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
@@ -182,6 +186,7 @@ def as_json(found: Confirmation) -> dict[str, Any]:
                     "rival": one.rival.effect if one.rival else None,
                 },
                 "arms": {arm.arm: _arm_json(arm) for arm in one.arms},
+                "classes": class_json(found, one),
             }
             for one in found.backbones
         },
