@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from distill_tune.distill.compute.random_streams import integers
-from distill_tune.distill.configuration.joint_training import JointTraining
+from distill_tune.distill.configuration.joint_training import Pairing
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (
+    FeatureNorm,
     mode_seeking_loss,
     normalise,
     triplet_loss,
@@ -55,38 +56,78 @@ def gan_metrics(losses: list[GanLosses], when: str) -> Metrics:
     return dict(zip(names.values(), means.tolist(), strict=True))
 
 
-def weighted_hinge(
-    features: Callable[[Tensor], Tensor],
-    sets: HardSets,
-    joint: JointTraining,
-    asked: tuple[Tensor, Tensor],
-    drawn: Pairs,
-    limits: tuple[Tensor, Tensor],
+class Made(NamedTuple):
+    """Forward passes of a generator step, with gradient.
+
+    Attributes:
+        fake: Synthetic images ``[n, channels, size, size]`` in [-1, 1].
+        adversarial: Their loss, a scalar.
+        anchors: Their features in Fs ``[n, d]``; None without the triplet loss.
+    """
+
+    fake: Tensor
+    adversarial: Tensor
+    anchors: Tensor | None
+
+
+class Targets(NamedTuple):
+    """Real images that each synthetic one is compared with.
+
+    Attributes:
+        hard: Features of the hard ones ``[n, d]``, float32.
+        easy: Features of the easy ones ``[n, d]``.
+        weights: ``[n]`` float32: 1, or 0 where there is no pair.
+    """
+
+    hard: Tensor
+    easy: Tensor
+    weights: Tensor
+
+
+def anchors_of(
+    features: Callable[[Tensor], Tensor], images: Tensor, feature_norm: FeatureNorm
 ) -> Tensor:
-    """Return the triplet loss's hinge of every image, in float32 even under autocast.
+    """Return features of synthetic images ``[n, d]``, in float32 even under autocast.
 
     Args:
         features: Those of Fs, in eval mode, with parameters that require no gradient.
+        images: ``[n, channels, size, size]`` in [-1, 1], with gradient.
+        feature_norm: Normalisation of the features.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        return normalise(features(images.float()), feature_norm)
+
+
+@torch.no_grad()
+def targets_of(
+    anchors: Tensor, labels: Tensor, sets: HardSets, pairing: Pairing, drawn: Pairs
+) -> Targets:
+    """Return what the anchors are compared with; the host matches them where ``pairing`` does so.
+
+    Args:
+        anchors: From :func:`anchors_of`.
+        labels: Of the synthetic images, ``[n]``.
         sets: Hard and easy images according to Fs.
-        joint: Pairing and normalisation.
-        asked: Synthetic images ``[n, channels, size, size]`` in [-1, 1], with gradient, and their
-            labels ``[n]``.
+        pairing: How pairs are matched.
         drawn: Pairs of hard and easy images, before they are matched.
+    """
+    with torch.autocast(anchors.device.type, enabled=False):
+        pairs = match(anchors, labels, sets, pairing, drawn)
+    return Targets(sets.features[pairs.hard], sets.features[pairs.easy], pairs.weights)
+
+
+def weighted_hinge(anchors: Tensor, targets: Targets, limits: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the triplet loss's hinge of every image, in float32 even under autocast.
+
+    Args:
+        anchors: From :func:`anchors_of`.
+        targets: From :func:`targets_of`.
         limits: Margin and unit, scalars.
     """
-    images, labels = asked
-    with torch.autocast(images.device.type, enabled=False):
-        anchors = normalise(features(images.float()), joint.feature_norm)
-        pairs = match(anchors, labels, sets, joint.pairing, drawn)
-        margin, unit = limits
-        hinge = triplet_loss(
-            anchors,
-            sets.features[pairs.hard],
-            sets.features[pairs.easy],
-            margin=margin,
-            unit=unit,
-        )
-    return hinge * pairs.weights
+    margin, unit = limits
+    with torch.autocast(anchors.device.type, enabled=False):
+        hinge = triplet_loss(anchors, targets.hard, targets.easy, margin=margin, unit=unit)
+    return hinge * targets.weights
 
 
 def in_pairs(labels: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Training steps of the GAN: stage 2 (warm-up, then triplet loss) and its part of stage 3."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +12,16 @@ from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.fixed_buffers import FixedBuffers, Ramps
 from distill_tune.distill.compute.large_images import joined
 from distill_tune.distill.compute.random_streams import Purpose
-from distill_tune.distill.gan_draws import GanDraws, Latent
-from distill_tune.distill.gan_loss_terms import GanLosses, sameness, weighted_hinge
+from distill_tune.distill.gan_draws import DiscriminatorInput, GanDraws, GeneratorInput, Latent
+from distill_tune.distill.gan_loss_terms import (
+    GanLosses,
+    Made,
+    Targets,
+    anchors_of,
+    sameness,
+    targets_of,
+    weighted_hinge,
+)
 from distill_tune.distill.hardness import HardSets
 from distill_tune.distill.losses import (
     discriminator_hinge,
@@ -35,7 +42,13 @@ _LECAM_DECAY = 0.99
 
 @dataclass(frozen=True)
 class GanTrainer:
-    """The training steps of a trial's GAN; draws depend only on the trial's seed and the step."""
+    """The training steps of a trial's GAN; draws depend only on the trial's seed and the step.
+
+    A step draws, computes, and may match pairs on the host in between. What computes
+    (``_train_discriminator``, ``_make``, ``_train_generator``) depends on nothing but tensors at
+    fixed addresses, so that on a GPU each can be captured as a CUDA graph. A capture is valid for
+    as long as the same terms take part: until LeCam regularisation or the triplet loss begins.
+    """
 
     config: TrialConfig
     data: DeviceData
@@ -95,17 +108,27 @@ class GanTrainer:
         set_lr(gan.discriminator_optimizer, lr)
         ensure_training(gan.generator, gan.discriminator)
         is_gpu = self.data.device.type == "cuda"
+        self._write_ramps(triplet_weight)
         loss = torch.zeros((), device=self.data.device)
         for repeat in range(self.config.gan.num_discriminator_steps(is_gpu=is_gpu)):
-            loss = self._discriminator_step(repeat)
+            drawn = self._draws.for_discriminator(repeat)
+            loss = self._train_discriminator(self._buffers.hold("discriminator", drawn))
         losses = self._generator_step(triplet_weight)
         gan.average.move(ema_decay)
         gan.step += 1
         return losses._replace(discriminator=loss)
 
-    def _discriminator_step(self, repeat: int) -> Tensor:
+    def _write_ramps(self, triplet_weight: float) -> None:
+        """Write all that grows from step to step, before anything is computed with it."""
+        signal = self.class_signal()
+        self._ramps.tensor("class_signal", signal)
+        self._ramps.tensor("mismatch", self.config.gan.mismatch * signal)
+        if triplet_weight > 0:
+            self._ramps.tensor("triplet_weight", triplet_weight)
+            self._limits()
+
+    def _train_discriminator(self, given: DiscriminatorInput) -> Tensor:
         gan, draws = self.state.gan, self._draws
-        given = self._buffers.hold("discriminator", draws.for_discriminator(repeat))
         with torch.no_grad():
             fake = self.run(gan.generator, *given.latent)
         apply = draws.augmentation.apply
@@ -139,27 +162,45 @@ class GanTrainer:
         )
 
     def _generator_step(self, triplet_weight: float) -> GanLosses:
-        gan, draws = self.state.gan, self._draws
         sets = self._sets if triplet_weight > 0 else None
-        drawn = draws.for_generator(sets)
+        drawn = self._draws.for_generator(sets)
         given = self._buffers.hold("generator" if sets is None else "triplet", drawn)
-        labels = given.latent.labels
+        made, targets = self._make(given), None
+        if made.anchors is not None and given.pairs is not None:
+            found = self._targets(made.anchors, given.latent.labels, given.pairs)
+            targets = self._buffers.hold("targets", found)
+        return self._train_generator(made, given, targets, triplet_weight)
+
+    def _make(self, given: GeneratorInput) -> Made:
+        gan, draws = self.state.gan, self._draws
         fake = self.run(gan.generator, *given.latent)
         gan.discriminator.requires_grad_(requires_grad=False)
         augmented = draws.augmentation.apply(fake, given.changes)
         logits = self.run(gan.discriminator, augmented, given.asked)
         gan.discriminator.requires_grad_(requires_grad=True)
-        weight, mode_seeking = draws.unlabelled_weight, self.config.gan.mode_seeking
+        weight = draws.unlabelled_weight
         adversarial = generator_hinge(logits if weight == 0 else logits[:, 0])
         if weight > 0:
             adversarial = averaged(adversarial, generator_hinge(logits[:, 1]), weight)
+        if given.pairs is None:
+            return Made(fake, adversarial, None)
+        features = self.execution.exact(self.state.snapshot.features)
+        return Made(fake, adversarial, anchors_of(features, fake, self.config.joint.feature_norm))
+
+    def _targets(self, anchors: Tensor, labels: Tensor, drawn: Pairs) -> Targets:
+        return targets_of(anchors, labels, self._sets, self.config.joint.pairing, drawn)
+
+    def _train_generator(
+        self, made: Made, given: GeneratorInput, targets: Targets | None, triplet_weight: float
+    ) -> GanLosses:
+        gan, (fake, adversarial, anchors) = self.state.gan, made
         loss = adversarial
         triplet = active = torch.zeros((), device=fake.device)
-        if triplet_weight > 0:
-            features = self.execution.exact(self.state.snapshot.features)
-            hinge = self._hinge(features, fake, labels, given.pairs)
+        if anchors is not None and targets is not None:
+            hinge = weighted_hinge(anchors, targets, self._limits())
             triplet, active = hinge.mean(), (hinge.detach() > 0).float().mean()
             loss = loss + self._ramps.tensor("triplet_weight", triplet_weight) * triplet
+        mode_seeking, labels = self.config.gan.mode_seeking, given.latent.labels
         if mode_seeking > 0:
             loss = loss + mode_seeking * sameness(fake, labels, self._spreads)
         gan.generator_optimizer.zero_grad(set_to_none=True)
@@ -178,8 +219,10 @@ class GanTrainer:
             labels: ``[n]``.
             step: Seeds the draw of pairs.
         """
+        features, joint = self.state.snapshot.features, self.config.joint
+        anchors = anchors_of(features, fake, joint.feature_norm)
         pairs = self._draws.pairs(labels, self._sets, step)
-        return self._hinge(self.state.snapshot.features, fake, labels, pairs)
+        return weighted_hinge(anchors, self._targets(anchors, labels, pairs), self._limits())
 
     @property
     def _sets(self) -> HardSets:
@@ -187,23 +230,16 @@ class GanTrainer:
         assert sets is not None, "the triplet loss needs labelled images"  # noqa: S101
         return sets
 
-    def _hinge(
-        self,
-        features: Callable[[Tensor], Tensor],
-        fake: Tensor,
-        labels: Tensor,
-        pairs: Pairs | None,
-    ) -> Tensor:
-        sets, joint = self._sets, self.config.joint
-        assert pairs is not None  # noqa: S101
+    def _limits(self) -> tuple[Tensor, Tensor]:
+        """Return margin and unit of the triplet loss, scalars."""
+        joint = self.config.joint
         margin, unit = margin_and_unit(
             joint.margin,
-            scale=sets.scale,
+            scale=self._sets.scale,
             feature_norm=joint.feature_norm,
             margin_unit=joint.margin_unit,
         )
-        limits = self._ramps.tensor("margin", margin), self._ramps.tensor("unit", unit)
-        return weighted_hinge(features, sets, joint, (fake, labels), pairs, limits)
+        return self._ramps.tensor("margin", margin), self._ramps.tensor("unit", unit)
 
     @torch.no_grad()
     def synthesise(self, latent: Latent) -> Tensor:

@@ -1,4 +1,4 @@
-"""A step of the GAN could be captured as a CUDA graph: it repeats itself but for its buffers."""
+"""A step of the GAN can be captured as CUDA graphs: here by recording and repeating it."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -15,10 +15,11 @@ from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.fixed_buffers import FixedBuffers, Ramps
 from distill_tune.distill.compute.optimizers import load_adam, make_adam
 from distill_tune.distill.gan_draws import GanDraws
-from distill_tune.distill.gan_steps import GanTrainer
+from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
 from tests.distill.conftest import Begin
+from tests.distill.graphs import RecordedGraph, replaying, with_fixed_buffers
 from tests.distill.tiny import CPU, differences, networks, trial
 
 RAMPS = {"class_ramp_steps": 100, "lecam_start": 2, "mode_seeking": 0.3, "mismatch": 0.7}
@@ -92,11 +93,80 @@ def test_steps_repeat_each_other_but_for_their_buffers(
     assert steps[0] == steps[1]
 
 
-def fixed(running: Trial) -> GanTrainer:
-    """Return a trainer that copies the input of each step to the same addresses."""
-    trainer = copy.copy(running.trainer)
-    vars(trainer)["_buffers"] = FixedBuffers(is_active=True)
-    return trainer
+STEPS = ((0.125, 1e-3), (0.25, 1e-3), (0.5, 5e-4), (0.75, 2e-3))
+"""Weight of the triplet loss and learning rate of some steps, of which the first is captured."""
+
+
+@pytest.mark.parametrize("pairing", ["assign", "class"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_that_is_captured_and_replayed_is_the_step(
+    at_joint: Begin, pairing: str, precision: str
+) -> None:
+    changes = {"gan": {**RAMPS, "discriminator_steps": 2}, "joint": {"pairing": pairing}}
+    usual, captured = (at_joint(**changes, compute={"precision": precision}) for _ in range(2))
+    for running in (usual, captured):
+        rates_as_tensors(running)
+    same = with_fixed_buffers(captured.trainer)
+    for trainer in (usual.trainer, same):
+        # Before a capture, what is computed once is computed.
+        trainer.step(lr=1e-3, triplet_weight=0.1)
+    graphed = replaying(same, RecordedGraph)
+    for weight, lr in STEPS:
+        expected = usual.trainer.step(lr=lr, triplet_weight=weight)
+        assert graphed.step(lr=lr, triplet_weight=weight) == expected
+    # Another labelling of hard images keeps the capture valid.
+    for running in (usual, captured):
+        JointStage(running.trainer, None).refresh(1)
+    expected = usual.trainer.step(lr=1e-3, triplet_weight=1.0)
+    assert graphed.step(lr=1e-3, triplet_weight=1.0) == expected
+    assert graphed.class_signal() < 1
+    assert differences(networks(usual), networks(captured)) == []
+
+
+def test_a_warmup_step_is_captured_and_replayed(partly_labelled: ImageData) -> None:
+    usual, captured = (trial(partly_labelled, gan=RAMPS) for _ in range(2))
+    same = with_fixed_buffers(captured.trainer)
+    for trainer in (usual.trainer, same):
+        # LeCam regularisation begins with the third step.
+        for _ in range(2):
+            trainer.step(lr=1e-3, triplet_weight=0.0)
+    graphed = replaying(same, RecordedGraph)
+    for _ in range(3):
+        expected = usual.trainer.step(lr=1e-3, triplet_weight=0.0)
+        assert graphed.step(lr=1e-3, triplet_weight=0.0) == expected
+    assert differences(networks(usual), networks(captured)) == []
+
+
+def rates_as_tensors(running: Trial) -> None:
+    """Give the optimisers of the GAN their learning rates as tensors, as on a GPU."""
+    gan = running.state.gan
+    for optimizer in (gan.generator_optimizer, gan.discriminator_optimizer):
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(group["lr"])
+
+
+def refused(work: Callable[[Tensor], object]) -> None:
+    with pytest.raises(AssertionError, match="cannot"):
+        RecordedGraph().capture(lambda: work(torch.ones(3)))
+
+
+def test_what_a_gpu_cannot_capture_is_refused_by_what_stands_for_it() -> None:
+    refused(lambda one: one.sum().item())
+    refused(lambda one: bool(one.any()))
+    refused(lambda one: one.nonzero())
+    refused(lambda one: one[one > 0])
+    refused(torch.rand_like)
+    refused(lambda one: one * torch.tensor([1.0, 2.0, 3.0]))
+
+
+def test_a_replay_repeats_the_numbers_and_branches_of_its_capture() -> None:
+    held, graph = torch.ones(2), RecordedGraph()
+    number = 3.0
+    result = graph.capture(lambda: held * number)
+    held.fill_(5.0)
+    number = 4.0
+    graph.replay()
+    assert result.tolist() == [15.0, 15.0]
 
 
 def test_buffers_change_no_bit_of_a_step(partly_labelled: ImageData, at_joint: Begin) -> None:
@@ -104,7 +174,7 @@ def test_buffers_change_no_bit_of_a_step(partly_labelled: ImageData, at_joint: B
         usual, buffered = (
             at_joint(gan=RAMPS) if weight else trial(partly_labelled, gan=RAMPS) for _ in range(2)
         )
-        trainer = fixed(buffered)
+        trainer = with_fixed_buffers(buffered.trainer)
         for _ in range(3):
             expected = usual.trainer.step(lr=1e-3, triplet_weight=weight)
             assert trainer.step(lr=1e-3, triplet_weight=weight) == expected

@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
+from tests.gpu.capture_step import capture
 from tests.gpu.device_steps import compilation, memory, searches, waits
 from tests.gpu.runner import Check, run_checks, write
 from tests.gpu.timing_steps import timing
@@ -24,6 +25,7 @@ CHECKS = (
     Check(waits, 20),
     Check(precision, 30, is_for_cpus=True),
     Check(repeatability, 20, is_for_cpus=True),
+    Check(capture, 30, is_for_cpus=True),
     Check(memory, 40),
     Check(checkpoint, 20, is_for_cpus=True),
     Check(eigenvalues, 15, is_for_cpus=True),

@@ -49,7 +49,7 @@ def _stages(place: Place, what: str, trial: Trial, *, num_steps: int) -> None:
         "joint": lambda step: stage.step(1, step, batch),
     }
     found: dict[str, Any] = {
-        f"{name}_ms": round(1000 * _median_s(place, step, num_steps), 2)
+        f"{name}_ms": round(1000 * median_s(place, step, num_steps), 2)
         for name, step in steps.items()
     }
     found["assignment"] = round(_assignment_share(place, stage, batch), 3)
@@ -58,7 +58,8 @@ def _stages(place: Place, what: str, trial: Trial, *, num_steps: int) -> None:
     place.note(**{what: found})
 
 
-def _median_s(place: Place, step: Callable[[int], object], num_steps: int) -> float:
+def median_s(place: Place, step: Callable[[int], object], num_steps: int) -> float:
+    """Return the median seconds of a step, after two that do not count."""
     times = []
     for number in range(-2, num_steps):
         place.wait()
@@ -82,7 +83,7 @@ def _assignment_share(place: Place, stage: JointStage, batch: Any) -> float:
             seconds[0] += time.perf_counter() - began
 
     with patch.object(pairing, "linear_sum_assignment", timed):
-        whole = _median_s(place, lambda step: stage.step(1, step, batch), 1)
+        whole = median_s(place, lambda step: stage.step(1, step, batch), 1)
     return seconds[0] / 3 / whole
 
 
