@@ -86,7 +86,7 @@ class Trial:
         self.data = DeviceData.place(images, device) if reusable is None else reusable.data
         self._scored: Scores | None = None
         kept = None if reusable is None else reusable.networks
-        if kept is None or not kept.fits(config, images, device):
+        if kept is None or not kept.admit(config, images, device):
             kept = KeptNetworks(config, images, device)
         self.reusable = Reusable(self.data, kept)
         self.state = TrialState.fresh(config, images, device, kept)

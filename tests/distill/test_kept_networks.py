@@ -1,5 +1,6 @@
 """Compiled networks are passed on from trial to trial; a trial that has them is the same."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from distill_tune.distill.trial import Trial
 from distill_tune.interfaces import ImageData
+from tests.distill.test_execution import needs_compiler
 from tests.distill.tiny import CPU, config, differences
 
 COMPILED = {"compute": {"compile": True}, "joint": {"ramp_epochs": 0}}
@@ -53,6 +55,46 @@ def test_a_second_trial_compiles_nothing_and_is_that_of_a_new_process(
     assert differences(alone.state_dict(), second.state_dict()) == []
 
 
+def test_fields_of_training_leave_networks_as_they_are(
+    digits: ImageData, compiled: list[object]
+) -> None:
+    first = Trial(config(**COMPILED), digits, CPU)
+    changes = {"gan": {"lr": 1e-3, "lecam": 0.0}, "joint": {"margin": 0.1, "ramp_epochs": 0}}
+    second = Trial(config(**{**COMPILED, **changes}), digits, CPU, first.reusable)
+    assert networks(second) == networks(first)
+    assert compiled == []
+
+
+def test_networks_are_left_before_torch_has_compiled_them_for_too_many_sizes(
+    digits: ImageData, compiled: list[object]
+) -> None:
+    del compiled
+    trials = [Trial(config(**COMPILED), digits, CPU)]
+    for ratio in (0.5, 1.5, 2.0, 1.5, 2.5, 3.0, 3.5, 4.0):
+        joint = {"ramp_epochs": 0, "synthetic_ratio": ratio}
+        following = config(**{**COMPILED, "joint": joint})
+        trials.append(Trial(following, digits, CPU, trials[-1].reusable))
+    # Ratios up to 1 ask for as many images as there are real ones. Torch compiles a function eight
+    # times: the generator for its own two kinds of steps, and for six numbers of extra images.
+    owners = [trials[0].state.classifier is one.state.classifier for one in trials]
+    assert owners == [True] * 8 + [False]
+    assert trials[-1].data is trials[0].data
+
+
+def test_a_trial_after_one_that_failed_within_a_step_can_train(
+    digits: ImageData, compiled: list[object]
+) -> None:
+    del compiled
+    first = Trial(config(**COMPILED), digits, CPU)
+    # As while the generator learns from the discriminator's judgement.
+    first.state.gan.discriminator.requires_grad_(requires_grad=False)
+    second = Trial(config(**COMPILED), digits, CPU, first.reusable)
+    alone = Trial(config(**COMPILED), digits, CPU)
+    expected = alone.trainer.step(lr=1e-3, triplet_weight=0.0)
+    assert second.trainer.step(lr=1e-3, triplet_weight=0.0) == expected
+    assert differences(alone.state_dict(), second.state_dict()) == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"gan": {"latent_dim": 12}}, {"compute": {"compile": True, "precision": "bfloat16"}}],
@@ -74,3 +116,24 @@ def test_without_compilation_no_network_is_kept(digits: ImageData) -> None:
     second = Trial(config(seed=5), digits, CPU, first.reusable)
     assert second.data is first.data
     assert not set(map(id, networks(second))) & set(map(id, networks(first)))
+
+
+@pytest.mark.storm
+@needs_compiler
+def test_torch_compiles_nothing_for_a_second_trial_and_little_for_another_size(
+    digits: ImageData,
+) -> None:
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    graphs, reusable = [0], None
+    for changes in ({}, {"seed": 5}, {"joint": {"ramp_epochs": 0, "synthetic_ratio": 2.0}}):
+        running = Trial(config(**{**COMPILED, **changes}), digits, CPU, reusable)
+        list(running.run())
+        reusable = running.reusable
+        graphs.append(counters["stats"]["unique_graphs"])
+    first, second, third = (after - before for before, after in itertools.pairwise(graphs))
+    assert first > 4
+    assert second == 0
+    # The averaged generator's images, and the classifier's step with them.
+    assert 0 < third <= 3
