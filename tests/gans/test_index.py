@@ -55,6 +55,19 @@ def test_images_and_logits_have_the_promised_shape_and_range(
 
 
 @KINDS
+def test_under_autocast_the_generators_maps_stay_bfloat16(kind: str) -> None:
+    generator, _ = networks(kind, 3, 16)
+    seen: list[torch.dtype] = []
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda *parts: seen.extend([parts[1][0].dtype]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        generator(*latent(), 1.0)
+    assert len(seen) > 1
+    assert set(seen) == {torch.bfloat16}
+
+
+@KINDS
 @EVERY
 def test_a_gradient_reaches_every_weight_of_both(kind: str, channels: int, size: int) -> None:
     generator, discriminator = networks(kind, channels, size)
