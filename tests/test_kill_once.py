@@ -16,6 +16,7 @@ from tests.commands import (
     rows,
     write_space,
 )
+from tests.tuning.proposed import assert_proposals_follow_from_records
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 
@@ -23,7 +24,7 @@ TEXT = (
     ONE_AT_A_TIME.replace("{epochs: 9", "{epochs: 4")
     .replace("min_epochs: 8", "min_epochs: 4")
     .replace("num_trials: 3", "num_trials: 2")
-    .replace("controls: []", "controls: [equal_steps]")
+    .replace("controls: []", "controls: [equal_steps], sampler: gp")
 )
 
 
@@ -48,3 +49,4 @@ def test_a_killed_search_ends_as_the_one_left_alone(tmp_path: Path) -> None:
     configs = [(root / best).read_text().partition("\n")[2] for root in (study, whole)]
     assert configs[0] == configs[1]
     assert_nothing_is_doubled(study)
+    assert_proposals_follow_from_records(study, "gp", 2)

@@ -1,22 +1,20 @@
-"""A real search by each sampler: each proposal is what the records of the trials before give."""
+"""A real search by each sampler: each proposal is what the records of the trials before give.
+
+``gp`` is searched by in ``test_kill_once.py``, which is in the default run.
+"""
 
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from distill_tune.records.directory import StudyDirectory
-from distill_tune.study.opening import stored_study
 from distill_tune.study.sections import SamplerName
-from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.tuner import make_sampler
 from tests.commands import ONE_AT_A_TIME, inside, rows, write_space
+from tests.tuning.proposed import assert_proposals_follow_from_records
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 
 SHORT = ONE_AT_A_TIME.replace("min_epochs: 8", "min_epochs: 1").replace("{epochs: 9", "{epochs: 2")
-# The others have nothing of their own between Ray and the sampler.
-MARKS = {"gp": [], "grid": [pytest.mark.slow]}
 LISTS = "  joint.margin: [0.1, 0.3]\n  joint.refresh: [1, 2]\n"
 
 
@@ -30,7 +28,8 @@ def text_of(sampler: SamplerName) -> str:
 @pytest.mark.parametrize(
     "sampler",
     [
-        pytest.param(name, marks=MARKS.get(name, [pytest.mark.storm]))
+        # The others have nothing of their own between Ray and the sampler.
+        pytest.param(name, marks=pytest.mark.slow if name == "grid" else pytest.mark.storm)
         for name in get_args(SamplerName)
     ],
 )
@@ -39,18 +38,6 @@ def test_a_search_proposes_what_its_records_give(sampler: SamplerName, tmp_path:
         pytest.importorskip("cmaes")
     said = inside(*write_space(tmp_path, text_of(sampler))).output
     assert ("sampler grid: 3 of 4 points are tried" in said) is (sampler == "grid")
-    directory = StudyDirectory(str(tmp_path / "runs/tiny"))
-    study, _ = stored_study(directory)
-    assert study.search.sampler == sampler
-    assert {row["state"] for row in rows(Path(directory.root), "trials.csv")} <= {
-        "complete",
-        "pruned",
-    }
-    past = Journal(directory, lambda *_: None).past_trials()
-    assert [trial.number for trial in past] == [0, 1, 2]
-    assert len({str(trial.raw) for trial in past}) == 3
-    for number, trial in enumerate(past):
-        again = make_sampler(study)
-        again.replay(past[:number])
-        again.suggest("next")
-        assert again.raw("next") == trial.raw
+    study = tmp_path / "runs/tiny"
+    assert {row["state"] for row in rows(study, "trials.csv")} <= {"complete", "pruned"}
+    assert_proposals_follow_from_records(study, sampler, 3)
