@@ -57,6 +57,12 @@ def loaded(images: ImageData, changes: dict[str, Any], checkpoint: bytes) -> Tri
     return resumed
 
 
+@pytest.fixture(scope="module")
+def whole(digits: ImageData) -> list[Moment]:
+    """Return every moment of the small trial."""
+    return history(trial(digits))
+
+
 def assert_same(one: Moment, other: Moment) -> None:
     assert one.report == other.report
     assert differences(one.state, other.state) == []
@@ -86,17 +92,17 @@ def test_a_trial_stopped_at_any_report_is_the_uninterrupted_one(
 
 
 def test_a_configuration_always_gives_the_same_trial_and_another_seed_another(
-    digits: ImageData,
+    digits: ImageData, whole: list[Moment]
 ) -> None:
-    one, same = history(trial(digits)), history(trial(digits))
-    for first, second in zip(one, same, strict=True):
+    for first, second in zip(whole, history(trial(digits)), strict=True):
         assert_same(first, second)
     other = history(trial(digits, seed=1))
-    assert all(a.report.metrics != b.report.metrics for a, b in zip(one, other, strict=True))
+    assert all(a.report.metrics != b.report.metrics for a, b in zip(whole, other, strict=True))
 
 
-def test_loading_changes_a_trial_that_has_gone_elsewhere(digits: ImageData) -> None:
-    whole = history(trial(digits))
+def test_loading_changes_a_trial_that_has_gone_elsewhere(
+    digits: ImageData, whole: list[Moment]
+) -> None:
     elsewhere = trial(digits)
     for report in elsewhere.run():
         if report.stage == "joint":
@@ -108,8 +114,9 @@ def test_loading_changes_a_trial_that_has_gone_elsewhere(digits: ImageData) -> N
         assert_same(rest[-1], whole[-1])
 
 
-def test_a_checkpoint_is_not_changed_by_the_trial_that_loaded_it(digits: ImageData) -> None:
-    whole = history(trial(digits))
+def test_a_checkpoint_is_not_changed_by_the_trial_that_loaded_it(
+    digits: ImageData, whole: list[Moment]
+) -> None:
     for at in (whole[0], whole[4], whole[-2]):
         saved = unpacked(at.checkpoint)
         assert differences(saved, at.state) == []

@@ -3,14 +3,15 @@
 import io
 import os
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from distill_tune.distill.trial import Trial
-from distill_tune.interfaces import ImageData
+from distill_tune.distill.trial import Report, Trial
+from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.checksums import add_checksum
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
@@ -100,18 +101,30 @@ def test_a_warmup_without_a_given_length_tells_its_limit(
     assert [point.step for point in result.curve] == [50, 60]
 
 
+def without_seconds(reports: Iterable[Report]) -> list[tuple[str, int, Metrics]]:
+    return [(report.stage, report.step, report.metrics) for report in reports]
+
+
+@pytest.fixture(scope="module")
+def alone(study: Study, images: ImageData) -> list[tuple[str, int, Metrics]]:
+    """Return the reports of a trial that computes every stage itself."""
+    return without_seconds(Trial(job(study, "classifier").config, images, CPU).run())
+
+
 @pytest.mark.parametrize("shared", [STAGES[:1], STAGES[1:2], STAGES[:2], STAGES])
 def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
-    study: Study, store: StageStore, images: ImageData, shared: tuple[SharedStage, ...]
+    study: Study,
+    store: StageStore,
+    images: ImageData,
+    alone: list[tuple[str, int, Metrics]],
+    shared: tuple[SharedStage, ...],
 ) -> None:
-    config = job(study, "classifier").config
     results = [compute(study, store, images, stage) for stage in shared]
-    alone, adopting = Trial(config, images, CPU), Trial(config, images, CPU)
+    adopting = Trial(job(study, "classifier").config, images, CPU)
     adopted = adopt_stages(adopting, store)
     assert (adopted.keys, adopted.warnings) == ([result.key for result in results], [])
-    first = [(r.stage, r.step, r.metrics) for r in alone.run()]
-    then = [(r.stage, r.step, r.metrics) for r in (*adopted.reports, *adopting.run())]
-    assert sorted(then, key=first.index) == first
+    then = without_seconds((*adopted.reports, *adopting.run()))
+    assert sorted(then, key=alone.index) == alone
 
 
 def test_a_stage_without_what_it_begins_with_is_not_computed(
