@@ -52,7 +52,7 @@ def plan_of(name: SamplerName, seed: int = 0, **more: Any) -> SamplerPlan:
     given = {"dimensions": SPACES.get(name, SPACE), "sampler": name, "num_trials": 26}
     if name == "gp":
         # A proposal takes a fifth of a second.
-        given["num_trials"] = 13
+        given["num_trials"] = 9
     return scripted_plan(seed, **(given | more))
 
 
@@ -137,7 +137,7 @@ def test_trials_are_compared_at_the_first_rung(name: SamplerName) -> None:
     proposals = []
     for last, late in ((MIN_EPOCHS, 0.0), (MAX_EPOCHS, 0.9), (MAX_EPOCHS, 0.3)):
         sampler = BackboneSampler(plan(dimensions=RANGES, sampler=name), "alexnet")
-        for number in range(12):
+        for number in range(8):
             margin = sampler.suggest(f"t{number}")["joint.margin"]
             for epoch in range(1, last):
                 value = 0.2 * margin * epoch if epoch <= MIN_EPOCHS else late
