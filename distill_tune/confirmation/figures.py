@@ -44,26 +44,32 @@ def store_picture(directory: StudyDirectory, backbone: str, picture: Picture) ->
 def portraits(trial: Trial, classes: Sequence[str]) -> Iterator[Picture]:
     """Yield the figures that need a trained trial: its feature spaces and matched images."""
     found = portray(trial)
-    yield _features(found)
+    yield _features(found, classes)
     yield _matches(found, classes)
 
 
-def _features(found: Portrait) -> Picture:
-    labels = found.labels.numpy()
+def _features(found: Portrait, classes: Sequence[str]) -> Picture:
     maps = [
-        features.feature_map(title, space.numpy(), found.kinds, labels)
-        for title, space in (
-            ("features after stage 1 (frozen)", found.first),
-            ("features after stage 3", found.final),
+        features.feature_map(
+            _title(space.epoch),
+            space.features.numpy(),
+            space.kinds,
+            space.labels.numpy(),
+            classes,
         )
+        for space in found.spaces
     ]
     return _picture("features", features.draw(maps), features.words(maps))
 
 
+def _title(epoch: int) -> str:
+    return f"features after epoch {epoch} of stage 3" if epoch else "features after stage 1"
+
+
 def _matches(found: Portrait, classes: Sequence[str]) -> Picture:
     hard, synthetic = (
-        to_uint8(images).permute(0, 2, 3, 1).unflatten(0, (len(classes), found.per_class)).numpy()
-        for images in (found.hard, found.matched)
+        [to_uint8(images).permute(0, 2, 3, 1).numpy() for images in rows]
+        for rows in (found.hard, found.matched)
     )
     shown = matches.Matches(classes, hard, synthetic)
     return _picture("matches", matches.draw(shown), matches.words(shown))

@@ -151,6 +151,22 @@ def kernel_distance(first: FeatureSet, second: FeatureSet) -> float:
     return (first.self_similarity + second.self_similarity - 2 * across).item()
 
 
+def energy_distance(one: FeatureSet, other: FeatureSet) -> float:
+    """Return the squared energy distance within a class, mean over classes: 0 if distributed alike.
+
+    Szekely and Rizzo 2013, "Energy statistics". It is unbiased, and so can be slightly below 0; NaN
+    if no class has two images in both arguments.
+    """
+    found = []
+    for number in one.labels.unique():
+        first, second = (each.features[each.labels == number].double() for each in (one, other))
+        if min(len(first), len(second)) > 1:
+            across = torch.cdist(first, second).mean()
+            within = sum(pair_distances(each).mean() for each in (first, second))
+            found.append(2 * across - within)
+    return torch.stack(found).mean().item() if found else math.nan
+
+
 def _kernel(first: Tensor, second: Tensor) -> Tensor:
     return (first.double() @ second.double().T / first.shape[1] + 1) ** 3
 

@@ -1,16 +1,52 @@
 """The poster's t-SNE figure: easy, hard and synthetic images in the classifier's feature space."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from distill_tune.model.figures.figure import EASY, HARD, SYNTHETIC, blank
+from distill_tune.distill.monitoring.diversity import FeatureSet, energy_distance
+from distill_tune.model.figures.figure import EASY, HARD, SELECTED, SYNTHETIC, blank
 
-_STYLES = {"easy": (EASY, "o", 10), "hard": (HARD, "^", 16), "synthetic": (SYNTHETIC, "x", 12)}
+_STYLES = {
+    "easy": (EASY, "o", 10),
+    "hard": (HARD, "^", 16),
+    "synthetic": (SYNTHETIC, "x", 12),
+    "selected": (SELECTED, "+", 24),
+}
+_LONGEST_NAME = 12
+
+
+class Distances(NamedTuple):
+    """Squared energy distances between kinds of images: 0 for the same distribution.
+
+    Unlike the share of images whose nearest neighbour is hard, they do not depend on how densely
+    each kind lies: in many dimensions, even a hard image is often nearest to easy ones, at the
+    centre of its class.
+
+    Attributes:
+        to_hard: From synthetic to hard images; NaN if no class has two of each.
+        to_easy: From synthetic to easy images.
+        easy_to_hard: Between easy and hard images.
+    """
+
+    to_hard: float
+    to_easy: float
+    easy_to_hard: float
+
+    @property
+    def text(self) -> str:
+        """The three distances in words."""
+        return (
+            f"{self.to_hard:.2f} to hard, {self.to_easy:.2f} to easy "
+            f"(easy to hard {self.easy_to_hard:.2f})"
+        )
 
 
 class FeatureMap(NamedTuple):
@@ -19,21 +55,29 @@ class FeatureMap(NamedTuple):
     Attributes:
         title: Name of the feature space.
         positions: ``[n, 2]`` float.
-        kinds: Kind of every image: ``easy``, ``hard`` or ``synthetic``.
+        kinds: Kind of every image: ``easy``, ``hard``, ``synthetic`` or ``selected`` (a synthetic
+            image from which the classifier would learn).
         labels: ``[n]`` int.
-        hard_share: Share of the synthetic images whose nearest real image in the full space is
-            hard, over the share of hard images among the real ones; 1 means no preference.
+        distances: Distances in the full space, of all synthetic images.
+        of_selected: The same, of the selected ones; None if there are none.
+        classes: Names of the classes.
     """
 
     title: str
     positions: NDArray[np.float64]
     kinds: Sequence[str]
     labels: NDArray[np.int64]
-    hard_share: float
+    distances: Distances
+    of_selected: Distances | None
+    classes: Sequence[str]
 
 
 def feature_map(
-    title: str, features: NDArray[np.float32], kinds: Sequence[str], labels: NDArray[np.int64]
+    title: str,
+    features: NDArray[np.float32],
+    kinds: Sequence[str],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
 ) -> FeatureMap:
     """Lay images out by t-SNE (van der Maaten and Hinton 2008; scikit-learn), seed 0.
 
@@ -42,32 +86,45 @@ def feature_map(
         features: ``[n, d]``, n >= 4.
         kinds: Kind of every image.
         labels: ``[n]``.
+        classes: Names of the classes.
     """
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(features) - 1) / 3)
     layout = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)
-    return FeatureMap(title, layout, kinds, labels, _hard_share(features, np.array(kinds)))
+    given = np.array(kinds)
+    of_selected = _distances(features, given, labels, ("selected",))
+    return FeatureMap(
+        title,
+        layout,
+        kinds,
+        labels,
+        _distances(features, given, labels, ("synthetic", "selected")),
+        of_selected if "selected" in kinds else None,
+        classes,
+    )
 
 
-def _hard_share(features: NDArray[np.float32], kinds: NDArray[np.str_]) -> float:
-    from sklearn.neighbors import NearestNeighbors
-
-    real, synthetic = kinds != "synthetic", kinds == "synthetic"
-    if not synthetic.any() or not (kinds == "hard").any():
-        return 0.0
-    finder = NearestNeighbors(n_neighbors=1).fit(features[real])
-    nearest = finder.kneighbors(features[synthetic], return_distance=False)[:, 0]
-    is_hard = kinds[real] == "hard"
-    return float(is_hard[nearest].mean() / is_hard.mean())
+def _distances(
+    features: NDArray[np.float32],
+    kinds: NDArray[np.str_],
+    labels: NDArray[np.int64],
+    synthetic: tuple[str, ...],
+) -> Distances:
+    made, hard, easy = (
+        FeatureSet(torch.from_numpy(features[mask]), torch.from_numpy(labels[mask]))
+        for mask in (np.isin(kinds, synthetic), kinds == "hard", kinds == "easy")
+    )
+    pairs = ((made, hard), (made, easy), (easy, hard))
+    return Distances(*(energy_distance(*pair) for pair in pairs))
 
 
 def draw(maps: Sequence[FeatureMap]) -> Figure:
-    """Draw spaces side by side, with a colour and marker per kind and a number per class."""
-    figure = blank(5.2 * len(maps), 5)
+    """Draw spaces side by side, with a colour and marker per kind and a name per class."""
+    figure = blank(5.2 * len(maps), 5.2)
     for axes, one in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps, strict=True):
         _draw(axes, one)
-    figure.axes[0].legend(loc="best", fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -75,14 +132,25 @@ def _draw(axes: Axes, one: FeatureMap) -> None:
     kinds = np.array(one.kinds)
     for kind, (color, marker, size) in _STYLES.items():
         chosen = one.positions[kinds == kind]
+        if not len(chosen):
+            continue
         axes.scatter(
             chosen[:, 0], chosen[:, 1], s=size, c=color, marker=marker, linewidths=0.8, label=kind
         )
     for label in np.unique(one.labels):
-        real = one.positions[(one.labels == label) & (kinds != "synthetic")]
+        real = one.positions[(one.labels == label) & np.isin(kinds, ("easy", "hard"))]
         if len(real):
-            axes.annotate(str(label), np.median(real, axis=0), weight="bold", fontsize=11)
-    axes.set_title(f"{one.title}\nsynthetic nearest to hard: {one.hard_share:.2f} x chance")
+            axes.annotate(
+                one.classes[label][:_LONGEST_NAME],
+                np.median(real, axis=0),
+                weight="bold",
+                fontsize=11,
+                parse_math=False,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+            )
+    axes.set_title(f"{one.title}\nsynthetic: {one.distances.text}", fontsize=10)
+    axes.set_xlabel("t-SNE 1")
+    axes.set_ylabel("t-SNE 2")
     axes.set_xticks([])
     axes.set_yticks([])
 
@@ -90,10 +158,20 @@ def _draw(axes: Axes, one: FeatureMap) -> None:
 def words(maps: Sequence[FeatureMap]) -> str:
     """Return the content of the figure in words."""
     counts = {kind: list(maps[0].kinds).count(kind) for kind in _STYLES}
-    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    shares = "; ".join(
-        f"{one.title}: the nearest real image of a synthetic one is hard {one.hard_share:.2f} "
-        "times as often as by chance"
-        for one in maps
+    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return (
+        f"t-SNE of {shown} images; easy and hard as the classifier of each space labels them. "
+        "Squared energy distances of synthetic images within classes (0: the same distribution): "
+        f"{' '.join(map(_words, maps))}"
     )
-    return f"t-SNE of {shown} images. {shares}."
+
+
+def _words(one: FeatureMap) -> str:
+    known = one.distances
+    if math.isnan(known.to_hard + known.to_easy):
+        return f"{one.title}: unknown, as no class has two images of each kind."
+    nearer = "hard" if known.to_hard < known.to_easy else "easy"
+    found = f"{one.title}: {known.text}, so nearer to {nearer} images"
+    if one.of_selected is not None:
+        found += f"; those selected for the classifier: {one.of_selected.text}"
+    return f"{found}."

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 # Okabe and Ito's palette, distinguishable with any colour vision and in grey.
-EASY, HARD, SYNTHETIC, OTHER = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+EASY, HARD, SYNTHETIC, SELECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
 
 DPI = 110
 
