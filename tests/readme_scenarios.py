@@ -37,7 +37,7 @@ DIGITS = {
     "distill-tune search --space search_spaces/resnet.yaml": Step(
         "one seed: distill-tune confirm says whether it is real", ("runs/resnet/report.html",)
     ),
-    "distill-tune resume runs/resnet": Step("The study is finished", also=("--num-trials 3",)),
+    "distill-tune resume runs/resnet": Step("The study is finished"),
     "distill-tune status runs/resnet": Step("finished", also=("--watch", "--json")),
     "distill-tune report runs/resnet": Step("report.html", ("runs/resnet/report.json",)),
     "distill-tune optuna runs/resnet": Step(

@@ -1,6 +1,6 @@
 """A real search by each sampler: each proposal is what the records of the trials before give.
 
-``gp`` is searched by in ``test_kill_once.py``, which is in the default run.
+``test_kill_once.py``, which is in the default run, searches by ``gp``.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from distill_tune.study.sections import SamplerName
 from tests.commands import ONE_AT_A_TIME, inside, rows, write_space
 from tests.tuning.proposed import assert_proposals_follow_from_records
 
-pytestmark = pytest.mark.usefixtures("our_ray")
+pytestmark = [pytest.mark.storm, pytest.mark.usefixtures("our_ray")]
 
 SHORT = ONE_AT_A_TIME.replace("min_epochs: 8", "min_epochs: 1").replace("{epochs: 9", "{epochs: 2")
 LISTS = "  joint.margin: [0.1, 0.3]\n  joint.refresh: [1, 2]\n"
@@ -25,14 +25,7 @@ def text_of(sampler: SamplerName) -> str:
     return f"{text[: text.index('  joint.margin:')]}{LISTS}{text[text.index('search:') :]}"
 
 
-@pytest.mark.parametrize(
-    "sampler",
-    [
-        # The others have nothing of their own between Ray and the sampler.
-        pytest.param(name, marks=pytest.mark.slow if name == "grid" else pytest.mark.storm)
-        for name in get_args(SamplerName)
-    ],
-)
+@pytest.mark.parametrize("sampler", get_args(SamplerName))
 def test_a_search_proposes_what_its_records_give(sampler: SamplerName, tmp_path: Path) -> None:
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
