@@ -27,8 +27,18 @@ _ALWAYS = {
     # alive.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
-# Ray's switch for desktops: all its servers bind to the loopback interface.
-_ON_THIS_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+TRIAL_MODULES = ("distill_tune.tuning.trainable", "torchvision.models")
+"""Modules that a trial imports; the second only when it builds its backbone."""
+_ON_THIS_MACHINE = {
+    # Ray's switch for desktops: all its servers bind to the loopback interface.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # A process that is started before there is work for it (WorkersAhead) waits for it this long.
+    "RAY_idle_worker_killing_time_threshold_ms": "120000",
+}
+_IMPORTED_AHEAD = {"RAY_preload_python_modules": ",".join(TRIAL_MODULES)}
+"""With this, every worker imports what trials import as it starts. Ray starts one per core."""
+_MOST_CORES = 16
+"""Number of cores up to which that is worth the memory: hundreds of MB per worker."""
 
 
 def prepare(address: str | None) -> None:
@@ -48,6 +58,9 @@ def prepare(address: str | None) -> None:
         run = f"`{job} -- distill-tune ... --address auto`"
         expected = f"auto or HOST:PORT, on a machine of the cluster; from elsewhere: {run}"
         raise InputError(Parameter("address"), got=address, expected=expected)
-    for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
+    own = {} if address else _ON_THIS_MACHINE
+    if not address and (os.cpu_count() or 1) <= _MOST_CORES:
+        own = own | _IMPORTED_AHEAD
+    for name, value in (_ALWAYS | own).items():
         os.environ.setdefault(name, value)
     provide_user()

@@ -10,17 +10,22 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from distill_tune.cluster.ray_private import own_node
 from distill_tune.cluster.user_environment import short_temporary_folder
 from distill_tune.errors import InputError, Parameter, RayError
 from distill_tune.plugins import variables
 
 _PATIENCE_S = 5.0
+_KILLED_AFTER_S = 0.2
+"""Age at which an actor is killed whose process is wanted: Ray has begun to start that process, and
+it is not ready. At a wrong moment, no process is kept, and work only starts later."""
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _PACKAGE = Path(__file__).parents[1]
 _IN_USE = (
@@ -69,6 +74,57 @@ def start_or_join(address: str | None) -> None:
             raise RayError(f"Ray does not start on this machine: {reason}") from error
         expected = f"a running Ray cluster ({reason})"
         raise InputError(Parameter("address"), got=address, expected=expected) from error
+
+
+class _Nothing:
+    """Actor without methods."""
+
+
+class WorkersAhead:
+    """Start of worker processes for actors, before there is work for them.
+
+    A worker needs seconds to start and to import torch, and Ray runs no actor in the process of a
+    task. But it keeps a process that it started for an actor that was killed meanwhile, and gives
+    it to the next one. On a cluster that was joined, nothing is started: its own settings say how
+    long it keeps an idle process.
+
+    Args:
+        count: How many processes.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._actors: list[Any] = []
+        self._due = 0.0
+
+    def start(self, num_used: int) -> None:
+        """Start the processes at the first call; at a later one, kill actors that are due.
+
+        Args:
+            num_used: How many processes have run tasks. Ray starts one per core with itself: while
+                some of them are unused, they are there for actors, and nothing is started.
+        """
+        import ray
+
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        is_used_up = num_used >= int(there.get("CPU", 0))
+        node = own_node()
+        is_started_here = node is not None and "raylet" in node.all_processes
+        if self._left > 0 and is_used_up and is_started_here:
+            actor = ray.remote(num_cpus=0)(_Nothing)
+            self._actors = [actor.remote() for _ in range(self._left)]
+            self._due = time.monotonic() + _KILLED_AFTER_S
+        self._left = 0
+        if time.monotonic() >= self._due:
+            self.close()
+
+    def close(self) -> None:
+        """Kill the actors that are left; their processes stay."""
+        import ray
+
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
 
 
 def require_listener(address: str) -> None:

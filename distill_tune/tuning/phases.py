@@ -51,17 +51,9 @@ class Phases:
             RayError: Ray gave up.
             KeyboardInterrupt: The user stopped a shared stage.
         """
-        from distill_tune.cluster.resources import present_slots
-        from distill_tune.tuning.stopping.stop_rules import StopRules
-        from distill_tune.tuning.tuner import settle
-
-        settle(self.study, self.journal)
-        if num_open(self.study, self.journal.state) <= 0:
+        state = self.journal.state
+        if (len(state.sessions) > 1 or state.continued) and not self._go_on():
             return
-        if num_open_trials(self.study, self.journal.state) > 0:
-            uses = gpu_uses(self.journal.packing_events)
-            bundle = present_slots(self.study, self.slots, uses).bundle
-            StopRules(self.study, self.journal, bundle).stop_if_broken()
         time_left = SearchTimeLeft(self.study, len(self.images.train.labels), self.journal.state)
         self.view.expect(time_left)
         for _ in range(2):
@@ -73,6 +65,19 @@ class Phases:
                 return
             if not open_finalists(self.study, self.journal.state):
                 return
+
+    def _go_on(self) -> bool:
+        """Settle what earlier sessions left; return whether anything is still to be done."""
+        from distill_tune.cluster.resources import present_slots
+        from distill_tune.tuning.stopping.stop_rules import StopRules
+        from distill_tune.tuning.tuner import settle
+
+        settle(self.study, self.journal)
+        if num_open_trials(self.study, self.journal.state) > 0:
+            uses = gpu_uses(self.journal.packing_events)
+            bundle = present_slots(self.study, self.slots, uses).bundle
+            StopRules(self.study, self.journal, bundle).stop_if_broken()
+        return num_open(self.study, self.journal.state) > 0
 
     def _phase(self, finalists: list[dict[str, Any]], time_left: SearchTimeLeft) -> bool:
         """Run stages, then trials or finalists; return whether nobody interrupted them."""

@@ -1,5 +1,6 @@
 """Shared stages as Ray tasks, run before any trial holds the resources that they need."""
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import torch
 
 from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.node_watch import NodeWatch
+from distill_tune.cluster.ray_session import WorkersAhead
 from distill_tune.cluster.resources import Slots, task_options
 from distill_tune.cluster.shared_images import PlacedImages, StudyImages
 from distill_tune.cluster.study_folder_check import wait_for_study
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from distill_tune.tuning.journal import Journal
 
 _CPU = torch.device("cpu")
+_TUNER = "distill_tune.tuning.tuner"
+"""Module that runs the trials; with Ray Tune, it takes seconds to import."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ def run_stages(
     Stages that do not need each other run side by side, as many as trials may. If another study is
     computing a stage, it is waited for without holding any resources. A stage that fails is left to
     the trials, which then report the reason themselves. A stage whose node is lost starts over
-    elsewhere.
+    elsewhere. The processes of the trials start beside the last stages.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
@@ -58,15 +62,21 @@ def run_stages(
         return
     nodes = NodeWatch(slots, journal.directory, journal.warn)
     options = task_options(slots.bundle)
+    of_trials = WorkersAhead(slots.count)
     with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
         try:
             while queue.waiting or queue.computing:
                 for work in queue.startable(lambda: pool.has_room):
                     placed = images.place(work.job.config.data)
                     pool.start(work, _stage, work.job, placed, store, slots.bundle)
+                if pool.has_room and not queue.waiting:
+                    # A core is free until the last stages are over.
+                    importlib.import_module(_TUNER)
+                    of_trials.start(queue.most_computing)
                 for event in pool.listen():
                     queue.take(event)
         finally:
+            of_trials.close()
             queue.release()
 
 
@@ -76,12 +86,14 @@ class _StageQueue:
     Attributes:
         waiting: Stages that are not being computed here yet.
         computing: Stages that are being computed here.
+        most_computing: How many were being computed here at a time.
     """
 
     def __init__(self, store: StageStore, journal: "Journal", progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
         self.computing: list[_StageWork] = []
+        self.most_computing = 0
 
     def is_ready(self, job: Job) -> bool:
         """Return whether the study holds a product, or can adopt it from another study now."""
@@ -135,6 +147,7 @@ class _StageQueue:
                 claim.release()
             else:
                 self.computing.append(_StageWork(job, claim))
+                self.most_computing = max(self.most_computing, len(self.computing))
                 yield self.computing[-1]
 
     def _is_too_early(self, job: Job) -> bool:

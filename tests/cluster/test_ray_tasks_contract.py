@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import ray
 from ray.core.generated import common_pb2
 
 import distill_tune
+from distill_tune.cluster.environment import TRIAL_MODULES
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray
 from distill_tune.cluster.failures.ray_errors import _TAKEN_BACK
+from distill_tune.cluster.ray_private import own_node
+from distill_tune.cluster.ray_session import WorkersAhead
 from distill_tune.cluster.resources import _WITH_NOTICE, is_taken_back
 
 pytestmark = pytest.mark.usefixtures("our_ray")
@@ -69,6 +73,43 @@ def test_workers_look_for_modules_where_their_python_does() -> None:
     script = str(Path(sys.argv[0]).resolve().parent)
     assert found.count(script) == (script == root)
     assert is_safe == "1"
+
+
+def idle() -> set[int]:
+    """Return the processes without work of the Ray that these tests share."""
+    raylet = str(own_node().all_processes["raylet"][0].process.pid)
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_idle = (path / "cmdline").read_bytes().startswith(b"ray::IDLE")
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            if is_idle and parent == raylet:
+                found.add(int(path.name))
+    return found
+
+
+class Place:
+    def where(self) -> tuple[int, bool]:
+        """Return the number of this process, and whether it has imported what a trial imports."""
+        return os.getpid(), set(TRIAL_MODULES) <= sys.modules.keys()
+
+
+def test_an_actor_runs_in_a_process_that_was_started_for_one_that_was_killed() -> None:
+    """Else trials do not find the processes that were started ahead for them, and start later."""
+    before, ready = idle(), set[int]()
+    for _ in range(5):
+        # An idle process from Ray's start is used up by the first actor.
+        workers = WorkersAhead(1)
+        until = time.monotonic() + PATIENCE_S / 10
+        while not ready and time.monotonic() < until:
+            workers.start(num_used=64)
+            time.sleep(0.1)
+            ready = idle() - before
+    actor: Any = ray.remote(num_cpus=0)(Place).remote()
+    number, has_imported = ray.get(actor.where.remote())
+    assert number in ready
+    assert has_imported
+    ray.kill(actor)
 
 
 def test_the_processes_that_ray_depends_on_are_known_and_run() -> None:
