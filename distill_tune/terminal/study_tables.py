@@ -66,9 +66,9 @@ def status_table(info: StatusInfo) -> "RenderableType":
     heading = Text.assemble(
         (info.study, "bold"), " ", (info.state, _STYLES.get(info.state, "")), f"  {info.root}\n"
     )
-    computed = [f"{info.computed.words} of computing"] if info.computed.total else []
-    spent = [f"{duration(info.elapsed_s)} of search", *computed]
-    heading.append(", ".join([*spent, f"{decimal(info.disk_bytes)} on disk"]))
+    heading.append(f"{duration(info.elapsed_s)} of search, {decimal(info.disk_bytes)} on disk")
+    if info.computed.total:
+        heading.append(f"\n{info.computed.words} of computing")
     parts: list[RenderableType] = [heading]
     if info.counts:
         parts += [_counts_table(info.counts), best_table(info.best, info.quoted)]

@@ -60,7 +60,7 @@ def test_the_best_so_far_is_that_of_complete_trials_over_cpu_hours(tmp_path: Pat
     assert [step.hours for step in info.steps] == pytest.approx([0.06, 0.08, 0.12, 0.16])
     assert best_so_far.words(info) == (
         "The best validation accuracy, 0.8000, was reached by trial 3, after 4 trials and 0.16 "
-        "CPU-hours; in total 4 trials and 0.16 CPU-hours."
+        "core-hours; in total 4 trials and 0.16 core-hours."
     )
 
 

@@ -102,8 +102,12 @@ def hours(found: Computing, device: tuple[str, float]) -> Hours:
         device: As :func:`trial_device` returns it.
     """
     kind, amount = device
-    unit = "GPU-hour" if kind == "GPU" else "core-hour"
-    return Hours(unit, found.times(amount / _HOUR_S))
+    return Hours(hour_of(kind), found.times(amount / _HOUR_S))
+
+
+def hour_of(kind: str) -> str:
+    """Return the unit of a device's hours: ``core-hour`` for ``CPU``, else ``GPU-hour``."""
+    return "core-hour" if kind == "CPU" else f"{kind}-hour"
 
 
 def trial_device(resources: object, uses: Mapping[str, GpuUse]) -> tuple[str, float]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.extras.computing import hour_of
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Panel, panels
 from distill_tune.report.figures.best_so_far import BestSoFar
@@ -108,7 +109,7 @@ def draw(found: Courses) -> Markup:
         values = [y for one in plot.studies for _, y in one.points]
         title = f"{plot.metric} of {plot.backbone}" if several else plot.metric
         panel = Panel(
-            axis_covering(f"{_hours(plot.unit)}s", hours), axis_covering(title, values), height=260
+            axis_covering(f"{hour_of(plot.unit)}s", hours), axis_covering(title, values), height=260
         )
         for one in plot.studies:
             # A single point would have no line.
@@ -126,7 +127,7 @@ def words(found: Courses) -> str:
 def _plot_words(plot: Course) -> str:
     ends = "; ".join(
         f"{one.study} has {one.points[-1][1]:.4f} after {one.points[-1][0]:.3g} "
-        f"{_hours(plot.unit)}s" + _reached(one, plot)
+        f"{hour_of(plot.unit)}s" + _reached(one, plot)
         for one in plot.studies
     )
     return f"{plot.backbone}, {plot.metric}: {ends}."
@@ -136,7 +137,3 @@ def _reached(one: StudyCourse, plot: Course) -> str:
     if len(plot.studies) < 2 or one.hours_to_target is None:
         return ""
     return f" and reached {plot.target:.4f} after {one.hours_to_target:.3g}"
-
-
-def _hours(unit: str) -> str:
-    return "core-hour" if unit == "CPU" else f"{unit}-hour"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from distill_tune.records.extras.computing import hour_of
 from distill_tune.records.extras.runs import controls
 from distill_tune.records.trials import TrialRecord
 from distill_tune.report.axes import axis_covering
@@ -96,7 +97,7 @@ def draw(found: BestSoFar) -> Markup:
     drawn = []
     for across, index in (
         (axis_covering("trials that ended", counts, is_whole=True), 2),
-        (axis_covering(f"{found.unit}-hours", hours), 3),
+        (axis_covering(f"{hour_of(found.unit)}s", hours), 3),
     ):
         panel = Panel(across, up)
         panel.dots(
@@ -116,9 +117,11 @@ def draw(found: BestSoFar) -> Markup:
 def words(found: BestSoFar) -> str:
     """Return in words what the figure shows."""
     last, step = found.steps[-1], found.found
-    total = f"{last.num_over} trials and {last.hours:.2g} {found.unit}-hours"
-    if found.controls or found.has_finalists:
-        total += ", without controls and finalists"
+    unit = f"{hour_of(found.unit)}s"
+    total = f"{last.num_over} trials and {last.hours:.3g} {unit}"
+    beside = {"controls": found.controls, "finalists": found.has_finalists}
+    if left_out := [name for name, is_there in beside.items() if is_there]:
+        total += f", without {' and '.join(left_out)}"
     if step is None or step.best is None:
         return f"No trial has a value after {total}."
     kind = (
@@ -127,7 +130,7 @@ def words(found: BestSoFar) -> str:
     seed = " on the first seed" if found.has_finalists else ""
     return (
         f"The best {found.metric}{seed}, {step.best:.4f}{kind}, was reached by trial "
-        f"{step.number}, after {step.num_over} trials and {step.hours:.2g} {found.unit}-hours; in "
+        f"{step.number}, after {step.num_over} trials and {step.hours:.3g} {unit}; in "
         f"total {total}."
         f"{_controls_words(found)}"
     )
