@@ -173,13 +173,16 @@ def test_nothing_imports_itself_by_a_detour() -> None:
 
 
 def test_a_task_does_not_wait_for_ray_tune() -> None:
-    """A worker that computes a stage or an arm, or rehearses, would import it for seconds."""
+    """A worker that computes a stage or an arm, or rehearses, would import it for seconds.
+
+    A search imports it beside its shared stages.
+    """
     imported: dict[str, set[str]] = {}
     for one in IMPORTS:
         if not (one.is_inner or one.is_typing):
             imported.setdefault(one.module, set()).add(one.own or one.name)
     of_tasks = {"tuning.shared_stage_tasks", "tuning.dry_run.rehearsal"}
-    of_tasks |= {"confirmation.run", "confirmation.sealed_test"}
+    of_tasks |= {"confirmation.run", "confirmation.sealed_test", "tuning.session"}
     assert of_tasks <= set(imported)
     reached, waiting = set[str](), set(of_tasks)
     while waiting:

@@ -1,6 +1,7 @@
 """Rungs: the epochs at which trials are compared."""
 
 import math
+from typing import NamedTuple
 
 from distill_tune.errors import InputError
 
@@ -27,3 +28,19 @@ def rung_epochs(min_epochs: int, max_epochs: int, reduction_factor: float) -> tu
         epochs += [epoch for epoch in [math.ceil(exact)] if epoch < max_epochs]
         exact *= reduction_factor
     return tuple(sorted(set(epochs)))
+
+
+class RungEvent(NamedTuple):
+    """Report of a trial that had not failed, as the study's event log keeps it.
+
+    Attributes:
+        number: The trial, 0-based, unique in the study.
+        backbone: Its backbone; trials are compared within one.
+        epoch: 1-based epoch of stage 3 (``training_iteration``).
+        objective: The trial's best value up to this epoch.
+    """
+
+    number: int
+    backbone: str
+    epoch: int
+    objective: float

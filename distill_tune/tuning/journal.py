@@ -12,11 +12,11 @@ from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import CONTINUED, OBJECTIVE, Event, StudyState, TrialRecord
 from distill_tune.study.continuing.source_code import running_code
+from distill_tune.study.rungs import RungEvent
 from distill_tune.training.tensorboard.writer import TensorBoard
 from distill_tune.tuning.sampling.costs import epoch_seconds
 from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import PastTrial
-from distill_tune.tuning.scheduler import RungEvent
 
 Listener = Callable[[Event, StudyState], None]
 

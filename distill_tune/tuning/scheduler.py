@@ -10,27 +10,11 @@ from ray.tune.schedulers import FIFOScheduler
 
 from distill_tune.records.trials import OBJECTIVE
 from distill_tune.study.extra_runs import is_extra
-from distill_tune.study.rungs import rung_epochs
+from distill_tune.study.rungs import RungEvent, rung_epochs
 from distill_tune.tuning.interrupts import Drain
 
 MODE: Final = "max"
 """The only mode: a higher objective is better. A study that minimises reports the negative."""
-
-
-class RungEvent(NamedTuple):
-    """Report of a trial that had not failed, as the study's event log keeps it.
-
-    Attributes:
-        number: The trial, 0-based, unique in the study.
-        backbone: Its backbone; trials are compared within one.
-        epoch: 1-based epoch of stage 3 (``training_iteration``).
-        objective: The trial's best value up to this epoch.
-    """
-
-    number: int
-    backbone: str
-    epoch: int
-    objective: float
 
 
 class Verdict(NamedTuple):

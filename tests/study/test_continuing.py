@@ -17,11 +17,11 @@ from distill_tune.study.continuing import continuation as module
 from distill_tune.study.continuing import source_code
 from distill_tune.study.continuing.continuation import Continuation, continuation, is_untouched
 from distill_tune.study.continuing.source_code import code_digest, running_code
+from distill_tune.study.rungs import RungEvent
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from distill_tune.tuning.sampling.proposals import PastTrial
-from distill_tune.tuning.scheduler import RungEvent
 from distill_tune.tuning.tuner import make_sampler, make_scheduler
 from tests.refusals import GOOD, search, write
 from tests.tuning.scripted_search import Search, scripted_plan

@@ -6,7 +6,7 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler
 
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.tuning.scheduler import RungEvent
+from distill_tune.study.rungs import RungEvent
 from tests.tuning.test_scheduler import CONTINUE, STOP, asha, tell, trial
 
 

@@ -12,7 +12,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from distill_tune.errors import InputError
 from distill_tune.records.trials import OBJECTIVE
-from distill_tune.tuning.scheduler import AshaPerBackbone, RungEvent, Verdict
+from distill_tune.study.rungs import RungEvent
+from distill_tune.tuning.scheduler import AshaPerBackbone, Verdict
 
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
 Log = list[RungEvent]

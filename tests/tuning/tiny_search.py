@@ -31,10 +31,11 @@ from ray import tune
 
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.trials import OBJECTIVE
+from distill_tune.study.rungs import RungEvent
 from distill_tune.study.space import Uniform
 from distill_tune.tuning.sampling.proposals import PastTrial, SamplerPlan
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
-from distill_tune.tuning.scheduler import MODE, AshaPerBackbone, RungEvent
+from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
 
 BACKBONES = ("resnet50", "alexnet")
 NUM_TRIALS, MAX_EPOCHS = 12, 6

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.trials import OBJECTIVE, TrialRecord
+from distill_tune.study.rungs import RungEvent
 from distill_tune.study.space import Dimension
 from distill_tune.tuning.sampling.costs import epoch_seconds
 from distill_tune.tuning.sampling.proposals import PastTrial, raw_point
-from distill_tune.tuning.scheduler import RungEvent
 
 
 def continued_pasts(
