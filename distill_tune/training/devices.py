@@ -1,5 +1,6 @@
 """Device of a trial."""
 
+import ctypes
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -7,13 +8,17 @@ import torch
 
 from distill_tune.records.gpu_use import USABLE_MEMORY
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Names of glibc's parameters, in its ``malloc.h``."""
+
 
 def device_of(bundle: Mapping[str, float]) -> torch.device:
     """Return the device for these resources: a GPU only if they include a share of one.
 
     Ray leaves every GPU visible to work that asked for none. Work with less than a whole GPU may
     fill only its share of the memory: it runs out of its own memory, not of its neighbours'. On a
-    CPU, the number of threads is set to the number of cores.
+    CPU, the number of threads is set to the number of cores, and freed memory is kept for later
+    tensors.
     """
     share = bundle.get("GPU", 0)
     if share > 0:
@@ -22,7 +27,22 @@ def device_of(bundle: Mapping[str, float]) -> torch.device:
         # With its number, as tensors name it: "cuda" and "cuda:0" are not equal.
         return torch.device("cuda", 0)
     torch.set_num_threads(max(1, int(bundle.get("CPU", 1))))
+    keep_freed_memory()
     return torch.device("cpu")
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep up to 1 GiB of freed memory; return whether its C library can.
+
+    Otherwise, glibc gives the memory of large tensors back to the system, and each training step
+    gets it again page by page.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, TypeError):
+        # Only glibc has it.
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, 32 << 20)) and bool(mallopt(_TRIM_THRESHOLD, 1 << 30))
 
 
 @contextmanager
