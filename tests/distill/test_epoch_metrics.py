@@ -123,6 +123,27 @@ def test_one_image_a_class_is_collapse(at_joint: Begin) -> None:
     assert metrics["nearest_ratio"] < 0.01
 
 
+def test_diversity_falls_with_the_share_of_images_that_are_copies_of_one(at_joint: Begin) -> None:
+    """A class that collapses alone lowers the mean over ten classes by its tenth."""
+    running = at_joint()
+    train = running.data.train
+    order = train.labels.argsort(stable=True)
+    images, labels = to_float(train.images[order]), train.labels[order]
+    each = len(labels) // 10
+    copies = images[::each].repeat_interleave(each, dim=0)
+    place = torch.arange(len(labels))
+    found = [
+        health(running, torch.where(is_copy[:, None, None, None], copies, images), labels)
+        for is_copy in (place < 0, place < each, place % each < each // 2, place >= 0)
+    ]
+    diversities = [one["diversity"] for one in found]
+    assert diversities == sorted(diversities, reverse=True)
+    assert diversities[1] == pytest.approx(0.9 * diversities[0], rel=0.1)
+    # Of two images, both are copies of one with a chance of a quarter.
+    assert 0.6 < diversities[2] / diversities[0] < 0.9
+    assert diversities[3] == pytest.approx(0, abs=1e-3)
+
+
 def test_one_image_for_all_classes_is_collapse(at_joint: Begin) -> None:
     running = at_joint()
     images, labels = one_a_class(running)

@@ -39,7 +39,8 @@ def test_a_collapse_is_told_with_what_the_classifier_gained_after_it() -> None:
     assert one.collapsed_at == 2
     assert one.gain_after_collapse == pytest.approx(0.1)
     said = collapse.words([one])
-    assert said.startswith("a run: collapse in epoch 2, best accuracy afterwards +0.100;")
+    assert said.startswith("Diversity: mean distance between two synthetic images of a class over")
+    assert "a run: collapse in epoch 2, best accuracy afterwards +0.100;" in said
     assert "diversity 0.90 to 0.10, on class borders 0.10 to 0.30." in said
 
 
@@ -88,7 +89,7 @@ def test_the_distances_tell_which_images_the_synthetic_ones_are_like(
     assert (one.distances.to_hard < one.distances.to_easy) is (nearer == "hard")
     said = features.words([one])
     assert said.startswith("t-SNE of 20 easy, 10 hard, 10 synthetic images; easy and hard as")
-    assert f"a space: {one.distances.text}, so nearer to {nearer} images." in said
+    assert f"a space: {one.distances.text}, nearer to {nearer} images." in said
     assert one.of_selected is None
 
 
@@ -112,6 +113,15 @@ def test_synthetic_images_distributed_like_hard_ones_are_nearer_to_them() -> Non
     assert one.to_easy == pytest.approx(one.easy_to_hard, rel=0.1)
 
 
+def test_a_difference_within_its_error_is_not_called_one() -> None:
+    generator = np.random.default_rng(0)
+    kinds = ["easy"] * 50 + ["hard"] * 50 + ["synthetic"] * 50
+    found = generator.normal(0, 1, (150, 16)).astype(np.float32)
+    one = features.feature_map("a space", found, kinds, np.arange(150) % 10, CLASSES * 5)
+    assert "no clear difference" in one.distances.verdict
+    assert f"standard error {one.distances.error:.2f})." in features.words([one])
+
+
 def test_easy_and_hard_images_of_other_classes_do_not_count() -> None:
     """Synthetic images of a class are its hard ones, wherever other classes lie."""
     found, kinds, labels, classes = spaces()
@@ -129,14 +139,16 @@ def test_selected_images_have_distances_and_a_colour_of_their_own() -> None:
     assert one.of_selected is not None
     assert one.of_selected.to_hard < one.distances.to_hard
     assert has_color(features.draw([one]), SELECTED)
-    assert f"selected for the classifier: {one.of_selected.text}." in features.words([one])
+    assert f"selected for the classifier: {one.of_selected.text}, nearer to hard" in features.words(
+        [one]
+    )
 
 
 def test_a_class_with_a_single_hard_image_has_no_distance() -> None:
     found, kinds, _labels, classes = spaces()
     one = features.feature_map("a space", found, kinds, np.arange(40), classes * 20)
     assert np.isnan(one.distances.to_hard)
-    assert "a space: unknown, as no class has two images" in features.words([one])
+    assert "a space: unknown, as no two classes have two images" in features.words([one])
 
 
 def test_the_map_puts_like_features_near_each_other() -> None:

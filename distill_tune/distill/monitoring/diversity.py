@@ -151,20 +151,26 @@ def kernel_distance(first: FeatureSet, second: FeatureSet) -> float:
     return (first.self_similarity + second.self_similarity - 2 * across).item()
 
 
-def energy_distance(one: FeatureSet, other: FeatureSet) -> float:
-    """Return the squared energy distance within a class, mean over classes: 0 if distributed alike.
+def energy_distances(one: FeatureSet, other: FeatureSet, classes: Tensor) -> Tensor:
+    """Return the squared energy distance within each class: 0 if both are distributed alike.
 
-    Szekely and Rizzo 2013, "Energy statistics". It is unbiased, and so can be slightly below 0; NaN
-    if no class has two images in both arguments.
+    Szekely and Rizzo 2013, "Energy statistics"; unbiased, and so sometimes below 0.
+
+    Args:
+        one: Some images.
+        other: Others.
+        classes: ``[n]`` labels.
+
+    Returns:
+        ``[n]`` float64; NaN for a class without two images in both.
     """
-    found = []
-    for number in one.labels.unique():
+    found = torch.full((len(classes),), math.nan, dtype=torch.float64)
+    for place, number in enumerate(classes):
         first, second = (each.features[each.labels == number].double() for each in (one, other))
         if min(len(first), len(second)) > 1:
-            across = torch.cdist(first, second).mean()
-            within = sum(pair_distances(each).mean() for each in (first, second))
-            found.append(2 * across - within)
-    return torch.stack(found).mean().item() if found else math.nan
+            within = pair_distances(first).mean() + pair_distances(second).mean()
+            found[place] = 2 * torch.cdist(first, second).mean() - within
+    return found
 
 
 def _kernel(first: Tensor, second: Tensor) -> Tensor:

@@ -64,10 +64,12 @@ def course(
 
 def draw(courses: Sequence[Course]) -> Figure:
     """Draw runs side by side over their epochs: metric, diversity, images on borders."""
-    figure = blank(5.2 * len(courses), 4)
-    for axes, one in zip(figure.subplots(1, len(courses), squeeze=False)[0], courses, strict=True):
+    figure = blank(5.2 * len(courses), 4.4)
+    rows = figure.subplots(1, len(courses), squeeze=False, sharey=True)
+    for axes, one in zip(rows[0], courses, strict=True):
         _draw(axes, one)
-    figure.axes[0].legend(loc="best", fontsize=8)
+    figure.axes[0].set_ylabel("share, or ratio to real images")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -75,9 +77,11 @@ def _draw(axes: Axes, one: Course) -> None:
     epochs = range(1, len(one.values) + 1)
     label = f"val {title(one.metric)}"
     axes.plot(epochs, one.values, color=HARD, marker="o", markersize=3, label=label)
-    axes.plot(epochs, one.diversity, color=SYNTHETIC, label="diversity of synthetic images")
+    axes.plot(epochs, one.diversity, color=SYNTHETIC, label="diversity")
     axes.plot(epochs, one.border, color=OTHER, linestyle="--", label="share on class borders")
-    axes.axhline(COLLAPSE_RATIO, color=SYNTHETIC, linewidth=0.6, linestyle=":")
+    axes.axhline(
+        COLLAPSE_RATIO, color=SYNTHETIC, linewidth=1, linestyle=":", label="collapse if below"
+    )
     axes.set_title(one.title)
     axes.set_xlabel("epoch of stage 3")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -86,7 +90,11 @@ def _draw(axes: Axes, one: Course) -> None:
 
 def words(courses: Sequence[Course]) -> str:
     """Return the content of the figure in words."""
-    return " ".join(_words(one) for one in courses)
+    return (
+        "Diversity: mean distance between two synthetic images of a class over that between two "
+        "hard real ones, in the features of the classifier after stage 1; below "
+        f"{COLLAPSE_RATIO} is collapse. {' '.join(map(_words, courses))}"
+    )
 
 
 def _words(one: Course) -> str:

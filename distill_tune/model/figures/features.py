@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from distill_tune.distill.monitoring.diversity import FeatureSet, energy_distance
+from distill_tune.distill.monitoring.diversity import FeatureSet, energy_distances
 from distill_tune.model.figures.figure import EASY, HARD, SELECTED, SYNTHETIC, blank
 
 _STYLES = {
@@ -31,14 +31,26 @@ class Distances(NamedTuple):
     centre of its class.
 
     Attributes:
-        to_hard: From synthetic to hard images; NaN if no class has two of each.
+        to_hard: From synthetic to hard images; NaN if no class has two of each kind.
         to_easy: From synthetic to easy images.
         easy_to_hard: Between easy and hard images.
+        error: Standard error, over classes, of ``to_easy - to_hard``; NaN with fewer than two.
     """
 
     to_hard: float
     to_easy: float
     easy_to_hard: float
+    error: float
+
+    @property
+    def verdict(self) -> str:
+        """Which images the synthetic ones are nearer to, if that exceeds two standard errors."""
+        gap = self.to_easy - self.to_hard
+        if math.isnan(self.error):
+            return "unknown, as no two classes have two images of each kind"
+        if abs(gap) <= 2 * self.error:
+            return f"no clear difference ({gap:+.2f}, standard error {self.error:.2f})"
+        return f"nearer to {'hard' if gap > 0 else 'easy'} images"
 
     @property
     def text(self) -> str:
@@ -115,8 +127,14 @@ def _distances(
         FeatureSet(torch.from_numpy(features[mask]), torch.from_numpy(labels[mask]))
         for mask in (np.isin(kinds, synthetic), kinds == "hard", kinds == "easy")
     )
+    classes = torch.from_numpy(np.unique(labels))
     pairs = ((made, hard), (made, easy), (easy, hard))
-    return Distances(*(energy_distance(*pair) for pair in pairs))
+    found = torch.stack([energy_distances(*pair, classes) for pair in pairs])
+    known = found[:, ~found.isnan().any(dim=0)]
+    count = known.shape[1]
+    error = (known[1] - known[0]).std().item() / math.sqrt(count) if count > 1 else math.nan
+    to_hard, to_easy, easy_to_hard = known.mean(dim=1).tolist()
+    return Distances(to_hard, to_easy, easy_to_hard, error)
 
 
 def draw(maps: Sequence[FeatureMap]) -> Figure:
@@ -167,11 +185,13 @@ def words(maps: Sequence[FeatureMap]) -> str:
 
 
 def _words(one: FeatureMap) -> str:
-    known = one.distances
-    if math.isnan(known.to_hard + known.to_easy):
-        return f"{one.title}: unknown, as no class has two images of each kind."
-    nearer = "hard" if known.to_hard < known.to_easy else "easy"
-    found = f"{one.title}: {known.text}, so nearer to {nearer} images"
+    found = f"{one.title}: {_told(one.distances)}"
     if one.of_selected is not None:
-        found += f"; those selected for the classifier: {one.of_selected.text}"
+        found += f"; those selected for the classifier: {_told(one.of_selected)}"
     return f"{found}."
+
+
+def _told(distances: Distances) -> str:
+    if math.isnan(distances.error):
+        return distances.verdict
+    return f"{distances.text}, {distances.verdict}"
