@@ -77,7 +77,7 @@ def test_with_fit_the_forecast_counts_as_many_trials_as_share_a_gpu(
     nodes(monkeypatch, {"CPU": 64.0, "GPU": 2.0})
     gpu = GpuUse(20 * 2**30, 80 * 2**30, None)
     costs = dict.fromkeys(BACKBONES, TrialCost({}, 0, 0, gpu))
-    monkeypatch.setattr(plan, "_costs", lambda *_: costs)
+    monkeypatch.setattr(plan, "_costs", lambda *_: (costs, 0.0))
     unused: Any = None
     for gpus, count in (("fit", 2 * 3), ("auto", 2)):
         study = parse(Study, read_yaml_text(f"{STUDY}resources: {{gpus: {gpus}}}\n", "tiny.yaml"))
@@ -90,7 +90,7 @@ def test_the_words_of_a_dry_run() -> None:
         "Shared stages, computed once: warmup (ready), classifier/squeezenet1_1: 0s.",
         "Hours of 6 trials, 1 at a time, 1 CPU each: 7.00 with pruning, 7.50 without.",
         "Disk: 4.0 MB of checkpoints while it runs, 6.0 MB of models in the end.",
-        "Not counted: start-up, retries, checkpoints (at most 100% of a trial's time).",
+        "Not counted: retries, checkpoints (at most 100% of a trial's time).",
         "Nothing was written. The search would take about 7h 00m.",
     ]
 

@@ -39,6 +39,8 @@ def _facts(found: "DryRun") -> Iterator[str]:
         names = (f"{name} (ready)" if is_ready else name for name, is_ready in found.shared.items())
         yield f"Shared stages, computed once: {', '.join(names)}: {duration(guess.shared_s)}."
     yield from _beside(found)
+    if guess.start_s:
+        yield f"Start-up of Ray and its workers: {duration(guess.start_s)}."
     each = f"{found.slots.count} at a time, {in_words(found.slots.bundle)} each"
     hours = f"{guess.pruned_s / 3600:.2f} with pruning, {guess.unpruned_s / 3600:.2f} without"
     beside = " and all the runs beside them" if guess.controls_s or guess.finalists_s else ""
@@ -53,7 +55,7 @@ def _facts(found: "DryRun") -> Iterator[str]:
         yield f"A warm-up ends once the generator follows its classes: {limit}."
     share = f"at most {search.checkpoint_share:.0%} of a trial's time"
     confirmation = ", the confirmation that follows" if study.confirm is not None else ""
-    yield f"Not counted: start-up, retries, checkpoints ({share}){confirmation}."
+    yield f"Not counted: retries, checkpoints ({share}){confirmation}."
     if search.stop.limits:
         yield f"Rules may stop it before: {', '.join(search.stop.limits)}."
     if search.time_budget_s is not None:
@@ -83,6 +85,7 @@ def dry_run_json(found: "DryRun") -> dict[str, Any]:
         "trial_s": guess.trial_s,
         "controls_s": guess.controls_s,
         "finalists_s": guess.finalists_s,
+        "start_s": guess.start_s,
         "shared": [{"name": name, "is_ready": ready} for name, ready in found.shared.items()],
         "hours": guess.pruned_s / 3600,
         "hours_unpruned": guess.unpruned_s / 3600,

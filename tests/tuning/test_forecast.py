@@ -7,7 +7,7 @@ from distill_tune.study.sections import Finalists
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.stages import Job, shared_jobs
-from distill_tune.tuning.dry_run.forecast import TrialCost, forecast, mean_epochs, span
+from distill_tune.tuning.dry_run.forecast import StartUp, TrialCost, forecast, mean_epochs, span
 from distill_tune.tuning.dry_run.plan import mean_cost
 from tests.commands import STUDY
 
@@ -180,3 +180,26 @@ def test_trials_of_a_backbone_are_averaged_and_the_one_with_most_memory_tells_th
     large = cost(3)._replace(gpu=GpuUse(5, 80, None))
     assert mean_cost([large, small]) == large._replace(stages_s=cost(2).stages_s)
     assert mean_cost([cost()]) == cost()
+
+
+@pytest.mark.parametrize(
+    ("finalists", "ready", "num_starts"),
+    [
+        (None, (), 2),
+        # Stages and trials, then stages and finalists.
+        (Finalists(top=2, seeds=2), (), 4),
+        (Finalists(top=2, seeds=2), ("warmup", f"classifier/{A}"), 3),
+    ],
+)
+def test_workers_start_for_stages_and_for_runs(
+    finalists: Finalists | None, ready: tuple[str, ...], num_starts: int
+) -> None:
+    found = with_controls("")
+    search = found.search.model_copy(update={"finalists": finalists})
+    found = found.model_copy(update={"search": search})
+    plan = ({A: cost()}, 1, jobs(found, *ready))
+    guess = forecast(found, *plan, StartUp(ray_s=5.0, worker_s=3.0))
+    assert guess.start_s == 5 + 3 * num_starts
+    rest = forecast(found, *plan)
+    assert (rest.start_s, guess.pruned_s) == (0, rest.pruned_s + guess.start_s)
+    assert guess.unpruned_s == rest.unpruned_s + guess.start_s

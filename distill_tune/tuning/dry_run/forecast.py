@@ -36,6 +36,21 @@ class TrialCost(NamedTuple):
     gpu: "GpuUse | None" = None
 
 
+class StartUp(NamedTuple):
+    """Seconds that starting takes.
+
+    Attributes:
+        ray_s: Ray itself, or to join it.
+        worker_s: A worker, until its work begins.
+    """
+
+    ray_s: float
+    worker_s: float
+
+
+_NO_START = StartUp(0.0, 0.0)
+
+
 class Forecast(NamedTuple):
     """What a search takes.
 
@@ -44,6 +59,7 @@ class Forecast(NamedTuple):
         shared_s: Seconds of the shared stages that are still to be computed.
         controls_s: Name of each control to its seconds.
         finalists_s: Seconds of the finalists, their stages included; 0 without them.
+        start_s: Seconds in which Ray and workers start, once for stages, trials and finalists each.
         pruned_s: Seconds of the whole search.
         unpruned_s: Seconds of the whole search if every trial ran to its end.
         checkpoint_bytes: Two checkpoints of each running trial; deleted at the end.
@@ -54,6 +70,7 @@ class Forecast(NamedTuple):
     shared_s: float
     controls_s: Mapping[str, float]
     finalists_s: float
+    start_s: float
     pruned_s: float
     unpruned_s: float
     checkpoint_bytes: int
@@ -61,7 +78,11 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    study: "Study", costs: Mapping[str, TrialCost], slots: int, shared: list[tuple["Job", bool]]
+    study: "Study",
+    costs: Mapping[str, TrialCost],
+    slots: int,
+    shared: list[tuple["Job", bool]],
+    start: StartUp = _NO_START,
 ) -> Forecast:
     """Return what a search takes.
 
@@ -70,6 +91,7 @@ def forecast(
         costs: Backbone to what one of its trials takes.
         slots: Trials at a time.
         shared: The stages that trials share, each with whether it is computed already.
+        start: What starting takes.
     """
     search, names = study.search, [backbone.name for backbone in study.backbones]
     order = [names[number % len(names)] for number in range(search.num_trials)]
@@ -94,17 +116,28 @@ def forecast(
     trials_s = span([*extras, *(trial_s[name] for name in order)], slots)
     # At least one trial of each backbone runs to its end.
     pruned_s = max(span([*extras, *(mean_s[name] for name in order)], slots), *trial_s.values())
+    start_s = _start_s(study, start, has_jobs=bool(todo), has_shared=bool(shared))
+    around_s = start_s + shared_s + finalists_s
     checkpoint_bytes = max(cost.checkpoint_bytes for cost in costs.values())
     return Forecast(
         trial_s=trial_s,
         shared_s=shared_s,
         controls_s=controls_s,
         finalists_s=finalists_s,
-        pruned_s=shared_s + min(pruned_s, trials_s) + finalists_s,
-        unpruned_s=shared_s + trials_s + finalists_s,
+        start_s=start_s,
+        pruned_s=around_s + min(pruned_s, trials_s),
+        unpruned_s=around_s + trials_s,
         checkpoint_bytes=2 * min(slots, len(order)) * checkpoint_bytes,
         model_bytes=kept_bytes,
     )
+
+
+def _start_s(study: "Study", start: StartUp, *, has_jobs: bool, has_shared: bool) -> float:
+    """Return the seconds of all starts: workers start anew for stages, and for runs after them."""
+    num_starts = 1 + has_jobs
+    if study.search.finalists is not None:
+        num_starts += 1 + has_shared
+    return start.ray_s + num_starts * start.worker_s
 
 
 def _finalists_s(

@@ -1,6 +1,8 @@
 """The dry run itself: the first proposals, rehearsed as Ray tasks on the resources of a trial."""
 
+import math
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from distill_tune.training.memory import is_out_of_memory, memory_detail
 from distill_tune.training.peak_memory import largest_config
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, shared_jobs
-from distill_tune.tuning.dry_run.forecast import Forecast, TrialCost, forecast
+from distill_tune.tuning.dry_run.forecast import Forecast, StartUp, TrialCost, forecast
 from distill_tune.tuning.dry_run.rehearsal import rehearse_task
 from distill_tune.tuning.opening_lines import image_lines, introduction
 from distill_tune.tuning.run_options import RunOptions, Views
@@ -54,11 +56,13 @@ class Measured(NamedTuple):
         slots: Of the cluster; with ``gpus: fit``, as many as fit by the memory found.
         proposals: As in :class:`DryRun`, possibly more.
         costs: Backbone to what one of its trials takes.
+        worker_s: Seconds in which a worker starts.
     """
 
     slots: Slots
     proposals: list[dict[str, Any]]
     costs: dict[str, TrialCost]
+    worker_s: float = 0.0
 
 
 def dry_run(
@@ -77,13 +81,16 @@ def dry_run(
     ]
     for line in lines:
         options.views.say(line)
+    began = time.monotonic()
     with cluster(options.address):
+        ray_s = time.monotonic() - began
         found = measure(study, images, options.views)
     store = StageStore(directory.path(), images.digest, ComputePlace.of(found.slots.bundle))
     jobs = shared_jobs(study) if options.is_sharing else []
     shared = [(job, store.is_there(job.stage, job.config)) for job in jobs]
     ready = {job.name: is_ready for job, is_ready in shared}
-    guess = forecast(study, found.costs, found.slots.count, shared)
+    start = StartUp(ray_s, found.worker_s)
+    guess = forecast(study, found.costs, found.slots.count, shared, start)
     proposals = found.proposals[:_NUM_PROPOSALS]
     return DryRun(study, proposals, found.slots, found.costs, ready, guess)
 
@@ -101,20 +108,25 @@ def measure(study: Study, images: ImageData, views: Views) -> Measured:
     num_tried = at_once * -(-len(study.backbones) // at_once)
     drawn = [sampler.suggest(f"dry-{n}") for n in range(max(num_tried, _NUM_PROPOSALS))]
     proposals = [one for one in drawn if isinstance(one, dict)]
-    costs = _costs(study, proposals[:num_tried], images, found, views)
+    costs, worker_s = _costs(study, proposals[:num_tried], images, found, views)
     uses = {name: cost.gpu for name, cost in costs.items() if cost.gpu is not None}
-    return Measured(present_slots(study, found, uses), proposals, costs)
+    return Measured(present_slots(study, found, uses), proposals, costs, worker_s)
 
 
 def _costs(
     study: Study, drawn: Sequence[dict[str, Any]], images: ImageData, found: Slots, views: Views
-) -> dict[str, TrialCost]:
-    """Rehearse these proposals; return what a trial of each backbone takes."""
+) -> tuple[dict[str, TrialCost], float]:
+    """Rehearse these proposals.
+
+    Returns:
+        What a trial of each backbone takes, and the seconds in which the first worker started.
+    """
     waiting = [
         (study.trial_config(*proposed), largest_config(study, *proposed))
         for proposed in ((one["backbone"], one["params"]) for one in drawn)
     ]
     by_backbone: dict[str, list[TrialCost]] = defaultdict(list)
+    began, worker_s = time.monotonic(), math.inf
     where, nodes, options = placed(images), FixedNodes(found.count), task_options(found.bundle)
     with TaskPool[TrialConfig](nodes, options) as pool:
         while waiting or pool.works:
@@ -125,12 +137,15 @@ def _costs(
                 name = event.work.backbone.name
                 if isinstance(event, Failed):
                     raise _refusal(event, found) from event.error
-                if isinstance(event, Reported):
+                if isinstance(event, Reported) and event.value is None:
+                    worker_s = min(worker_s, time.monotonic() - began)
+                elif isinstance(event, Reported):
                     by_backbone[name].append(event.value)
                     views.say(
                         f"measured {name}: {sum(map(len, by_backbone.values()))} of {len(drawn)}"
                     )
-    return {backbone.name: mean_cost(by_backbone[backbone.name]) for backbone in study.backbones}
+    costs = {one.name: mean_cost(by_backbone[one.name]) for one in study.backbones}
+    return costs, worker_s
 
 
 def mean_cost(costs: Sequence[TrialCost]) -> TrialCost:

@@ -30,8 +30,8 @@ _CALLS, _LONG_S = 5, 2.0
 
 def rehearse_task(
     config: TrialConfig, largest: TrialConfig, images: PlacedImages, bundle: dict[str, float]
-) -> Iterator[TrialCost]:
-    """Yield the cost of a trial, as a task with the resources of one.
+) -> Iterator[TrialCost | None]:
+    """Yield None at once, then the cost of a trial, as a task with the resources of one.
 
     Args:
         config: The trial's.
@@ -39,6 +39,7 @@ def rehearse_task(
         images: The study's.
         bundle: Resources of a trial.
     """
+    yield None
     data, device = images.images(), device_of(bundle)
     cost = rehearse(config, data, device)
     if device.type == "cuda":
