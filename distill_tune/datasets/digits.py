@@ -1,8 +1,11 @@
 """The kind ``digits``: the small handwritten digits that come with scikit-learn."""
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.image_pool import Bytes, Labels, Pool
@@ -40,8 +43,22 @@ class Digits(EmbeddedDigits):
     """Which data set."""
 
     def arrays(self) -> tuple[Bytes, Labels]:
-        from sklearn.datasets import load_digits
+        rows = _rows()
+        images = np.round(rows[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+        return images, rows[:, -1].astype(np.int64)
 
-        digits = load_digits()
-        images = np.round(digits.images[:, None] * (255 / 16)).astype(np.uint8)
-        return images, digits.target.astype(np.int64)
+
+def _rows() -> NDArray[np.float64]:
+    """Return scikit-learn's digits ``[1797, 65]``: 64 pixels from 0 to 16, then the label.
+
+    Its file is read directly: importing scikit-learn takes longer than a second.
+    """
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        if path.exists():
+            return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    return np.column_stack([pixels, labels])

@@ -1,5 +1,6 @@
 """The draw: stratified, disjoint, nested, the same everywhere, and refused in words."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_tune.datasets import ImageSource
+from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.split_images import digest
 from distill_tune.datasets.splits import Draw, Share, SplitSizes, draw
@@ -248,6 +250,18 @@ def test_embedded_digits_keep_their_pixels_and_their_scale(make: Make) -> None:
         np.round(image * 255 / 16).astype(np.uint8).tobytes() for image in load_digits().images
     }
     assert all(image.numpy().tobytes() in originals for image in digits.train.images)
+
+
+def test_digits_are_those_of_scikit_learn_without_its_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    images, found = Digits(kind="digits").arrays()
+    assert (found == labels).all()
+    assert (images == np.round(pixels.reshape(-1, 1, 8, 8) * 255 / 16)).all()
 
 
 def test_mnist5k_holds_500_of_each_digit_and_shrinks_without_aliasing(make: Make) -> None:
