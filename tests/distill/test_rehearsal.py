@@ -34,6 +34,21 @@ def test_stages_are_the_sums_of_their_steps(digits: ImageData) -> None:
     assert found["joint"] == 5 * (steps + 2) + 2
 
 
+def test_epochs_that_measure_less_count_with_what_they_take(
+    digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one(_device: object, work: Callable[..., object], *given: Any, **named: Any) -> float:
+        result = work(*given, **named)
+        if not isinstance(result, dict) or "synthetic/diversity" not in result:
+            return 0.0
+        return 10.0 if "synthetic/vendi" in result else 1.0
+
+    monkeypatch.setattr(rehearsal, "_seconds", one)
+    found = rehearse(config(joint={"epochs": 8, "monitor_every": 3}), digits, CPU).stages_s
+    # The first, third, sixth and last of eight epochs measure everything.
+    assert found["joint"] == 4 * 10 + 4 * 1
+
+
 @pytest.mark.usefixtures("a_second_each")
 def test_an_adaptive_warm_up_counts_with_its_greatest_length(digits: ImageData) -> None:
     adaptive = config(gan={"warmup_steps": "auto"})

@@ -80,9 +80,9 @@ def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> Tr
     enter(state, config)
     stage, busiest, numbers = JointStage(trainer, reference), busiest_epoch(config), count()
     joint_s = seconds(lambda: stage.step(busiest, next(numbers), next(batches)))
-    monitor_s, validate_s = seconds(stage.monitor), seconds(stage.validate, busiest)
+    monitors_s, validate_s = _monitors_s(stage, seconds), seconds(stage.validate, busiest)
     steps = num_steps(data, training)
-    epoch_s = steps * joint_s + monitor_s + validate_s
+    epoch_s = steps * joint_s + validate_s
     # Of a plateau as many as there can be: every other epoch.
     refreshes = [joint.is_refresh_due(n, n - 2 + n % 2) for n in range(joint.epochs)]
     return TrialCost(
@@ -91,11 +91,25 @@ def rehearse(config: TrialConfig, images: ImageData, device: torch.device) -> Tr
             "classifier": training.epochs * (steps * classifier_s + validate_s),
             "warmup": config.gan.judge_steps * judge_s + config.warmup_limit * warmup_s,
             "triplet": refresh_s + config.triplet_steps * triplet_s,
-            "joint": joint.epochs * epoch_s + sum(refreshes) * refresh_s,
+            "joint": joint.epochs * epoch_s + monitors_s + sum(refreshes) * refresh_s,
         },
         checkpoint_bytes=num_bytes(state.state_dict()),
         model_bytes=sum(map(len, model_files(trial, images, {}).values())),
     )
+
+
+def _monitors_s(stage: JointStage, seconds: Callable[..., float]) -> float:
+    """Return the seconds of the monitors of all epochs, of which some measure less."""
+    epochs_of: dict[bool, list[int]] = {}
+    joint = stage.trainer.config.joint
+    for epoch in range(joint.epochs):
+        epochs_of.setdefault(joint.is_fully_monitored(epoch), []).append(epoch)
+    total = 0.0
+    for epochs in epochs_of.values():
+        stage.state.joint_epoch = epochs[0]
+        total += len(epochs) * seconds(stage.monitor)
+    stage.state.joint_epoch = 0
+    return total
 
 
 def _seconds(device: torch.device, work: Callable[..., object], *given: Any, **named: Any) -> float:
