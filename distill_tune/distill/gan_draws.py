@@ -79,6 +79,12 @@ class GanDraws:
         """Weight of the images without labels; 0 if there are none."""
         return 0.0 if self.data.unlabelled is None else self.config.gan.unlabelled_weight
 
+    @property
+    def mode_seeking(self) -> float:
+        """Weight of the mode-seeking term in the current stage."""
+        own = self.config.joint.mode_seeking if self.state.stage == "joint" else None
+        return self.config.gan.mode_seeking if own is None else own
+
     @cached_property
     def _names(self) -> SnapshotNames:
         return SnapshotNames(self.state, self.data, self.config.joint.name_threshold)
@@ -133,7 +139,7 @@ class GanDraws:
         """
         step, gan = self.state.gan.step, self.config.gan
         latent = self.latent("z", gan.batch_size, step, -1)
-        if gan.mode_seeking > 0:
+        if self.mode_seeking != 0:
             latent = latent._replace(labels=in_pairs(latent.labels))
         labels = latent.labels
         asked = beside(labels) if self.unlabelled_weight > 0 else labels

@@ -200,8 +200,8 @@ class GanTrainer:
             hinge = weighted_hinge(anchors, targets, self._limits())
             triplet, active = hinge.mean(), (hinge.detach() > 0).float().mean()
             loss = loss + self._ramps.tensor("triplet_weight", triplet_weight) * triplet
-        mode_seeking, labels = self.config.gan.mode_seeking, given.latent.labels
-        if mode_seeking > 0:
+        mode_seeking, labels = self._draws.mode_seeking, given.latent.labels
+        if mode_seeking != 0:
             loss = loss + mode_seeking * sameness(fake, labels, self._spreads)
         gan.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -65,6 +65,7 @@ ADDED_FIELDS: Mapping[str, object] = MappingProxyType(
         "gan.triplet_margin": None,
         "gan.triplet_threshold": None,
         "gan.unlabelled_weight": 1.0,
+        "joint.mode_seeking": None,
         "joint.monitor_every": 3,
         "joint.class_ratio": "uniform",
         "joint.name_threshold": 0.95,

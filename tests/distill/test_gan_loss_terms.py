@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from distill_tune.distill.compute.device_data import ClassPools
 from distill_tune.distill.gan_loss_terms import in_pairs, other_labels, sameness
+from distill_tune.distill.gans import Sngan
 from distill_tune.distill.losses import discriminator_hinge, mismatch_hinge
 from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.diversity import class_spreads
 from distill_tune.distill.trial import Trial
-from distill_tune.interfaces import ImageData
+from distill_tune.interfaces import ImageData, Stage
 from tests.distill.tiny import differences, trial
 
 
@@ -109,6 +110,21 @@ def test_mode_seeking_keeps_images_of_a_class_apart(digits: ImageData) -> None:
         return spread_of(running)
 
     assert distance(20.0) > 1.15 * distance(0.0)
+
+
+@pytest.mark.parametrize(("stage", "is_changed"), [("triplet", False), ("joint", True)])
+def test_stage_3_can_have_a_mode_seeking_weight_of_its_own(
+    digits: ImageData, stage: Stage, *, is_changed: bool
+) -> None:
+    def spread(**joint: float) -> float:
+        running = trial(digits, gan={"class_ramp_steps": 0}, joint=joint)
+        running.state.stage = stage
+        for _ in range(30):
+            running.trainer.step(lr=2e-3, triplet_weight=0.0)
+        return spread_of(running)
+
+    assert (spread(mode_seeking=-20.0) < 0.7 * spread()) is is_changed
+    assert spread(mode_seeking=Sngan().mode_seeking) == spread()
 
 
 def spread_of(running: Trial) -> float:

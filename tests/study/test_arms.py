@@ -9,7 +9,7 @@ from rich.console import Console
 from distill_tune.confirmation.plan import planned
 from distill_tune.confirmation.tuned_arms import arm_study, tune_arms
 from distill_tune.distill.configuration.joint_training import JointTraining
-from distill_tune.distill.trial_config import PRESETS, TrialConfig
+from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
@@ -63,12 +63,11 @@ def test_an_arm_changes_what_it_says_and_nothing_else(arm: Arm) -> None:
     }
 
 
-def test_the_made_to_collapse_is_the_literal_poster_and_nothing_ends_it() -> None:
+def test_what_is_made_to_collapse_is_the_method_in_all_else_and_nothing_ends_it() -> None:
     ending = {"collapse_policy": "stop", "unfit_policy": "stop", "max_discriminator_gap": 0.1}
     joint = CONFIG.joint.model_copy(update=ending | {"selection": "hard"})
     found = COLLAPSED.config(CONFIG.model_copy(update={"joint": joint})).joint
-    literal = PRESETS["poster_literal"]
-    assert {name: getattr(found, name) for name in literal} == literal
+    assert (found.triplet_weight, found.margin) == (joint.triplet_weight, joint.margin)
     assert (found.collapse_policy, found.unfit_policy) == ("continue", "warn")
     assert found.max_discriminator_gap is None
 

@@ -45,6 +45,9 @@ class JointTraining(Config):
     class (``confidence``)."""
     gan_lr: float = Field(default=5e-5, ge=0)
     """Learning rate of the GAN in stage 3; 0 freezes the generator."""
+    mode_seeking: float | None = None
+    """Weight of the GAN's mode-seeking term in stage 3; null: ``gan.mode_seeking``. Below 0, it
+    makes the images of a class alike, which demonstrates a collapse."""
     extra_images: Literal["synthetic", "hard", "pseudo", "none"] = "synthetic"
     """Images added to the real ones of a classifier batch. ``synthetic``: from the GAN. ``hard``:
     hard real images again, all classes equally likely. ``pseudo``: images without labels, strongly

@@ -87,6 +87,7 @@ def _is_below(path: str, places: Iterable[str]) -> bool:
 GAN_FIELDS = (
     "gan.",
     "joint.gan_lr",
+    "joint.mode_seeking",
     "joint.margin",
     "joint.margin_unit",
     "joint.feature_norm",

@@ -7,21 +7,19 @@ COLLAPSED = Arm(
     title="GAN distillation, made to collapse",
     role="demonstration",
     changes={
-        "gan.mode_seeking": 0.0,
-        "joint.hard_rule": "misclassified",
-        "joint.pairing": "any",
-        "joint.feature_norm": "none",
-        "joint.batch_norm": "mixed",
-        "joint.margin_unit": "feature",
+        # Reversed: images of a class are rewarded for being alike, more than for being realistic.
+        "joint.mode_seeking": -10.0,
+        # That of a warm-up on small images: in a hundred steps, the generator must change a lot.
+        "joint.gan_lr": 1e-3,
+        # The classifier shall learn from whatever the generator yields.
         "joint.selection": "none",
-        # Larger than any distance: the hinge is always active.
-        "joint.margin": 1000.0,
-        # Large enough to outweigh the discriminator.
-        "joint.triplet_weight": 100.0,
-        "joint.gan_lr": 2e-4,
         "joint.collapse_policy": "continue",
         "joint.unfit_policy": "warn",
         "joint.max_discriminator_gap": None,
     },
 )
-"""The poster's literal settings (preset ``poster_literal``) with a margin above every bound."""
+"""The method in all else, so that both share stages 1 and 2 and start from the same generator.
+
+The triplet loss alone takes too long: on 100 digits, with random pairs within a class, a single
+hard image of each class and a weight of 1,000, diversity was 0.8 after 100 steps and 0.5 after 400.
+"""
