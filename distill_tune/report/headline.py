@@ -86,6 +86,7 @@ class Headline(NamedTuple):
         choice: How the finalists chose the winner, in a sentence; empty without them.
         spread: Standard deviation of ``value`` over the finalists' seeds; None for one seed.
         origin: ``mean of 3 seeds``; empty for the value of one seed.
+        num_seeds: Number of seeds of which ``value`` is the mean; 0 without a value.
     """
 
     backbone: str
@@ -104,6 +105,7 @@ class Headline(NamedTuple):
     choice: str = ""
     spread: float | None = None
     origin: str = ""
+    num_seeds: int = 0
 
     @property
     def is_newer(self) -> bool:
@@ -146,6 +148,7 @@ def _headline(source: Source, backbone: str, evidence: BackboneEvidence | None) 
         choice=finalist_sentence(source.state, backbone),
         spread=quote.spread if quote else None,
         origin=quote.origin if quote else "",
+        num_seeds=quote.num_seeds if quote else 0,
     )
 
 

@@ -64,6 +64,8 @@ def test_the_fields_that_differ_are_listed(tmp_path: Path) -> None:
     study["space"]["joint.margin"] = "uniform(0.05, 0.5)"
     del study["space"]["joint.pairing"]
     study["search"]["seed"] = 7
+    # The other study has null there.
+    study["search"]["finalists"] = {"top": 2}
     study["backbones"][0]["pretrained"] = True
     study["study"] = "another"
     session = {"command": "search", "study": study, "version": "9.9"}
@@ -74,6 +76,7 @@ def test_the_fields_that_differ_are_listed(tmp_path: Path) -> None:
         "space.joint.margin": ("uniform(0.05, 0.9)", "uniform(0.05, 0.5)"),
         "space.joint.pairing": ("choice(assign, contrast)", ""),
         "search.seed": ("0", "7"),
+        "search.finalists.top": ("", "2"),
         "version": ("null", "9.9"),
     }
 

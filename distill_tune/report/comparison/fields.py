@@ -1,7 +1,7 @@
 """Fields in which studies differ, as text."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from distill_tune.report.study_plan import StudyPlan
@@ -31,7 +31,14 @@ def field_differences(plans: Mapping[str, StudyPlan]) -> tuple[FieldDifference, 
         FieldDifference(path, {name: found.get(path, "") for name, found in fields.items()})
         for path in paths
     ]
-    return tuple(row for row in rows if len(set(row.values.values())) > 1)
+    differing = tuple(row for row in rows if len(set(row.values.values())) > 1)
+    return tuple(row for row in differing if not _is_unset_section(row, differing))
+
+
+def _is_unset_section(row: FieldDifference, rows: Iterable[FieldDifference]) -> bool:
+    """Return whether a row only says that one study has no section whose fields are listed."""
+    has_fields = any(other.path.startswith(f"{row.path}.") for other in rows)
+    return has_fields and set(row.values.values()) <= {"", "null"}
 
 
 def _fields(plan: StudyPlan) -> Iterator[tuple[str, str]]:

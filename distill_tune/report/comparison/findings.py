@@ -47,6 +47,7 @@ class ComparedBackbone(NamedTuple):
         value: Value of the winner in the search: biased upwards by the choice. With finalists, the
             mean over their seeds.
         spread: Standard deviation of ``value`` over the finalists' seeds; None for one seed.
+        num_seeds: Number of seeds of which ``value`` is the mean.
         origin: ``mean of 3 seeds``; empty for the value of one seed.
         confirmed: Results with fresh seeds; None before a confirmation.
         num_trials: Number of trials that are over.
@@ -61,6 +62,7 @@ class ComparedBackbone(NamedTuple):
     status: str
     value: float | None
     spread: float | None
+    num_seeds: int
     origin: str
     confirmed: Confirmed | None
     num_trials: int
@@ -156,6 +158,7 @@ def _rows(name: str, one: Source) -> Iterator[ComparedBackbone]:
             status=found.status,
             value=found.value,
             spread=found.spread,
+            num_seeds=found.num_seeds,
             origin=found.origin,
             confirmed=found.confirmed,
             num_trials=sum(trial.ended_at is not None for trial in trials),
@@ -190,5 +193,5 @@ def _remarks(
     if any(row.value is not None and math.isfinite(row.value) for row in rows):
         yield (
             "The best value of a search is optimistic, the more so the more trials it has; "
-            "`distill-tune confirm` gives values to compare."
+            "distill-tune confirm gives values to compare."
         )

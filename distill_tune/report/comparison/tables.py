@@ -40,12 +40,15 @@ def comparison_tables(found: Comparison, *, is_narrow: bool = False) -> list[Tex
 def _searches(found: Comparison) -> TextTable:
     units = {row.unit for row in found.backbones}
     unit = f"{units.pop()}s" if len(units) == 1 else "hours"
-    head = ["study", "backbone", "best", "of trial", "trials", unit]
+    has_seeds = any(row.origin for row in found.backbones)
+    seeds = ["seeds"] if has_seeds else []
+    head = ["study", "backbone", "best", *seeds, "of trial", "trials", unit]
     rows = [
         [
             row.study,
             row.backbone,
             _best(row),
+            *([str(row.num_seeds)] if has_seeds else []),
             (row.trial or "-") + ("" if row.status in {"complete", ""} else f" ({row.status})"),
             str(row.num_trials),
             f"{row.hours:.3g}" + ("" if unit != "hours" else f" {row.unit}s"),
@@ -59,7 +62,7 @@ def _best(row: ComparedBackbone) -> str:
     if row.value is None:
         return "-"
     spread = "" if row.spread is None else f" ± {row.spread:.4f}"
-    return f"{row.value:.4f}{spread}" + (f" ({row.origin})" if row.origin else "")
+    return f"{row.value:.4f}{spread}"
 
 
 def _confirmations(found: Comparison) -> TextTable:
