@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import field_validator
 from typer.testing import CliRunner
 
 from distill_tune import confirm, load_study, resume
@@ -45,11 +46,16 @@ LESS = {
 CLASSES = ("basophil", "monocyte", "platelet")
 
 
-class FewArms(Confirm):
-    """A confirmation of one configuration against one rival, unless other ones are asked for."""
+class FewRuns(Confirm):
+    """A confirmation of one configuration against one rival, on two seeds."""
 
     top: int = 1
     arms: tuple[str, ...] = ("equal_steps", "gan_distillation")
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_few(cls, seeds: int) -> int:
+        return min(seeds, 2)
 
 
 def shorten(space: Path) -> None:
@@ -112,7 +118,7 @@ def left_by_a_search() -> list[str]:
 def test_a_shipped_space_from_its_search_to_the_use_of_its_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("distill_tune.confirmation.plan.Confirm", FewArms)
+    monkeypatch.setattr("distill_tune.confirmation.plan.Confirm", FewRuns)
     play(DIGITS)
     missing = [one for one in left_by_a_search() if not list(Path("runs/resnet").glob(one))]
     # Of arms that are searched themselves (--tune-arms).

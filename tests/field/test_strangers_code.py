@@ -81,10 +81,17 @@ def assert_nothing_runs(folder: Path, *arguments: str) -> None:
     assert (status, ran(folder)) == (0, ""), f"{stdout}\n{stderr}"
 
 
-@pytest.mark.slow
-def test_nothing_in_the_current_folder_runs(folder: Path) -> None:
-    """Nor while the trials are confirmed."""
-    (folder / "space.yaml").write_text(SPACE + CONFIRM)
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        # Nor while the trials are confirmed, for which Ray is started again in the same way.
+        pytest.param(CONFIRM, marks=pytest.mark.storm),
+    ],
+    ids=["search", "confirm"],
+)
+def test_nothing_in_the_current_folder_runs(folder: Path, more: str) -> None:
+    (folder / "space.yaml").write_text(SPACE + more)
     assert_nothing_runs(folder, "search", "--space", "space.yaml", "--storage", "out")
 
 
