@@ -90,28 +90,22 @@ class WorkersAhead:
 
     Args:
         count: How many processes.
+        environment: Runtime environment of the actors.
     """
 
-    def __init__(self, count: int) -> None:
-        self._left = count
+    def __init__(self, count: int, environment: Mapping[str, Any]) -> None:
+        self._left, self._environment = count, dict(environment)
         self._actors: list[Any] = []
         self._due = 0.0
 
-    def start(self, num_used: int) -> None:
-        """Start the processes at the first call; at a later one, kill actors that are due.
-
-        Args:
-            num_used: How many processes have run tasks. Ray starts one per core with itself: while
-                some of them are unused, they are there for actors, and nothing is started.
-        """
+    def start(self) -> None:
+        """Start the processes at the first call; at a later one, kill actors that are due."""
         import ray
 
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        is_used_up = num_used >= int(there.get("CPU", 0))
         node = own_node()
         is_started_here = node is not None and "raylet" in node.all_processes
-        if self._left > 0 and is_used_up and is_started_here:
-            actor = ray.remote(num_cpus=0)(_Nothing)
+        if self._left > 0 and is_started_here:
+            actor = ray.remote(num_cpus=0, runtime_env=self._environment)(_Nothing)
             self._actors = [actor.remote() for _ in range(self._left)]
             self._due = time.monotonic() + _KILLED_AFTER_S
         self._left = 0

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from distill_tune.tuning.journal import Journal
 
 _CPU = torch.device("cpu")
-_TUNER = "distill_tune.tuning.tuner"
-"""Module that runs the trials; with Ray Tune, it takes seconds to import."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ def run_stages(
         return
     nodes = NodeWatch(slots, journal.directory, journal.warn)
     options = task_options(slots.bundle)
-    of_trials = WorkersAhead(slots.count)
+    of_trials: WorkersAhead | None = None
     with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
         try:
             while queue.waiting or queue.computing:
@@ -71,13 +69,22 @@ def run_stages(
                     pool.start(work, _stage, work.job, placed, store, slots.bundle)
                 if pool.has_room and not queue.waiting:
                     # A core is free until the last stages are over.
-                    importlib.import_module(_TUNER)
-                    of_trials.start(queue.most_computing)
+                    of_trials = of_trials or _workers_of_trials(slots.count)
+                    of_trials.start()
                 for event in pool.listen():
                     queue.take(event)
         finally:
-            of_trials.close()
+            if of_trials is not None:
+                of_trials.close()
             queue.release()
+
+
+def _workers_of_trials(count: int) -> WorkersAhead:
+    """Import what runs trials, which takes seconds, and return the start of their processes."""
+    importlib.import_module("distill_tune.tuning.tuner")
+    from distill_tune.tuning.trial_processes import trial_environment
+
+    return WorkersAhead(count, trial_environment())
 
 
 class _StageQueue:
@@ -86,14 +93,12 @@ class _StageQueue:
     Attributes:
         waiting: Stages that are not being computed here yet.
         computing: Stages that are being computed here.
-        most_computing: How many were being computed here at a time.
     """
 
     def __init__(self, store: StageStore, journal: "Journal", progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
         self.waiting: list[Job] = []
         self.computing: list[_StageWork] = []
-        self.most_computing = 0
 
     def is_ready(self, job: Job) -> bool:
         """Return whether the study holds a product, or can adopt it from another study now."""
@@ -147,7 +152,6 @@ class _StageQueue:
                 claim.release()
             else:
                 self.computing.append(_StageWork(job, claim))
-                self.most_computing = max(self.most_computing, len(self.computing))
                 yield self.computing[-1]
 
     def _is_too_early(self, job: Job) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import ray
 from ray.core.generated import common_pb2
+from ray.tune.execution.class_cache import _ActorClassCache
 
 import distill_tune
 from distill_tune.cluster.environment import TRIAL_MODULES
@@ -20,6 +21,7 @@ from distill_tune.cluster.failures.ray_errors import _TAKEN_BACK
 from distill_tune.cluster.ray_private import own_node
 from distill_tune.cluster.ray_session import WorkersAhead
 from distill_tune.cluster.resources import _WITH_NOTICE, is_taken_back
+from distill_tune.tuning.trial_processes import trial_environment
 
 pytestmark = pytest.mark.usefixtures("our_ray")
 
@@ -94,20 +96,20 @@ class Place:
         return os.getpid(), set(TRIAL_MODULES) <= sys.modules.keys()
 
 
-def test_an_actor_runs_in_a_process_that_was_started_for_one_that_was_killed() -> None:
+def test_a_trial_runs_in_a_process_that_was_started_for_an_actor_that_was_killed() -> None:
     """Else trials do not find the processes that were started ahead for them, and start later."""
     before, ready = idle(), set[int]()
-    for _ in range(5):
-        # An idle process from Ray's start is used up by the first actor.
-        workers = WorkersAhead(1)
-        until = time.monotonic() + PATIENCE_S / 10
-        while not ready and time.monotonic() < until:
-            workers.start(num_used=64)
-            time.sleep(0.1)
-            ready = idle() - before
-    actor: Any = ray.remote(num_cpus=0)(Place).remote()
+    workers = WorkersAhead(1, trial_environment())
+    until = time.monotonic() + PATIENCE_S
+    while not ready and time.monotonic() < until:
+        workers.start()
+        time.sleep(0.1)
+        ready = idle() - before
+    # As Ray Tune makes the actors of its trials.
+    classes: Any = _ActorClassCache
+    actor = classes().get(Place).options(num_cpus=0).remote()
     number, has_imported = ray.get(actor.where.remote())
-    assert number in ready
+    assert {number} == ready
     assert has_imported
     ray.kill(actor)
 
