@@ -27,16 +27,17 @@ _ALWAYS = {
     # alive.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
-TRIAL_MODULES = ("distill_tune.tuning.trainable", "torchvision.models")
-"""Modules that a trial imports; the second only when it builds its backbone."""
 _ON_THIS_MACHINE = {
     # Ray's switch for desktops: all its servers bind to the loopback interface.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # A process that is started before there is work for it (WorkersAhead) waits for it this long.
     "RAY_idle_worker_killing_time_threshold_ms": "120000",
 }
-_IMPORTED_AHEAD = {"RAY_preload_python_modules": ",".join(TRIAL_MODULES)}
-"""With this, every worker imports what trials import as it starts. Ray starts one per core."""
+IMPORTED_AHEAD = ("distill_tune.training.runner", "torchvision.models")
+"""Modules of which stages and trials need nearly all; Ray Tune, which only trials need, is not
+among them."""
+_IMPORTED_AHEAD = {"RAY_preload_python_modules": ",".join(IMPORTED_AHEAD)}
+"""With this, every worker imports them as it starts. Ray starts one per core."""
 _MOST_CORES = 16
 """Number of cores up to which that is worth the memory: hundreds of MB per worker."""
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from distill_tune.cluster.environment import TRIAL_MODULES
 from distill_tune.cluster.failures.ray_errors import cause_of, in_a_line
 from distill_tune.cluster.resources import Slots, alive_nodes, fitting
 from distill_tune.distill.trial_config import Compute
@@ -19,6 +18,8 @@ PATIENCE_S = 180.0
 """Seconds that a node may take to import torch from a shared file system."""
 _SEEN = ".seen-by-all-"
 """Prefix of the names of short-lived files."""
+_IMPORTED = ("distill_tune.tuning.trainable", "torchvision.models")
+"""Modules that a trial imports; the second only when it builds its backbone."""
 _WITH_PACKAGES = "nodes with what distill-tune imports installed, as its wheel installs it"
 _WITH_GPUS = (
     "GPUs that torch can use: with a newer driver, or with torch's wheels for an older version of "
@@ -176,7 +177,7 @@ def answer(call: Any) -> Answer:
 
 
 def _answer_here(mark: Path | None, needs: _Needs) -> Answer:
-    for name in TRIAL_MODULES:
+    for name in _IMPORTED:
         importlib.import_module(name)
     from distill_tune.cluster.compute_check import compiler_obstacle, gpu_obstacle
 

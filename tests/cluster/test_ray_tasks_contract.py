@@ -15,7 +15,7 @@ from ray.core.generated import common_pb2
 from ray.tune.execution.class_cache import _ActorClassCache
 
 import distill_tune
-from distill_tune.cluster.environment import TRIAL_MODULES
+from distill_tune.cluster.environment import IMPORTED_AHEAD
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray
 from distill_tune.cluster.failures.ray_errors import _TAKEN_BACK
 from distill_tune.cluster.ray_private import own_node
@@ -92,8 +92,8 @@ def idle() -> set[int]:
 
 class Place:
     def where(self) -> tuple[int, bool]:
-        """Return the number of this process, and whether it has imported what a trial imports."""
-        return os.getpid(), set(TRIAL_MODULES) <= sys.modules.keys()
+        """Return the number of this process, and whether it has imported what it is to import."""
+        return os.getpid(), set(IMPORTED_AHEAD) <= sys.modules.keys()
 
 
 def test_a_trial_runs_in_a_process_that_was_started_for_an_actor_that_was_killed() -> None:
