@@ -1,6 +1,5 @@
 """Agreement of two orders: Spearman's rank correlation and its interval."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,16 +36,17 @@ def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement:
     count = len(xs)
     if count < LEAST:
         return Agreement(count)
+    rho = _rho(_mean_ranks(xs), _mean_ranks(ys))
+    if rho is None:
+        return Agreement(count)
+    if count < LEAST_FOR_INTERVAL:
+        return Agreement(count, rho)
+    # Only now: its import alone takes most of a second.
     from scipy import stats
 
     with warnings.catch_warnings():
-        # If one order is all ties, in the sample or in a resample, rho is nan.
+        # If one order is all ties in a resample, its rho is nan.
         warnings.simplefilter("ignore")
-        rho = float(_spearman(xs, ys))
-        if math.isnan(rho):
-            return Agreement(count)
-        if count < LEAST_FOR_INTERVAL:
-            return Agreement(count, rho)
         found = stats.bootstrap(
             (xs, ys),
             _spearman,
@@ -58,6 +58,22 @@ def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement:
         ).bootstrap_distribution
     low, high = np.nanquantile(found, [0.025, 0.975])
     return Agreement(count, rho, float(low), float(high))
+
+
+def _mean_ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """Return the rank of each value, from 1; equal values have the mean of their ranks."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    means: NDArray[np.float64] = np.cumsum(counts) - (counts - 1) / 2
+    return means[places]
+
+
+def _rho(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> float | None:
+    """Return Pearson's correlation; None if one sequence is constant."""
+    deviations = xs - xs.mean(), ys - ys.mean()
+    lengths = [float(np.linalg.norm(one)) for one in deviations]
+    if min(lengths) == 0:
+        return None
+    return float(np.clip(np.dot(deviations[0] / lengths[0], deviations[1] / lengths[1]), -1, 1))
 
 
 def _spearman(xs: ArrayLike, ys: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
