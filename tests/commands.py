@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import distill_tune
 from distill_tune.cli import app
-from distill_tune.cluster.environment import _ALWAYS, _IMPORTED_AHEAD, _ON_THIS_MACHINE
+from distill_tune.cluster.environment import _ALWAYS, _ON_THIS_MACHINE
 
 PATIENCE_S = 300.0
 """Other work may share the machine: nothing here waits for less before it gives up."""
@@ -69,7 +69,7 @@ def untouched() -> dict[str, str]:
 
     A command that no longer sets it itself would not be noticed otherwise.
     """
-    ours = {"RAY_ADDRESS", *_ALWAYS, *_ON_THIS_MACHINE, *_IMPORTED_AHEAD}
+    ours = {"RAY_ADDRESS", *_ALWAYS, *_ON_THIS_MACHINE}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

@@ -110,9 +110,9 @@ def our_ray() -> Iterator[None]:
 
     from distill_tune.cluster import ray_session, resources
 
-    def join(address: str | None) -> None:
+    def join(address: str | None, *, is_importing: bool = False) -> None:
         if address is not None:
-            start_or_join(address)
+            start_or_join(address, is_importing=is_importing)
 
     start_or_join = ray_session.start_or_join
     with pytest.MonkeyPatch.context() as patch:

@@ -33,13 +33,6 @@ _ON_THIS_MACHINE = {
     # A process that is started before there is work for it (WorkersAhead) waits for it this long.
     "RAY_idle_worker_killing_time_threshold_ms": "120000",
 }
-IMPORTED_AHEAD = ("distill_tune.training.runner", "torchvision.models")
-"""Modules of which stages and trials need nearly all; Ray Tune, which only trials need, is not
-among them."""
-_IMPORTED_AHEAD = {"RAY_preload_python_modules": ",".join(IMPORTED_AHEAD)}
-"""With this, every worker imports them as it starts. Ray starts one per core."""
-_MOST_CORES = 16
-"""Number of cores up to which that is worth the memory: hundreds of MB per worker."""
 
 
 def prepare(address: str | None) -> None:
@@ -59,9 +52,6 @@ def prepare(address: str | None) -> None:
         run = f"`{job} -- distill-tune ... --address auto`"
         expected = f"auto or HOST:PORT, on a machine of the cluster; from elsewhere: {run}"
         raise InputError(Parameter("address"), got=address, expected=expected)
-    own = {} if address else _ON_THIS_MACHINE
-    if not address and (os.cpu_count() or 1) <= _MOST_CORES:
-        own = own | _IMPORTED_AHEAD
-    for name, value in (_ALWAYS | own).items():
+    for name, value in (_ALWAYS | ({} if address else _ON_THIS_MACHINE)).items():
         os.environ.setdefault(name, value)
     provide_user()

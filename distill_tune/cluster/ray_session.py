@@ -26,6 +26,11 @@ _PATIENCE_S = 5.0
 _KILLED_AFTER_S = 0.2
 """Age at which an actor is killed whose process is wanted: Ray has begun to start that process, and
 it is not ready. At a wrong moment, no process is kept, and work only starts later."""
+_IMPORTED = ("distill_tune.training.runner", "torchvision.models")
+"""Modules that stages and trials need. Ray Tune, which only trials need, is not among them."""
+_MOST_CORES = 16
+"""Number of cores up to which every worker imports them: Ray starts a worker per core, and each
+takes hundreds of MB then."""
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _PACKAGE = Path(__file__).parents[1]
 _IN_USE = (
@@ -45,11 +50,12 @@ class _Folders(list[str]):
         """Ignore what Ray would add."""
 
 
-def start_or_join(address: str | None) -> None:
+def start_or_join(address: str | None, *, is_importing: bool = False) -> None:
     """Start Ray on this machine, or join a cluster.
 
     Args:
         address: As for :func:`distill_tune.cluster.resources.cluster`.
+        is_importing: The same.
 
     Raises:
         InputError: There is no cluster at that address, or no folder for Ray's files.
@@ -61,7 +67,7 @@ def start_or_join(address: str | None) -> None:
         raise RayError(_IN_USE)
     try:
         if address is None:
-            with _variables(_of_start()):
+            with _variables(_of_start(is_importing=is_importing)):
                 _init("local", {"include_dashboard": False, "job_config": _job(_folders())})
         else:
             _init(address, {"runtime_env": _with_this_package(), "job_config": _job([])})
@@ -136,10 +142,12 @@ def require_listener(address: str) -> None:
         raise InputError(Parameter("address"), got=address, expected=expected) from error
 
 
-def _of_start() -> dict[str, str]:
+def _of_start(*, is_importing: bool) -> dict[str, str]:
     """Return environment variables for the processes that Ray starts here."""
     # These processes do not import modules from their working folder or their script's folder.
     variables = {"PYTHONSAFEPATH": "1"}
+    if is_importing and (os.cpu_count() or 1) <= _MOST_CORES:
+        variables["RAY_preload_python_modules"] = ",".join(_IMPORTED)
     temporary = short_temporary_folder()
     return variables | ({"RAY_TMPDIR": temporary} if temporary else {})
 

@@ -48,7 +48,7 @@ class Slots:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def cluster(address: str | None, *, is_importing: bool = False) -> Iterator[None]:
     """Start Ray on this machine or join a cluster, and leave it at the end.
 
     The processes of a joined cluster run this very package, which is uploaded. The nodes need its
@@ -56,6 +56,8 @@ def cluster(address: str | None) -> Iterator[None]:
 
     Args:
         address: ``auto`` or ``HOST:PORT`` of a cluster; None = this machine.
+        is_importing: Whether workers on this machine import what stages and trials need as they
+            start, before they have work.
 
     Raises:
         InputError: There is no cluster at that address.
@@ -69,7 +71,7 @@ def cluster(address: str | None) -> Iterator[None]:
         require_listener(address)
     import ray
 
-    start_or_join(address)
+    start_or_join(address, is_importing=is_importing)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:

@@ -73,7 +73,9 @@ class Session:
             self.view.say(introduction(self.study.study, self.images, self.options.address))
             for line in image_lines(self.images, self.study.search.metric):
                 self.view.say(line)
-            stack.enter_context(cluster(self.options.address))
+            # A study that is resumed has most of its shared stages already.
+            is_importing = is_new and self.options.is_sharing
+            stack.enter_context(cluster(self.options.address, is_importing=is_importing))
             if self.options.scale_to is not None:
                 stack.enter_context(terminate_as_interrupt())
                 left = self.study.search.num_trials

@@ -1,5 +1,6 @@
 """What the shared stages rely on in Ray's tasks; each docstring says what breaks with it."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -15,11 +16,10 @@ from ray.core.generated import common_pb2
 from ray.tune.execution.class_cache import _ActorClassCache
 
 import distill_tune
-from distill_tune.cluster.environment import IMPORTED_AHEAD
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray
 from distill_tune.cluster.failures.ray_errors import _TAKEN_BACK
 from distill_tune.cluster.ray_private import own_node
-from distill_tune.cluster.ray_session import WorkersAhead
+from distill_tune.cluster.ray_session import WorkersAhead, _of_start
 from distill_tune.cluster.resources import _WITH_NOTICE, is_taken_back
 from distill_tune.tuning.trial_processes import trial_environment
 
@@ -91,9 +91,9 @@ def idle() -> set[int]:
 
 
 class Place:
-    def where(self) -> tuple[int, bool]:
-        """Return the number of this process, and whether it has imported what it is to import."""
-        return os.getpid(), set(IMPORTED_AHEAD) <= sys.modules.keys()
+    def where(self) -> int:
+        """Return the number of this process."""
+        return os.getpid()
 
 
 def test_a_trial_runs_in_a_process_that_was_started_for_an_actor_that_was_killed() -> None:
@@ -108,10 +108,15 @@ def test_a_trial_runs_in_a_process_that_was_started_for_an_actor_that_was_killed
     # As Ray Tune makes the actors of its trials.
     classes: Any = _ActorClassCache
     actor = classes().get(Place).options(num_cpus=0).remote()
-    number, has_imported = ray.get(actor.where.remote())
-    assert {number} == ready
-    assert has_imported
+    assert {ray.get(actor.where.remote())} == ready
     ray.kill(actor)
+
+
+def test_workers_can_import_what_they_import_ahead() -> None:
+    """Else each worker logs an error, and imports torch only when it has work."""
+    named = _of_start(is_importing=True).get("RAY_preload_python_modules", "torch")
+    assert all(importlib.util.find_spec(name) for name in named.split(","))
+    assert "RAY_preload_python_modules" not in _of_start(is_importing=False)
 
 
 def test_the_processes_that_ray_depends_on_are_known_and_run() -> None:

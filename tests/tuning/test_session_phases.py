@@ -113,7 +113,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
 
     @contextmanager
-    def no_cluster(_: object) -> Iterator[None]:
+    def no_cluster(_: object, **__: object) -> Iterator[None]:
         yield
 
     slots = Slots({"CPU": 1}, 1)
