@@ -4,7 +4,7 @@ from distill_tune.study.arms.arm import Arm
 
 COLLAPSED = Arm(
     name="collapsed",
-    title="GAN distillation, made to collapse",
+    title="Made to collapse: mode-seeking term reversed",
     role="demonstration",
     changes={
         # Reversed: images of a class are rewarded for being alike, more than for being realistic.
