@@ -171,6 +171,7 @@ def test_a_plain_line_tells_of_every_event(search: Search) -> None:
     ends = [line for line in lines if ": complete" in line or ": pruned" in line]
     assert sum("/6 trials, best" in line for line in ends) == 6
     assert lines[-1] == "The study is finished: 6 of 6 trials."
+    assert "Values are validation accuracy." in lines
 
 
 def test_ray_makes_no_noise(search: Search) -> None:

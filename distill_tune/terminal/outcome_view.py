@@ -15,6 +15,7 @@ from distill_tune.records.formatting import path_text
 from distill_tune.records.pareto import front_sentences, fronts
 from distill_tune.records.stops import stop_words
 from distill_tune.records.trials import StudyState, best
+from distill_tune.records.words.metric_names import validation_title
 from distill_tune.study.opening import resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.warm_start import warm_start_outcomes
@@ -80,5 +81,7 @@ def _ending(
 def _sentences(study: Study, state: StudyState) -> Iterator[str]:
     if study.search.objectives:
         yield from front_sentences(fronts(state))
+    elif state.trials:
+        yield f"Values are {validation_title(study.search.metric)}."
     yield from continued_sentences(state)
     yield from (outcome.sentence for outcome in warm_start_outcomes(plain(study), state))
