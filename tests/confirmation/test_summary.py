@@ -617,6 +617,14 @@ def test_recalls_of_classes_are_means_over_the_runs_that_were_read() -> None:
     first["recalls"] = [0.4, 0.75, None]
     (row,) = table_of(found_in(events), "cell")
     assert row == "cell 100 40 80.0 70.0 -10.0 0.90 1.00"
+    # The gain is over the seeds that both have.
+    common = [event for event in events if event is not first]
+    (row,) = table_of(found_in(common), "cell")
+    assert row == "cell 100 40 80.0 80.0 +0.0 0.90 1.00"
+    (other, *_) = [event for event in events if event.get("arm") == "equal_steps"]
+    other["recalls"] = [0.0, 0.5, None]
+    (row,) = table_of(found_in(common), "cell")
+    assert row == "cell 100 40 60.0 80.0 +0.0 0.90 1.00"
 
 
 def test_of_many_classes_the_worst_recognised_are_shown() -> None:

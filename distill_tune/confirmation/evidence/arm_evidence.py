@@ -49,6 +49,8 @@ class ArmEvidence(NamedTuple):
         class_agreements: Agreement of every class's synthetic images, mean over seeds; empty if
             unknown.
         class_diversities: Their diversity relative to training images, the same way.
+        class_gains: Gain of the method over the arm in the recall of every class, mean over the
+            seeds that both have; empty if unknown.
         cost: Mean cost of a run; None if no run tells of its resources.
         baseline_price: Price of ``over_baseline``.
         method_price: Price of ``method_over``.
@@ -78,6 +80,7 @@ class ArmEvidence(NamedTuple):
     class_counts: tuple[int, ...] = ()
     class_agreements: tuple[float | None, ...] = ()
     class_diversities: tuple[float | None, ...] = ()
+    class_gains: tuple[float | None, ...] = ()
     cost: Cost | None = None
     baseline_price: Price | None = None
     method_price: Price | None = None
@@ -107,7 +110,9 @@ def arm_evidence(
     method = next((arm for arm, found in by_arm.items() if found[0].role == "method"), None)
     in_order = sorted(by_arm.values(), key=lambda found: found[0].order)
     costs = {arm: cost_of(found) for arm, found in by_arm.items()}
-    return tuple(_priced(_arm(found, values, method), costs, method) for found in in_order)
+    arms = (_priced(_arm(found, values, method), costs, method) for found in in_order)
+    of_method = by_arm.get(method or "", [])
+    return tuple(arm._replace(class_gains=_class_gains(of_method, by_arm[arm.arm])) for arm in arms)
 
 
 def _priced(arm: ArmEvidence, costs: Mapping[str, Cost | None], method: str | None) -> ArmEvidence:
@@ -166,6 +171,21 @@ def _arm(
         class_counts=next((tuple(run.class_counts) for run in runs if run.class_counts), ()),
         class_agreements=_class_means(run.class_agreements for run in runs),
         class_diversities=_class_means(run.class_diversities for run in runs),
+    )
+
+
+def _class_gains(
+    of_method: Iterable[RunRecord], runs: Iterable[RunRecord]
+) -> tuple[float | None, ...]:
+    """Return the mean gain of the method in the recall of every class, over common seeds."""
+    others = {run.seed: run.recalls for run in runs if run.recalls}
+    pairs = [(run.recalls, others[run.seed]) for run in of_method if run.seed in others]
+    return _class_means(
+        [
+            None if own is None or other is None else own - other
+            for own, other in zip(*pair, strict=False)
+        ]
+        for pair in pairs
     )
 
 

@@ -19,6 +19,7 @@ class ClassEvidence(NamedTuple):
         method: Test recall of the method.
         agreement: Share of the method's synthetic images of the class that the judge recognises.
         diversity: Their diversity relative to training images.
+        gain: Recall of the method minus that of the control, over the seeds that both have.
     """
 
     name: str
@@ -28,13 +29,7 @@ class ClassEvidence(NamedTuple):
     method: float | None
     agreement: float | None
     diversity: float | None
-
-    @property
-    def gain(self) -> float | None:
-        """Recall of the method minus that of the control."""
-        if self.control is None or self.method is None:
-            return None
-        return self.method - self.control
+    gain: float | None
 
 
 def class_evidence(found: Confirmation, one: BackboneEvidence) -> tuple[ClassEvidence, ...]:
@@ -49,6 +44,7 @@ def class_evidence(found: Confirmation, one: BackboneEvidence) -> tuple[ClassEvi
         method.recalls,
         method.class_agreements,
         method.class_diversities,
+        control.class_gains if control else (),
     )
     return tuple(
         ClassEvidence(name, *(_at(column, place) for column in columns))
@@ -99,4 +95,4 @@ def _row(row: ClassEvidence) -> list[str]:
 
 def class_json(found: Confirmation, one: BackboneEvidence) -> list[dict[str, Any]]:
     """Return the results of all classes of a backbone as JSON-compatible data."""
-    return [row._asdict() | {"gain": row.gain} for row in class_evidence(found, one)]
+    return [row._asdict() for row in class_evidence(found, one)]
