@@ -199,7 +199,7 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 def test_an_interrupt_is_raised_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda _: nullcontext())
+    monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda *_, **__: nullcontext())
     monkeypatch.setattr("distill_tune.tuning.session.slots", lambda *_: Slots({"CPU": 1}, 1))
     # Asked for its node, Ray would start itself, and stay.
     monkeypatch.setattr("distill_tune.tuning.session.Session._check_nodes", lambda *_: None)
@@ -226,7 +226,7 @@ def test_room_is_asked_for_the_open_trials_and_let_go_at_an_interrupt(
     monkeypatch.setattr(sdk, "request_resources", ask)
     node = {"NodeID": "a", "Resources": {"CPU": 8.0}}
     monkeypatch.setattr("distill_tune.cluster.autoscaler.alive_nodes", lambda: [node])
-    monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda _: nullcontext())
+    monkeypatch.setattr("distill_tune.tuning.session.cluster", lambda *_, **__: nullcontext())
     monkeypatch.setattr("distill_tune.tuning.session.slots", lambda *_: Slots({"CPU": 1}, 1))
     monkeypatch.setattr("distill_tune.tuning.session.Session._check_nodes", lambda *_: None)
     monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", interrupt)
