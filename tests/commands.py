@@ -242,8 +242,9 @@ def write_space(folder: Path, text: str) -> list[str]:
     return ["search", "--space", str(space), "--storage", str(folder / "runs")]
 
 
-def is_mid_way(study: Path, least: int = 2) -> bool:
+def is_mid_way(study: Path, least: int = 2, most: int | None = None) -> bool:
     """Return whether a trial is over and another has so many epochs behind it, but not all."""
     events = read_events(study)
-    begun = {trial for trial, epoch in epochs_reported(events) if epoch >= least}
+    last = dict(epochs_reported(events))
+    begun = {trial for trial, epoch in last.items() if least <= epoch <= (most or epoch)}
     return bool(of_kind(events, "trial_ended")) and bool(begun & unfinished(events))
