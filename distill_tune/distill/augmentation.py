@@ -103,14 +103,14 @@ class WeakChanges(NamedTuple):
     ) -> "WeakChanges":
         """Draw what :func:`classifier_augmentation` draws for images of this shape."""
         n, limit = shape[0], round(max_shift * shape[-1])
-        is_mirrored = uniform((n, 1, 1, 1), generator) < 0.5 if flip else None
+        is_mirrored = _mirrors(n, generator) if flip else None
         return cls(is_mirrored, _moves(n, limit, generator) if limit else None)
 
     def apply(self, images: Tensor, start: int) -> Tensor:
         """Return changed float32 images, the first of which is number ``start`` of the ``n``."""
         part = slice(start, start + len(images))
         if self.is_mirrored is not None:
-            images = torch.where(self.is_mirrored[part], images.flip(3), images)
+            images = _mirrored(images, self.is_mirrored[part])
         return images if self.moves is None else _moved(images, self.moves[:, part])
 
 
@@ -118,6 +118,14 @@ def shift(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Shift every image by its own whole number of pixels; borders are repeated."""
     limit = round(share * images.shape[-1])
     return _moved(images, _moves(len(images), limit, generator)) if limit else images
+
+
+def _mirrors(count: int, generator: torch.Generator) -> Tensor:
+    return uniform((count, 1, 1, 1), generator) < 0.5
+
+
+def _mirrored(images: Tensor, is_mirrored: Tensor) -> Tensor:
+    return torch.where(is_mirrored, images.flip(3), images)
 
 
 def _moves(count: int, limit: int, generator: torch.Generator) -> Tensor:
@@ -177,8 +185,7 @@ def classifier_augmentation(
         move: ``shift`` or ``affine``.
     """
     if flip:
-        is_mirrored = uniform((len(images), 1, 1, 1), generator) < 0.5
-        images = torch.where(is_mirrored, images.flip(3), images)
+        images = _mirrored(images, _mirrors(len(images), generator))
     return move(images, max_shift, generator)
 
 
