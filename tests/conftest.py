@@ -60,8 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def is_slow_run(config: pytest.Config) -> bool:
-    """Whether the tests that are marked slow are asked for, alone or beside the others."""
-    return "not slow" not in str(config.option.markexpr)
+    """Return whether the tests that are marked slow are asked for."""
+    return str(config.option.markexpr).strip() == "slow"
 
 
 def pytest_configure(config: pytest.Config) -> None:
