@@ -1,4 +1,4 @@
-"""What a process does for its trials before they compute."""
+"""Preparation of a process for its trials."""
 
 import platform
 

@@ -1,4 +1,4 @@
-"""What a search proposed, compared with what its sampler proposes after the same records."""
+"""Comparison of a search's proposals with those of its sampler after the same records."""
 
 from pathlib import Path
 
