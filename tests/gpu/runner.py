@@ -63,7 +63,8 @@ def run_checks(checks: Sequence[Check], device: torch.device, seconds: float) ->
 
 
 def _outcome(check: Check, device: torch.device, left: float) -> Outcome:
-    shows = (check.run.__doc__ or "").strip()
+    # A cell of a table: one line.
+    shows = " ".join((check.run.__doc__ or "").split())
     if device.type == "cpu" and not check.is_for_cpus:
         return Outcome(check.name, shows, "skipped", 0.0, "needs a GPU", {})
     if left < _LEAST_S:

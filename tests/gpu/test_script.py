@@ -32,7 +32,10 @@ def dying(_: Place) -> None:
 
 
 def lasting(place: Place) -> None:
-    """It lasts."""
+    """It lasts.
+
+    All else waits.
+    """
     place.note(begun=True)
     # A process that it starts ends with it.
     subprocess.run([sys.executable, "-c", "import time; time.sleep(60)"], check=False)
@@ -51,6 +54,7 @@ def test_each_step_has_its_outcome_and_the_next_one_runs(tmp_path: Path) -> None
     assert json.loads((tmp_path / "gpu.json").read_text("utf-8"))["steps"][2]["status"] == "passed"
     text = (tmp_path / "gpu.md").read_text("utf-8")
     assert "| passing: It passes. | passed |" in text
+    assert "| lasting: It lasts. All else waits. | skipped |" in text
     assert "found: 1; times: a 0.5 |" in text
 
 
