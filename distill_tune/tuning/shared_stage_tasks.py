@@ -31,9 +31,18 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class _StageWork:
-    """Stage that is being computed, and the claim to it."""
+    """Stage to compute.
+
+    Attributes:
+        job: The stage.
+        key: Key of its product.
+        inputs: Keys of the products that it starts from.
+        claim: The right to compute it, which is taken when it starts.
+    """
 
     job: Job
+    key: str
+    inputs: frozenset[str]
     claim: Claim
 
 
@@ -55,7 +64,7 @@ def run_stages(
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
     queue = _StageQueue(store, journal, progress)
     # Checked here: a worker would take seconds to start, only to find the stage ready.
-    queue.waiting = [job for job in jobs if not queue.is_ready(job)]
+    queue.add([job for job in jobs if not queue.is_ready(job)])
     if not queue.waiting:
         return
     nodes = NodeWatch(slots, journal.directory, journal.warn)
@@ -97,8 +106,16 @@ class _StageQueue:
 
     def __init__(self, store: StageStore, journal: "Journal", progress: StageProgress) -> None:
         self._store, self._journal, self._progress = store, journal, progress
-        self.waiting: list[Job] = []
+        self.waiting: list[_StageWork] = []
         self.computing: list[_StageWork] = []
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Append stages to those that wait."""
+        for job in jobs:
+            store, config = self._store, job.config
+            # Once for each stage: a confirmation has hundreds, and asks after every report.
+            key, inputs = store.key(job.stage, config), self._inputs(job)
+            self.waiting.append(_StageWork(job, key, inputs, store.claim(job.stage, config)))
 
     def is_ready(self, job: Job) -> bool:
         """Return whether the study holds a product, or can adopt it from another study now."""
@@ -116,9 +133,9 @@ class _StageQueue:
         self._journal.emit("stage", **result.event())
         end = last(result.curve)
         text = unfit_warning(result.name, end.agreement) if end is not None else ""
-        keys = {self._store.key(before, job.config) for before in PREDECESSORS[job.stage]}
+        inputs = self._inputs(job)
         was_unfit = any(
-            record.key in keys and is_unfit(record.curve) for record in self._journal.state.stages
+            record.key in inputs and is_unfit(record.curve) for record in self._journal.state.stages
         )
         earlier = self._journal.state.warnings
         # No new warning if the generator was not fit in the stage before, or in an earlier session.
@@ -138,26 +155,27 @@ class _StageQueue:
         Args:
             has_room: Whether another stage may run; asked before each.
         """
-        for job in list(self.waiting):
-            if self._is_too_early(job) or not has_room():
+        for work in list(self.waiting):
+            if self._is_too_early(work) or not has_room():
                 continue
-            claim = self._store.claim(job.stage, job.config)
-            if not claim.take():
+            job = work.job
+            if not work.claim.take():
                 self._progress.stage(job.name, "another study is computing it")
                 continue
-            self.waiting.remove(job)
+            self.waiting.remove(work)
             # Another study may have finished it since the last check.
             if self._store.adopt(job.stage, job.config) and self.is_ready(job):
                 self._progress.stage(job.name, "")
-                claim.release()
+                work.claim.release()
             else:
-                self.computing.append(_StageWork(job, claim))
-                yield self.computing[-1]
+                self.computing.append(work)
+                yield work
 
-    def _is_too_early(self, job: Job) -> bool:
-        keys = {self._store.key(before, job.config) for before in PREDECESSORS[job.stage]}
-        others = [*self.waiting, *(work.job for work in self.computing)]
-        return any(self._store.key(other.stage, other.config) in keys for other in others)
+    def _is_too_early(self, work: _StageWork) -> bool:
+        return any(other.key in work.inputs for other in (*self.waiting, *self.computing))
+
+    def _inputs(self, job: Job) -> frozenset[str]:
+        return frozenset(self._store.key(stage, job.config) for stage in PREDECESSORS[job.stage])
 
     def take(self, event: Event[_StageWork]) -> None:
         """Handle an event of a task."""
@@ -193,7 +211,7 @@ class _StageQueue:
     def _give_up(self, job: Job, failed: Failed[_StageWork]) -> None:
         """Restart a stage whose node is lost; leave any other to the trials."""
         if failed.reason == "node_lost":
-            self.waiting.append(job)
+            self.add([job])
             text = f"shared stage {job.name} starts over: {failed.detail}"
             self._journal.warn(text)
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from distill_tune.cluster.task_pool import Ended
 from distill_tune.distill.trial import Report
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.study import Study
@@ -160,9 +161,32 @@ def test_what_was_computed_now_is_told_alike(driver: Driver) -> None:
 def test_no_more_stages_run_than_trials_may_and_the_others_stay_free(driver: Driver) -> None:
     first, second = driver.job("warmup"), driver.job("classifier")
     queue = driver.queue()
-    queue.waiting = [first, second]
+    queue.add([first, second])
     started = list(queue.startable(lambda: not queue.computing))
     assert [work.job for work in started] == [first]
-    assert queue.waiting == [second]
+    assert [work.job for work in queue.waiting] == [second]
     assert driver.store.claim(second.stage, second.config).take(), "nobody has claimed it"
     queue.release()
+
+
+def test_a_stage_waits_for_those_that_it_starts_from(driver: Driver) -> None:
+    queue = driver.queue()
+    queue.add([driver.job(stage) for stage in ("warmup", "classifier", "triplet")])
+    first, second = queue.startable(lambda: True)
+    assert (first.job.stage, second.job.stage) == ("warmup", "classifier")
+    assert not list(queue.startable(lambda: True))
+    queue.take(Ended(first))
+    assert not list(queue.startable(lambda: True))
+    queue.take(Ended(second))
+    (third,) = queue.startable(lambda: True)
+    assert third.job.stage == "triplet"
+    queue.release()
+
+
+def test_asking_what_can_start_computes_no_keys(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = driver.queue()
+    queue.add([driver.job("triplet"), driver.job("warmup"), driver.job("classifier")])
+    monkeypatch.setattr(StageStore, "key", None)
+    assert not list(queue.startable(lambda: False))
