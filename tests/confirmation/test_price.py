@@ -48,6 +48,23 @@ def test_a_price_is_the_gain_for_each_hour_that_the_arm_takes_longer() -> None:
     assert loss.cell == "-15"
 
 
+@pytest.mark.parametrize(
+    ("points", "cell"),
+    [
+        (680.3, "+680"),
+        (-2534.7, "-2,530"),
+        (1234567.0, "+1,230,000"),
+        (27.123, "+27.1"),
+        (-0.01538, "-0.0154"),
+        (0.00001234, "+0.0000123"),
+        (0.0, "+0"),
+    ],
+)
+def test_a_price_has_three_digits_and_no_exponent(points: float, cell: str) -> None:
+    found = Price(1.0, points, "core-hour")
+    assert (found.cell, found.words) == (cell, f"{cell} points per core-hour")
+
+
 @pytest.mark.parametrize("other", [0.3, 0.5, 0.299])
 def test_what_takes_no_longer_is_free(other: float) -> None:
     found = price_of(Gain(5, 0.03), Cost(0.3, "core-hour"), Cost(other, "core-hour"))

@@ -1,6 +1,7 @@
 """Price of a gain: points for each further hour of computing that an arm takes."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from distill_tune.confirmation.evidence.statistics import Gain, mean_and_spread
@@ -37,8 +38,11 @@ class Price(NamedTuple):
 
     @property
     def cell(self) -> str:
-        """The price in a cell of a table."""
-        return "free" if self.points_per_hour is None else f"{self.points_per_hour:+.3g}"
+        """The price in a cell of a table, such as ``-2,530``: three significant digits."""
+        if self.points_per_hour is None:
+            return "free"
+        # A decimal number keeps the digits of "g", but is written without its exponent.
+        return f"{Decimal(f'{self.points_per_hour:.3g}'):+,f}"
 
     @property
     def words(self) -> str:
