@@ -19,6 +19,8 @@ def show(value: object) -> str:
 
 def one_line(text: str) -> str:
     """Return ``text`` with newlines, terminal control codes and unprintable characters escaped."""
+    if text.isprintable():
+        return text
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 

@@ -5,6 +5,7 @@ Conventions everywhere: stored images are uint8 NCHW in 0..255, in computations 
 seconds end in ``_s``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Metrics = dict[str, float]
+Say = Callable[[str], None]
+"""Shows in words what is being done."""
 Stage = Literal["classifier", "warmup", "triplet", "joint", "done"]
 TrialStatus = Literal["pending", "running", "complete", "pruned", "failed"]
 FailureReason = Literal[
@@ -169,3 +172,7 @@ class Gan(Protocol):
 def plain(config: BaseModel) -> dict[str, Any]:
     """Return a configuration as plain data that fits into JSON, YAML and checkpoints."""
     return config.model_dump(mode="json")
+
+
+def silent(text: str) -> None:
+    """Show nothing."""

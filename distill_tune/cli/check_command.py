@@ -32,11 +32,12 @@ def check(
     """
     with reporting():
         from distill_tune.terminal.data_check_view import survey_view, survey_warnings
-        from distill_tune.tuning.draft.data_check import check as check_data
-        from distill_tune.tuning.draft.data_check import survey_json, write_check
+        from distill_tune.terminal.waiting import patience
+        from distill_tune.tuning.draft.data_check import survey_json, surveyed, write_check
 
-        found = check_data(data, assignments=assignments or [], search=False)
         output = console(as_json=as_json)
+        with patience(output, "reading the images") as say:
+            found = surveyed(data, assignments or [], say)
         for part in survey_view(found):
             output.print(part)
         for text in survey_warnings(found):

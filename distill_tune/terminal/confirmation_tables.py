@@ -14,7 +14,7 @@ from distill_tune.confirmation.evidence.tables import (
     value_line,
 )
 from distill_tune.records.words.metric_names import title, unit
-from distill_tune.terminal.result_table import result_table
+from distill_tune.terminal.result_table import below_its_title, result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,7 +60,7 @@ def _table(title: str, rows: Rows) -> "RenderableType":
     table.columns[0].min_width = len("augmentation")
     for row in body:
         table.add_row(*map(Text, row))
-    return table
+    return below_its_title(table)
 
 
 def _narrow(rows: Rows) -> Rows:

@@ -7,7 +7,7 @@ from distill_tune.datasets.survey.copies import Copy
 from distill_tune.datasets.survey.survey import Survey
 from distill_tune.errors import abridged
 from distill_tune.records.formatting import counted
-from distill_tune.terminal.result_table import result_table
+from distill_tune.terminal.result_table import below_its_title, result_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,7 +30,7 @@ def survey_view(found: Survey) -> "Iterator[RenderableType]":
     if len(found.classes) > _MOST_CLASSES:
         table.add_row(Text(f"{len(found.classes) - _MOST_CLASSES} more"))
     table.add_row(Text("all"), *(str(sum(counts)) for counts in found.counts.values()))
-    yield table
+    yield below_its_title(table)
     yield ""
     sizes = {f"{width}x{height}": num for (width, height), num in found.sizes.items()}
     yield Text(f"sizes in pixels: {_tally(sizes)}")

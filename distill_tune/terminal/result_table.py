@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 
@@ -29,3 +30,12 @@ def result_table(title: str, columns: Iterable[str], *, text: Collection[str]) -
     for column in columns:
         table.add_column(column, justify="left" if column in text else "right", overflow="fold")
     return table
+
+
+def below_its_title(table: "Table") -> "RenderableType":
+    """Return a table below its title, which may be wider than the table without being broken."""
+    from rich.console import Group
+    from rich.text import Text
+
+    title, table.title = str(table.title), None
+    return Group(Text(title, style="table.title"), table)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.console import Console
+    from rich.live import Live
 
 _SILENCE_S = 10.0
 _SHARE = 1 / 120
@@ -104,13 +105,48 @@ class Heartbeat:
 
 
 @contextmanager
-def patience(console: "Console", text: str) -> Iterator[None]:
-    """Print every ten seconds that something still goes on, if it takes so long."""
-    began = time.monotonic()
+def patience(console: "Console", text: str) -> Iterator[Callable[[str], None]]:
+    """Show what goes on and for how long: on a terminal one line, which is renewed.
 
-    def beat() -> None:
-        line = f"{text}: {duration(time.monotonic() - began)} so far"
-        console.print(line, markup=False, soft_wrap=True)
+    Anything else gets a line every ten seconds, if it takes so long.
 
-    with Heartbeat(beat):
-        yield
+    Args:
+        console: Where it is shown.
+        text: What goes on at first.
+
+    Yields:
+        A function that replaces the text.
+    """
+    shown = _Activity(text)
+    if console.is_terminal:
+        with _renewed_line(console, shown.line):
+            yield shown.say
+    else:
+        with Heartbeat(lambda: console.print(shown.line(), markup=False, soft_wrap=True)):
+            yield shown.say
+
+
+class _Activity:
+    """What goes on, and for how long."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._began = text, time.monotonic()
+
+    def say(self, text: str) -> None:
+        self._text = text
+
+    def line(self) -> str:
+        return f"{self._text}: {duration(time.monotonic() - self._began)} so far"
+
+
+def _renewed_line(console: "Console", line: Callable[[], str]) -> "Live":
+    """Return a line that is renewed while the context is entered, and removed at its end."""
+    from rich.live import Live
+    from rich.text import Text
+
+    return Live(
+        get_renderable=lambda: Text(line(), no_wrap=True, overflow="ellipsis"),
+        console=console,
+        refresh_per_second=2,
+        transient=True,
+    )

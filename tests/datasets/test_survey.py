@@ -106,6 +106,8 @@ def test_what_no_search_could_use_ends_with_2_after_what_was_found(folder: Path)
     assert done.exit_code == 2
     assert "2 images of class 'bee'" in done.output
     assert "sizes in pixels: 48x48 (10)" in done.output
+    title = "images: images of each class, as a search would split them"
+    assert title in done.output.splitlines(), "not broken at the width of the table"
     with pytest.raises(InputError, match="data: got 2 images of class 'bee'"):
         check(folder)
     assert check(folder, search=False).counts == {"train": [8, 2]}

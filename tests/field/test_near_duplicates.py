@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imagehash import phash
 from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits, load_sample_images
 
 from distill_tune.datasets.image_pool import Bytes, Pool
-from distill_tune.datasets.images.near_duplicates import near_copies
+from distill_tune.datasets.images import near_duplicates
+from distill_tune.datasets.images.near_duplicates import near_copies, near_pairs
 from tests.field.trees import source
 
 
@@ -101,3 +103,27 @@ def test_what_is_the_same_in_every_pixel_is_told_once(tmp_path: Path) -> None:
     said = source(tmp_path, image_size=32).load().warnings
     assert said
     assert not any("nearly" in text for text in said)
+
+
+@pytest.mark.parametrize("size", [12, 31, 32, 33, 64])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_hashes_are_those_of_the_library(size: int, mode: str) -> None:
+    images = [piece.resize((size, size)).convert(mode) for piece in photographs(24, 64)]
+    pixels = np.stack([np.atleast_3d(np.asarray(image)) for image in images]).transpose(0, 3, 1, 2)
+    found = near_duplicates._fingerprints(pixels, np.arange(len(images)))
+    expected = [int(str(phash(image)), 16) for image in images]
+    assert [int.from_bytes(one.tobytes(), "big") for one in found.hashes] == expected
+
+
+def test_pairs_are_the_same_however_many_are_compared_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = np.stack([np.asarray(piece) for piece in photographs(40, 32)]).transpose(0, 3, 1, 2)
+    brighter = np.minimum(images[10:20].astype(np.int64) + 9, 255).astype(np.uint8)
+    said: list[str] = []
+    whole = list(near_pairs([images, brighter], said.append))
+    assert whole == [(10 + number, 40 + number) for number in range(10)]
+    assert said == ["hashing images: 0 of 50", "comparing images: 0 of 50"]
+    monkeypatch.setattr(near_duplicates, "_CHUNK", 150)
+    assert list(near_pairs([images, brighter], said.append)) == whole
+    assert said[-2:] == ["comparing images: 45 of 50", "comparing images: 48 of 50"]

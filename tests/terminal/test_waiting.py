@@ -107,7 +107,23 @@ def test_what_is_slow_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distill_tune.terminal.waiting._SILENCE_S", 0.0)
     monkeypatch.setattr("distill_tune.terminal.waiting._LOOK_EVERY_S", 0.0)
     shown = io.StringIO()
-    with patience(Console(file=shown), "reading [images]"):
+    with patience(Console(file=shown), "reading [images]") as say:
         while "\n" not in shown.getvalue():
             time.sleep(0.001)
-    assert shown.getvalue().startswith("reading [images]: ")
+        say("comparing them")
+        while "comparing them: 0s so far\n" not in shown.getvalue():
+            time.sleep(0.001)
+    assert shown.getvalue().startswith("reading [images]: 0s so far\n")
+
+
+def test_on_a_terminal_one_line_is_renewed_and_then_removed() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=30, color_system=None)
+    with patience(console, "reading [images]") as say:
+        while "reading [images]: 0s so far" not in shown.getvalue():
+            time.sleep(0.001)
+        say("comparing images: 500 of 22000 of them")
+        while "comparing images: 500 of 2200…" not in shown.getvalue():
+            time.sleep(0.001)
+    assert shown.getvalue().count("\n") <= 1, "a line that is renewed does not scroll"
+    assert shown.getvalue().endswith("\x1b[2K")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from distill_tune.datasets.image_pool import Bytes, Indices, Pool
 from distill_tune.datasets.images.printable import counted
+from distill_tune.interfaces import Say, silent
 
 Rows = NDArray[np.float32]
 
@@ -38,6 +39,8 @@ _CHUNK = 1 << 22
 """Pairs of hashes compared at a time."""
 _EDGES = 4096
 """Pairs of images compared at a time."""
+_SAY_EVERY = 500
+"""Images between two words on what is being done."""
 
 
 class _Fingerprints(NamedTuple):
@@ -72,7 +75,7 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     for noun, (pool, indices) in others.items():
         pairs = [
             (int(indices[here]), there)
-            for here, there in _pairs(fingerprints, _fingerprints(pool.images, indices), bound)
+            for here, there in _pairs(_fingerprints(pool.images, indices), fingerprints, bound)
             if not np.array_equal(pool.images[indices[here]], train.images[there])
         ]
         if pairs:
@@ -86,35 +89,43 @@ def near_copies(train: Pool, val: Pool, test: tuple[Pool, Indices]) -> tuple[str
     return tuple(warnings)
 
 
-def near_pairs(parts: Sequence[Bytes]) -> Iterator[tuple[int, int]]:
+def near_pairs(parts: Sequence[Bytes], say: Say = silent) -> Iterator[tuple[int, int]]:
     """Yield the positions of two images that are nearly, but not pixel for pixel, the same.
 
     Args:
         parts: Images ``[n, 1 or 3, size, size]`` of each part, of one size; positions count through
             all parts. Nothing is compared if they are small, or too many.
+        say: Called with what is being done.
     """
     images = [image for part in parts for image in part]
     if parts[0].shape[-1] < MIN_SIZE or not 0 < len(images) ** 2 <= MAX_PAIRS:
         return
-    prints = [_fingerprints(part, np.arange(len(part))) for part in parts]
-    everyone = _Fingerprints(*map(np.concatenate, zip(*prints, strict=True)))
-    for here, there in _pairs(everyone, everyone, _bound(everyone.greys)):
-        if there < here and not np.array_equal(images[here], images[there]):
+    everyone = _fingerprints(images, range(len(images)), say)
+    for here, there in _pairs(everyone, None, _bound(everyone.greys), say):
+        if not np.array_equal(images[here], images[there]):
             yield there, here
 
 
-def _fingerprints(images: Bytes, indices: Indices) -> _Fingerprints:
+def _fingerprints(
+    images: Bytes | Sequence[Bytes], indices: Indices | range, say: Say = silent
+) -> _Fingerprints:
     from imagehash import phash
 
-    size = min(images.shape[-1], _EDGE_SIZE)
-    hashes = np.zeros(len(indices), dtype=np.uint64)
-    greys = np.zeros((len(indices), size, size), dtype=np.uint8)
+    num = len(indices)
+    size = min(images[0].shape[-1], _EDGE_SIZE) if num else 0
+    hashes = np.zeros(num, dtype=np.uint64)
+    greys = np.zeros((num, size, size), dtype=np.uint8)
     for row, index in enumerate(indices):
+        if row % _SAY_EVERY == 0:
+            say(f"hashing images: {row} of {num}")
         pixels = images[index]
         image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
         grey = image.convert("L")
-        hashes[row] = np.packbits(phash(grey).hash.ravel()).view(np.uint64)[0]
-        greys[row] = grey.resize((size, size), Image.Resampling.LANCZOS)
+        small = grey.resize((size, size), Image.Resampling.LANCZOS)
+        # The hash is that of an image of this size: a large image is scaled only once.
+        hashed = phash(small if size == _EDGE_SIZE else grey)
+        hashes[row] = np.packbits(hashed.hash.ravel()).view(np.uint64)[0]
+        greys[row] = small
     return _Fingerprints(hashes, greys)
 
 
@@ -135,15 +146,26 @@ def _bound(greys: Bytes) -> float:
     return float(np.tanh(np.arctanh(min(max(usual, 0.0), 0.999)) + _FAR))
 
 
-def _pairs(train: _Fingerprints, other: _Fingerprints, bound: float) -> Iterator[tuple[int, int]]:
-    """Yield the positions of near copies, in ``other`` and in ``train``."""
-    rows = max(1, _CHUNK // len(train.hashes))
-    for start in range(0, len(other.hashes), rows):
-        differ = other.hashes[start : start + rows, None] ^ train.hashes[None]
-        here, there = np.nonzero(np.bitwise_count(differ) <= _MAX_BITS)
+def _pairs(
+    other: _Fingerprints, train: _Fingerprints | None, bound: float, say: Say = silent
+) -> Iterator[tuple[int, int]]:
+    """Yield the positions of near copies, in ``other`` and in ``train``.
+
+    Without ``train``, each image of ``other`` is compared with those before it.
+    """
+    known, num = train or other, len(other.hashes)
+    rows = max(1, _CHUNK // len(known.hashes))
+    for start in range(0, num, rows):
+        say(f"comparing images: {start} of {num}")
+        end = None if train else start + rows
+        differ = other.hashes[start : start + rows, None] ^ known.hashes[None, :end]
+        is_near = np.bitwise_count(differ) <= _MAX_BITS
+        if train is None:
+            is_near = np.tril(is_near, start - 1)
+        here, there = np.nonzero(is_near)
         for first in range(0, len(here), _EDGES):
             some = slice(first, first + _EDGES)
             one, two = start + here[some], there[some]
-            alike = (_edges(other.greys[one]) * _edges(train.greys[two])).sum(axis=1)
+            alike = (_edges(other.greys[one]) * _edges(known.greys[two])).sum(axis=1)
             for place in np.flatnonzero(alike >= bound):
                 yield int(one[place]), int(two[place])

@@ -8,6 +8,7 @@ from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.duplicates import digests
 from distill_tune.datasets.images.near_duplicates import near_pairs
+from distill_tune.interfaces import Say, silent
 
 _MOST_NEAR = 10_000
 """Near copies that are listed."""
@@ -44,12 +45,14 @@ class Copy(NamedTuple):
         return self.classes[0] != self.classes[1]
 
 
-def copies(pools: Mapping[Part, Pool]) -> tuple[Copy, ...]:
+def copies(pools: Mapping[Part, Pool], say: Say = silent) -> tuple[Copy, ...]:
     """Return every image that occurred before, with its first occurrence; equal ones first.
 
     Args:
         pools: Images of each split, with the same classes and size.
+        say: Called with what is being done.
     """
+    say("looking for equal images")
     places: list[Place] = [
         (part, index) for part, pool in pools.items() for index in range(len(pool.labels))
     ]
@@ -57,7 +60,7 @@ def copies(pools: Mapping[Part, Pool]) -> tuple[Copy, ...]:
     known = {one for pair in equal for one in pair}
     near = (
         (places[one], places[other])
-        for one, other in near_pairs([pool.images for pool in pools.values()])
+        for one, other in near_pairs([pool.images for pool in pools.values()], say)
         # Of equal images, only the first is compared with others.
         if not {places[one], places[other]} <= known
     )

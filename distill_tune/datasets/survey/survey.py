@@ -10,6 +10,7 @@ from distill_tune.datasets.images.image_files import sizes_and_modes
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.survey.copies import Copy, copies
 from distill_tune.errors import InputError
+from distill_tune.interfaces import Say, silent
 
 _MOST_OPENED = 20_000
 """Files whose headers are read to learn sizes and modes."""
@@ -43,10 +44,14 @@ class Survey(NamedTuple):
     train: Pool
 
 
-def survey(source: ImageSource) -> Survey:
+def survey(source: ImageSource, say: Say = silent) -> Survey:
     """Read all images of a data set and return what there is to know about them.
 
     Test images are read too, to find copies of them among the others.
+
+    Args:
+        source: The data set.
+        say: Called with what is being done.
 
     Raises:
         InputError: There are no readable images.
@@ -58,7 +63,9 @@ def survey(source: ImageSource) -> Survey:
         warnings += source.load(read).warnings
     except InputError as refused:
         error = refused
+    say("reading the test images")
     pools = _split(source, read, is_drawn=error is None)
+    say("reading sizes and modes")
     train = pools["train"]
     files = sizes_and_modes(source.some_files(_MOST_OPENED)) if isinstance(source, Folder) else []
     side, mode = train.images.shape[-1], "L" if train.images.shape[1] == 1 else "RGB"
@@ -70,7 +77,7 @@ def survey(source: ImageSource) -> Survey:
         sizes=dict(Counter(size for size, _ in seen).most_common()),
         modes=dict(Counter(mode for _, mode in seen).most_common()),
         unreadable=tuple(dict.fromkeys(line for pool in pools.values() for line in pool.skipped)),
-        copies=copies(pools),
+        copies=copies(pools, say),
         warnings=warnings,
         error=error,
         train=train,

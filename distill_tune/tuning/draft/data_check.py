@@ -9,6 +9,7 @@ from typing import Any
 from distill_tune.datasets.survey.sheet import contact_sheet
 from distill_tune.datasets.survey.survey import Survey, survey
 from distill_tune.errors import InputError, Parameter, Text
+from distill_tune.interfaces import Say, silent
 from distill_tune.tuning.draft.sources import blamed_on_options, source_of
 
 SHEET_FILE, CHECK_FILE = "contact-sheet.png", "check.json"
@@ -29,17 +30,34 @@ def check(
     Raises:
         InputError: There are no readable images, or ``search`` is set and no search could run.
     """
+    found = surveyed(data, assignments)
+    if search and found.error is not None:
+        raise found.error
+    return found
+
+
+def surveyed(
+    data: "str | os.PathLike[str]", assignments: Sequence[str] = (), say: Say = silent
+) -> Survey:
+    """Return the findings about a data set; why no search could run is in ``error``.
+
+    Args:
+        data: As for :func:`check`.
+        assignments: As for :func:`check`.
+        say: Called with what is being done.
+
+    Raises:
+        InputError: There are no readable images.
+    """
     source, _ = source_of(os.fspath(data), assignments)
     with blamed_on_options():
-        found = survey(source)
+        found = survey(source, say)
     if found.error is None:
         return found
     try:
         with blamed_on_options():
             raise found.error
     except InputError as error:
-        if search:
-            raise
         return found._replace(error=error)
 
 
