@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from distill_tune.distill.compute.random_streams import uniform
@@ -83,6 +82,9 @@ def assign(anchors: Tensor, hard: Tensor, labels: Tensor, features: Tensor) -> T
         labels: ``[n]``.
         features: ``[num_train, d]``.
     """
+    # Imported here, as a search's driver does not need it, and it takes a second.
+    from scipy.optimize import linear_sum_assignment
+
     distances = torch.cdist(anchors, features[hard], compute_mode="donot_use_mm_for_euclid_dist")
     # Non-finite values are reported with the loss; here they would make the solver fail.
     distances = distances.nan_to_num(posinf=0.0)

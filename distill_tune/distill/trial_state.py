@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +140,7 @@ class TrialState:
         The initial weights are loaded into ``kept``, the networks of earlier trials.
         """
         kept = kept or KeptNetworks(config, data, device)
-        classifier = _build_classifier(config, data).to(device)
+        classifier = kept.initial(config.seed, partial(_build_classifier, config, data)).to(device)
         reference, snapshot = (
             kept.take(name, copy.deepcopy(classifier)) for name in ("reference", "snapshot")
         )

@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill_tune.distill import trial_state
+from distill_tune.distill.backbones import Classifier
 from distill_tune.distill.trial import Trial
+from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData
 from tests.distill.test_execution import needs_compiler
 from tests.distill.tiny import CPU, config, differences
@@ -137,3 +140,24 @@ def test_torch_compiles_nothing_for_a_second_trial_and_little_for_another_size(
     assert second == 0
     # The averaged generator's images, and the classifier's step with them.
     assert 0 < third <= 3
+
+
+def test_initial_weights_are_drawn_once_for_a_seed_and_nobody_changes_them(
+    digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    build = trial_state._build_classifier
+
+    def noted(config: TrialConfig, data: ImageData) -> Classifier:
+        drawn.append(config.seed)
+        return build(config, data)
+
+    monkeypatch.setattr(trial_state, "_build_classifier", noted)
+    first = Trial(config(), digits, CPU)
+    list(first.run())
+    second = Trial(config(), digits, CPU, first.reusable)
+    fresh = Trial(config(), digits, CPU)
+    assert drawn == [0, 0], "the second took over the first's"
+    assert differences(second.state_dict(), fresh.state_dict()) == []
+    Trial(config(seed=5), digits, CPU, second.reusable)
+    assert drawn == [0, 0, 5]

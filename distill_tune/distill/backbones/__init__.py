@@ -43,7 +43,12 @@ SMALL_STEMS: dict[str, Callable[[nn.Module, int, int], None]] = {
 }
 """torchvision class -> in-place change ``(model, channels, input_size)`` for images < 64 px."""
 
-_FAMILIES = {"alexnet": "AlexNet", "resnet50": "ResNet", "densenet121": "DenseNet"}
+_USUAL = frozenset(
+    {"alexnet", "densenet121", "densenet161", "densenet169", "densenet201", "mobilenet_v3_small"}
+    | {f"resnet{depth}" for depth in (18, 34, 50, 101, 152)}
+)
+"""Some of torchvision's names: a search that asks for no other starts without its import, which
+takes seconds."""
 _SMALLEST_IMAGENET_INPUT = {"alexnet": 64}
 
 
@@ -87,7 +92,7 @@ class Backbone(Config):
                 timm_models.check_name(self.name)
             except InputError as error:
                 raise ValueError(error) from None
-        elif self.name not in _FAMILIES and self.name not in known_names():
+        elif self.name not in _USUAL and self.name not in known_names():
             raise ValueError(
                 InputError(
                     "name",

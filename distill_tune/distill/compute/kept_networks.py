@@ -1,7 +1,9 @@
 """Networks and compiled code that a process passes on from one trial to the next."""
 
+import copy
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -20,11 +22,12 @@ _MOST_INPUTS = 8
 
 
 class KeptNetworks:
-    """The compiled networks of a process, for trials that have the same ones.
+    """The networks of a process, for trials that have the same ones.
 
     Compiling takes longer than a short trial, and compiled code belongs to a network, not to its
     weights. A trial therefore loads its initial weights into the networks of the trial before. If
-    nothing is compiled, nothing is kept.
+    nothing is compiled, only the initial classifier is kept, on the host: drawing the weights of a
+    large network takes as long as some steps with it.
 
     Args:
         config: Configuration of the first of these trials.
@@ -41,6 +44,7 @@ class KeptNetworks:
         self.execution = Execution(config.compute, device)
         self._is_keeping = config.compute.compile
         self._networks: dict[str, nn.Module] = {}
+        self._initial: tuple[int, nn.Module] | None = None
         self._inputs = _inputs(config)
 
     def admit(self, config: TrialConfig, images: ImageData, device: torch.device) -> bool:
@@ -54,6 +58,19 @@ class KeptNetworks:
             return False
         self._inputs = inputs
         return True
+
+    def initial(self, seed: int, build: Callable[[], Network]) -> Network:
+        """Return a classifier with its initial weights, which are drawn once for a seed.
+
+        Args:
+            seed: Seed of the weights.
+            build: Builds the classifier on the host, the same one whenever the seed is the same.
+        """
+        kept = self._initial
+        if kept is None or kept[0] != seed:
+            kept = self._initial = (seed, build())
+        copied: Network = copy.deepcopy(kept[1])  # type: ignore[assignment]
+        return copied
 
     def take(self, name: str, built: Network) -> Network:
         """Return the network of that name with the weights and the modes of ``built``.

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from distill_tune.distill.augmentation import to_float
@@ -132,6 +131,8 @@ def _matched(trial: Trial, sets: HardSets) -> tuple[tuple[Tensor, ...], tuple[Te
 
 
 def _nearest(classifier: Classifier, images: Tensor, candidates: Tensor) -> Tensor:
+    from scipy.optimize import linear_sum_assignment
+
     one, other = (features_and_logits(classifier, batch)[0] for batch in (images, candidates))
     distances = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
     _, columns = linear_sum_assignment(distances.cpu().numpy())
