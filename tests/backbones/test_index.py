@@ -197,3 +197,18 @@ def test_weights_that_cannot_be_fetched_are_an_input_error(monkeypatch: pytest.M
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
     with pytest.raises(InputError, match=r"pretrained: true, .* \(no route to host\)"):
         built(Backbone(name="squeezenet1_1", pretrained=True), 3, 64)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("stem", ["imagenet", "small"])
+def test_a_resnet_takes_images_of_every_size(name: str, stem: str) -> None:
+    backbone = Backbone.model_validate({"name": name, "stem": stem, "input_size": 4})
+    assert backbone.takes_any_images
+    for size in (1, 4, 65):
+        network = backbone.build(num_classes=2, channels=1, image_size=size).eval()
+        assert network(torch.zeros(1, 1, size, size)).shape == (1, 2)
+
+
+def test_networks_that_may_refuse_their_images_or_weights_are_built_before_a_search() -> None:
+    asked = ("alexnet", "densenet121", "vgg11", {"name": "resnet18", "pretrained": True})
+    assert not any(Backbone.model_validate(each).takes_any_images for each in asked)

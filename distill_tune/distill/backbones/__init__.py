@@ -43,12 +43,9 @@ SMALL_STEMS: dict[str, Callable[[nn.Module, int, int], None]] = {
 }
 """torchvision class -> in-place change ``(model, channels, input_size)`` for images < 64 px."""
 
-_USUAL = frozenset(
-    {"alexnet", "densenet121", "densenet161", "densenet169", "densenet201", "mobilenet_v3_small"}
-    | {f"resnet{depth}" for depth in (18, 34, 50, 101, 152)}
-)
-"""Some of torchvision's names: a search that asks for no other starts without its import, which
-takes seconds."""
+_RESNETS = frozenset(f"resnet{depth}" for depth in (18, 34, 50, 101, 152))
+_USUAL = _RESNETS | {"alexnet", "densenet121", "mobilenet_v3_small"}
+"""Some of torchvision's names, known without its import, which takes seconds."""
 _SMALLEST_IMAGENET_INPUT = {"alexnet": 64}
 
 
@@ -121,6 +118,11 @@ class Backbone(Config):
     def is_pretrained(self) -> bool:
         """True unless the network starts from random weights."""
         return self.pretrained or self.weights is not None
+
+    @property
+    def takes_any_images(self) -> bool:
+        """True if the network is known to take images of every size, without building it."""
+        return self.name in _RESNETS and not self.is_own and not self.is_pretrained
 
     def fine_tuned(self, weights: str | None) -> "Backbone":
         """Return the backbone with pre-trained weights, all of which are trained.

@@ -9,7 +9,7 @@ from distill_tune.interfaces import ImageData
 
 
 def probe(config: TrialConfig, images: ImageData) -> str:
-    """Build the networks once.
+    """Build the networks once, as far as that can fail.
 
     Returns:
         Where the classifier's weights come from, for the user; empty if they are random.
@@ -35,9 +35,12 @@ def probe(config: TrialConfig, images: ImageData) -> str:
         "channels": images.channels,
         "image_size": images.image_size,
     }
-    classifier = config.backbone.build(**shape)
+    remark = ""
+    if not config.backbone.takes_any_images:
+        # ResNets are spared the import of torchvision and a network's initial weights: seconds.
+        remark = config.backbone.build(**shape).remark
     config.gan.build_generator(**shape)
     if config.joint.extra_images == "pseudo" and images.unlabelled is None:
         expected = "images without labels to learn from: set data.unlabelled"
         raise InputError("joint.extra_images", got="pseudo", expected=expected)
-    return classifier.remark
+    return remark
