@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from distill_tune.records.continued import continued_trials
 from distill_tune.records.extras.finalists import Finalist, FinalistPlan, ranking
@@ -21,9 +21,7 @@ from distill_tune.records.trials import (
     StudyState,
     TrialRecord,
 )
-
-if TYPE_CHECKING:
-    pass
+from distill_tune.records.words.metric_names import recorded_metric
 
 
 def fold(events: Iterable[Event]) -> StudyState:
@@ -54,6 +52,7 @@ class Fold:
         self._continued: tuple[TrialRecord, ...] = ()
         self._stops: list[Stop] = []
         self._stop: Stop | None = None
+        self._metric = ""
         self._num_events = 0
         self._state: StudyState | None = None
 
@@ -72,6 +71,7 @@ class Fold:
                 self._continued,
                 tuple(self._stops),
                 self._stop,
+                self._metric,
             )
         return self._state
 
@@ -110,6 +110,7 @@ class Fold:
             command = str(event["command"])
             self._change_session(status="interrupted")
             self._stop = None
+            self._metric = recorded_metric(event.get("study"))
             self._sessions.append(SessionRecord(command, time, time, "running"))
         elif self._sessions:
             self._change_session(ended_at=max(time, self._sessions[-1].ended_at))

@@ -61,6 +61,7 @@ class StatusInfo(NamedTuple):
     """Status of a study.
 
     Attributes:
+        metric: Metric that trials are compared by; empty if it is not recorded.
         counts: Backbone -> trial outcome -> number of trials. While no search runs, unfinished
             trials count as ``interrupted`` instead of ``running``.
         best: Backbone -> its winner; None while no trial has a value.
@@ -95,6 +96,7 @@ class StatusInfo(NamedTuple):
     front: tuple[FrontTrial, ...] = ()
     quoted: Mapping[str, QuotedValue] = MappingProxyType({})
     computed: Hours = NO_HOURS
+    metric: str = ""
 
 
 def status_info(directory: StudyDirectory, events: list[Event] | None = None) -> StatusInfo:
@@ -133,6 +135,7 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
         front=fronts(state) if has_costs(events) else (),
         quoted=quoted_values(state),
         computed=hours(computing_s(state), trial_device(_resources(events), uses)),
+        metric=state.metric,
     )
 
 

@@ -179,6 +179,7 @@ class StudyState:
         continued: Trials of other studies that count as observations; their numbers are negative.
         stops: Rules that stopped the search, oldest first.
         stop: The rule that stopped the newest session.
+        metric: Metric that trials are compared by, of the newest session; empty if unknown.
     """
 
     trials: dict[int, TrialRecord]
@@ -191,6 +192,7 @@ class StudyState:
     continued: tuple[TrialRecord, ...] = ()
     stops: "tuple[Stop, ...]" = ()
     stop: "Stop | None" = None
+    metric: str = ""
 
     @property
     def backbones(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from distill_tune.confirmation.evidence.tables import backbones_rows, priced_row
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
-from distill_tune.records.words.metric_names import title, unit
+from distill_tune.records.words.metric_names import column_title, title, unit
 from distill_tune.report.axes import real
 from distill_tune.report.study_records import Source
 
@@ -48,7 +48,8 @@ def trials_table(source: Source) -> PageTable:
     """Return the table of all trials, by number."""
     several = len(source.state.backbones) > 1
     names = [axis.title for axis in source.axes.values()]
-    head = ("#", *(["backbone"] if several else []), "state", "value", "epochs", *names, "time")
+    value = column_title(source.plan.metric)
+    head = ("#", *(["backbone"] if several else []), "state", value, "epochs", *names, "time")
     trials = source.state.trials.values()
     rows = tuple(tuple(_trial_row(source, trial, several=several)) for trial in trials)
     return PageTable(f"{len(rows)} trials", head, rows, is_sortable=True)

@@ -11,6 +11,7 @@ from distill_tune.records.pareto import front_sentences
 from distill_tune.records.status import StageInfo, StatusInfo
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
+from distill_tune.records.words.metric_names import column_title
 from distill_tune.terminal.result_table import result_table
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def status_table(info: StatusInfo) -> "RenderableType":
         heading.append(f"\n{info.computed.words} of computing")
     parts: list[RenderableType] = [heading]
     if info.counts:
-        parts += [_counts_table(info.counts), best_table(info.best, info.quoted)]
+        parts += [_counts_table(info.counts), best_table(info.best, info.quoted, info.metric)]
     parts += [Text(line) for line in info.comparison]
     parts += [Text(sentence) for sentence in (*info.continued, *front_sentences(info.front))]
     parts += [Text(f"stopped: {info.stop}")] if info.stop else []
@@ -112,17 +113,18 @@ def _stage_note(stage: StageInfo) -> "Text":
 
 
 def best_table(
-    winners: Mapping[str, TrialRecord | None], quotes: Mapping[str, QuotedValue]
+    winners: Mapping[str, TrialRecord | None], quotes: Mapping[str, QuotedValue], metric: str
 ) -> "Table":
     """Return a table of each backbone's winner, marked if it is not complete.
 
     Args:
         winners: Backbone to its winner.
         quotes: Backbone to the value to quote of its winner.
+        metric: Metric of the values; empty if it is not known.
     """
     has_seeds = any(one.origin for one in quotes.values())
     seeds = ["seeds"] if has_seeds else []
-    table = _table("best", "backbone", "trial", "value", *seeds, "epochs", "params")
+    table = _table("best", "backbone", "trial", column_title(metric), *seeds, "epochs", "params")
     found = {backbone: trial for backbone, trial in winners.items() if trial is not None}
     names = short_names(found.values())
     for backbone, trial in found.items():
@@ -154,8 +156,9 @@ def trials_table(
     trials = [t for t in state.trials.values() if backbone in {None, t.backbone}]
     several = len({trial.backbone for trial in trials}) > 1
     names = short_names(trials)
-    columns = ["#", *(["backbone"] if several else []), "state", "value", "epochs", "params"]
-    table = _table("trials" if backbone is None else f"trials of {backbone}", *columns)
+    head = ["#", *(["backbone"] if several else []), "state", column_title(state.metric)]
+    title = "trials" if backbone is None else f"trials of {backbone}"
+    table = _table(title, *head, "epochs", "params")
     for trial in by_value(trials) if sort_by_value else trials:
         who = [str(trial.number), *([trial.backbone] if several else [])]
         value, epochs, params = _cells(trial, names)
@@ -174,7 +177,7 @@ def latest_trials(state: StudyState, count: int) -> StudyState:
     """Return the study with only ``count`` trials: running ones first, then the newest."""
     trials = sorted(state.trials.values(), key=lambda t: (t.ended_at is None, t.number))
     shown = sorted(trials[-count:], key=lambda t: t.number)
-    return StudyState({t.number: t for t in shown}, (), (), ())
+    return StudyState({t.number: t for t in shown}, (), (), (), metric=state.metric)
 
 
 def final_summary(state: StudyState) -> "RenderableType":
@@ -187,7 +190,7 @@ def final_summary(state: StudyState) -> "RenderableType":
         trials_table(state, backbone=name, sort_by_value=True, is_running=False) for name in names
     ]
     winners = {name: best(state, name) for name in names}
-    return Group(*tables, best_table(winners, quoted_values(state)))
+    return Group(*tables, best_table(winners, quoted_values(state), state.metric))
 
 
 def _outcome(outcome: str, reason: str) -> "Text":

@@ -145,7 +145,7 @@ def test_the_end_of_a_search(directory: StudyDirectory) -> None:
     assert f"val/accuracy {mean} on the validation split" in text
     assert "Chosen by finalists" in text
     end = notices("s", [*directory.events(), SESSION_END], is_running=False)[-1]
-    assert end.text.endswith(f", best {winner.name} {mean}")
+    assert end.text.endswith(f", best {winner.name}: accuracy {mean}")
     assert end.fields["best"][NAME]["value"] == winner.mean
 
 
@@ -172,7 +172,7 @@ def test_a_comparison(directory: StudyDirectory, tmp_path: Path) -> None:
     assert found.backbones[0].hours == status_json(status_info(directory))["computed"]["total"]
     assert found.backbones[0].hours == pytest.approx(found.backbones[1].hours + 0.15)
     head, first, second = comparison_tables(found)[0].rows
-    assert head[2:4] == ["best", "seeds"]
+    assert head[2:4] == ["best accuracy", "seeds"]
     assert first[2:4] == [f"{winner.mean:.4f} ± {winner.spread:.4f}", "2"]
     assert second[3] == "1"
     assert any("that of the first seed" in remark for remark in found.remarks)

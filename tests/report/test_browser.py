@@ -45,7 +45,7 @@ frame.onload = () => {
   const rows = () => all(page, "#trials tbody tr");
   const column = (index) => rows().map((row) => row.cells[index].textContent);
   const heads = all(page, "#trials th").map((one) => one.textContent);
-  const value = heads.indexOf("value");
+  const value = heads.indexOf("accuracy");
   const seen = {phone: measure(page, 360), desktop: measure(page, 1280), heads};
   const style = frame.contentWindow.getComputedStyle(page.body);
   seen.colors = [style.color, style.backgroundColor];

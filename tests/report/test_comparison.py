@@ -14,6 +14,7 @@ from distill_tune import compare
 from distill_tune.cli import app
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.comparison.course import colour
+from distill_tune.report.comparison.tables import comparison_tables
 from tests.confirmation.test_summary import BASE, CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
 from tests.report.page_reader import Page
@@ -134,7 +135,9 @@ def test_what_limits_a_comparison_is_said(tmp_path: Path) -> None:
     study["search"]["metric"] = "val/balanced_accuracy"
     study["resources"]["gpus"] = 1
     other.append({"event": "session_started", "command": "search", "study": study})
-    said = " ".join(of(one, other).remarks)
+    found = of(one, other)
+    assert comparison_tables(found)[0].rows[0][2] == "best"
+    said = " ".join(found.remarks)
     assert "different images" in said
     assert f"({one.root}: val/accuracy, {other.root}: val/balanced_accuracy)" in said
     assert "Some hours are of GPUs" in said
@@ -152,6 +155,7 @@ def test_the_terminal_shows_tables_of_80_columns(tmp_path: Path) -> None:
     text = " ".join(done.stdout.split())
     best = max(t.value or 0 for t in first.state().trials.values() if t.status == "complete")
     assert f"first resnet18 {best:.4f}" in text
+    assert "study backbone best accuracy of trial" in text
     assert "first resnet18 0.7608" in text
     assert "search.num_trials 8 12" in text
 

@@ -91,6 +91,7 @@ def test_mlflow_has_a_run_per_trial_with_its_curve_and_its_end(
         run = runs[trial.name]
         assert run.params["joint.pairing"] == trial.params["joint.pairing"]
         assert run.params["backbone"] == trial.backbone
+        assert run.params["metric"] == "val/accuracy"
         history = {one.step: one.value for one in run.history if one.key == "val/accuracy"}
         assert history == {e: m["val/accuracy"] for e, m in trial.history.items()}
         assert run.info.status == ("FAILED" if trial.status == "failed" else "FINISHED")
@@ -230,7 +231,7 @@ def test_a_webhook_is_told_of_a_new_best_a_failure_and_the_end(
     directory = begin(tmp_path)
     add(directory, 0, [0.5], "complete")
     send(directory, inbox.to)
-    assert inbox.texts[0] == f"study: new best, {NAME}-0000 0.5000"
+    assert inbox.texts[0] == f"study: new best, {NAME}-0000: accuracy 0.5000"
     # Nobody holds the lock, though the log has no end.
     assert inbox.texts[1].startswith("study: the search was killed")
     add(directory, 1, [0.4], "complete")
@@ -240,13 +241,14 @@ def test_a_webhook_is_told_of_a_new_best_a_failure_and_the_end(
     assert send(directory, inbox.to).num_notices == 3
     assert inbox.texts[2:] == [
         f"study: trial {NAME}-0002 failed (diverged): loss nan",
-        f"study: new best, {NAME}-0003 0.7500 (before: {NAME}-0000 0.5000)",
-        f"study: the search finished, 4 trials over, best {NAME}-0003 0.7500",
+        f"study: new best, {NAME}-0003: accuracy 0.7500 (before: {NAME}-0000 0.5000)",
+        f"study: the search finished, 4 trials over, best {NAME}-0003: accuracy 0.7500",
     ]
     body = inbox.bodies[-1]
     assert body["kind"] == "search_ended"
     best = body["fields"]["best"][NAME]
     assert (best["trial"], best["value"], best["num_seeds"]) == (f"{NAME}-0003", 0.75, 1)
+    assert body["fields"]["metric"] == "val/accuracy"
     assert body["content"] == body["text"]
     assert send(directory, inbox.to).num_notices == 0
     assert len({body["id"] for body in inbox.bodies}) == len(inbox.bodies) == 5

@@ -17,6 +17,8 @@ from distill_tune.cli.running import write_page
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report import FILES
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
+from distill_tune.report.study_records import source
+from distill_tune.report.tables import trials_table
 from distill_tune.study.validation import to_yaml
 from tests.confirmation.test_summary import CLEAR, log
 from tests.report.made_up import NAME, add, begin, make_study
@@ -49,6 +51,9 @@ def test_every_size_has_a_report(
         assert f"{100 * best['value']:.2f}" in page.text
         if num_trials == 300:
             assert set(said["figures"][name]) == set(OF_A_BACKBONE)
+    if tried:
+        head = trials_table(source(directory)).head
+        assert head[head.index("state") + 1] == "accuracy"
     if num_trials == 300:
         wanted = {"generator", "stages"} | ({"agreement"} if backbones == THREE else set())
         assert set(said["overall"]) == wanted <= set(OF_THE_STUDY)

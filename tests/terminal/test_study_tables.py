@@ -15,7 +15,13 @@ from distill_tune.errors import StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import duration
 from distill_tune.records.status import StageInfo, status_info, status_json
-from distill_tune.terminal.study_tables import final_summary, status_table, trials_table
+from distill_tune.records.words.metric_names import title
+from distill_tune.terminal.study_tables import (
+    final_summary,
+    latest_trials,
+    status_table,
+    trials_table,
+)
 
 PARAMS = {
     "joint.margin": 0.31234,
@@ -195,6 +201,28 @@ def test_a_status_table_says_it_all_in_eighty_columns(directory: StudyDirectory)
         assert part in text
     assert "warning: collapsed [twice]" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("metric", ["val/balanced_accuracy", "val/kappa", "-val/loss"])
+def test_values_are_named_by_their_metric(directory: StudyDirectory, metric: str) -> None:
+    session = {"event": "session_started", "command": "resume"}
+    directory.append({**session, "study": {"search": {"metric": metric}}})
+    info, state = status_info(directory), directory.state()
+    assert status_json(info)["metric"] == metric
+    for table in (status_table(info), final_summary(state), trials_table(latest_trials(state, 2))):
+        text = shown(table)
+        assert title(metric) in text
+        assert "  value  " not in text
+        assert max(map(len, text.splitlines())) <= 80
+    short = shown(trials_table(state, is_short=True))
+    assert title(metric) in short
+    assert max(map(len, short.splitlines())) <= 80
+
+
+def test_a_log_without_a_metric_has_values(directory: StudyDirectory) -> None:
+    directory.append({"event": "session_started", "command": "resume", "study": {"search": 3}})
+    assert status_json(status_info(directory))["metric"] == ""
+    assert "  value  " in shown(status_table(status_info(directory)))
 
 
 def test_params_are_short_and_unmistakable(directory: StudyDirectory) -> None:

@@ -5,6 +5,7 @@ better and its negative is maximised. Without its split it is ``macro_f1`` or ``
 here needs the code that computes a metric, which may belong to a plugin.
 """
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 ACCURACY = "val/accuracy"
@@ -40,6 +41,18 @@ def title(metric: str) -> str:
     """Return a metric in words, such as ``macro F1``, with or without its split."""
     name = without_split(metric)
     return _TITLES.get(name, name.replace("_", " "))
+
+
+def recorded_metric(study: object) -> str:
+    """Return the metric of a study as its log records it; empty if it does not."""
+    search = study.get("search") if isinstance(study, Mapping) else None
+    found = search.get("metric") if isinstance(search, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def column_title(metric: str) -> str:
+    """Return the head of a column of values; ``value`` if their metric is not known."""
+    return title(metric) or "value"
 
 
 def validation_title(metric: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from distill_tune.records.words.metric_names import title
 from distill_tune.report.comparison.findings import ComparedBackbone, Comparison
 
 _LONGEST = 60
@@ -42,7 +43,7 @@ def _searches(found: Comparison) -> TextTable:
     unit = f"{units.pop()}s" if len(units) == 1 else "hours"
     has_seeds = any(row.origin for row in found.backbones)
     seeds = ["seeds"] if has_seeds else []
-    head = ["study", "backbone", "best", *seeds, "of trial", "trials", unit]
+    head = ["study", "backbone", _best_title(found), *seeds, "of trial", "trials", unit]
     rows = [
         [
             row.study,
@@ -58,6 +59,12 @@ def _searches(found: Comparison) -> TextTable:
     return TextTable("searches", [head, *rows], ("study", "backbone", "of trial"))
 
 
+def _best_title(found: Comparison) -> str:
+    """Return the head of the best values, with their metric if it is the same in all studies."""
+    metrics = {one.metric for one in found.studies}
+    return f"best {title(metrics.pop())}" if len(metrics) == 1 else "best"
+
+
 def _best(row: ComparedBackbone) -> str:
     if row.value is None:
         return "-"
@@ -66,7 +73,9 @@ def _best(row: ComparedBackbone) -> str:
 
 
 def _confirmations(found: Comparison) -> TextTable:
-    head = ["study", "backbone", "test", "95 %", "seeds", "GAN distillation"]
+    metrics = {row.confirmed.metric for row in found.backbones if row.confirmed is not None}
+    test = metrics.pop() if len(metrics) == 1 else "test"
+    head = ["study", "backbone", test, "95 %", "seeds", "GAN distillation"]
     rows = [_confirmed(row) for row in found.backbones if row.confirmed is not None]
     return TextTable("confirmed", [head, *rows], ("study", "backbone", "95 %", "GAN distillation"))
 
@@ -82,14 +91,14 @@ def _confirmed(row: ComparedBackbone) -> list[str]:
 
 def _differences(found: Comparison, *, is_narrow: bool) -> TextTable:
     names = [one.name for one in found.studies]
-    title = "fields that differ"
+    caption = "fields that differ"
     if is_narrow and len(names) > _MOST_COLUMNS:
         rows = [[one.path, _grouped(one.values)] for one in found.differences]
-        return TextTable(title, [["field", "values"], *rows], ("field", "values"))
+        return TextTable(caption, [["field", "values"], *rows], ("field", "values"))
     rows = [
         [one.path, *(_cut(one.values[name]) or "-" for name in names)] for one in found.differences
     ]
-    return TextTable(title, [["field", *names], *rows], ("field", *names))
+    return TextTable(caption, [["field", *names], *rows], ("field", *names))
 
 
 def _grouped(values: dict[str, str]) -> str:

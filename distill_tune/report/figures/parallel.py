@@ -82,5 +82,5 @@ def words(found: Parallel) -> str:
     names = ", ".join(axis.title for path, axis in found.axes.items() if path)
     return (
         f"A line for each of {len(found.trials)} trials through its {names} and, at the right, its "
-        f"value; the best {found.num_top} in colour, the very best in bold."
+        f"{found.axes[''].title}; the best {found.num_top} in colour, the very best in bold."
     )

@@ -7,6 +7,7 @@ from distill_tune.records.confirm_log import ENDED
 from distill_tune.records.extras.quoted import quoted, quoted_values
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import Event, StudyState, TrialRecord, best
+from distill_tune.records.words.metric_names import title
 from distill_tune.report.following.destination import Notice
 
 _WORDS = {
@@ -44,7 +45,7 @@ def _of_events(study: str, events: Iterable[Event], *, is_running: bool) -> Iter
             is_open = False
             yield _end(f"session/{session}", study, event["status"], last, log.state)
         elif kind == "trial_ended":
-            yield from _of_trial(log.state.trials[int(event["trial"])], highest)
+            yield from _of_trial(log.state, int(event["trial"]), highest)
         elif kind == ENDED:
             fields = {"study": study, "reading": event.get("reading")}
             text = "the confirmation ended"
@@ -66,16 +67,25 @@ def _end(
     }
     over = sum(trial.ended_at is not None for trial in state.trials.values())
     quotes = quoted_values(state)
-    bests = [f"best {one['trial']} {quotes[name].sentence}" for name, one in found.items()]
+    bests = [
+        f"best {_with_value(one['trial'], quotes[name].sentence, state.metric)}"
+        for name, one in found.items()
+    ]
     text = ", ".join([f"the search {words or _WORDS[status]}", f"{over} trials over", *bests])
-    return Notice(
-        name, "search_ended", text, time, {"study": study, "status": status, "best": found}
-    )
+    fields = {"study": study, "status": status, "metric": state.metric, "best": found}
+    return Notice(name, "search_ended", text, time, fields)
 
 
-def _of_trial(trial: TrialRecord, highest: dict[str, TrialRecord]) -> Iterator[Notice]:
+def _with_value(name: str, value: str, metric: str) -> str:
+    """Return ``resnet50-0003: macro F1 0.8120``, without a metric ``resnet50-0003 0.8120``."""
+    return f"{name}: {title(metric)} {value}" if metric else f"{name} {value}"
+
+
+def _of_trial(state: StudyState, number: int, highest: dict[str, TrialRecord]) -> Iterator[Notice]:
     """Yield the failure of a trial, or that it is the best complete trial of its backbone."""
+    trial = state.trials[number]
     fields = {"trial": trial.name, "backbone": trial.backbone, "value": trial.value}
+    fields |= {"metric": state.metric}
     time = trial.ended_at or 0.0
     if trial.status == "failed":
         detail = f": {trial.detail}" if trial.detail else ""
@@ -87,7 +97,7 @@ def _of_trial(trial: TrialRecord, highest: dict[str, TrialRecord]) -> Iterator[N
     lead = -math.inf if before is None or before.value is None else before.value
     if trial.status == "complete" and trial.value is not None and trial.value > lead:
         highest[trial.backbone] = trial
-        text = f"new best, {trial.name} {trial.value:.4f}"
+        text = f"new best, {_with_value(trial.name, f'{trial.value:.4f}', state.metric)}"
         text += f" (before: {before.name} {lead:.4f})" if before is not None else ""
         yield Notice(f"{trial.name}/best", "new_best", text, time, fields)
 

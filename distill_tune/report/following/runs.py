@@ -21,11 +21,13 @@ def followed_runs(events: Iterable[Event], *, is_running: bool) -> tuple[Followe
     log = list(events)
     times = _EpochTimes(log, is_running=is_running)
     state = fold(log)
+    metric = {"metric": state.metric} if state.metric else {}
     trials = [
-        _run(trial, "trial", {"trial": trial.number}, times) for trial in state.trials.values()
+        _run(trial, "trial", {"trial": trial.number} | metric, times)
+        for trial in state.trials.values()
     ]
     extras = [
-        _run(extra.run, extra.kind, {"arm": extra.arm, "seed": extra.seed}, times)
+        _run(extra.run, extra.kind, {"arm": extra.arm, "seed": extra.seed} | metric, times)
         for extra in state.extras.values()
     ]
     return (*trials, *extras, *_confirmation_runs(log))
