@@ -9,7 +9,7 @@ from distill_tune.datasets.source import ImageSource
 
 
 class Shapes(ImageSource):
-    """Discs and squares of random sizes; validation and test images are drawn from them too."""
+    """``num_images`` discs and squares of random sizes, to be split like any train part."""
 
     kind: Literal["shapes"]
     flip: bool = True
