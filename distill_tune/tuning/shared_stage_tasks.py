@@ -194,7 +194,7 @@ class _StageQueue:
         for work in self.computing:
             work.claim.release()
 
-    def _handle(self, job: Job, value: StageResult | tuple[str, Report]) -> None:
+    def _handle(self, job: Job, value: StageResult | tuple[str, Report | str]) -> None:
         if isinstance(value, StageResult):
             self._progress.stage(value.name, "")
             self._tell(value, job)
@@ -225,6 +225,8 @@ class _StageQueue:
 
 def _stage(
     job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
-) -> Iterator[StageResult | tuple[str, Report]]:
+) -> Iterator[StageResult | tuple[str, Report | str]]:
     wait_for_study(store.root)
+    # The first report may be minutes away: an epoch of large images, the training of the judge.
+    yield job.name, "started"
     yield from compute_stage(job, placed.images(), store, device_of(bundle))

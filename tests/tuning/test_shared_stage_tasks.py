@@ -15,7 +15,7 @@ from distill_tune.training.shared_stages import StageResult
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, Job, SharedStage
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.shared_stage_tasks import _StageQueue
+from distill_tune.tuning.shared_stage_tasks import _stage, _StageQueue
 from tests.commands import STUDY, of_kind, read_events
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
@@ -70,6 +70,14 @@ class Driver:
 @pytest.fixture
 def driver(tmp_path: Path) -> Driver:
     return Driver(tmp_path / "runs/one")
+
+
+def test_a_stage_says_that_it_has_started_long_before_its_first_report(driver: Driver) -> None:
+    driver.root.mkdir(parents=True)
+    (driver.root / "study.yaml").touch()
+    placed: Any = None  # Images are taken afterwards.
+    told = _stage(driver.job("warmup"), placed, driver.store, {"CPU": 1})
+    assert next(told) == ("warmup", "started")
 
 
 def test_a_stage_that_is_found_ready_tells_its_whole_curve(driver: Driver) -> None:
