@@ -123,7 +123,7 @@ def test_pairs_are_the_same_however_many_are_compared_at_a_time(
     said: list[str] = []
     whole = list(near_pairs([images, brighter], said.append))
     assert whole == [(10 + number, 40 + number) for number in range(10)]
-    assert said == ["hashing images: 0 of 50", "comparing images: 0 of 50"]
+    assert said == ["hashing image 1 of 50", "comparing image 1 of 50"]
     monkeypatch.setattr(near_duplicates, "_CHUNK", 150)
     assert list(near_pairs([images, brighter], said.append)) == whole
-    assert said[-2:] == ["comparing images: 45 of 50", "comparing images: 48 of 50"]
+    assert said[-2:] == ["comparing image 46 of 50", "comparing image 49 of 50"]

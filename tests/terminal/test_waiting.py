@@ -122,8 +122,8 @@ def test_on_a_terminal_one_line_is_renewed_and_then_removed() -> None:
     with patience(console, "reading [images]") as say:
         while "reading [images]: 0s so far" not in shown.getvalue():
             time.sleep(0.001)
-        say("comparing images: 500 of 22000 of them")
-        while "comparing images: 500 of 2200…" not in shown.getvalue():
+        say("comparing image 500 of 22000, all of them")
+        while "comparing image 500 of 22000,…" not in shown.getvalue():
             time.sleep(0.001)
     assert shown.getvalue().count("\n") <= 1, "a line that is renewed does not scroll"
     assert shown.getvalue().endswith("\x1b[2K")

@@ -117,7 +117,7 @@ def _fingerprints(
     greys = np.zeros((num, size, size), dtype=np.uint8)
     for row, index in enumerate(indices):
         if row % _SAY_EVERY == 0:
-            say(f"hashing images: {row} of {num}")
+            say(f"hashing image {row + 1} of {num}")
         pixels = images[index]
         image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
         grey = image.convert("L")
@@ -153,11 +153,11 @@ def _pairs(
 
     Without ``train``, each image of ``other`` is compared with those before it.
     """
-    known, num = train or other, len(other.hashes)
+    known, num = other if train is None else train, len(other.hashes)
     rows = max(1, _CHUNK // len(known.hashes))
     for start in range(0, num, rows):
-        say(f"comparing images: {start} of {num}")
-        end = None if train else start + rows
+        say(f"comparing image {start + 1} of {num}")
+        end = start + rows if train is None else None
         differ = other.hashes[start : start + rows, None] ^ known.hashes[None, :end]
         is_near = np.bitwise_count(differ) <= _MAX_BITS
         if train is None:
