@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from distill_tune.errors import InputError, Message, Parameter, Text
+from distill_tune.errors import InputError, Message, Parameter, Text, show
 
 _VARIABLE = "DISTILL_TUNE_PLUGINS"
 _MODULE = "distill_tune_plugin_"
@@ -82,21 +83,24 @@ def require(plugins: object) -> None:
         plugins: What the study lists, unchecked.
 
     Raises:
-        InputError: One of them is not in use.
+        InputError: Some of them are not in use; the message names all of these.
     """
-    names = {source.name for source in sources()}
-    for plugin in plugins if isinstance(plugins, list | tuple) else ():
-        name = str(plugin.get("name") if isinstance(plugin, Mapping) else plugin)
-        if Path(name).name not in names:
-            raise InputError(
-                "plugins",
-                got=name,
-                expected=Message(
-                    "it to be named too (",
-                    _WHERE,
-                    f" {name}): a study does not run code of its own",
-                ),
-            )
+    known = {source.name for source in sources()}
+    listed = plugins if isinstance(plugins, list | tuple) else ()
+    wanted = [str(one.get("name") if isinstance(one, Mapping) else one) for one in listed]
+    missing = [name for name in wanted if Path(name).name not in known]
+    if not missing:
+        return
+    named = (part for name in missing for part in (" ", _WHERE, f" {name}"))
+    raise InputError(
+        "plugins",
+        got=Text(", ".join(map(show, missing))),
+        expected=Message(
+            f"{'it' if len(missing) == 1 else 'them'} to be named too (",
+            *islice(named, 1, None),
+            "): a study does not run code of its own",
+        ),
+    )
 
 
 def options() -> str:

@@ -82,7 +82,7 @@ def test_a_study_of_plugins_is_checked_written_down_and_trained(
     write_model(str(tmp_path / "model"), model_files(running, study.data.load(), {}))
     assert load_model(tmp_path / "model").classes == ("disc", "square")
     monkeypatch.setenv("DISTILL_TUNE_PLUGINS", "[]")
-    with pytest.raises(InputError, match=r"plugins: got 'cutmix_arm.py', expected it to be named"):
+    with pytest.raises(InputError, match=r"plugins: got 'cutmix_arm.py', 'gmean_metric.py', "):
         load_model(tmp_path / "model")
     use_plugins(EXAMPLES)
     cutmix = known_arms()["cutmix"].config(config)
@@ -120,6 +120,12 @@ def test_a_study_does_not_load_its_plugins_by_itself(tmp_path: Path) -> None:
     end = f"expected it to be named too (--plugin {file}): a study does not run code of its own"
     assert message.endswith(end)
     assert not mark.exists()
+    with pytest.raises(InputError) as caught:
+        study_in(tmp_path, f"{STUDY}plugins: [{file}, {{name: other.py, sha256: '0'}}, third]\n")
+    assert (
+        f"'other.py', 'third', expected them to be named too (--plugin {file} --plugin other.py "
+        "--plugin third): a study"
+    ) in caught.value.spelled(option)
     use_plugins([file])
     assert not mark.exists(), "a plugin runs only when a study is read"
 
