@@ -113,6 +113,7 @@ def test_the_command_that_is_printed_shows_the_study(study: StudyDirectory) -> N
         server.wait()
     assert list(studies) == ["made up-resnet18", "made up-alexnet"]
     assert studies["made up-resnet18"]["directions"] == ["maximize"]
+    assert details["made up-resnet18"]["objective_names"] == ["accuracy"]
     trials = details["made up-resnet18"]["trials"]
     assert [one["state"] for one in trials] == ["Complete", "Pruned", "Fail", "Running"]
     assert [one.get("values") for one in trials[:3]] == [[0.7], [0.3], None]

@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import warnings
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -23,6 +25,7 @@ from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord, best
+from distill_tune.records.words.metric_names import column_title
 from distill_tune.study.dimensions import Choice, Dimension, Range
 from distill_tune.study.space import sound_dimensions
 from distill_tune.tuning.sampling.distributions import distribution, lies_in
@@ -84,6 +87,7 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
         study = optuna.create_study(
             storage=storage, study_name=f"{name}-{backbone or 'unknown'}", direction="maximize"
         )
+        _name_values(study, state.metric)
         for key, value in _study_attributes(name, backbone, stored).items():
             study.set_user_attr(key, value)
         for key, value in _beside_attributes(state, backbone).items():
@@ -93,6 +97,13 @@ def journal(name: str, events: list[Event], *, is_running: bool) -> bytes:
         for trial in trials:
             study.add_trial(_frozen(trial, spaces, is_running=is_running))
     return lines.content
+
+
+def _name_values(study: optuna.Study, metric: str) -> None:
+    """Let the dashboard show values under the name of their metric."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([column_title(metric)])
 
 
 class _MemoryBackend(BaseJournalBackend):
