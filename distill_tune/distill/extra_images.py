@@ -9,7 +9,7 @@ from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.batches import Batch, ExtraBatch, Key, augmented_batch
 from distill_tune.distill.compute.class_balance import class_shares, drawn_classes
 from distill_tune.distill.compute.execution import Execution
-from distill_tune.distill.compute.large_images import in_memory
+from distill_tune.distill.compute.large_images import in_memory, joined, made_together
 from distill_tune.distill.compute.random_streams import integers, stream, uniform
 from distill_tune.distill.configuration.joint_training import JointTraining, Selection
 from distill_tune.distill.gan_steps import GanTrainer
@@ -81,6 +81,11 @@ class ExtraImages:
         labels = (latent.labels[:count] if classes is None else classes).repeat_interleave(each)
         generator, signal = state.gan.ema.module, self.trainer.class_signal()
         if joint.selection == "none":
+            together = made_together(count, self.trainer.data.train.images.shape[1:], labels.device)
+            if together < count:
+                pairs = zip(latent.z.split(together), labels.split(together), strict=True)
+                parts = (execution(generator, z, asked, signal) for z, asked in pairs)
+                return joined(parts, count), labels
             images = execution(generator, latent.z, labels, signal)
             # Compiled for a GPU, they lie in a CUDA graph's memory, which its next run overwrites.
             return images.clone(), labels

@@ -15,6 +15,7 @@ from distill_tune.distill.compute.large_images import (
     column_blocks,
     forward_batch,
     joined,
+    made_together,
     pixels_of,
 )
 from distill_tune.distill.extra_images import ExtraImages
@@ -27,6 +28,7 @@ from distill_tune.distill.monitoring.evaluation import batch_size, reestimate_ba
 from distill_tune.distill.monitoring.fidelity import FidelityTest
 from distill_tune.training.tensorboard.image_grid import image_grid
 from tests.distill.conftest import Begin
+from tests.distill.tiny import CPU
 
 
 class _Largest(TorchDispatchMode):
@@ -125,6 +127,36 @@ def test_a_trial_measures_the_same_with_a_few_images_at_a_time(at_joint: Begin) 
     with limits(forward=20 * 4 * 64, whole=60 * 4 * 64):
         assert measured() == pytest.approx(whole, rel=1e-4, abs=1e-5)
     assert max(sizes) == 20
+
+
+def test_large_synthetic_images_are_made_a_few_at_a_time(at_joint: Begin) -> None:
+    running = at_joint()
+    extra, execution = ExtraImages(running.trainer), running.trainer.execution
+
+    def drawn() -> ExtraBatch:
+        found = extra.batch(50, 1.0, whole_step=3, weight=1.0, execution=execution)
+        assert found is not None
+        return found
+
+    whole, sizes = drawn(), list[int]()
+    running.state.gan.ema.module.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(len(inputs[0]))
+    )
+    with limits(forward=20 * 4 * 64, whole=49 * 4 * 64):
+        parts = drawn()
+    assert sizes == [20, 20, 10]
+    with limits(forward=20 * 4 * 64, whole=50 * 4 * 64):
+        drawn()
+    assert sizes[3:] == [50], "what needs little memory stays in one piece"
+    assert torch.equal(parts.labels, whole.labels)
+    assert torch.allclose(parts.images, whole.images, atol=1e-6)
+
+
+def test_a_gpu_makes_all_synthetic_images_at_once() -> None:
+    shape = (3, 224, 224)
+    assert made_together(1000, shape, torch.device("cuda")) == 1000
+    assert made_together(1000, shape, CPU) == 27
+    assert made_together(100, shape, CPU) == 100
 
 
 @pytest.mark.parametrize("selection", ["agree", "hard"])

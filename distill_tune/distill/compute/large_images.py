@@ -37,6 +37,21 @@ def forward_batch(shape: Sequence[int], most: int) -> int:
     return min(most, max(_FEWEST, _FORWARD // (4 * torch.Size(shape).numel())))
 
 
+def made_together(count: int, shape: Sequence[int], device: torch.device) -> int:
+    """Return how many of ``count`` images a generator makes at a time in a step of stage 3.
+
+    Its maps take many times as much memory as the images. Up to 64 MB of them as float32, and on a
+    GPU, it makes all at once.
+
+    Args:
+        count: How many are wanted.
+        shape: Channels, height and width of an image.
+        device: Where they are made.
+    """
+    is_small = 4 * torch.Size(shape).numel() * count <= _BLOCK
+    return count if is_small or device.type != "cpu" else forward_batch(shape, count)
+
+
 def in_memory(images: Tensor) -> int:
     """Return how many images of this shape take 128 MB as float32, at least one."""
     return max(1, _WHOLE // (4 * images[:1].numel()))
