@@ -55,9 +55,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 def completed(stored: Any) -> Any:
     """Return a stored study, in plain data, with fields that were added after it was written.
 
-    Only those whose default would make a resume do more than the study began with.
+    Only those whose default would make a resume do something else than the study began with.
     """
     search = stored.get("search") if isinstance(stored, Mapping) else None
     if not isinstance(search, Mapping):
         return stored
-    return {**stored, "search": {"controls": [], **search}}
+    return {**stored, "search": {"controls": [], "triplet": "per_trial", **search}}

@@ -75,10 +75,10 @@ class Search(Config):
     whole numbers only) do not learn."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sampler."""
-    triplet: Literal["per_trial", "shared"] = "per_trial"
-    """Margin and threshold of the triplet pre-training, if they are searched. ``per_trial``: those
-    of the trial, which computes this stage itself; ``shared``: those of ``trial``, so that trials
-    can share the stage, and the searched ones act in stage 3 alone."""
+    triplet: Literal["shared", "per_trial"] = "shared"
+    """Margin and threshold of the triplet pre-training, if they are searched. ``shared``: those of
+    ``trial``, so that trials can share the stage, and the searched ones act in stage 3 alone;
+    ``per_trial``: those of the trial, which computes this stage itself."""
     num_startup_trials: int = Field(default=5, ge=1)
     """Random configurations per backbone before a sampler starts to learn."""
     min_epochs: int | None = Field(default=None, ge=1)

@@ -66,10 +66,15 @@ def test_a_control_that_cannot_run_is_refused(controls: str, message: str) -> No
         study(controls)
 
 
-def test_an_older_study_goes_on_without_controls_and_may_be_given_some() -> None:
+def test_an_older_study_goes_on_as_it_began_and_may_be_given_controls() -> None:
     old = {"study": "s", "search": {"num_trials": 3}}
-    assert completed(old)["search"] == {"num_trials": 3, "controls": []}
-    new = {"study": "s", "search": {"num_trials": 3, "controls": ["baseline"]}}
+    assert completed(old)["search"] == {
+        "num_trials": 3,
+        "controls": [],
+        "triplet": "per_trial",
+    }
+    more = {"controls": ["baseline"], "triplet": "per_trial"}
+    new = {"study": "s", "search": {"num_trials": 3, **more}}
     assert completed(new) == new
     assert completed(None) is None
     assert differences(completed(old), new) == {}
