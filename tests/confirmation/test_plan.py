@@ -115,7 +115,10 @@ def test_runs_and_stages_of_older_studies_keep_their_names_and_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Written down before ``classifier.sampling`` was added, to be found again ever since."""
-    plan = Plan(study_of(), Confirm(seeds=3, arms=ARMS), "digest", is_redrawn=True, tuned={})
+    study = study_of()
+    search = study.search.model_copy(update={"triplet": "per_trial"})
+    older = study.model_copy(update={"search": search})
+    plan = Plan(older, Confirm(seeds=3, arms=ARMS), "digest", is_redrawn=True, tuned={})
     runs = list(plan.evidence(CHOSEN))
     keys = ["23ae293c", "23ae293c", "26e00a23", "06fc1a03"]
     keys += ["0cd1ff81", "0cd1ff81", "52ca213b", "94904db6"]

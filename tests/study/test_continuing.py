@@ -148,7 +148,7 @@ def test_a_dimension_that_was_fixed_there_has_that_value() -> None:
 
 
 def test_a_dimension_that_is_fixed_here_must_have_had_that_value() -> None:
-    old = source()
+    old = source(of=study(search__triplet="per_trial"))
     add(old, 0, 0.3)
     add(old, 1, 0.5)
     ours = study(space={"joint.gan_lr": "loguniform(1e-6, 2e-4)"}, trial__joint__margin=0.5)

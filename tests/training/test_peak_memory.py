@@ -38,7 +38,7 @@ def test_the_largest_trial_of_a_space_has_its_largest_sizes_and_else_the_trials_
     found = largest_config(study, study.backbones[0].name, own)
     assert (found.joint.synthetic_ratio, found.classifier.batch_size) == (2, 40)
     assert found.joint.margin == 0.7
-    assert found.gan == study.trial.gan
+    assert found.gan == study.trial_config(study.backbones[0].name, own).gan
 
 
 @pytest.mark.parametrize(

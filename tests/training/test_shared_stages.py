@@ -264,4 +264,7 @@ def test_the_jobs_of_a_study_are_found_by_its_trials(
             list(compute_stage(shared, images, store, CPU))
     config = study.trial_config(BACKBONE, {"joint.margin": 0.7, "joint.gan_lr": 1e-5})
     adopted = adopt_stages(Trial(config, images, CPU), store)
-    assert [report.stage for report in adopted.reports] == ["classifier"] * 2 + ["warmup"] * 10
+    assert [report.stage for report in adopted.reports] == ["classifier"] * 2 + [
+        *["warmup"] * 10,
+        *["triplet"] * 2,
+    ]

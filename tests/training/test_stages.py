@@ -124,8 +124,8 @@ def test_the_keys_depend_on_what_the_products_depend_on(study: Study) -> None:
     assert key(study, "warmup", one) == key(study, "warmup", one, classifier__lr=0.5)
     assert key(study, "warmup", one) != key(study, "warmup", one, gan__lr=0.5)
     assert key(study, "warmup", one) == key(study, "warmup", one, gan__triplet_steps=9)
-    for path in ("gan__lr", "classifier__lr", "joint__margin"):
-        assert key(study, "triplet", one) != key(study, "triplet", one, **{path: 0.5})
+    for path in ("gan__lr", "classifier__lr", "joint__triplet_weight"):
+        assert key(study, "triplet", one) != key(study, "triplet", one, **{path: 0.25})
 
 
 def test_without_a_gan_there_is_only_the_classifier_to_share(study: Study) -> None:
@@ -175,7 +175,8 @@ RATE = "  joint.gan_lr: loguniform(1e-6, 1e-4)"
     ("space", "names"),
     [
         (RATE, ["warmup", *BOTH, *TRIPLETS]),
-        ("  joint.margin: uniform(0, 1)", ["warmup", *BOTH]),
+        ("  joint.margin: uniform(0, 1)", ["warmup", *BOTH, *TRIPLETS]),
+        ("  joint.triplet_weight: uniform(1, 9)", ["warmup", *BOTH]),
         ("  classifier.lr: loguniform(1e-4, 1e-2)", ["warmup"]),
         ("  gan.lr: loguniform(1e-4, 1e-2)", BOTH),
         ("  gan.triplet_steps: randint(10, 500)", ["warmup", *BOTH]),
@@ -218,10 +219,9 @@ def test_what_a_stage_begins_with_is_computed_before_it() -> None:
 
 def test_a_shared_triplet_stage_has_the_margin_and_threshold_of_the_study() -> None:
     space = "  joint.margin: uniform(0.05, 0.9)\n  joint.hard_threshold: uniform(0.1, 0.5)"
-    apart = searching(space)
-    together = apart.model_copy(
-        update={"search": apart.search.model_copy(update={"triplet": "shared"})}
-    )
+    together = searching(space)
+    search = together.search.model_copy(update={"triplet": "per_trial"})
+    apart = together.model_copy(update={"search": search})
     assert [job.stage for job in shared_jobs(apart)] == ["warmup", *["classifier"] * 2]
     jobs = shared_jobs(together)
     assert [job.stage for job in jobs] == ["warmup", *["classifier"] * 2, *["triplet"] * 2]
