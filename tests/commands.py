@@ -43,6 +43,9 @@ search: {{num_trials: 6, checkpoint_share: 1, controls: []}}
 """
 """Two cheap backbones on digits of 8x8 pixels: an epoch takes about a second."""
 
+OWN_TRIPLETS = STUDY.replace("controls: []", "controls: [], triplet: per_trial")
+"""The same, with a triplet pre-training of each trial."""
+
 ONE_SLOT = "resources: {cpus: 1, gpus: 0, max_concurrent: 1}\n"
 """One worker for stages and one for trials, not two of each: their start takes longest."""
 

@@ -42,7 +42,8 @@ def test_a_dry_run_says_what_a_search_takes_and_writes_nothing(tmp_path: Path) -
     assert found["proposals"][0]["params"]["joint.margin"] == 0.3
     assert found["proposals"][2]["params"]["joint.margin"] != 0.3
     assert list(found["stages_s"]) == list(found["trial_s"]) == BACKBONES
-    names = ["warmup", *(f"classifier/{name}" for name in BACKBONES)]
+    of_backbone = [f"{stage}/{name}" for stage in ("classifier", "triplet") for name in BACKBONES]
+    names = ["warmup", *of_backbone]
     assert found["shared"] == [{"name": name, "is_ready": False} for name in names]
     assert 0 < found["hours"] < found["hours_unpruned"] < 1
     assert all(size > 0 for size in found["disk_bytes"].values())

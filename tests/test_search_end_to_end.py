@@ -81,15 +81,16 @@ def test_every_epoch_is_there_once(search: Search) -> None:
 
 def test_the_shared_stages_are_computed_once(search: Search) -> None:
     stages = of_kind(search.events, "stage")
-    names = ["warmup", *(f"classifier/{backbone}" for backbone in BACKBONES)]
+    of_backbone = [f"{stage}/{name}" for stage in ("classifier", "triplet") for name in BACKBONES]
+    names = ["warmup", *of_backbone]
     assert sorted(stage["name"] for stage in stages) == sorted(names)
     assert not any(stage["cached"] for stage in stages)
-    assert len(list((search.folder / "stages").glob("*.pt"))) == 3
+    assert len(list((search.folder / "stages").glob("*.pt"))) == 5
     assert len(list((search.folder / "stages").glob("warmup-*.png"))) == 1
     (warmup,) = [stage for stage in stages if stage["name"] == "warmup"]
     assert [row["step"] for row in warmup["curve"]] == list(range(1, 11))
     spent = {key for row in search.rows("epochs.csv") for key in row if key.startswith("seconds/")}
-    assert spent == {"seconds/triplet", "seconds/joint"}
+    assert spent == {"seconds/joint"}
 
 
 def test_trials_are_compared_within_their_backbone_only(search: Search) -> None:

@@ -9,7 +9,7 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.stages import Job, shared_jobs
 from distill_tune.tuning.dry_run.forecast import StartUp, TrialCost, forecast, mean_epochs, span
 from distill_tune.tuning.dry_run.plan import mean_cost
-from tests.commands import STUDY
+from tests.commands import OWN_TRIPLETS, STUDY
 
 A, B = "squeezenet1_1", "shufflenet_v2_x0_5"
 BOTH = f"[{A}, {B}]"
@@ -24,7 +24,7 @@ def cost(scale: float = 1.0) -> TrialCost:
 
 def study(search: str = "num_trials: 6", *, backbones: str = BOTH, epochs: int = 4) -> Study:
     """Return the tests' study, whose trials share no triplet pre-training."""
-    text = STUDY.replace("num_trials: 6", search).replace(BOTH, backbones)
+    text = OWN_TRIPLETS.replace("num_trials: 6", search).replace(BOTH, backbones)
     text = text.replace("joint: {epochs: 4", f"joint: {{epochs: {epochs}")
     return parse(Study, read_yaml_text(text, "tiny.yaml"))
 

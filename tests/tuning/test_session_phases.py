@@ -168,7 +168,7 @@ def test_their_stages_are_shared_for_each_seed(tmp_path: Path, machine: Machine)
     assert seeds == [
         f"{stage} seed={seed}"
         for seed in (10_001, 10_002)
-        for stage in ("warmup", f"classifier/{BACKBONE}")
+        for stage in ("warmup", f"classifier/{BACKBONE}", f"triplet/{BACKBONE}")
     ]
 
 

@@ -13,7 +13,7 @@ from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.training.run_times import ALL_STAGES
 from distill_tune.training.stages import Job, SharedStage, shared_jobs
 from distill_tune.tuning.time_left import RunsTimeLeft, SearchTimeLeft
-from tests.commands import STUDY
+from tests.commands import OWN_TRIPLETS
 
 A, B = "squeezenet1_1", "shufflenet_v2_x0_5"
 NUM_TRAIN = 60  # two steps an epoch
@@ -25,7 +25,7 @@ TRIAL = 2 * TRIPLET + MEAN_EPOCHS * JOINT
 
 def study(**changes: object) -> Study:
     """Return one backbone, six trials."""
-    document = read_yaml_text(STUDY, "tiny.yaml")
+    document = read_yaml_text(OWN_TRIPLETS, "tiny.yaml")
     for path, value in {"backbones": f"[{B}]", **changes}.items():
         document.set(f"{path.replace('__', '.')}={value}")
     return parse(Study, document)
