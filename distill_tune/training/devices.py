@@ -45,6 +45,19 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_MMAP_THRESHOLD, 32 << 20)) and bool(mallopt(_TRIM_THRESHOLD, 1 << 30))
 
 
+def return_freed_memory() -> bool:
+    """Give the freed memory that this process keeps back to the system, before it is idle.
+
+    Return whether its C library can.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, TypeError):
+        return False
+    trim(0)
+    return True
+
+
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
     """Set the number of torch's CPU threads while the context is open; None leaves it unchanged."""

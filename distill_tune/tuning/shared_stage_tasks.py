@@ -17,7 +17,7 @@ from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskP
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
 from distill_tune.records.fitness_text import briefly, is_unfit, last, unfit_warning
-from distill_tune.training.devices import device_of
+from distill_tune.training.devices import device_of, return_freed_memory
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
 from distill_tune.training.stages import PREDECESSORS, ComputePlace, Job
@@ -229,4 +229,8 @@ def _stage(
     wait_for_study(store.root)
     # The first report may be minutes away: an epoch of large images, the training of the judge.
     yield job.name, "started"
-    yield from compute_stage(job, placed.images(), store, device_of(bundle))
+    try:
+        yield from compute_stage(job, placed.images(), store, device_of(bundle))
+    finally:
+        # After the last stage, this process is idle while trials fill the memory.
+        return_freed_memory()
