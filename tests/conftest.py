@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import distill_tune
 from distill_tune.datasets.digits import Digits
@@ -15,9 +15,10 @@ from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
 from distill_tune.records.files.local_files import LocalFiles
 
-# A busy machine is no defect: an example may take its time.
-settings.register_profile("quick", deadline=None, max_examples=25)
-settings.register_profile("thorough", deadline=None, max_examples=75)
+# A busy machine is no defect: an example, and its making, may take their time.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", PATIENT, max_examples=25)
+settings.register_profile("thorough", PATIENT, max_examples=75)
 
 SLOWEST_FIRST = (
     "tests/test_readme_runs.py",

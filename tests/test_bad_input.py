@@ -162,7 +162,7 @@ def valid(*_: object, **__: object) -> None:
     raise StudyError("a valid study")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(assignments=st.lists(ASSIGNMENTS | TEXTS, max_size=2), name=st.none() | TEXTS)
 def test_the_command_answers_with_a_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assignments: list[str], name: str | None

@@ -196,7 +196,7 @@ def test_nothing_easy_at_all_gives_every_triplet_the_weight_zero(
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     sizes=st.lists(st.integers(1, 70), min_size=1, max_size=4),
     threshold=st.floats(0.01, 0.99),
