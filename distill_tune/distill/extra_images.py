@@ -80,20 +80,19 @@ class ExtraImages:
         classes = self._classes(count, whole_step)
         labels = (latent.labels[:count] if classes is None else classes).repeat_interleave(each)
         generator, signal = state.gan.ema.module, self.trainer.class_signal()
-        if joint.selection == "none":
-            together = made_together(count, self.trainer.data.train.images.shape[1:], labels.device)
-            if together < count:
-                pairs = zip(latent.z.split(together), labels.split(together), strict=True)
-                parts = (execution(generator, z, asked, signal) for z, asked in pairs)
-                return joined(parts, count), labels
-            images = execution(generator, latent.z, labels, signal)
-            # Compiled for a GPU, they lie in a CUDA graph's memory, which its next run overwrites.
-            return images.clone(), labels
+        real = self.trainer.data.train.images
         # Of large candidates, those for a few images at a time.
-        together = each * max(1, in_memory(self.trainer.data.train.images) // each)
+        together = each * max(1, in_memory(real) // each)
+        if joint.selection == "none":
+            together = made_together(count, real.shape[1:], labels.device)
+        pairs = zip(latent.z.split(together), labels.split(together), strict=True)
+        parts = ((execution(generator, z, asked, signal), asked) for z, asked in pairs)
+        if joint.selection == "none":
+            # Joined, they are copies. Compiled for a GPU, the images themselves lie in a CUDA
+            # graph's memory, which its next run overwrites.
+            return joined((images for images, _ in parts), count), labels
         found = []
-        for z, asked in zip(latent.z.split(together), labels.split(together), strict=True):
-            images = execution(generator, z, asked, signal)
+        for images, asked in parts:
             kept = select(state.snapshot, images, asked, each, joint.selection)
             found.append((images[kept], asked[kept]))
         if len(found) == 1:

@@ -26,6 +26,7 @@ from distill_tune.distill.monitoring.by_class import class_results
 from distill_tune.distill.monitoring.diversity import effective_rank, within_class_distance
 from distill_tune.distill.monitoring.evaluation import batch_size, reestimate_batch_norm
 from distill_tune.distill.monitoring.fidelity import FidelityTest
+from distill_tune.distill.trial import Trial
 from distill_tune.training.tensorboard.image_grid import image_grid
 from tests.distill.conftest import Begin
 from tests.distill.tiny import CPU
@@ -129,24 +130,30 @@ def test_a_trial_measures_the_same_with_a_few_images_at_a_time(at_joint: Begin) 
     assert max(sizes) == 20
 
 
+def extra_batch(running: Trial, count: int) -> ExtraBatch:
+    """Return the extra images of a step."""
+    extra, execution = ExtraImages(running.trainer), running.trainer.execution
+    found = extra.batch(count, 1.0, whole_step=3, weight=1.0, execution=execution)
+    assert found is not None
+    return found
+
+
+def noted_sizes(network: nn.Module) -> list[int]:
+    """Return the numbers of images of the network's batches from now on."""
+    sizes = list[int]()
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    return sizes
+
+
 def test_large_synthetic_images_are_made_a_few_at_a_time(at_joint: Begin) -> None:
     running = at_joint()
-    extra, execution = ExtraImages(running.trainer), running.trainer.execution
-
-    def drawn() -> ExtraBatch:
-        found = extra.batch(50, 1.0, whole_step=3, weight=1.0, execution=execution)
-        assert found is not None
-        return found
-
-    whole, sizes = drawn(), list[int]()
-    running.state.gan.ema.module.register_forward_pre_hook(
-        lambda _, inputs: sizes.append(len(inputs[0]))
-    )
+    whole = extra_batch(running, 50)
+    sizes = noted_sizes(running.state.gan.ema.module)
     with limits(forward=20 * 4 * 64, whole=49 * 4 * 64):
-        parts = drawn()
+        parts = extra_batch(running, 50)
     assert sizes == [20, 20, 10]
     with limits(forward=20 * 4 * 64, whole=50 * 4 * 64):
-        drawn()
+        extra_batch(running, 50)
     assert sizes[3:] == [50], "what needs little memory stays in one piece"
     assert torch.equal(parts.labels, whole.labels)
     assert torch.allclose(parts.images, whole.images, atol=1e-6)
@@ -162,19 +169,10 @@ def test_a_gpu_makes_all_synthetic_images_at_once() -> None:
 @pytest.mark.parametrize("selection", ["agree", "hard"])
 def test_candidates_are_selected_a_few_images_at_a_time(at_joint: Begin, selection: str) -> None:
     running = at_joint(joint={"selection": selection, "candidates": 4})
-    extra, execution = ExtraImages(running.trainer), running.trainer.execution
-
-    def drawn() -> ExtraBatch:
-        found = extra.batch(40, 1.0, whole_step=3, weight=1.0, execution=execution)
-        assert found is not None
-        return found
-
-    whole, sizes = drawn(), list[int]()
-    running.state.gan.ema.module.register_forward_pre_hook(
-        lambda _, inputs: sizes.append(len(inputs[0]))
-    )
+    whole = extra_batch(running, 40)
+    sizes = noted_sizes(running.state.gan.ema.module)
     with limits(forward=1 << 24, whole=30 * 4 * 64):
-        parts = drawn()
+        parts = extra_batch(running, 40)
     assert sizes == [28] * 5 + [20]
     assert torch.equal(parts.labels, whole.labels)
     assert torch.allclose(parts.images, whole.images, atol=1e-6)
