@@ -127,7 +127,7 @@ def patience(console: "Console", text: str) -> Iterator[Callable[[str], None]]:
 
 
 class _Activity:
-    """What goes on, and for how long."""
+    """Text of the present work, and the time since its start."""
 
     def __init__(self, text: str) -> None:
         self._text, self._began = text, time.monotonic()

@@ -1,7 +1,7 @@
 """Device of a trial."""
 
 import ctypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -37,10 +37,8 @@ def keep_freed_memory() -> bool:
     Otherwise, glibc gives the memory of large tensors back to the system, and each training step
     gets it again page by page.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, TypeError):
-        # Only glibc has it.
+    mallopt = _of_libc("mallopt")
+    if mallopt is None:
         return False
     return bool(mallopt(_MMAP_THRESHOLD, 32 << 20)) and bool(mallopt(_TRIM_THRESHOLD, 1 << 30))
 
@@ -50,12 +48,20 @@ def return_freed_memory() -> bool:
 
     Return whether its C library can.
     """
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, TypeError):
+    trim = _of_libc("malloc_trim")
+    if trim is None:
         return False
     trim(0)
     return True
+
+
+def _of_libc(name: str) -> Callable[..., int] | None:
+    """Return a function of the C library; None if it has none of that name, as only glibc does."""
+    try:
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, TypeError):
+        return None
+    return found
 
 
 @contextmanager
