@@ -148,10 +148,11 @@ def train_step(
     call = classifier if execution is None else partial(execution, classifier)
     ensure_training(classifier)
     images, labels = real
-    if extra is None or joint is None:
-        loss = F.cross_entropy(call(images), labels)
-    else:
-        loss = _mixture_loss(classifier, call, real, extra, joint)
+    with shared_centres(classifier):
+        if extra is None or joint is None:
+            loss = F.cross_entropy(call(images), labels)
+        else:
+            loss = _mixture_loss(classifier, call, real, extra, joint)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -169,10 +170,9 @@ def _mixture_loss(
         logits = call(torch.cat([real[0], extra.images]))
         real_logits, extra_logits = logits.split([len(real[1]), len(extra.labels)])
     else:
-        with shared_centres(classifier):
-            real_logits = call(real[0])
-            with running_statistics_kept(classifier):
-                extra_logits = call(extra.images)
+        real_logits = call(real[0])
+        with running_statistics_kept(classifier):
+            extra_logits = call(extra.images)
     smoothing = 0.0 if joint.extra_images == "pseudo" else joint.label_smoothing
     smoothed = F.cross_entropy(extra_logits, extra.labels, label_smoothing=smoothing)
     return F.cross_entropy(real_logits, real[1]) + extra.weight * smoothed

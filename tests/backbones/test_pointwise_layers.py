@@ -76,8 +76,31 @@ def test_passes_that_share_centres_have_the_same_gradients_bit_for_bit() -> None
     for one, before in zip(network.parameters(), expected, strict=True):
         assert one.grad is not None
         assert torch.equal(one.grad, before)
+    for times, is_cleared in ((1, True), (2, False)):
+        if is_cleared:
+            network.zero_grad()
+        with shared_centres(network):
+            loss = (network(first) ** 2).sum() + (network(second) ** 3).sum()
+        loss.backward()
+        for one, before in zip(network.parameters(), expected, strict=True):
+            torch.testing.assert_close(one.grad, times * before)
     copied = copy.deepcopy(network)
     with torch.no_grad():
         for one in copied[1].parameters():
             one.zero_()
         assert not copied(first).any(), "a centre outlives its block"
+    with shared_centres(copied):
+        loss = (copied(second) - 1).square().sum()
+    loss.backward()
+    for one, before in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(one.grad, 2 * before, msg="a copy writes to our gradients")
+
+
+def test_a_frozen_layer_that_shares_its_centre_has_no_gradient() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1))
+    use_matrix_products(network)
+    network[1].requires_grad_(requires_grad=False)
+    with shared_centres(network):
+        network(torch.ones(2, 3, 1, 1)).sum().backward()
+    assert network[0].weight.grad is not None
+    assert network[1].weight.grad is None
