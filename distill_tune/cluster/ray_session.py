@@ -105,7 +105,10 @@ class WorkersAhead:
         self._due = 0.0
 
     def start(self) -> None:
-        """Start the processes at the first call; at a later one, kill actors that are due."""
+        """Start the processes at the first call; at a later one, kill actors that are due.
+
+        All at once: an actor that is made later would get, and end, the process of an earlier one.
+        """
         import ray
 
         node = own_node()

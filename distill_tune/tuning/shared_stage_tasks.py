@@ -58,7 +58,7 @@ def run_stages(
     Stages that do not need each other run side by side, as many as trials may. If another study is
     computing a stage, it is waited for without holding any resources. A stage that fails is left to
     the trials, which then report the reason themselves. A stage whose node is lost starts over
-    elsewhere. The processes of the trials start beside the last stages.
+    elsewhere. The processes of the trials start as soon as a stage leaves room for another.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
@@ -76,8 +76,8 @@ def run_stages(
                 for work in queue.startable(lambda: pool.has_room):
                     placed = images.place(work.job.config.data)
                     pool.start(work, _stage, work.job, placed, store, slots.bundle)
-                if pool.has_room and not queue.waiting:
-                    # A core is free until the last stages are over.
+                if pool.has_room:
+                    # Whatever waits needs a stage that is not over: a core is free until then.
                     of_trials = of_trials or _workers_of_trials(slots.count)
                     of_trials.start()
                 for event in pool.listen():
