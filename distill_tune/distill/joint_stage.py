@@ -26,7 +26,7 @@ from distill_tune.distill.gan_loss_terms import GanLosses, gan_metrics
 from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import HardSets, label, turnover
 from distill_tune.distill.metrics.best_weights import Best
-from distill_tune.distill.monitoring.evaluation import evaluate, validate
+from distill_tune.distill.monitoring.evaluation import validate
 from distill_tune.distill.monitoring.gan_policies import ratio_factor, refuse_unfit, watch_gan
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_config import TrialConfig
@@ -108,7 +108,7 @@ class JointStage:
     def _begin(self, epoch: int) -> None:
         if not self.state.best.weights:
             # The classifier of stage 1 is a candidate too: stage 3 may only make it worse.
-            found = evaluate(self.state.classifier, self.trainer.data.val, self._metric)
+            found = self.state.assess_stage_one(self.trainer.data, self._metric).metrics
             self.state.best.offer(found[without_split(self._metric)], 0, self.state.classifier)
         if self._joint.has_gan:
             when = f"before joint epoch {epoch + 1}"

@@ -19,7 +19,7 @@ from distill_tune.distill.gan_steps import GanTrainer
 from distill_tune.distill.hardness import Scores, assemble, label, score
 from distill_tune.distill.joint_stage import JointStage, enter
 from distill_tune.distill.metrics.best_weights import Best, StateDict
-from distill_tune.distill.monitoring.evaluation import validate
+from distill_tune.distill.monitoring.evaluation import Assessed, validate
 from distill_tune.distill.monitoring.gan_policies import refuse_unfit
 from distill_tune.distill.monitoring.reference import Reference
 from distill_tune.distill.trial_config import TrialConfig
@@ -50,15 +50,17 @@ class Report(NamedTuple):
 
 
 class Reusable(NamedTuple):
-    """Networks and images that a process passes on from one trial to the next.
+    """What a process passes on from one trial to the next.
 
     Attributes:
         data: The images on their device.
-        networks: Compiled networks; empty if nothing is compiled.
+        networks: Networks whose weights the next trial overwrites.
+        products: The newest product that was read of each shared stage, by its key; never changed.
     """
 
     data: DeviceData
     networks: KeptNetworks
+    products: dict[str, tuple[str, Any]]
 
 
 class Trial:
@@ -88,7 +90,7 @@ class Trial:
         kept = None if reusable is None else reusable.networks
         if kept is None or not kept.admit(config, images, device):
             kept = KeptNetworks(config, images, device)
-        self.reusable = Reusable(self.data, kept)
+        self.reusable = Reusable(self.data, kept, {} if reusable is None else reusable.products)
         self.state = TrialState.fresh(config, images, device, kept)
         self.trainer = GanTrainer(config, self.data, self.state, kept.execution)
 
@@ -138,13 +140,19 @@ class Trial:
     def product(self, stage: Stage) -> dict[str, Any]:
         """Return the product of a stage, as tensors and plain data.
 
-        For ``classifier``: F_ref and every image's hardness scores; for ``warmup``: the GAN; for
-        ``triplet``: the GAN and the hard and easy images.
+        For ``classifier``: F_ref, every image's hardness scores, and what the validation images
+        say of it; for ``warmup``: the GAN; for ``triplet``: the GAN and the hard and easy images.
         """
         if stage == "classifier":
             scored = score(self.state.reference, self.data, self.config, 0)
             weights, epoch = self.state.reference.state_dict(), self.state.epoch
-            return {"weights": weights, "epoch": epoch, "scored": list(scored)}
+            assessed = list(self.state.assess_stage_one(self.data, self.config.metric))
+            return {
+                "weights": weights,
+                "epoch": epoch,
+                "scored": list(scored),
+                "assessed": assessed,
+            }
         product = {"gan": self.state.gan.state_dict()}
         if stage == "triplet" and self.state.sets is not None:
             product["sets"] = self.state.sets.state_dict()
@@ -162,6 +170,7 @@ class Trial:
             self.state.epoch = int(product["epoch"])
             self._scored = Scores(*product["scored"])
             self._end_classifier_stage()
+            self.state.assessed = Assessed(*product["assessed"])
             return
         self.state.gan.load_state_dict(product["gan"])
         if stage == "triplet":
@@ -210,6 +219,7 @@ class Trial:
         state = self.state
         state.reference.load_state_dict(state.classifier.state_dict())
         state.snapshot.load_state_dict(state.classifier.state_dict())
+        state.assessed = None
         state.best = Best()
         state.stage = "warmup"
 

@@ -17,7 +17,7 @@ from distill_tune.distill.compute.optimizers import load_adam, make_adam
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.hardness import HardSets, assemble
 from distill_tune.distill.metrics.best_weights import Best, StateDict
-from distill_tune.distill.monitoring.evaluation import evaluate
+from distill_tune.distill.monitoring.evaluation import Assessed, assess, evaluate
 from distill_tune.distill.monitoring.fidelity import Fidelity, Judge, build_judge
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import ImageData, Stage
@@ -111,6 +111,7 @@ class TrialState:
         last_refresh: Stage-3 epoch of the last labelling.
         healthy: EMA weights of the last epoch without collapse (policy ``rollback``).
         is_frozen: Whether a policy stopped the GAN's training.
+        assessed: F_ref on the validation images, once that was asked; no part of a checkpoint.
     """
 
     classifier: Classifier
@@ -126,6 +127,7 @@ class TrialState:
     last_refresh: int = 0
     healthy: StateDict = field(default_factory=dict)
     is_frozen: bool = False
+    assessed: Assessed | None = None
 
     @classmethod
     def fresh(
@@ -141,12 +143,8 @@ class TrialState:
         """
         kept = kept or KeptNetworks(config, data, device)
         classifier = kept.initial(config.seed, partial(_build_classifier, config, data)).to(device)
-        reference, snapshot = (
-            kept.take(name, copy.deepcopy(classifier)) for name in ("reference", "snapshot")
-        )
+        reference, snapshot = (kept.frozen(name, classifier) for name in ("reference", "snapshot"))
         classifier = kept.take("classifier", classifier)
-        for frozen in (reference, snapshot):
-            frozen.requires_grad_(requires_grad=False).eval()
         optimizer = make_optimizer(classifier, config.classifier, config.classifier.lr)
         gan = _build_gan(config, data, device, kept)
         return cls(classifier, optimizer, reference, snapshot, gan)
@@ -179,6 +177,17 @@ class TrialState:
             "is_frozen": self.is_frozen,
         }
 
+    def assess_stage_one(self, data: DeviceData, metric: str) -> Assessed:
+        """Return what the validation images say of F_ref; measured once.
+
+        Args:
+            data: The trial's.
+            metric: The metric that trials are compared by.
+        """
+        if self.assessed is None:
+            self.assessed = assess(self.reference, data.val, metric)
+        return self.assessed
+
     def _classifier_epoch(self) -> int:
         """Return the finished epochs of the stage that ``best`` refers to."""
         return self.epoch if self.stage == "classifier" else self.joint_epoch
@@ -189,6 +198,7 @@ class TrialState:
         self.classifier.load_state_dict(saved["classifier"])
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.reference.load_state_dict(saved["reference"])
+        self.assessed = None
         self.snapshot.load_state_dict(saved["snapshot"])
         self.gan.load_state_dict(saved["gan"])
         self.stage, self.epoch = saved["stage"], saved["epoch"]

@@ -132,7 +132,7 @@ def adopt_stages(trial: Trial, store: StageStore) -> Adopted:
         if not found.issuperset(PREDECESSORS[stage]):
             continue
         try:
-            saved = store.read(stage, trial.config, trial.data.device)
+            saved = _read(stage, trial, store)
         except ValueError as error:
             if is_out_of_memory(error):
                 raise
@@ -145,3 +145,17 @@ def adopt_stages(trial: Trial, store: StageStore) -> Adopted:
         adopted.reports.extend(Report(*report) for report in saved["reports"])
         adopted.keys.append(store.key(stage, trial.config))
     return adopted
+
+
+def _read(stage: SharedStage, trial: Trial, store: StageStore) -> dict[str, Any] | None:
+    """Return a product, on a CPU without reading it again if the trial before had the same one."""
+    key, kept = store.key(stage, trial.config), trial.reusable.products
+    found = kept.get(stage)
+    if found is not None and found[0] == key:
+        same: dict[str, Any] = found[1]
+        return same
+    saved = store.read_key(stage, key, trial.data.device)
+    if trial.data.device.type == "cpu" and saved is not None:
+        # The memory of a GPU has better uses.
+        kept[stage] = key, saved
+    return saved

@@ -114,11 +114,19 @@ def test_a_trial_with_other_networks_builds_and_compiles_its_own(
     assert compiled == [second.state.classifier]
 
 
-def test_without_compilation_no_network_is_kept(digits: ImageData) -> None:
+def test_without_compilation_only_networks_that_are_not_trained_are_kept(
+    digits: ImageData,
+) -> None:
     first = Trial(config(), digits, CPU)
+    list(first.run())
     second = Trial(config(seed=5), digits, CPU, first.reusable)
     assert second.data is first.data
-    assert not set(map(id, networks(second))) & set(map(id, networks(first)))
+    both = set(map(id, networks(second))) & set(map(id, networks(first)))
+    assert both == {id(second.state.reference), id(second.state.snapshot)}
+    alone = Trial(config(seed=5), digits, CPU)
+    assert differences(alone.state_dict(), second.state_dict()) == []
+    metrics = [report.metrics for report in second.run()]
+    assert [report.metrics for report in alone.run()] == metrics
 
 
 @pytest.mark.storm

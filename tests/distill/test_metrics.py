@@ -17,7 +17,8 @@ from distill_tune.distill.configuration.probe import probe
 from distill_tune.distill.joint_stage import JointStage
 from distill_tune.distill.metrics import METRICS, metric_named
 from distill_tune.distill.metrics.best_weights import copy_weights
-from distill_tune.distill.monitoring.evaluation import evaluate, is_measurable, scores
+from distill_tune.distill.monitoring.evaluation import Assessed, evaluate, is_measurable, scores
+from distill_tune.distill.trial_state import TrialState
 from distill_tune.errors import DivergedError, InputError
 from distill_tune.interfaces import ImageData, Metrics, Split
 from distill_tune.records.words.metric_names import (
@@ -175,9 +176,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"val/accuracy": values["accuracy"], "val/balanced_accuracy": values["balanced"]}
 
     monkeypatch.setattr(joint_stage, "validate", validate)
-    monkeypatch.setattr(
-        joint_stage, "evaluate", lambda *_: {"accuracy": 0.0, "balanced_accuracy": 0.0}
-    )
+    of_stage_one = Assessed({"accuracy": 0.0, "balanced_accuracy": 0.0}, [])
+    monkeypatch.setattr(TrialState, "assess_stage_one", lambda *_: of_stage_one)
 
 
 @pytest.mark.parametrize(("metric", "best"), [("val/accuracy", 1), ("val/balanced_accuracy", 2)])

@@ -127,6 +127,28 @@ def test_a_trial_with_the_products_of_others_goes_on_as_if_they_were_its_own(
     assert sorted(then, key=alone.index) == alone
 
 
+def test_the_next_trial_of_a_process_does_not_read_the_products_again(
+    study: Study,
+    store: StageStore,
+    images: ImageData,
+    alone: list[tuple[str, int, Metrics]],
+) -> None:
+    for stage in STAGES:
+        compute(study, store, images, stage)
+    config = job(study, "classifier").config
+    first = Trial(config, images, CPU)
+    adopt_stages(first, store)
+    for _ in first.run():
+        pass
+    for stage in STAGES:
+        file_of(store, study, stage).unlink()
+    then = Trial(config, images, CPU, first.reusable)
+    adopted = adopt_stages(then, store)
+    assert (len(adopted.keys), adopted.warnings) == (len(STAGES), [])
+    found = without_seconds((*adopted.reports, *then.run()))
+    assert sorted(found, key=alone.index) == alone
+
+
 def test_a_stage_without_what_it_begins_with_is_not_computed(
     study: Study, store: StageStore, images: ImageData
 ) -> None:

@@ -26,8 +26,8 @@ class KeptNetworks:
 
     Compiling takes longer than a short trial, and compiled code belongs to a network, not to its
     weights. A trial therefore loads its initial weights into the networks of the trial before. If
-    nothing is compiled, only the initial classifier is kept, on the host: drawing the weights of a
-    large network takes as long as some steps with it.
+    nothing is compiled, only classifiers that are never trained are kept, and the initial one, on
+    the host: drawing the weights of a large network takes as long as some steps with it.
 
     Args:
         config: Configuration of the first of these trials.
@@ -71,6 +71,22 @@ class KeptNetworks:
             kept = self._initial = (seed, build())
         copied: Network = copy.deepcopy(kept[1])  # type: ignore[assignment]
         return copied
+
+    def frozen(self, name: str, classifier: Network) -> Network:
+        """Return a copy of a classifier that is never trained; the same network in every trial.
+
+        Args:
+            name: Of a network that every trial has.
+            classifier: On its device.
+        """
+        kept = self._networks.get(name)
+        if kept is None:
+            kept = self._networks[name] = copy.deepcopy(classifier)
+            kept.requires_grad_(requires_grad=False).eval()
+        else:
+            kept.load_state_dict(classifier.state_dict())
+        same: Network = kept  # type: ignore[assignment]
+        return same
 
     def take(self, name: str, built: Network) -> Network:
         """Return the network of that name with the weights and the modes of ``built``.

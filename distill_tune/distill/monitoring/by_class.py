@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.large_images import in_memory
 from distill_tune.distill.gan_draws import Latent
 from distill_tune.distill.gan_steps import GanTrainer
@@ -19,7 +18,6 @@ from distill_tune.distill.monitoring.evaluation import (
     image_batches,
     recalls,
 )
-from distill_tune.interfaces import Split
 
 _MOST_IMAGES, _MOST_OF_CLASS = 2000, 50
 
@@ -55,9 +53,12 @@ def class_results(trainer: GanTrainer, weights: StateDict) -> list[ClassResult]:
         weights: The classifier's weights to measure.
     """
     data, state = trainer.data, trainer.state
-    kept = copy.deepcopy(state.classifier)
-    kept.load_state_dict(weights)
-    before, after = (_recalls(one, data.val) for one in (state.reference, kept))
+    before = state.assess_stage_one(data, trainer.config.metric).recalls
+    kept = state.classifier
+    if not all(torch.equal(weights[name], value) for name, value in kept.state_dict().items()):
+        kept = copy.deepcopy(kept)
+        kept.load_state_dict(weights)
+    after = recalls(features_and_logits(kept, data.val.images)[1], data.val.labels)
     counts = [
         split.labels.bincount(minlength=data.num_classes).tolist()
         for split in (data.train, data.val)
@@ -70,10 +71,6 @@ def class_results(trainer: GanTrainer, weights: StateDict) -> list[ClassResult]:
         row._replace(agreement=agreement, diversity=diversity)
         for row, (agreement, diversity) in zip(rows, measured, strict=True)
     ]
-
-
-def _recalls(classifier: Classifier, split: Split) -> list[float | None]:
-    return recalls(features_and_logits(classifier, split.images)[1], split.labels)
 
 
 @torch.no_grad()

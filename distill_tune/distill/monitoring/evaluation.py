@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -93,10 +94,27 @@ def validate(classifier: Classifier, data: DeviceData, metric: str = ACCURACY) -
     return {on_validation(name): value for name, value in found.items()}
 
 
+class Assessed(NamedTuple):
+    """What one pass over a split says of a classifier.
+
+    Attributes:
+        metrics: As :func:`scores` returns them.
+        recalls: Of every class; None without images.
+    """
+
+    metrics: Metrics
+    recalls: list[float | None]
+
+
+def assess(classifier: Classifier, split: Split, metric: str = ACCURACY) -> Assessed:
+    """Return the classifier's metrics on a split, and the recall of every class."""
+    _, logits = features_and_logits(classifier, split.images)
+    return Assessed(scores(logits, split.labels, metric), recalls(logits, split.labels))
+
+
 def evaluate(classifier: Classifier, split: Split, metric: str = ACCURACY) -> Metrics:
     """Return the classifier's metrics on a split; see :func:`scores`."""
-    _, logits = features_and_logits(classifier, split.images)
-    return scores(logits, split.labels, metric)
+    return assess(classifier, split, metric).metrics
 
 
 def scores(logits: Tensor, labels: Tensor, metric: str = ACCURACY) -> Metrics:
