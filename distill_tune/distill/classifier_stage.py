@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_tune.distill.backbones.classifier_network import Classifier
-from distill_tune.distill.backbones.pointwise_layers import shared_centres
 from distill_tune.distill.compute.batches import (
     Batch,
     ExtraBatch,
@@ -148,11 +147,10 @@ def train_step(
     call = classifier if execution is None else partial(execution, classifier)
     ensure_training(classifier)
     images, labels = real
-    with shared_centres(classifier):
-        if extra is None or joint is None:
-            loss = F.cross_entropy(call(images), labels)
-        else:
-            loss = _mixture_loss(classifier, call, real, extra, joint)
+    if extra is None or joint is None:
+        loss = F.cross_entropy(call(images), labels)
+    else:
+        loss = _mixture_loss(classifier, call, real, extra, joint)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

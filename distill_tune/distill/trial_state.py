@@ -1,6 +1,5 @@
 """The mutable state of a trial, and its conversion to and from a checkpoint."""
 
-import copy
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,7 +12,7 @@ from distill_tune.distill.classifier_stage import make_optimizer
 from distill_tune.distill.compute.averaging import MovingAverage
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.kept_networks import KeptNetworks
-from distill_tune.distill.compute.optimizers import load_adam, make_adam
+from distill_tune.distill.compute.optimizers import load_adam, load_adamw, make_adam
 from distill_tune.distill.compute.random_streams import seed_global
 from distill_tune.distill.hardness import HardSets, assemble
 from distill_tune.distill.metrics.best_weights import Best, StateDict
@@ -196,7 +195,7 @@ class TrialState:
         """Restore a saved state of the same configuration and data."""
         self.best = self._best(saved["best"], config, data)
         self.classifier.load_state_dict(saved["classifier"])
-        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
+        load_adamw(self.optimizer, saved["optimizer"])
         self.reference.load_state_dict(saved["reference"])
         self.assessed = None
         self.snapshot.load_state_dict(saved["snapshot"])

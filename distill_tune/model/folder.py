@@ -12,6 +12,7 @@ from torch import nn
 
 from distill_tune import __version__
 from distill_tune.distill.backbones import Classifier
+from distill_tune.distill.backbones.pointwise_layers import whole_weights
 from distill_tune.distill.backbones.weights_file import MODEL_WEIGHTS
 from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.distill.monitoring.by_class import class_results
@@ -99,7 +100,7 @@ def model_files(
         },
         "made": {**origin, **_circumstances(trial)},
     }
-    files = {WEIGHTS: save(_plain_weights(weights))}
+    files = {WEIGHTS: save(_plain_weights(whole_weights(state.classifier, weights)))}
     if trial.config.joint.has_gan:
         files[GENERATOR] = save(_plain_weights(state.gan.ema.module.state_dict()))
     files[CONFIG] = to_yaml(plain(trial.config)).encode()

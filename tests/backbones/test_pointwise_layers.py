@@ -6,13 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones import Backbone, Classifier
 from distill_tune.distill.backbones.pointwise_layers import (
     CentredConv2d,
+    OnePixelConv2d,
     PointwiseConv2d,
-    shared_centres,
+    use_centres_only,
     use_matrix_products,
+    whole_weights,
 )
+from distill_tune.distill.compute.optimizers import load_adamw
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
@@ -49,58 +52,80 @@ def test_grouped_dilated_and_unpadded_layers_are_left_alone() -> None:
     assert {type(layer) for layer in layers} == {nn.Conv2d}
 
 
-def test_a_resnet_uses_them_and_keeps_its_state_dict() -> None:
+def built(input_size: int = 16, name: str = "resnet50") -> Classifier:
+    backbone = Backbone(name=name, stem="imagenet", input_size=input_size)
+    return backbone.build(num_classes=10, channels=3, image_size=input_size)
+
+
+def test_a_resnet_uses_them_and_keeps_the_names_of_its_weights() -> None:
     from torchvision.models import resnet50
 
-    built = Backbone(name="resnet50", stem="imagenet", input_size=16).build(
-        num_classes=10, channels=3, image_size=16
-    )
-    kinds = [type(module) for module in built.body.modules()]
+    body = built().body
+    kinds = [type(module) for module in body.modules()]
     assert kinds.count(PointwiseConv2d) == 36
-    assert kinds.count(CentredConv2d) == 16
+    # Maps are of one pixel after the first block of the third of four stages.
+    assert (kinds.count(CentredConv2d), kinds.count(OnePixelConv2d)) == (8, 8)
     names = [name for name in resnet50().state_dict() if not name.startswith("fc.")]
-    assert list(built.body.state_dict()) == names
+    assert list(body.state_dict()) == names
 
 
-def test_passes_that_share_centres_have_the_same_gradients_bit_for_bit() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3, padding=1))
-    use_matrix_products(network)
-    first, second = (torch.linspace(-1, end, 24).view(2, 3, 2, 2) for end in (1, 2))
-    (network(first) ** 2).sum().add((network(second) ** 3).sum()).backward()
-    expected = [one.grad.clone() for one in network.parameters() if one.grad is not None]
-    assert len(expected) == 4
-    network.zero_grad()
-    with shared_centres(network):
-        loss = (network(first) ** 2).sum() + (network(second) ** 3).sum()
-    loss.backward()
-    for one, before in zip(network.parameters(), expected, strict=True):
-        assert one.grad is not None
-        assert torch.equal(one.grad, before)
-    for times, is_cleared in ((1, True), (2, False)):
-        if is_cleared:
-            network.zero_grad()
-        with shared_centres(network):
-            loss = (network(first) ** 2).sum() + (network(second) ** 3).sum()
-        loss.backward()
-        for one, before in zip(network.parameters(), expected, strict=True):
-            torch.testing.assert_close(one.grad, times * before)
-    copied = copy.deepcopy(network)
+def test_whole_weights_give_torchvisions_network_the_same_features() -> None:
+    from torchvision.models import resnet18
+
+    classifier = built(name="resnet18")
+    weights = whole_weights(classifier, classifier.state_dict())
+    of_body = {k.removeprefix("body."): v for k, v in weights.items() if k.startswith("body.")}
+    theirs = resnet18(weights=None)
+    assert {k: v.shape for k, v in of_body.items()} == {
+        k: v.shape for k, v in theirs.state_dict().items() if not k.startswith("fc.")
+    }
+    theirs.load_state_dict(of_body, strict=False)
+    theirs.fc = nn.Identity()
+    images = torch.linspace(-1, 1, 2 * 3 * 16**2).view(2, 3, 16, 16)
+    for network in (theirs, classifier):
+        network.eval()
+    torch.testing.assert_close(
+        classifier.features(images), theirs(classifier.to_classifier(images))
+    )
+
+
+def test_weights_of_the_whole_network_are_loaded_by_their_centres() -> None:
+    classifier = built(name="resnet18")
+    saved = {name: value.clone() for name, value in classifier.state_dict().items()}
+    whole = whole_weights(classifier, saved)
+    assert sum(v.numel() for v in whole.values()) > 2 * sum(v.numel() for v in saved.values())
+    for name, value in whole.items():
+        if value.dim() > saved[name].dim():
+            value[:, :, 0] = 7.0
     with torch.no_grad():
-        for one in copied[1].parameters():
-            one.zero_()
-        assert not copied(first).any(), "a centre outlives its block"
-    with shared_centres(copied):
-        loss = (copied(second) - 1).square().sum()
-    loss.backward()
-    for one, before in zip(network.parameters(), expected, strict=True):
-        torch.testing.assert_close(one.grad, 2 * before, msg="a copy writes to our gradients")
+        for parameter in classifier.parameters():
+            parameter.zero_()
+    classifier.load_state_dict(whole)
+    for name, value in classifier.state_dict().items():
+        assert torch.equal(value, saved[name]), name
 
 
-def test_a_frozen_layer_that_shares_its_centre_has_no_gradient() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1))
+def test_a_layer_that_sees_larger_maps_keeps_its_weight() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 3, stride=2, padding=1))
+    network.append(network[1])
     use_matrix_products(network)
-    network[1].requires_grad_(requires_grad=False)
-    with shared_centres(network):
-        network(torch.ones(2, 3, 1, 1)).sum().backward()
-    assert network[0].weight.grad is not None
-    assert network[1].weight.grad is None
+    # The second layer is called with maps of 2x2 pixels, and then with one of 1x1.
+    use_centres_only(network, lambda: network(torch.zeros(1, 2, 2, 2)))
+    assert {type(layer) for layer in network} == {CentredConv2d}
+
+
+def test_a_state_of_the_optimiser_from_before_is_loaded() -> None:
+    layer = CentredConv2d(2, 3, 3, padding=1)
+    before = torch.optim.AdamW(layer.parameters(), fused=True)
+    network = nn.Sequential(copy.deepcopy(layer))
+    use_centres_only(network, lambda: network(torch.zeros(1, 2, 1, 1)))
+    after = torch.optim.AdamW(network.parameters(), fused=True)
+    maps = torch.linspace(-1, 1, 4).view(2, 2, 1, 1)
+    for number in range(2):
+        for one, optimizer in ((layer, before), (network, after)):
+            optimizer.zero_grad()
+            one(maps).square().sum().backward()
+            optimizer.step()
+        if number == 0:
+            load_adamw(after, before.state_dict())
+    torch.testing.assert_close(network[0].weight, layer.weight[:, :, 1, 1])

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones.pointwise_layers import whole_weights
 from distill_tune.study.validation import to_yaml
 
 BACKBONE = {"name": "squeezenet1_1", "stem": "imagenet", "input_size": 32, "pretrained": False}
@@ -34,7 +35,10 @@ def write_model(folder: Path, said: dict[str, Any]) -> Path:
     form = {"channels": said["transforms"]["channels"]}
     form |= {"image_size": said["transforms"]["image_size"]}
     classifier = Backbone(**said["backbone"]).build(num_classes=len(said["classes"]), **form)
-    weights = {name: value.contiguous() for name, value in classifier.state_dict().items()}
+    weights = {
+        name: value.contiguous()
+        for name, value in whole_weights(classifier, classifier.state_dict()).items()
+    }
     save_file(weights, folder / "classifier.safetensors")
     return folder
 

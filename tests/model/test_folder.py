@@ -13,6 +13,7 @@ import yaml
 from safetensors.torch import save_file
 
 from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones.pointwise_layers import whole_weights
 from distill_tune.errors import DistillTuneError
 from distill_tune.model import load_classifier, load_generator, load_model
 from distill_tune.study.validation import to_yaml
@@ -48,7 +49,10 @@ def folder(tmp_path: Path) -> Path:
     write(folder, MODEL)
     torch.manual_seed(0)
     classifier = Backbone(**MODEL["backbone"]).build(num_classes=3, channels=3, image_size=8)
-    weights = {name: value.contiguous() for name, value in classifier.state_dict().items()}
+    weights = {
+        name: value.contiguous()
+        for name, value in whole_weights(classifier, classifier.state_dict()).items()
+    }
     save_file(weights, folder / "classifier.safetensors")
     return folder
 

@@ -172,7 +172,11 @@ class Backbone(Config):
                 channels=channels,
             )
         shape = (num_classes, channels, image_size)
-        classifier = build_classifier(body, self.name, input_size=input_size, shape=shape)
+        # A plugin's network may use its weights in other ways; a file has all the weights.
+        is_whole = self.is_own or origin != "fresh"
+        classifier = build_classifier(
+            body, self.name, input_size=input_size, shape=shape, is_whole=is_whole
+        )
         if origin != "fresh":
             classifier.keep_normalisation()
         if self.weights is not None and is_fetching:

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,10 @@ from distill_tune.distill.backbones.network_body import (
     for_channels,
     size_error,
 )
-from distill_tune.distill.backbones.pointwise_layers import use_matrix_products
+from distill_tune.distill.backbones.pointwise_layers import (
+    use_centres_only,
+    use_matrix_products,
+)
 from distill_tune.errors import InputError, Text
 
 _IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -95,7 +99,7 @@ def named_body(
 
 
 def build_classifier(
-    body: Body, name: str, *, input_size: int, shape: tuple[int, int, int]
+    body: Body, name: str, *, input_size: int, shape: tuple[int, int, int], is_whole: bool
 ) -> Classifier:
     """Return a network without its head as a classifier.
 
@@ -104,15 +108,17 @@ def build_classifier(
         name: Its name, for messages.
         input_size: Height and width of its input.
         shape: ``(num_classes, channels, image_size)`` of the data.
+        is_whole: Whether to keep weights that never act on images of that size.
 
     Raises:
         InputError: The network does not accept the images.
     """
     num_classes, channels, image_size = shape
     use_matrix_products(body.model)
+    feature_dim = partial(_feature_dim, body.model, name, channels, input_size)
     classifier = Classifier(
         body.model,
-        feature_dim=_feature_dim(body.model, name, channels, input_size),
+        feature_dim=feature_dim() if is_whole else use_centres_only(body.model, feature_dim),
         num_classes=num_classes,
         resize=(image_size, input_size),
         normalisation=body.normalisation,

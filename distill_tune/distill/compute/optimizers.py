@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from distill_tune.distill.backbones.pointwise_layers import centre
+
 _OF_DEVICE = ("capturable", "fused", "foreach")
 
 
@@ -36,6 +38,20 @@ def load_adam(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
         lr = float(group["lr"])
         group.update(before)
         write_lr(group, lr)
+
+
+def load_adamw(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Load a classifier's state, also of a version that trained weights that never act.
+
+    Args:
+        optimizer: Of the classifier.
+        saved: Its ``state_dict()``; not changed.
+    """
+    optimizer.load_state_dict(copy.deepcopy(saved))
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.dim() > parameter.dim():
+                state[name] = centre(value).clone(memory_format=torch.contiguous_format)
 
 
 def write_lr(group: dict[str, Any], lr: float) -> None:
