@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import save_file
 
 from distill_tune.distill.backbones import Backbone
+from distill_tune.distill.backbones.pointwise_layers import whole_weights
 from distill_tune.errors import InputError
 from distill_tune.study.absolute_paths import with_absolute_paths
 from distill_tune.study.opened_study import StudyRequest, open_new
@@ -32,7 +33,8 @@ def written(folder: Path, weights: str) -> Path:
 def save_weights(file: Path, num_classes: int) -> None:
     build = Backbone(name="squeezenet1_1").build
     network = build(num_classes=num_classes, channels=1, image_size=8)
-    save_file({n: one.contiguous() for n, one in network.state_dict().items()}, file)
+    whole = whole_weights(network, network.state_dict())
+    save_file({n: one.contiguous() for n, one in whole.items()}, file)
 
 
 def opened(file: Path, storage: Path) -> str:
