@@ -50,7 +50,7 @@ class Report(NamedTuple):
 
 
 class Reusable(NamedTuple):
-    """What a process passes on from one trial to the next.
+    """Objects that a process passes on from one trial to the next.
 
     Attributes:
         data: The images on their device.

@@ -131,8 +131,9 @@ def adopt_stages(trial: Trial, store: StageStore) -> Adopted:
     for stage in STAGES:
         if not found.issuperset(PREDECESSORS[stage]):
             continue
+        key = store.key(stage, trial.config)
         try:
-            saved = _read(stage, trial, store)
+            saved = _read(stage, key, trial, store)
         except ValueError as error:
             if is_out_of_memory(error):
                 raise
@@ -143,13 +144,13 @@ def adopt_stages(trial: Trial, store: StageStore) -> Adopted:
         found.add(stage)
         trial.adopt(stage, saved["product"])
         adopted.reports.extend(Report(*report) for report in saved["reports"])
-        adopted.keys.append(store.key(stage, trial.config))
+        adopted.keys.append(key)
     return adopted
 
 
-def _read(stage: SharedStage, trial: Trial, store: StageStore) -> dict[str, Any] | None:
+def _read(stage: SharedStage, key: str, trial: Trial, store: StageStore) -> dict[str, Any] | None:
     """Return a product, on a CPU without reading it again if the trial before had the same one."""
-    key, kept = store.key(stage, trial.config), trial.reusable.products
+    kept = trial.reusable.products
     found = kept.get(stage)
     if found is not None and found[0] == key:
         same: dict[str, Any] = found[1]

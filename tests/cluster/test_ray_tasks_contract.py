@@ -90,6 +90,17 @@ def idle() -> set[int]:
     return found
 
 
+def settled() -> set[int]:
+    """Return them once no process of earlier tests becomes idle, or ends, any more."""
+    found, until = idle(), time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        time.sleep(2)
+        before, found = found, idle()
+        if found == before:
+            break
+    return found
+
+
 class Place:
     def where(self) -> int:
         """Return the number of this process."""
@@ -98,20 +109,17 @@ class Place:
 
 def test_a_trial_runs_in_a_process_that_was_started_for_an_actor_that_was_killed() -> None:
     """Else trials do not find the processes that were started ahead for them, and start later."""
-    before, ready = idle(), set[int]()
+    before, ready = settled(), set[int]()
     workers = WorkersAhead(1, trial_environment())
     until = time.monotonic() + PATIENCE_S
     while not ready and time.monotonic() < until:
         workers.start()
         time.sleep(0.1)
         ready = idle() - before
-    # Another process of Ray's may have become idle meanwhile: the one that is wanted has its time.
-    time.sleep(1)
-    ready = idle() - before
     # As Ray Tune makes the actors of its trials.
     classes: Any = _ActorClassCache
     actor = classes().get(Place).options(num_cpus=0).remote()
-    assert ray.get(actor.where.remote()) in ready
+    assert {ray.get(actor.where.remote())} == ready
     ray.kill(actor)
 
 

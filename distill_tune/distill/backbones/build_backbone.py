@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -115,7 +114,7 @@ def build_classifier(
     """
     num_classes, channels, image_size = shape
     use_matrix_products(body.model)
-    feature_dim = partial(_feature_dim, body.model, name, channels, input_size)
+    feature_dim = functools.partial(_feature_dim, body.model, name, channels, input_size)
     classifier = Classifier(
         body.model,
         feature_dim=feature_dim() if is_whole else use_centres_only(body.model, feature_dim),

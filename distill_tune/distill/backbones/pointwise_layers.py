@@ -34,7 +34,7 @@ class CentredConv2d(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         if maps.is_cuda or maps.shape[2:] != (1, 1):
             return super().forward(maps)
-        return F.linear(maps[:, :, 0, 0], self.weight[:, :, 1, 1], self.bias)[:, :, None, None]
+        return F.linear(maps[:, :, 0, 0], centre(self.weight), self.bias)[:, :, None, None]
 
 
 class OnePixelConv2d(nn.Linear):
@@ -51,7 +51,7 @@ class OnePixelConv2d(nn.Linear):
         weight, bias = convolution.weight.detach(), convolution.bias
         with torch.device("meta"):
             super().__init__(convolution.in_channels, convolution.out_channels)
-        self.weight = nn.Parameter(weight[:, :, 1, 1].clone(memory_format=torch.contiguous_format))
+        self.weight = nn.Parameter(centre(weight).clone(memory_format=torch.contiguous_format))
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach()))
         self.train(convolution.training)
 
@@ -66,8 +66,9 @@ class OnePixelConv2d(nn.Linear):
 
 
 def centre(weight: Tensor) -> Tensor:
-    """Return the centre ``[out, in]`` of a weight ``[out, in, 3, 3]``; others as they are."""
-    return weight[:, :, 1, 1] if weight.dim() == 4 else weight
+    """Return the centre ``[out, in]`` of a weight ``[out, in, 3, 3]``; any other as it is."""
+    # Channels last is the weight's memory layout, so its gradient needs no reordering.
+    return weight.permute(0, 2, 3, 1).flatten(1, 2)[:, 4] if weight.dim() == 4 else weight
 
 
 def use_matrix_products(model: nn.Module) -> None:

@@ -95,7 +95,7 @@ def validate(classifier: Classifier, data: DeviceData, metric: str = ACCURACY) -
 
 
 class Assessed(NamedTuple):
-    """What one pass over a split says of a classifier.
+    """Result of a classifier's pass over a split.
 
     Attributes:
         metrics: As :func:`scores` returns them.
@@ -114,7 +114,8 @@ def assess(classifier: Classifier, split: Split, metric: str = ACCURACY) -> Asse
 
 def evaluate(classifier: Classifier, split: Split, metric: str = ACCURACY) -> Metrics:
     """Return the classifier's metrics on a split; see :func:`scores`."""
-    return assess(classifier, split, metric).metrics
+    _, logits = features_and_logits(classifier, split.images)
+    return scores(logits, split.labels, metric)
 
 
 def scores(logits: Tensor, labels: Tensor, metric: str = ACCURACY) -> Metrics:
