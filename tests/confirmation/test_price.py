@@ -162,3 +162,12 @@ def test_a_log_that_does_not_tell_of_cores_has_no_prices() -> None:
     assert "core-h" not in markdown(found)
     assert "core-h" not in shown_by(log({"resnet50": CLEAR}))
     assert as_json(found)["backbones"]["resnet50"]["arms"]["equal_steps"]["cost"] is None
+
+
+def test_a_run_during_which_its_machine_slept_does_not_change_the_price() -> None:
+    events, slept = priced(), priced()
+    runs = [e for e in slept if e["event"] == "confirm_run" and e.get("arm") == "gan_distillation"]
+    assert len(runs) > 2
+    runs[0]["seconds"] = {"joint": 100 * SECONDS["gan_distillation"]}
+    assert arm_of(found_in(slept), "gan_distillation").cost == Cost(0.3, "core-hour")
+    assert as_json(found_in(slept)) == as_json(found_in(events))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from distill_tune.confirmation.evidence.price import Cost, Price, cost_of, price_of
+from distill_tune.confirmation.evidence.price import Cost, Price, cost_of, price_of, seconds_of
 from distill_tune.confirmation.evidence.statistics import (
     Effect,
     Gain,
@@ -41,8 +41,8 @@ class ArmEvidence(NamedTuple):
         over_control: Gain of a combination over that arm; None for other arms, or without it.
         adjusted_p: p-value of ``method_over``, corrected for all arms and backbones.
         effect: What ``method_over`` shows; None if ``method_over`` is None.
-        seconds: Mean training time of a run.
-        gpu_hours: Mean GPU-hours of a run; 0 on a CPU.
+        seconds: Median training time of a run.
+        gpu_hours: Median GPU-hours of a run; 0 on a CPU.
         recalls: Test recall of every class, mean over seeds; None for a class without test images;
             empty if unknown.
         class_counts: Test images of every class; empty if unknown.
@@ -51,7 +51,7 @@ class ArmEvidence(NamedTuple):
         class_diversities: Their diversity relative to training images, the same way.
         class_gains: Gain of the method over the arm in the recall of every class, mean over the
             seeds that both have; empty if unknown.
-        cost: Mean cost of a run; None if no run tells of its resources.
+        cost: Median cost of a run; None if no run tells of its resources.
         baseline_price: Price of ``over_baseline``.
         method_price: Price of ``method_over``.
         control_price: Price of ``over_control``.
@@ -145,7 +145,7 @@ def _arm(
         method_over = paired_gain(values[method], own)
     over_control = paired_gain(own, values[first.control]) if first.control in values else None
     mean, spread = mean_and_spread(list(own.values()))
-    seconds = mean_and_spread([sum(run.seconds.values()) for run in runs if run.test])[0]
+    seconds = seconds_of(runs)
     gpus = max(run.gpus for run in runs)
     return ArmEvidence(
         arm=first.arm,

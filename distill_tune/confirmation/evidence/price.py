@@ -1,10 +1,12 @@
 """Price of a gain: points for each further hour of computing that an arm takes."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from statistics import median
 from typing import NamedTuple
 
-from distill_tune.confirmation.evidence.statistics import Gain, mean_and_spread
+from distill_tune.confirmation.evidence.statistics import Gain
 from distill_tune.records.confirm_log import RunRecord
 
 _LEAST_SHARE = 0.01
@@ -12,7 +14,7 @@ _LEAST_SHARE = 0.01
 
 
 class Cost(NamedTuple):
-    """Mean cost of training one run of an arm, shared stages in full.
+    """Median cost of training one run of an arm, shared stages in full.
 
     Attributes:
         hours: Hours of all its cores, or of its GPU.
@@ -52,14 +54,23 @@ class Price(NamedTuple):
         return f"{self.cell} points per {self.unit}"
 
 
-def cost_of(runs: Sequence[RunRecord]) -> Cost | None:
-    """Return the mean cost of an arm's complete runs; None if no run tells of its resources."""
+def seconds_of(runs: Iterable[RunRecord]) -> float:
+    """Return the median training time of the complete runs; nan if there is none.
+
+    A run during which its machine slept, or did other work, does not change it much.
+    """
     seconds = [sum(run.seconds.values()) for run in runs if run.test]
+    return median(seconds) if seconds else math.nan
+
+
+def cost_of(runs: Sequence[RunRecord]) -> Cost | None:
+    """Return the median cost of an arm's complete runs; None if no run tells of its resources."""
+    seconds = seconds_of(runs)
     gpus, cpus = (max((getattr(run, name) for run in runs), default=0) for name in ("gpus", "cpus"))
     units = gpus or cpus
-    if not seconds or not units:
+    if math.isnan(seconds) or not units:
         return None
-    hours = units * mean_and_spread(seconds)[0] / 3600
+    hours = units * seconds / 3600
     return Cost(hours, "GPU-hour" if gpus else "core-hour")
 
 
