@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill_tune.confirmation.evidence.price import Price
+
 FOLDER = Path(__file__).parent
 ORDER = ("few-digits", "rare-digits", "rare-cells", "confusions", "few-labels", "poster")
 """Settings in the order of the tables; others follow by name."""
@@ -103,7 +105,7 @@ def _readme_row(kept: Kept) -> str:
     rivals = [name for name, arm in arms.items() if arm["role"] == "rival" and name not in GAN_ARMS]
     rival = _strongest(arms, rivals)
     price = (arms["equal_steps"]["method_over"].get("price") or {}).get("points_per_hour")
-    shown = "free" if price is None else f"{price:+.1f}"
+    shown = Price(0.0, price, "core-hour").cell
     cells = [
         f"{kept.setting}, {kept.seeds} seeds",
         _compared(arms["equal_steps"], ""),
@@ -137,7 +139,21 @@ def _interval(gain: Mapping[str, Any]) -> str:
 
 def _sentence(kept: Kept) -> str:
     question = kept.title.partition("?")[0]
-    return f"**{kept.setting}**: {question}? {kept.found['verdict'].rstrip('.')}."
+    verdict = kept.found["verdict"].rstrip(".")
+    return f"**{kept.setting}**: {question}? {verdict}.{_combined(kept.arms)}"
+
+
+def _combined(arms: Arms) -> str:
+    """Return what the method adds to the arms that it was combined with; may be empty."""
+    gains = [
+        f"{title[:1].lower()}{title[1:]}: {100 * over['mean']:+.2f} {_interval(over)}"
+        for title, over in ((arm["title"], arm["over_control"]) for arm in arms.values())
+        if over
+    ]
+    if not gains:
+        return ""
+    how = "Combined, each over the same training without a GAN (not corrected)"
+    return f" {how}: {'; '.join(gains)}."
 
 
 def results_tables(kept: Sequence[Kept]) -> str:
