@@ -6,6 +6,7 @@ interrupts the computing thread within a second or two.
 """
 
 import ctypes
+import math
 import signal
 import socket
 import threading
@@ -192,16 +193,21 @@ class _Reached:
 
     def __init__(self, connect: Callable[[], None], patience_s: float) -> None:
         self._connect, self._patience_s = connect, patience_s
-        self._reached = time.monotonic()
         self._last_look = -_CONNECT_S
+        # From the first try in vain, not the last success: this process may itself have been
+        # suspended in between.
+        self._silent_since = math.inf
 
     def end(self) -> str:
         if time.monotonic() - self._last_look >= _CONNECT_S:
-            with suppress(OSError):
+            began = time.monotonic()
+            try:
                 self._connect()
-                self._reached = time.monotonic()
+                self._silent_since = math.inf
+            except OSError:
+                self._silent_since = min(began, self._silent_since)
             self._last_look = time.monotonic()
-        silent_s = time.monotonic() - self._reached
+        silent_s = time.monotonic() - self._silent_since
         return f"it has not answered for {silent_s:.0f} s" if silent_s > self._patience_s else ""
 
 
