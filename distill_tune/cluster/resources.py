@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.cluster.environment import prepare
+from distill_tune.cluster.failures.interruptible import interruptible
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray, watched
 from distill_tune.cluster.failures.ray_errors import in_a_line
 from distill_tune.cluster.ray_session import require_listener, start_or_join
@@ -126,26 +127,28 @@ def bundle_of(resources: Resources, nodes: Iterable[Mapping[str, float]]) -> dic
 
 def is_taken_back(node: str) -> bool:
     """Return whether the cluster took a node back with notice, by Ray's id of the node."""
-    import ray
-
-    every = ray.nodes()  # type: ignore[no-untyped-call]
-    return any(one["NodeID"] == node and one.get("DeathReason") in _WITH_NOTICE for one in every)
+    return any(
+        one["NodeID"] == node and one.get("DeathReason") in _WITH_NOTICE for one in every_node()
+    )
 
 
 def alive_nodes() -> list[dict[str, Any]]:
     """Return the nodes that are alive, as Ray describes them."""
+    return [node for node in every_node() if node["Alive"]]
+
+
+def every_node() -> list[dict[str, Any]]:
+    """Return the nodes of the cluster, lost ones too, as Ray describes them."""
     import ray
 
-    every = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node for node in every if node["Alive"]]
+    return interruptible(ray.nodes)
 
 
 def free_resources() -> dict[str, float]:
     """Return the resources that are free now on all nodes together, by Ray's names."""
     import ray
 
-    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-    return free
+    return interruptible(ray.available_resources)
 
 
 def own_address() -> str:

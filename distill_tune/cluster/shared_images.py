@@ -8,6 +8,7 @@ import ray
 import torch
 from numpy.typing import NDArray
 
+from distill_tune.cluster.resources import every_node
 from distill_tune.datasets import Dataset
 from distill_tune.datasets.image_pool import Pools
 from distill_tune.datasets.images.pixels import file_of, tensor_in
@@ -77,8 +78,7 @@ def _arrays(split: Split) -> tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]
 
 def _is_one_machine() -> bool:
     """Return whether Ray was started on this machine alone: it then listens on loopback only."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    return all(node["NodeManagerAddress"] == "127.0.0.1" for node in nodes)
+    return all(node["NodeManagerAddress"] == "127.0.0.1" for node in every_node())
 
 
 def _split(arrays: tuple[NDArray[np.uint8] | _File, NDArray[np.int64]]) -> Split:
