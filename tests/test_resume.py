@@ -1,10 +1,11 @@
 """Searches that were interrupted or out of time, and what goes on from there.
 
-Ctrl-C once: the epoch is finished and kept; twice: everything stops at once.
+Ctrl-C or SIGTERM once: the epoch is finished and kept; twice: everything stops at once.
 """
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,12 +48,12 @@ LONG_EPOCHS = (
 
 
 class Broken(NamedTuple):
-    """A study that ran in sessions: out of time, interrupted once, twice, to its end, extended.
+    """A study that ran in sessions: out of time, terminated, interrupted, to its end, extended.
 
     Attributes:
         study: Its directory.
-        once: The second session.
-        twice: The third.
+        once: The second session, terminated once.
+        twice: The third, interrupted twice.
         said: What the others printed.
         logs: The log as it stood after each.
         kept: The trials and epochs whose checkpoints were there, whole, after each.
@@ -89,7 +90,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     second = CliRunner().invoke(app, ["resume", str(study)])
     # Early in a trial, which must not end before the signal comes; two may end at the same time.
     once.wait_until(lambda: is_mid_way(study, least=1, most=4))
-    press_ctrl_c(once)
+    terminate_all(once)
     once.wait()
     note("once", once)
     twice = interrupted_twice(study)
@@ -124,6 +125,16 @@ def interrupted_twice(study: Path) -> Run:
 def press_ctrl_c(running: Run) -> None:
     """Interrupt as a terminal does: the command and all that it started in the foreground."""
     os.killpg(running.process.pid, signal.SIGINT)
+
+
+def terminate_all(running: Run) -> None:
+    """Terminate as ``timeout`` or a scheduler does: the command and every process of its session.
+
+    Ray gives its workers process groups of their own.
+    """
+    for number in running.survivors():
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGTERM)
 
 
 def test_a_search_out_of_time_says_so_and_how_to_go_on(broken: Broken) -> None:

@@ -8,6 +8,7 @@ Python that runs them and nothing else.
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -67,7 +68,7 @@ def start_or_join(address: str | None, *, is_importing: bool = False) -> None:
         raise RayError(_IN_USE)
     try:
         if address is None:
-            with _variables(_of_start(is_importing=is_importing)):
+            with _variables(_of_start(is_importing=is_importing)), _deaf_to_termination():
                 _init("local", {"include_dashboard": False, "job_config": _job(_folders())})
         else:
             _init(address, {"runtime_env": _with_this_package(), "job_config": _job([])})
@@ -168,6 +169,21 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _deaf_to_termination() -> Iterator[None]:
+    """Let processes that are started meanwhile ignore SIGTERM, as Ray lets them ignore Ctrl-C.
+
+    ``timeout``, Slurm and systemd send it to every process of a job, at the same moment. It would
+    end Ray while this process still waits for the trials to finish their epoch: its GCS and its
+    raylet wait for each other then, and every call to the GCS blocks.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _job(folders: Iterable[str]) -> Any:

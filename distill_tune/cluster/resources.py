@@ -12,6 +12,7 @@ from distill_tune.cluster.environment import prepare
 from distill_tune.cluster.failures.interruptible import interruptible
 from distill_tune.cluster.failures.ray_daemon_watch import daemons_of_ray, watched
 from distill_tune.cluster.failures.ray_errors import in_a_line
+from distill_tune.cluster.ray_private import leave
 from distill_tune.cluster.ray_session import require_listener, start_or_join
 from distill_tune.distill.trial_config import Compute
 from distill_tune.errors import DistillTuneError, InputError, RayError, Text
@@ -84,7 +85,7 @@ def cluster(address: str | None, *, is_importing: bool = False) -> Iterator[None
             raise
         raise RayError(f"Ray failed: {in_a_line(error)}") from error
     finally:
-        ray.shutdown()
+        leave()
 
 
 def slots(resources: Resources, compute: Compute | None = None) -> Slots:

@@ -1,5 +1,6 @@
 """The private names of Ray that we use are there; each docstring says what breaks without one."""
 
+import inspect
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,15 @@ def test_a_process_knows_the_node_that_it_started() -> None:
     assert node.gcs_address.rpartition(":")[2].isdigit()
     assert node.raylet_socket_name
     assert Path(node.get_logs_dir_path()).is_dir()
+
+
+@pytest.mark.usefixtures("our_ray")
+def test_a_node_can_end_its_processes_at_once() -> None:
+    """Else a search waits at its end, a second for each process that is deaf to SIGTERM."""
+    options = inspect.signature(type(own_node()).kill_all_processes).parameters
+    assert {"check_alive", "allow_graceful"} <= set(options)
+    shutdown = inspect.getsource(ray._private.worker.shutdown)
+    assert "_global_node.kill_all_processes(" in shutdown
 
 
 @pytest.mark.usefixtures("our_ray")
