@@ -50,6 +50,7 @@ _PLAIN: dict[str, Any] = {"joint.extra_images": "none"}
 _AUGMENTATION: dict[str, Any] = {"joint.triplet_weight": 0.0}
 _AGREE: dict[str, Any] = {"joint.selection": "agree"}
 _HARD: dict[str, Any] = {"joint.selection": "hard"}
+_FAST: dict[str, Any] = {"joint.gan_lr": 1e-3}
 _AFFINE: dict[str, Any] = {"classifier.augmentation": "affine"}
 _FROZEN: dict[str, Any] = {"gan.triplet_steps": 0, "joint.gan_lr": 0.0, **_AUGMENTATION}
 _YOUNG: dict[str, Any] = {**_FROZEN, "gan.warmup_steps": 100}
@@ -79,6 +80,8 @@ _RECIPE: dict[str, dict[str, Any]] = {
     "pairing class": {"joint.pairing": "class"},
     "pairing any": {"joint.pairing": "any"},
     "lambda 0": _AUGMENTATION,
+    "lambda 0, selection hard": {**_AUGMENTATION, **_HARD},
+    "lambda 0, GAN rate 1e-3": {**_AUGMENTATION, **_FAST},
     "lambda 1": {"joint.triplet_weight": 1.0},
     "lambda 30": {"joint.triplet_weight": 30.0},
     "margin 0.3": {"joint.margin": 0.3},
@@ -90,10 +93,17 @@ _RECIPE: dict[str, dict[str, Any]] = {
     "ratio up": {"joint.ramp_epochs": 5},
     "ratio down": {"joint.ramp_down_epochs": 5},
     "ratio up and down": {"joint.ramp_epochs": 5, "joint.ramp_down_epochs": 5},
+    "mode seeking 0": {"joint.mode_seeking": 0.0},
+    "GAN rate 1e-3": _FAST,
+    "GAN rate 1e-3, mode seeking -1, selection hard": {
+        **_FAST,
+        **_HARD,
+        "joint.mode_seeking": -1.0,
+    },
     "frozen after the triplet stage": {"joint.gan_lr": 0.0},
     "frozen after the warm-up": _FROZEN,
 }
-"""One change at a time of the method as the evidence spaces have it."""
+"""Changes of the method as the evidence spaces have it, one at a time for the most part."""
 
 _VALIDATION = {"rare-digits": 60, "rare-cells": 28, "confusions": 150}
 """Images of each class that the ablation validates on: as many as the sets leave."""
