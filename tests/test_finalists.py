@@ -56,6 +56,7 @@ def test_killed_finalists_end_as_those_left_alone(tmp_path: Path) -> None:
     assert [name for name in stages if "seed=" in name] == [
         "warmup seed=10001",
         f"classifier/{BACKBONE} seed=10001",
+        f"triplet/{BACKBONE} seed=10001",
     ]
 
 
