@@ -3,7 +3,6 @@
 import ctypes
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -57,19 +56,23 @@ def test_the_main_thread_can_be_interrupted(never: threading.Event) -> None:
 
 
 def test_so_can_another_thread(never: threading.Event) -> None:
-    caught: list[BaseException] = []
+    asked, caught = threading.Event(), list[BaseException]()
+
+    def in_vain() -> None:
+        asked.set()
+        never.wait()
 
     def ask() -> None:
         try:
-            interruptible(never.wait)
+            interruptible(in_vain)
         except AlarmError as error:
             caught.append(error)
 
     thread = threading.Thread(target=ask)
     thread.start()
-    until = time.monotonic() + 60
-    while thread.is_alive() and time.monotonic() < until:
-        number = ctypes.c_ulong(thread.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(AlarmError))
-        thread.join(1)
+    assert asked.wait(60)
+    # Once: another one could come after the first had been caught.
+    number = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(AlarmError))
+    thread.join(60)
     assert caught
