@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-_RAYLET = "raylet"
+RAYLET, GCS = "raylet", "gcs_server"
+"""Ray's names for the daemons of a node that it starts itself."""
 
 
 def own_node() -> Any:
@@ -21,6 +22,15 @@ def own_node() -> Any:
     import ray
 
     return ray._private.worker._global_node  # noqa: SLF001 - no public name
+
+
+def own_daemons() -> dict[str, Any]:
+    """Return the daemons that this process started, by name; empty if it started no Ray."""
+    node = own_node()
+    started = {} if node is None else node.all_processes
+    if RAYLET not in started or GCS not in started:
+        return {}
+    return {name: started[name][0].process for name in (RAYLET, GCS)}
 
 
 def actor_id(trial: Any) -> str:
@@ -37,15 +47,14 @@ def leave() -> None:
     """
     import ray
 
-    node = own_node()
-    if node is not None and _RAYLET in node.all_processes:
+    if raylet := own_daemons().get(RAYLET):
+        node = own_node()
         # Not of the node: it may be this function's own, of an earlier call.
         kill = partial(type(node).kill_all_processes, node)
 
         def kill_at_once(**_options: bool) -> None:
-            raylets = {info.process.pid for info in node.all_processes[_RAYLET]}
             # Its agents would notice only after a while that it is gone.
-            children = _children(raylets)
+            children = _children(raylet.pid)
             kill(check_alive=False, allow_graceful=False)
             for child in children:
                 with suppress(ProcessLookupError):
@@ -55,12 +64,12 @@ def leave() -> None:
     ray.shutdown()
 
 
-def _children(parents: set[int]) -> list[int]:
-    """Return the processes that these processes have started; none where there is no ``/proc``."""
+def _children(number: int) -> list[int]:
+    """Return the processes that a process has started; none where there is no ``/proc``."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent in parents:
+            if parent == number:
                 found.append(int(folder.name))
     return found

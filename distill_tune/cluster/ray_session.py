@@ -18,7 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from distill_tune.cluster.ray_private import own_node
+from distill_tune.cluster.ray_private import own_daemons
 from distill_tune.cluster.user_environment import short_temporary_folder
 from distill_tune.errors import InputError, Parameter, RayError
 from distill_tune.plugins import variables
@@ -112,9 +112,7 @@ class WorkersAhead:
         """
         import ray
 
-        node = own_node()
-        is_started_here = node is not None and "raylet" in node.all_processes
-        if self._left > 0 and is_started_here:
+        if self._left > 0 and own_daemons():
             actor = ray.remote(num_cpus=0, runtime_env=self._environment)(_Nothing)
             self._actors = [actor.remote() for _ in range(self._left)]
             self._due = time.monotonic() + _KILLED_AFTER_S

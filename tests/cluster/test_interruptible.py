@@ -12,12 +12,12 @@ from distill_tune.cluster.failures.interruptible import interruptible
 
 
 class AlarmError(Exception):
-    """What a signal raises here."""
+    """Error that the alarm raises in the main thread, and a test in another one."""
 
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """AlarmError the main thread after a moment."""
+    """Interrupt the main thread after a moment."""
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise AlarmError

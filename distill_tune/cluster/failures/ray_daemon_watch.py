@@ -16,14 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.cluster.ray_private import own_node
+from distill_tune.cluster.ray_private import GCS, RAYLET, own_daemons, own_node
 from distill_tune.errors import RayError
 
 _LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 15.0
 # How long Ray itself waits by default for the GCS of a cluster to come back.
 _GCS_PATIENCE_S, _CONNECT_S = 60.0, 2.0
 _SIGNAL = signal.SIGUSR2
-_RAYLET, _GCS = "raylet", "gcs_server"
 
 
 class DaemonLostError(KeyboardInterrupt):
@@ -78,14 +77,13 @@ def daemons_of_ray() -> list[Daemon]:
     node = own_node()
     if node is None:
         return []
-    own = node.all_processes
-    if _RAYLET in own and _GCS in own:
-        return [Daemon(name, _end_of(own[name][0].process)) for name in (_RAYLET, _GCS)]
+    if own := own_daemons():
+        return [Daemon(name, _end_of(process)) for name, process in own.items()]
     host, _, port = node.gcs_address.rpartition(":")
     gcs = _Reached(lambda: _connect(host.strip("[]"), int(port)), _GCS_PATIENCE_S)
     raylet = _number_of_raylet(node.raylet_socket_name)
-    found = [Daemon(_GCS, gcs.end)]
-    return found if raylet is None else [Daemon(_RAYLET, _end_of_another(raylet)), *found]
+    found = [Daemon(GCS, gcs.end)]
+    return found if raylet is None else [Daemon(RAYLET, _end_of_another(raylet)), *found]
 
 
 class _Watch:
