@@ -70,8 +70,9 @@ def search(  # noqa: PLR0913 - the options of the command
         progress: Print progress on stdout.
 
     Returns:
-        The study; its ``status`` is ``finished``, ``time_budget`` or ``stopped``. A finished study
-        with a ``confirm:`` section has been confirmed, too.
+        The study; its ``status`` is ``finished``, ``time_budget`` or ``stopped``. A study with a
+        ``confirm:`` section that is finished, or was stopped by a rule on anything but hours, has
+        been confirmed, too.
 
     Raises:
         InputError, InputErrors: All errors in ``space`` and the other arguments.
@@ -256,14 +257,14 @@ def train(  # noqa: PLR0913 - the options of the command
 def _search(opened: "Opened", options: "RunOptions") -> StudyResult:
     from distill_tune.study.opening import resume_command
     from distill_tune.tuning.commands import search_study
-    from distill_tune.tuning.outcome import require_success
+    from distill_tune.tuning.outcome import is_over, require_success
 
     state = search_study(opened, options)
     root, status = opened.directory.root, state.sessions[-1].status
     hint = f"resume({root!r}), or in a terminal with:\n  {resume_command(opened.directory)}"
     if status == "interrupted":
         _interrupted(hint)
-    if status == "finished":
+    if is_over(state):
         require_success(state)
         if opened.study.confirm is not None:
             _confirm(opened, options, hint=hint)

@@ -60,6 +60,7 @@ def run_search(opened: "Opened", options: CommandOptions) -> None:
     """Search, confirm if the study asks for it, and print the result."""
     from distill_tune.study.opening import resume_command
     from distill_tune.tuning.commands import search_study
+    from distill_tune.tuning.outcome import is_over
 
     output = console(as_json=options.as_json)
     try:
@@ -67,7 +68,7 @@ def run_search(opened: "Opened", options: CommandOptions) -> None:
     except KeyboardInterrupt as interrupt:
         fail(str(interrupt), INTERRUPTED)
     found = _finish(opened, state, output, as_json=options.as_json)
-    if opened.study.confirm is not None and state.sessions[-1].status == "finished":
+    if opened.study.confirm is not None and is_over(state):
         command = resume_command(opened.directory)
         found |= {"confirmation": _confirmed(opened, output, options, hint=command)}
     if options.as_json:
@@ -134,7 +135,7 @@ def _finish(
     opened: "Opened", state: "StudyState", output: "Console", *, as_json: bool
 ) -> dict[str, Any]:
     from distill_tune.terminal.outcome_view import outcome_view
-    from distill_tune.tuning.outcome import outcome_json, require_success
+    from distill_tune.tuning.outcome import is_over, outcome_json, require_success
 
     status = state.sessions[-1].status
     write_page(opened.directory, output)
@@ -146,7 +147,7 @@ def _finish(
         if as_json:
             typer.echo(json.dumps(found))
         raise typer.Exit(INTERRUPTED)
-    if status == "finished":
+    if is_over(state):
         try:
             require_success(state)
         except DistillTuneError:

@@ -72,6 +72,8 @@ def _ending(
         return
     if state.stop is not None and status == "stopped":
         yield f"\nstopped after {over} of {total} trials: {escape(stop_words(state.stop))}"
+        if study.confirm is not None and state.stop.is_budget:
+            yield "after a rule on hours, the confirmation of the study (confirm:) is left out"
         yield "more trials (--num-trials) or another rule (--set search.stop.RULE=LIMIT) go on:"
     else:
         yield f"\n{status.replace('_', ' ')} after {over} of {total} trials; go on with:"

@@ -71,6 +71,16 @@ def outcome_json(study: Study, directory: StudyDirectory, status: str) -> dict[s
     }
 
 
+def is_over(state: StudyState) -> bool:
+    """Return whether the search is over for good: finished, or stopped by a rule but a budget's.
+
+    What follows a search, such as the study's own ``confirm:``, follows then.
+    """
+    status = state.sessions[-1].status
+    is_stopped = state.stop is not None and not state.stop.is_budget
+    return status == "finished" or (status == "stopped" and is_stopped)
+
+
 def require_success(state: StudyState) -> None:
     """Raise NoTrialSucceededError, with all reasons, if no trial has a value."""
     trials = list(state.trials.values())

@@ -1,4 +1,4 @@
-"""Phases of a session: trials and controls first; once they are over, finalists."""
+"""Phases of a session: trials and controls; then finalists, and controls that a rule cut off."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,12 @@ from distill_tune.study.study import Study
 from distill_tune.training.stages import ComputePlace, Job, shared_jobs
 from distill_tune.tuning.extras.common_stages import common_jobs
 from distill_tune.tuning.extras.finalists import record_finalists
-from distill_tune.tuning.extras.open_runs import num_open, num_open_trials, open_finalists
+from distill_tune.tuning.extras.open_runs import (
+    num_open,
+    num_open_trials,
+    open_extras,
+    open_finalists,
+)
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import SearchView
 from distill_tune.tuning.time_left import SearchTimeLeft
@@ -57,14 +62,16 @@ class Phases:
         time_left = SearchTimeLeft(self.study, len(self.images.train.labels), self.journal.state)
         self.view.expect(time_left)
         for _ in range(2):
+            stop = self.journal.state.stop
+            if stop is not None and (stop.is_budget or not self._open_extras()):
+                return
             finalists = open_finalists(self.study, self.journal.state)
-            if self.journal.state.stop is not None and not finalists:
-                return
             is_uninterrupted = self._phase(finalists, time_left)
-            if is_time_over() or not is_uninterrupted:
+            if is_time_over() or not is_uninterrupted or not self._open_extras():
                 return
-            if not open_finalists(self.study, self.journal.state):
-                return
+
+    def _open_extras(self) -> list[dict[str, Any]]:
+        return open_extras(self.study, self.journal.state)
 
     def _go_on(self) -> bool:
         """Settle what earlier sessions left; return whether anything is still to be done."""

@@ -1,5 +1,6 @@
 """A session's phases without Ray: trials and controls, then finalists; interrupted anywhere."""
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import Exit
 
+from distill_tune.api import search
+from distill_tune.cli.running import CommandOptions, run_search
 from distill_tune.cluster.resources import Slots
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState, best
+from distill_tune.study.opened_study import StudyRequest, open_new
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml, read_yaml_text
 from distill_tune.training.stages import Job
@@ -60,13 +65,11 @@ class Machine:
     late_value: float | None = None
 
     def tune(self, study: Study, _: ImageData, journal: Journal, *__: Any, **___: Any) -> bool:
-        for extra in open_extras(study, journal.state):
-            if not self._is_going_on(extra["extra"]["name"]):
-                return False
-            self._extra(journal, extra, study.max_epochs)
+        rules = StopRules(study, journal, {"CPU": 1})
+        if not self._extras(study, journal, rules):
+            return False
         if journal.state.stop is not None:
             return True
-        rules = StopRules(study, journal, {"CPU": 1})
         for number in range(len(journal.state.trials), study.search.num_trials):
             if not self._is_going_on(f"{BACKBONE}-{number:04d}"):
                 return False
@@ -75,6 +78,16 @@ class Machine:
                 if self.late_value is not None:
                     self._trial(journal, number + 1, study.max_epochs, self.late_value)
                 return not self.interrupts_drain
+        return True
+
+    def _extras(self, study: Study, journal: Journal, rules: StopRules) -> bool:
+        """Return whether nobody interrupted them; a rule may have stopped them."""
+        for extra in open_extras(study, journal.state):
+            if not self._is_going_on(extra["extra"]["name"]):
+                return False
+            self._extra(journal, extra, study.max_epochs)
+            if rules.may_stop and rules.stop_if_broken():
+                return True
         return True
 
     def _is_going_on(self, name: str) -> bool:
@@ -293,3 +306,83 @@ def test_an_interrupt_while_a_rule_drains_leaves_the_finalists_to_a_resume(
     assert machine.done == undisturbed
     assert state.finalists == whole.finalists
     assert state.stop == whole.stop
+
+
+TWO_CONTROLS = TEXT.replace("[equal_steps]", "[equal_steps, strong_augmentation]")
+
+
+def test_a_rule_that_holds_while_controls_are_open_leaves_none_of_them_out(
+    tmp_path: Path, machine: Machine
+) -> None:
+    # As a study does whose controls were asked for after its trials.
+    searched(tmp_path, "search.controls=[]", "search.finalists=null")
+    more = ("search.num_trials=9", "search.stop.value=0.75", "search.finalists=null")
+    before = len(machine.done)
+    state = searched(tmp_path, *more, text=TWO_CONTROLS)
+    assert machine.done[before:] == [
+        f"control-{BACKBONE}-equal_steps",
+        f"control-{BACKBONE}-strong_augmentation",
+    ]
+    assert state.sessions[-1].status == "stopped"
+    assert searched(tmp_path, *more, text=TWO_CONTROLS).sessions[-1].status == "stopped"
+    assert len(machine.done) == before + 2
+
+
+def test_only_a_budget_stops_controls_and_finalists(tmp_path: Path, machine: Machine) -> None:
+    searched(tmp_path, "search.controls=[]", "search.finalists=null")
+    # The trials are over, so that this rule has nothing to stop.
+    value = ("search.stop.value=0.75",)
+    state = searched(tmp_path, *value)
+    assert (state.sessions[-1].status, state.stop) == ("finished", None)
+    assert len(state.extras) == 5
+    before = len(machine.done)
+    budget = ("search.stop.core_hours=1e-9", "search.finalists.seeds=4")
+    state = searched(tmp_path, *budget)
+    assert state.sessions[-1].status == "stopped"
+    assert machine.done[before:] == [f"finalist-{BACKBONE}-0000-seed10003"]
+
+
+def test_a_rule_that_holds_at_the_last_trial_only_leaves_a_finished_search(
+    tmp_path: Path, machine: Machine
+) -> None:
+    state = searched(tmp_path, "search.stop.trials_without_gain=2")
+    assert len(state.trials) == 3
+    assert (state.sessions[-1].status, state.stop) == ("finished", None)
+    assert machine.patience < 99
+
+
+@pytest.mark.parametrize("rule", ["value: 0.75", "core_hours: 1e-9"])
+@pytest.mark.parametrize("is_in_python", [True, False])
+def test_a_confirmation_follows_every_rule_but_those_on_hours(
+    tmp_path: Path,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rule: str,
+    is_in_python: bool,
+) -> None:
+    asked: list[str] = []
+
+    def confirm(opened: Any, _: object) -> None:
+        asked.append(opened.directory.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("distill_tune.confirmation.commands.confirm_opened", confirm)
+    text = TEXT.replace("search:", "confirm: {seeds: 3}\nsearch:")
+    text = text.replace("controls: [equal_steps]", f"controls: [], stop: {{{rule}}}")
+    space = read_yaml_text(text, "tiny.yaml").value
+    is_budget = rule.startswith("core_hours")
+    ended = contextlib.nullcontext() if is_budget else pytest.raises((KeyboardInterrupt, Exit))
+    with ended:
+        if is_in_python:
+            search(space, storage=tmp_path, progress=False)
+        else:
+            opened = open_new(
+                StudyRequest(space, str(tmp_path), [], {}), resume=False, allow_changed=False
+            )
+            run_search(opened, CommandOptions(None, is_sharing=True, as_json=False))
+    assert asked == ([] if is_budget else ["tiny"])
+    assert machine.done[0] == f"{BACKBONE}-0000"
+    if not is_in_python:
+        left_out = "the confirmation of the study (confirm:) is left out"
+        assert (left_out in capsys.readouterr().out) == is_budget

@@ -86,9 +86,11 @@ def test_a_gain_is_one_within_its_backbone(records: Records) -> None:
     assert trials_without_gain(records.journal.state) == 0
     records.trial(0.6)
     records.trial(0.9, "failed")
-    assert records.words("{trials_without_gain: 3}") == ""
+    assert records.words("{trials_without_gain: 3}", 8) == ""
     records.trial(0.6, "pruned")
-    assert records.words("{trials_without_gain: 3}") == "the last 3 trials brought no gain"
+    assert records.words("{trials_without_gain: 3}", 8) == "the last 3 trials brought no gain"
+    # All seven are over, so that there is nothing to stop.
+    assert records.words("{trials_without_gain: 3}", 7) == ""
     records.trial(0.3)
     assert records.words("{trials_without_gain: 3}") == ""
 

@@ -8,9 +8,10 @@ from ray import tune
 
 from distill_tune.records.extras.computing import computing_s, hours
 from distill_tune.records.extras.noise import seed_noise
-from distill_tune.records.stops import STOPPED, Stop, latest
+from distill_tune.records.stops import BUDGETS, STOPPED, Stop, latest
 from distill_tune.records.trials import OBJECTIVE, StudyState, best_of_one_seed
 from distill_tune.study.study import Study
+from distill_tune.tuning.extras.open_runs import num_open_trials
 from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.stopping.gain_left import GainLeft
@@ -22,6 +23,9 @@ class StopRules:
     A rule that has stopped the search stops it again, whatever has ended since, until more trials
     are asked for than were then: so ``--num-trials`` goes on. The trials without a gain are counted
     again from there.
+
+    Once all trials have ended there is nothing that a rule could spare, and only those that limit
+    the cost go on: they stop finalists too.
 
     Args:
         study: The whole search.
@@ -43,7 +47,10 @@ class StopRules:
             "core_hours": partial(self._hours, "CPU"),
             "gain_below_noise": self._gain_below_noise,
         }
+        is_searching = num_open_trials(self._study, self._state) > 0
         for rule, limit in limits.items():
+            if not is_searching and rule not in BUDGETS:
+                continue
             before = latest(self._journal.state.stops, rule, limit)
             is_overruled = before is not None and before.num_trials < self._study.search.num_trials
             if before is not None and not is_overruled:
