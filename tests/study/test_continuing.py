@@ -157,6 +157,39 @@ def test_a_dimension_that_is_fixed_here_must_have_had_that_value() -> None:
     assert found.words[1] == "  1 left out: joint.margin is 0.3 there, 0.5 here"
 
 
+_WIDE = {"joint.margin": "uniform(0.05, 0.9)", "joint.gan_lr": "loguniform(1e-6, 2e-4)"}
+_NARROW = {"joint.gan_lr": "loguniform(1e-6, 2e-4)"}
+
+
+@pytest.mark.parametrize("triplet", ["shared", "per_trial"])
+def test_what_stage_2_inherits_is_compared_by_its_value(triplet: str) -> None:
+    fixed = study(space=_NARROW, search__triplet=triplet)
+    searched = study(space=_WIDE, search__triplet=triplet)
+    own = fixed.trial.joint.margin
+    old = source(of=fixed)
+    add(old, 0, params={"joint.gan_lr": 1e-5})
+    (trial,) = taken(searched).trials
+    assert trial.params == {"joint.margin": own, "joint.gan_lr": 1e-5}
+    wide = source("wide", of=searched)
+    add(wide, 0, own)
+    add(wide, 1, own / 2)
+    found = taken(fixed, "wide")
+    assert [trial.params for trial in found.trials] == [{"joint.gan_lr": 1e-5}]
+    assert found.words[1] == f"  1 left out: joint.margin is {own / 2} there, {own} here"
+    other = study(space=_WIDE, search__triplet=triplet, trial__gan__triplet_margin=own / 2)
+    said = f"1 left out: gan.triplet_margin is {own} there, {own / 2} here"
+    assert said in refusal(other)
+
+
+def test_a_threshold_that_was_fixed_there_may_be_searched_here() -> None:
+    fixed = study(space=_NARROW, trial__joint__hard_rule="confidence")
+    old = source(of=fixed)
+    add(old, 0, params={"joint.gan_lr": 1e-5})
+    space = {**_NARROW, "joint.hard_threshold": "uniform(0.1, 0.9)"}
+    (trial,) = taken(study(space=space, trial__joint__hard_rule="confidence")).trials
+    assert trial.params["joint.hard_threshold"] == fixed.trial.joint.hard_threshold
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -23,6 +23,9 @@ _MONITORED = "joint.monitor_images"
 _HEEDLESS = {"joint.collapse_policy": "continue", "joint.unfit_policy": "warn"}
 """Policies with which nothing is decided by the images that monitors look at."""
 
+_INHERITED = {"gan.triplet_margin": "joint.margin", "gan.triplet_threshold": "joint.hard_threshold"}
+"""Fields of stage 2 that have the value of another one if they are null."""
+
 _KEPT = (OBJECTIVE, "val/", "seconds/")
 """Beginnings of the names of metrics that are taken over."""
 
@@ -86,6 +89,7 @@ class Fitting:
         here = self._here[trial.backbone]
         if there is None or here is None:
             return trial, "its params do not fit its own study"
+        there |= {path: there[own] for path, own in _INHERITED.items() if there[path] is None}
         reason = _why_other(there, here, self._ours.space.dimensions)
         if reason:
             return trial, reason
@@ -109,11 +113,16 @@ def _why_other(
     there: Mapping[str, Any], here: Mapping[str, Any], dimensions: Mapping[str, Dimension]
 ) -> str:
     """Compare whole configurations, searched fields with the dimensions of this study."""
-    for path in [*here, *(path for path in there if path not in here)]:
+    # Those inherited come last: where the field itself differs, that is the reason.
+    for path in dict.fromkeys([*sorted(here, key=_INHERITED.__contains__), *there]):
         if path in dimensions or _is_neutral(path, there):
             continue
-        if there.get(path) != here.get(path):
-            return f"{path} is {show(there.get(path))} there, {show(here.get(path))} here"
+        value = here.get(path)
+        if value is None and path in _INHERITED:
+            own = _INHERITED[path]
+            value = there[own] if own in dimensions else here[own]
+        if there.get(path) != value:
+            return f"{path} is {show(there.get(path))} there, {show(value)} here"
     for path, dimension in dimensions.items():
         if not dimension.holds(there.get(path)):
             return f"{path} is outside {dimension.describe()}"
