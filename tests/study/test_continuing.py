@@ -372,6 +372,27 @@ def test_every_kind_of_sampler_takes_them(sampler: str) -> None:
     assert isinstance(found.suggest("a"), dict)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "qmc", "cmaes"])
+@pytest.mark.parametrize("margin", ["uniform(0.05, 0.9)", "uniform(0.05, 1.8)"])
+def test_no_random_proposal_of_theirs_is_made_again(sampler: str, margin: str) -> None:
+    theirs = study(space=_WIDE, search__sampler=sampler, search__num_startup_trials=9)
+    asked = make_sampler(theirs)
+    old = source(of=theirs)
+    for number in range(4):
+        proposal = asked.suggest(str(number))
+        assert isinstance(proposal, dict)
+        add(old, number, params=proposal["params"])
+    space = {**_WIDE, "joint.margin": margin}
+    ours = study(space=space, search__sampler=sampler, search__num_startup_trials=9)
+    trials = taken(ours).trials
+    assert len(trials) == 4
+    again = make_sampler(ours, (), trials)
+    proposals = [again.suggest(str(number)) for number in range(4)]
+    rates = {one["params"]["joint.gan_lr"] for one in proposals if isinstance(one, dict)}
+    assert len(rates) == 4
+    assert not rates & {trial.params["joint.gan_lr"] for trial in trials}
+
+
 def test_trials_are_compared_with_them_at_the_rungs() -> None:
     ours = study()
     old = source()

@@ -85,8 +85,14 @@ class SamplerPlan:
         return (*first, *(point for point in self.points_to_evaluate if point not in known))
 
     def seed_of(self, backbone: str, index: int) -> int:
-        """Return the seed of a backbone's ``index``-th proposal, unrelated to all others."""
+        """Return the seed of a backbone's ``index``-th proposal, unrelated to all others.
+
+        Continued trials enter it: their own study may have the same seed, and its random proposals
+        would be made again.
+        """
         text = f"{self.seed}/{backbone}/{index}"
+        if num_continued := len(self.continued.get(backbone, ())):
+            text += f"/{num_continued} continued"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 
 
