@@ -86,7 +86,8 @@ def run_dry(opened: "Opened", options: CommandOptions) -> None:
     if opened.remark:
         run_options.views.say(opened.remark)
     with located(opened.document):
-        found = dry_run(opened.study, opened.directory, opened.images, run_options)
+        continued = opened.continuation.trials if opened.continuation is not None else ()
+        found = dry_run(opened.study, opened.directory, opened.images, run_options, continued)
     for part in dry_run_view(found):
         output.print(part, soft_wrap=isinstance(part, str))
     if options.as_json:

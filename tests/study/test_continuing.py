@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distill_tune.cluster.resources import Slots
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import InputError, StudyError
 from distill_tune.interfaces import plain
@@ -21,12 +22,14 @@ from distill_tune.study.rungs import RungEvent
 from distill_tune.study.space import apply
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
+from distill_tune.tuning.dry_run import plan
 from distill_tune.tuning.sampling.proposals import PastTrial
 from distill_tune.tuning.tuner import make_sampler, make_scheduler
 from tests.refusals import GOOD, search, write
 from tests.tuning.scripted_search import Search, scripted_plan
 
 DIGEST = "0123456789abcdef"
+NO_VIEWS: Any = None
 
 
 @pytest.fixture(autouse=True)
@@ -391,6 +394,22 @@ def test_no_random_proposal_of_theirs_is_made_again(sampler: str, margin: str) -
     rates = {one["params"]["joint.gan_lr"] for one in proposals if isinstance(one, dict)}
     assert len(rates) == 4
     assert not rates & {trial.params["joint.gan_lr"] for trial in trials}
+
+
+def test_a_dry_run_shows_the_proposals_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = study(trial__joint__gan_lr=1e-5)
+    old = source()
+    # The first has the study's own values, which a search tries first.
+    for number in range(4):
+        add(old, number, 0.3 + 0.1 * number)
+    trials = taken(ours).trials
+    monkeypatch.setattr(plan, "slots", lambda _: Slots({"CPU": 1}, 1))
+    monkeypatch.setattr(plan, "_costs", lambda *_: ({}, 0.0))
+    images, views = ours.data.load(), NO_VIEWS
+    shown = plan.measure(ours, images, views, trials).proposals
+    sampler = make_sampler(ours, (), trials)
+    assert shown == [sampler.suggest(str(number)) for number in range(len(shown))]
+    assert shown != plan.measure(ours, images, views).proposals
 
 
 def test_trials_are_compared_with_them_at_the_rungs() -> None:

@@ -15,6 +15,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import RehearsalError
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.trials import TrialRecord
 from distill_tune.study.study import Study
 from distill_tune.training.memory import is_out_of_memory, memory_detail
 from distill_tune.training.peak_memory import largest_config
@@ -66,9 +67,20 @@ class Measured(NamedTuple):
 
 
 def dry_run(
-    study: Study, directory: StudyDirectory, images: ImageData, options: RunOptions
+    study: Study,
+    directory: StudyDirectory,
+    images: ImageData,
+    options: RunOptions,
+    continued: Sequence[TrialRecord] = (),
 ) -> DryRun:
     """Rehearse a study's first configurations on the machines of its search; write nothing.
+
+    Args:
+        study: The study.
+        directory: Directory of the study.
+        images: Images of the study.
+        options: How to run.
+        continued: Trials that the search takes over from other studies.
 
     Raises:
         InputError: No cluster at the address, or no node that can hold a trial.
@@ -84,7 +96,7 @@ def dry_run(
     began = time.monotonic()
     with cluster(options.address):
         ray_s = time.monotonic() - began
-        found = measure(study, images, options.views)
+        found = measure(study, images, options.views, continued)
     store = StageStore(directory.path(), images.digest, ComputePlace.of(found.slots.bundle))
     jobs = shared_jobs(study) if options.is_sharing else []
     shared = [(job, store.is_there(job.stage, job.config)) for job in jobs]
@@ -95,14 +107,18 @@ def dry_run(
     return DryRun(study, proposals, found.slots, found.costs, ready, guess)
 
 
-def measure(study: Study, images: ImageData, views: Views) -> Measured:
+def measure(
+    study: Study, images: ImageData, views: Views, continued: Sequence[TrialRecord] = ()
+) -> Measured:
     """Rehearse a study's first configurations; Ray must be running.
+
+    The trials that the search takes over are those of :func:`dry_run`.
 
     Raises:
         InputError: No node can hold a trial.
         RehearsalError: A trial cannot run.
     """
-    found, sampler = slots(study.resources), make_sampler(study)
+    found, sampler = slots(study.resources), make_sampler(study, continued=continued)
     at_once = min(found.count, study.search.num_trials, _MOST_AT_ONCE)
     # Every backbone is tried, in full slots: trials that run side by side slow each other.
     num_tried = at_once * -(-len(study.backbones) // at_once)
