@@ -38,6 +38,19 @@ def objective_errors(search: Search) -> Iterator[InputError]:
         yield InputError(where, got=got, expected="one of the samplers tpe, random, qmc, grid")
 
 
+def noise_errors(search: Search) -> Iterator[InputError]:
+    """Yield why the noise of a seed is no reason to stop a search that stops for it."""
+    if not search.stop.gain_below_noise:
+        return
+    where, got = "search.stop.gain_below_noise", Text("true")
+    if not search.controls:
+        expected = "false, or a control (search.controls), on whose seeds the noise is measured"
+        yield InputError(where, got=got, expected=expected)
+    if search.objectives:
+        expected = "false, as the gain is one of the metric alone, or no search.objectives"
+        yield InputError(where, got=got, expected=expected)
+
+
 def require_package(search: Search) -> None:
     """Raise InputError if this machine lacks the package of the sampler."""
     if search.sampler == "cmaes" and find_spec("cmaes") is None:

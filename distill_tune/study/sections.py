@@ -113,12 +113,6 @@ class Search(Config):
         """Number of best trials per backbone whose weights are kept while the search runs."""
         return max(self.keep_top, self.finalists.top if self.finalists else 0)
 
-    @model_validator(mode="after")
-    def _noise_can_be_measured(self) -> Self:
-        if self.stop.gain_below_noise and not self.controls:
-            raise ValueError("expected a control, on whose seeds stop.gain_below_noise is measured")
-        return self
-
     @field_validator("controls")
     @classmethod
     def _controls_are_arms(cls, controls: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from distill_tune.errors import InputError, InputErrors, Text
 from distill_tune.interfaces import Config, plain
 from distill_tune.plugins import require
 from distill_tune.study.rungs import default_min_epochs
-from distill_tune.study.sampler_needs import objective_errors, space_errors
+from distill_tune.study.sampler_needs import noise_errors, objective_errors, space_errors
 from distill_tune.study.sections import (
     Confirm,
     Plugin,
@@ -168,6 +168,7 @@ class Study(Config):
                 expected=f"at most trial.joint.epochs, which is {self.max_epochs}",
             )
         yield from objective_errors(self.search)
+        yield from noise_errors(self.search)
         yield from space_errors(self.search, self.space.dimensions, len(self.backbones))
 
     def _unlabelled_errors(self) -> Iterator[InputError]:

@@ -224,6 +224,26 @@ def test_more_trials_are_followed_by_the_finalists_that_are_new(
     ]
 
 
+def test_a_model_says_whether_it_is_that_of_a_finalist_now(
+    tmp_path: Path, machine: Machine
+) -> None:
+    models = [tmp_path / f"models/{BACKBONE}-{number:04d}/model.yaml" for number in range(3)]
+    for model in models:
+        model.parent.mkdir(parents=True)
+        model.write_text("backbone: b\n")
+
+    def winners() -> list[bool | None]:
+        told = [read_yaml(model).value.get("finalist") for model in models]
+        return [None if one is None else one["is_winner"] for one in told]
+
+    searched(tmp_path, "search.keep_top=3")
+    assert winners() == [False, True, None]
+    searched(tmp_path, "search.keep_top=3", "search.finalists.top=1")
+    # The only finalist is the best of the first seed.
+    assert winners() == [True, None, None]
+    assert machine.patience < 99
+
+
 def test_an_old_study_is_given_finalists_and_controls_later(
     tmp_path: Path, machine: Machine
 ) -> None:

@@ -95,6 +95,23 @@ def test_a_gain_is_one_within_its_backbone(records: Records) -> None:
     assert records.words("{trials_without_gain: 3}") == ""
 
 
+def test_with_two_objectives_a_gain_is_a_new_trial_of_the_front(records: Records) -> None:
+    seconds = "seconds/joint"
+    for value, time_s in ((0.9, 9), (0.8, 9), (0.89, 3), (0.8, 3), (0.88, 1), (0.8, 1)):
+        records.trial(value, **{seconds: float(time_s)})
+    state = records.journal.state
+    assert trials_without_gain(state) == 4
+    # Of the other backbone, each was as good as the one before and faster.
+    assert trials_without_gain(state, has_costs=True) == 0
+    records.trial(0.87, **{seconds: 2.0})
+    assert trials_without_gain(records.journal.state, has_costs=True) == 1
+
+
+def test_the_noise_stops_no_search_for_a_front() -> None:
+    with pytest.raises(InputError, match=r"stop\.gain_below_noise: got true, expected false, as"):
+        study("{gain_below_noise: true}, objectives: [val/accuracy, -seconds]")
+
+
 def test_hours_are_those_of_all_work_times_the_resources(records: Records) -> None:
     records.trial(0.5)
     records.journal.emit(
@@ -178,5 +195,5 @@ def test_the_noise_is_asked_of_ten_complete_trials(
 
 def test_noise_without_a_control_is_refused() -> None:
     text = STUDY.replace("controls: []", "controls: [], stop: {gain_below_noise: true}")
-    with pytest.raises(InputError, match="expected a control, on whose seeds"):
+    with pytest.raises(InputError, match="expected false, or a control"):
         parse(Study, read_yaml_text(text, "tiny.yaml"))

@@ -37,22 +37,31 @@ def record_finalists(study: Study, journal: Journal) -> None:
 
 
 def describe_finalists(directory: StudyDirectory, state: StudyState) -> None:
-    """Write each finalist's mean and spread into the ``model.yaml`` of its model."""
-    for backbone, found in state.finalists.items():
+    """Write each finalist's mean and spread into the ``model.yaml`` of its model.
+
+    They are deleted from the models of trials that are finalists no longer.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for backbone, ranked in state.finalists.items():
         sentence = finalist_sentence(state, backbone)
-        for one in found:
-            told = {**finalist_json(one), "is_winner": one is found[0], "choice": sentence}
-            _describe(directory, f"{MODELS}/{one.name}/model.yaml", told)
+        for one in ranked:
+            winner = {"is_winner": one is ranked[0], "choice": sentence}
+            found[one.name] = {**finalist_json(one), **winner}
+    for trial in state.trials.values():
+        _describe(directory, f"{MODELS}/{trial.name}/model.yaml", found.get(trial.name))
 
 
-def _describe(directory: StudyDirectory, name: str, told: Mapping[str, Any]) -> None:
+def _describe(directory: StudyDirectory, name: str, told: Mapping[str, Any] | None) -> None:
     if not directory.has(name):
         return
     try:
         text = directory.read_text(name)
-        described = {**read_yaml_text(text, name).value, "finalist": told}
-    except DistillTuneError:
+        described = dict(read_yaml_text(text, name).value)
+    except (DistillTuneError, TypeError, ValueError):
         # A damaged model is named by the command that opens it.
         return
+    described.pop("finalist", None)
+    if told is not None:
+        described["finalist"] = dict(told)
     if to_yaml(described) != text:
         directory.write_text(name, to_yaml(described))

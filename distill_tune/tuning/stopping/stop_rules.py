@@ -1,6 +1,6 @@
 """Rules of ``search.stop``: they end a search before its last trial, as its time budget does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,8 +8,9 @@ from ray import tune
 
 from distill_tune.records.extras.computing import computing_s, hours
 from distill_tune.records.extras.noise import seed_noise
+from distill_tune.records.pareto import pareto_front
 from distill_tune.records.stops import BUDGETS, STOPPED, Stop, latest
-from distill_tune.records.trials import OBJECTIVE, StudyState, best_of_one_seed
+from distill_tune.records.trials import OBJECTIVE, StudyState, TrialRecord, best_of_one_seed
 from distill_tune.study.study import Study
 from distill_tune.tuning.extras.open_runs import num_open_trials
 from distill_tune.tuning.interrupts import Drain
@@ -98,7 +99,8 @@ class StopRules:
         before = latest(self._state.stops, "trials_without_gain", limit)
         is_overruled = before is not None and before.num_trials < self._study.search.num_trials
         start = before.num_over if before is not None and is_overruled else 0
-        count = trials_without_gain(self._state, start)
+        has_costs = bool(self._study.search.objectives)
+        count = trials_without_gain(self._state, start, has_costs=has_costs)
         trials = "trial" if count == 1 else f"{count} trials"
         return f"the last {trials} brought no gain" if count >= limit else ""
 
@@ -123,25 +125,36 @@ class StopRules:
         return "; ".join(words)
 
 
-def trials_without_gain(state: StudyState, start: int = 0) -> int:
+def trials_without_gain(state: StudyState, start: int = 0, *, has_costs: bool = False) -> int:
     """Return how many trials ended since the last that was the best of its backbone so far.
 
     Args:
         state: State of the study.
         start: Ends that are passed over: they count neither as gain nor as none.
+        has_costs: Whether less time is an objective too: a gain is a new trial of the front then.
     """
-    highest: dict[str, float] = {}
+    before: dict[str, list[TrialRecord]] = {}
     count = 0
     for index, trial in enumerate(_over(state)):
-        value = None if trial.status == "failed" else trial.value
-        is_gain = value is not None and value > highest.get(trial.backbone, float("-inf"))
-        if is_gain and value is not None:
-            highest[trial.backbone] = value
+        earlier = before.setdefault(trial.backbone, [])
+        is_gain = (_is_on_front if has_costs else _is_best)(trial, earlier)
+        earlier.append(trial)
         count = 0 if is_gain or index < start else count + 1
     return count
 
 
-def _over(state: StudyState) -> list[Any]:
+def _is_best(trial: TrialRecord, earlier: Iterable[TrialRecord]) -> bool:
+    if trial.status == "failed" or trial.value is None:
+        return False
+    values = (one.value for one in earlier if one.status != "failed" and one.value is not None)
+    return trial.value > max(values, default=float("-inf"))
+
+
+def _is_on_front(trial: TrialRecord, earlier: Iterable[TrialRecord]) -> bool:
+    return trial in pareto_front([*earlier, trial])
+
+
+def _over(state: StudyState) -> list[TrialRecord]:
     """Return the trials that have ended, in the order of their ends."""
     over = [trial for trial in state.trials.values() if trial.ended_at is not None]
     return sorted(over, key=lambda trial: (trial.ended_at, trial.number))
