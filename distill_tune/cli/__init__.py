@@ -15,7 +15,7 @@ from distill_tune.cli.compare_command import compare
 from distill_tune.cli.examples import examples
 from distill_tune.cli.follow_command import follow
 from distill_tune.cli.new_command import new
-from distill_tune.cli.options import Json, Moved, Plugins, Sets, with_plugins_first
+from distill_tune.cli.options import Changed, Json, Moved, Plugins, Sets, with_plugins_first
 from distill_tune.cli.optuna_command import optuna
 from distill_tune.cli.report_command import report
 from distill_tune.cli.running import (
@@ -133,7 +133,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
     *,
     num_trials: NumTrials = None,
     time_budget: TimeBudget = None,
-    assignments: Moved = None,
+    assignments: Changed = None,
     allow_changed: AllowChanged = False,
     no_shared_stages: NoSharedStages = False,
     address: Address = None,

@@ -18,6 +18,14 @@ Moved = Annotated[
         help="Where the same images are now, if they have moved.",
     ),
 ]
+Changed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a field that no result depends on: data.root, search.stop.RULE; repeatable.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object last, on stdout.")]
 Plugins = Annotated[
     list[str] | None,

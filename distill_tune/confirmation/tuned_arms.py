@@ -6,7 +6,7 @@ from typing import Any
 from distill_tune.distill.trial_config import TrialTemplate
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.trials import best
+from distill_tune.records.trials import StudyState, best
 from distill_tune.study.arms import METHOD, Arm, known_arms
 from distill_tune.study.dimensions import Dimension
 from distill_tune.study.sampler_needs import fits_grid, most_trials, require_package
@@ -22,11 +22,17 @@ Tuned = dict[str, dict[str, dict[str, Any]]]
 UNCONCERNED = "none, because no searched param affects it"
 
 
-def arm_study(study: Study, arm: Arm) -> Study | None:
+def arm_study(study: Study, arm: Arm, num_trials: int | None = None) -> Study | None:
     """Return the study that searches an arm as the method was searched.
 
-    None for the method itself; for an arm that ends with stage 1, whose epochs no rung compares;
-    and for an arm that no searched param affects.
+    Args:
+        study: Study of the method.
+        arm: The arm.
+        num_trials: How many trials the method had; None: as many as the study asks for.
+
+    Returns:
+        None for the method itself; for an arm that ends with stage 1, whose epochs no rung
+        compares; and for an arm that no searched param affects.
     """
     dimensions = arm.dimensions(study.space.dimensions)
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
@@ -42,21 +48,31 @@ def arm_study(study: Study, arm: Arm) -> Study | None:
         "trial": TrialTemplate(**fields),
         "space": SearchSpace(dimensions),
         "confirm": None,
-        "search": _arm_search(study, dimensions),
+        "search": _arm_search(study, dimensions, num_trials or study.search.num_trials),
     }
     return study.model_copy(update=changes)
 
 
-def _arm_search(study: Study, dimensions: Mapping[str, Dimension]) -> Search:
-    """Return how an arm is searched: as the method is, or each point once if they are few."""
+def _arm_search(study: Study, dimensions: Mapping[str, Dimension], num_trials: int) -> Search:
+    """Return how an arm is searched: as the method is, or each point once if they are few.
+
+    Nothing ends it early: a time budget is one of the method's search.
+    """
     sampler = study.search.sampler
-    if fits_grid(dimensions, study.search.num_trials, len(study.backbones)):
+    if fits_grid(dimensions, num_trials, len(study.backbones)):
         sampler = "grid"
     search = study.search.model_copy(
-        update={"sampler": sampler, "first_points": _first_points(study, dimensions)}
+        update={
+            "num_trials": num_trials,
+            "sampler": sampler,
+            "first_points": _first_points(study, dimensions),
+            "controls": (),
+            "stop": Stop(),
+            "time_budget_s": None,
+        }
     )
     most = most_trials(search, dimensions, len(study.backbones))
-    return search.model_copy(update={"num_trials": most, "controls": (), "stop": Stop()})
+    return search.model_copy(update={"num_trials": most})
 
 
 def _first_points(study: Study, paths: Iterable[str]) -> dict[str, Any]:
@@ -90,8 +106,9 @@ def tune_arms(
     """
     require_package(study.search)
     tuned = {}
+    num_trials = _num_trials(study, directory.state())
     for name in names:
-        own = arm_study(study, known_arms()[name])
+        own = arm_study(study, known_arms()[name], num_trials)
         if not known_arms()[name].dimensions(study.space.dimensions):
             options.views.say(f"search of {known_arms()[name].title}: {UNCONCERNED}")
         if own is None:
@@ -105,3 +122,9 @@ def tune_arms(
         winners = {backbone: best(state, backbone) for backbone in state.backbones}
         tuned[name] = {backbone: won.params for backbone, won in winners.items() if won}
     return tuned
+
+
+def _num_trials(study: Study, state: StudyState) -> int:
+    """Return how many trials the method had: fewer than asked for if its search was stopped."""
+    over = sum(trial.ended_at is not None for trial in state.trials.values())
+    return max(len(study.backbones), min(over, study.search.num_trials))

@@ -19,6 +19,8 @@ def chosen_storage(out: str) -> Storage:
     Raises:
         InputError: It is not a writable folder.
     """
+    if not out:
+        raise InputError(Parameter("out"), got=out, expected="a folder or a URI")
     storage = storage_at(out)
     if obstacle := storage.obstacle():
         expected = f"a folder that can be written to ({obstacle})"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.errors import InputError, Message, Parameter, StudyError
+from distill_tune.errors import InputError, Message, Parameter, StudyError, Text
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.files.storage import joined
@@ -91,7 +91,8 @@ def open_new(request: StudyRequest, *, resume: bool, allow_changed: bool) -> Ope
         require_package(typed.search)
         _require_one_gpu(typed.resources)
         placed = with_absolute_paths(typed)
-    study, remark = warm_started(placed, request.warm_start)
+    with located(document):
+        study, remark = warm_started(placed, request.warm_start)
     directory = _new_place(request.storage, study.study)
     if directory.exists():
         if not resume:
@@ -143,6 +144,10 @@ def warm_started(study: Study, request: WarmStartRequest) -> tuple[Study, str]:
                 Parameter("warm_start_trials"), got=request.num_trials, expected=expected
             )
         return study, ""
+    if any(study.search.first_points.values()):
+        expected = Message("none beside ", Parameter("warm_start"), ", which sets them")
+        got = Text("points of its own")
+        raise InputError("search.first_points", got=got, expected=expected)
     names = [backbone.name for backbone in study.backbones]
     number = WARM_START_TRIALS if request.num_trials is None else request.num_trials
     found = warm_start(StudyDirectory(request.source), names, study.space.dimensions, number)

@@ -1,6 +1,6 @@
-"""First lines of a search: the images as they were read, their classes, origin and values."""
+"""First lines of a search: the images as they were read, and what may surprise in the study."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from distill_tune.datasets.images.value_range import range_line
 from distill_tune.distill.metrics import metric_named
@@ -45,6 +45,20 @@ def image_lines(data: ImageData, metric: str) -> Iterator[str]:
         yield f"{metric} takes the classes for grades in this order: {grades}"
     if range_text := range_line(data.value_ranges):
         yield range_text
+
+
+def rule_lines(limits: Mapping[str, float], bundle: Mapping[str, float]) -> Iterator[str]:
+    """Yield which stop rule can never hold.
+
+    Args:
+        limits: Rules of the study by name.
+        bundle: Resources of a trial, by Ray's names.
+    """
+    if "gpu_hours" in limits and not bundle.get("GPU"):
+        yield (
+            "search.stop.gpu_hours never stops this search, whose trials have no GPU; core_hours "
+            "counts theirs"
+        )
 
 
 def _listed(classes: Sequence[str]) -> str:

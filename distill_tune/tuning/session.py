@@ -21,7 +21,7 @@ from distill_tune.training.kept_models import keep_best_models
 from distill_tune.tuning.extras.finalists import describe_finalists, record_finalists
 from distill_tune.tuning.extras.open_runs import is_searched, num_open, open_extras
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.opening_lines import image_lines, introduction
+from distill_tune.tuning.opening_lines import image_lines, introduction, rule_lines
 from distill_tune.tuning.outcome import write_best
 from distill_tune.tuning.phases import Phases
 from distill_tune.tuning.run_options import RunOptions, SearchView
@@ -85,6 +85,8 @@ class Session:
                 stack.enter_context(scaled(self.study.resources, count, self.view.say))
             trial_slots = slots(self.study.resources, self.study.trial.compute)
             self._check_nodes(trial_slots)
+            for line in rule_lines(self.study.search.stop.limits, trial_slots.bundle):
+                self.view.say(line)
             if is_new:
                 stack.enter_context(self.directory.lock())
             return self._session(self._open(), trial_slots)
@@ -109,7 +111,6 @@ class Session:
             self.directory.create()
         damage = self.directory.repair_log()
         plain_study = plain(self.study)
-        self.directory.write_text(STUDY_FILE, to_yaml(plain_study))
         journal = Journal(self.directory, self.view.listen)
         if self.continuation is not None:
             journal.take_over(self.continuation.trials)
@@ -121,6 +122,8 @@ class Session:
             code=running_code(),
             study=plain_study,
         )
+        # After the log, which alone says what was taken over from other studies.
+        self.directory.write_text(STUDY_FILE, to_yaml(plain_study))
         if damage:
             journal.warn(damage)
         for change in changes:

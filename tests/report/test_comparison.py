@@ -205,7 +205,10 @@ def test_studies_without_trials_are_compared(tmp_path: Path) -> None:
     [
         ("a", "compare: got 1 study, expected the directories of two studies or more"),
         ("a a/", "a: got the same study twice, expected different ones"),
+        ("a b/../a", "b/../a: got the same study twice, expected different ones"),
         ("a aa", "aa: no study here (no study.yaml). Did you mean 'a'?"),
+        ("a link", "link: got the same study twice, expected different ones"),
+        ("a b --out=", "--out: got '', expected a folder or a URI"),
         ("a b --out a/study.yaml", "--out: got 'a/study.yaml', expected a folder that can be"),
     ],
 )
@@ -215,6 +218,7 @@ def test_what_cannot_be_compared_is_refused(
     monkeypatch.chdir(tmp_path)
     make_study(Path("a"), 1)
     make_study(Path("b"), 1)
+    Path("link").symlink_to("a")
     done = CliRunner().invoke(app, ["compare", *arguments.split()])
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith(message)

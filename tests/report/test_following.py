@@ -332,6 +332,9 @@ def test_one_process_at_a_time_sends_to_a_place(tmp_path: Path, inbox: Inbox) ->
         ("mlfow", "--to: got 'mlfow', expected wandb, wandb=ENTITY/PROJECT, mlflow, mlflow=URI"),
         ("webhook", "--to: got 'webhook=', expected an address: webhook=https://HOST/PATH"),
         ("webhook=file:///etc", "--to: got 'webhook=file:///etc', expected an address"),
+        ("webhook=http://[x", "--to: got 'webhook=http://[x', expected an address"),
+        ("webhook=http://host:port/x", "--to: got 'webhook=http://host:port/x', expected an addr"),
+        ("webhook=http://host:99999/", "--to: got 'webhook=http://host:99999/', expected an addr"),
         ("mlflow", "mlflow: got none (import of mlflow halted; None in sys.modules), expected it"),
         ("wandb", "wandb: got none (import of wandb halted; None in sys.modules), expected it"),
     ],
@@ -347,6 +350,29 @@ def test_what_cannot_be_followed_is_refused(
     assert done.stderr.startswith(message)
     if to in {"mlflow", "wandb"}:
         assert f"pip install 'distill-tune[{to}]'" in done.stderr
+
+
+def test_an_address_that_mlflow_refuses_is_refused(
+    tmp_path: Path, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise RuntimeError("Model registry functionality is unavailable;\n got 'foo://bar'")
+
+    monkeypatch.setattr(sys.modules["mlflow"], "MlflowClient", refuse)
+    directory = begin(tmp_path)
+    done = CliRunner().invoke(app, ["follow", directory.root, "--to", "mlflow=foo://bar"])
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith(
+        "--to: got 'mlflow=foo://bar', expected a tracking URI that MLflow can open (Model registry"
+    )
+    assert not mlflow.runs
+
+
+def test_the_memory_has_a_place(tmp_path: Path, inbox: Inbox) -> None:
+    directory = begin(tmp_path)
+    done = CliRunner().invoke(app, ["follow", directory.root, "--to", inbox.to, "--memory", ""])
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("--memory: got '', expected a folder or a URI")
 
 
 def test_the_command_says_what_it_sent(tmp_path: Path, mlflow: FakeMlflow) -> None:

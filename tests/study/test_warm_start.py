@@ -260,6 +260,27 @@ def test_points_written_by_hand_are_checked(points: str, message: str) -> None:
     assert said.endswith(f": {message}")
 
 
+def test_points_written_by_hand_are_not_replaced_by_those_of_another_study() -> None:
+    old_study()
+    write("num_trials: 6", "num_trials: 6, first_points: {resnet18: [{joint.margin: 0.3}]}")
+    said = search("--warm-start", "old")
+    assert said == (
+        "bad.yaml:11:39: search.first_points: got points of its own, expected none beside "
+        "--warm-start, which sets them"
+    )
+
+
+def test_an_arm_has_as_many_trials_as_the_method_had_and_no_rule_or_budget() -> None:
+    limits = "num_trials: 6, time_budget_s: 9, stop: {value: 0}"
+    write("num_trials: 6", limits)
+    study, _ = read_study(Path("bad.yaml"), [], {})
+    for number, expected in ((None, 6), (4, 4)):
+        arm = arm_study(study, ARMS["gan_augmentation"], number)
+        assert arm is not None
+        assert arm.search.num_trials == expected
+        assert (arm.search.stop.limits, arm.search.time_budget_s) == ({}, None)
+
+
 def outcome(*values: float | None, num_points: int = 2, backbones: tuple[str, ...] = ("a",)) -> Any:
     """Return the sentences on a study whose trials ended with these values, None for failed."""
     for number, value in enumerate(values):

@@ -11,6 +11,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.opening_lines import rule_lines
 from distill_tune.tuning.stopping.stop_rules import StopCallback, StopRules, trials_without_gain
 from tests.commands import STUDY
 
@@ -98,18 +99,25 @@ def test_a_gain_is_one_within_its_backbone(records: Records) -> None:
 def test_with_two_objectives_a_gain_is_a_new_trial_of_the_front(records: Records) -> None:
     seconds = "seconds/joint"
     for value, time_s in ((0.9, 9), (0.8, 9), (0.89, 3), (0.8, 3), (0.88, 1), (0.8, 1)):
-        records.trial(value, **{seconds: float(time_s)})
+        records.trial(value, "complete", **{seconds: float(time_s)})
     state = records.journal.state
     assert trials_without_gain(state) == 4
     # Of the other backbone, each was as good as the one before and faster.
     assert trials_without_gain(state, has_costs=True) == 0
-    records.trial(0.87, **{seconds: 2.0})
+    records.trial(0.87, "complete", **{seconds: 2.0})
     assert trials_without_gain(records.journal.state, has_costs=True) == 1
 
 
 def test_the_noise_stops_no_search_for_a_front() -> None:
     with pytest.raises(InputError, match=r"stop\.gain_below_noise: got true, expected false, as"):
         study("{gain_below_noise: true}, objectives: [val/accuracy, -seconds]")
+
+
+def test_a_rule_that_can_never_hold_is_named() -> None:
+    limits = study("{gpu_hours: 1, core_hours: 1}").search.stop.limits
+    (line,) = rule_lines(limits, {"CPU": 1.0})
+    assert line.startswith("search.stop.gpu_hours never stops this search, whose trials have no")
+    assert list(rule_lines(limits, BUNDLE)) == []
 
 
 def test_hours_are_those_of_all_work_times_the_resources(records: Records) -> None:

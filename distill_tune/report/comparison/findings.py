@@ -127,7 +127,7 @@ def _named(directories: Sequence[StudyDirectory]) -> Mapping[str, StudyDirectory
     """Return the studies by a name that tells them apart."""
     found: dict[str, StudyDirectory] = {}
     names = [one.name for one in directories]
-    paths = [one.path() for one in directories]
+    paths = [os.path.realpath(one.path()) if one.is_local else one.path() for one in directories]
     for index, one in enumerate(directories):
         one.require()
         if paths[index] in paths[:index]:

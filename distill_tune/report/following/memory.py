@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distill_tune.errors import StudyError
+from distill_tune.errors import InputError, Parameter, StudyError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.files.storage import storage_at
 from distill_tune.report.following.destination import FollowedRun, Notice, StudyIdentity
@@ -25,11 +25,16 @@ class Memory:
         study: Its identity; the memory of another study in the same place is not used.
         address: The destination.
         folder: Folder or URI for the file; None: ``follow/`` in the study.
+
+    Raises:
+        InputError: The folder has no name.
     """
 
     def __init__(
         self, directory: StudyDirectory, study: StudyIdentity, address: str, folder: str | None
     ) -> None:
+        if folder == "":
+            raise InputError(Parameter("memory"), got=folder, expected="a folder or a URI")
         self._storage = storage_at(directory.path(FOLDER) if folder is None else folder)
         digest = hashlib.blake2b(address.encode(), digest_size=4).hexdigest()
         self._name = f"{study.name}-{study.key}-{address.partition('=')[0]}-{digest}.json"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from distill_tune.errors import InputError, Parameter, one_line
 from distill_tune.report.following.destination import (
     FollowedRun,
     Notice,
@@ -24,6 +25,9 @@ class MlflowRuns:
     Args:
         study: The study.
         address: Tracking URI; empty: MLflow's own default, such as ``MLFLOW_TRACKING_URI``.
+
+    Raises:
+        InputError: MLflow cannot open it.
     """
 
     takes = "runs"
@@ -33,7 +37,12 @@ class MlflowRuns:
         self._entities = mlflow.entities
         self._study = study
         self._uri = address or str(mlflow.get_tracking_uri())
-        self._client: Any = mlflow.MlflowClient(tracking_uri=self._uri)
+        try:
+            self._client: Any = mlflow.MlflowClient(tracking_uri=self._uri)
+        except Exception as error:
+            # MLflow has errors of its own, and those of each kind of store.
+            expected = f"a tracking URI that MLflow can open ({one_line(str(error))})"
+            raise InputError(Parameter("to"), got=self.address, expected=expected) from error
         self._experiment = ""
         self._known: dict[str, Any] = {}
 

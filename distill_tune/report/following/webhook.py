@@ -37,11 +37,11 @@ class Webhook:
     takes = "notices"
 
     def __init__(self, study: StudyIdentity, address: str) -> None:
-        found = urlsplit(address)
-        if found.scheme not in {"http", "https"} or not found.hostname:
+        host = _host(address)
+        if not host:
             expected = "an address: webhook=https://HOST/PATH"
             raise InputError(Parameter("to"), got=f"webhook={address}", expected=expected)
-        self._study, self._url, self._host = study, address, found.hostname
+        self._study, self._url, self._host = study, address, host
 
     @property
     def address(self) -> str:
@@ -93,3 +93,13 @@ class Webhook:
             "time": notice.time,
             "fields": notice.fields,
         }
+
+
+def _host(address: str) -> str:
+    """Return the host of an http(s) URL; empty if the address is none."""
+    try:
+        found = urlsplit(address)
+        _ = found.port  # Checked only when it is asked for.
+    except ValueError:
+        return ""
+    return (found.hostname or "") if found.scheme in {"http", "https"} else ""
