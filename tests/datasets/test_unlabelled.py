@@ -154,6 +154,22 @@ def array(make: Make, arrays: Path, unlabelled: str) -> ImageSource:
     return make(kind="npz", root=root, val_per_class=2, unlabelled=unlabelled)
 
 
+@pytest.mark.parametrize("color", ["rgb", "auto"])
+def test_test_images_are_known_in_colour_too(tmp_path: Path, make: Make, color: str) -> None:
+    grey, coloured = photos(40, 8)[..., 0], photos(40, 8)
+    labels = np.arange(40) % 2
+    train = grey if color == "rgb" else coloured
+    parts = {"x_train": train[:24], "y_train": labels[:24]}
+    parts |= {"x_test": grey[24:32], "y_test": labels[24:32], "x_more": grey[24:]}
+    np.savez(tmp_path / "set.npz", **parts)
+    root = str(tmp_path / "set.npz")
+    source = make(kind="npz", root=root, val_per_class=2, color=color, unlabelled=f"{root}:x_more")
+    images = source.load()
+    assert images.channels == 3
+    assert images.num_unlabelled == 8
+    assert not pixels(images.unlabelled) & held_out(source, images)
+
+
 def test_an_array_of_a_file_is_read_without_its_test_images(arrays: Path, make: Make) -> None:
     source = array(make, arrays, f"{arrays}/more.npz:x")
     images = source.load()

@@ -110,15 +110,16 @@ def with_unlabelled(
 def _sealed(read_test: Callable[[], Pool]) -> frozenset[bytes]:
     """Return the digests of the test images, in grey and in colour; the images are not kept.
 
+    Both are needed whatever the test images are: the data may be read in the other form.
+
     A part that cannot be read is reported when it is used.
     """
     try:
         images = read_test().images
     except InputError:
         return frozenset()
-    forms = (1, 3) if images.shape[1] == 3 else (1,)
     return frozenset(
-        digest for channels in forms for digest in _digests(with_channels(images, channels))
+        digest for channels in (1, 3) for digest in _digests(with_channels(images, channels))
     )
 
 
