@@ -1,5 +1,6 @@
 """The README's results are built from kept confirmations, and from nothing else."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def test_a_kept_gain_follows_from_the_accuracies_of_its_seeds(kept: Kept) -> Non
             pairs = [method[seed] - value for seed, value in arm["accuracies"].items()]
             over = gain(pairs)
             assert arm["method_over"]["mean"] == pytest.approx(over.mean)
-            assert arm["method_over"]["low"] == pytest.approx(over.low, abs=1e-6)
-            assert arm["adjusted_p"] >= over.p_value
+            assert arm["method_over"]["low"] == pytest.approx(over.low, abs=1e-12)
+            assert arm["adjusted_p"] >= (over.p_value or 0) - 1e-12
 
 
 def test_kept_confirmations_are_small() -> None:
@@ -63,6 +64,25 @@ def test_results_stay_short_in_the_readme() -> None:
     readme = (_ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("\n## Results\n")[2].partition("\n## ")[0]
     assert len(section.strip().splitlines()) <= 25
+
+
+def test_a_table_says_what_is_not_known_and_what_is_of_a_gpu() -> None:
+    (kept, *_) = _KEPT
+    arms: dict[str, Any] = json.loads(json.dumps(kept.arms))
+    over, failed = arms["equal_steps"]["method_over"], arms["baseline"]
+    failed |= {"cost": None, "accuracies": {}}
+    for arm in arms.values():
+        if arm["cost"]:
+            arm["cost"]["unit"] = "GPU-hour"
+    other = kept._replace(found={**kept.found, "arms": arms})
+    assert "| free |" not in readme_table([other])
+    over["price"] = None
+    assert "| not known" in readme_table([other])
+    over["price"] = {"extra_hours": 0.0, "points_per_hour": None, "unit": "GPU-hour"}
+    assert "| at no further cost" in readme_table([other])
+    assert " GPU-hours. " in results_tables([other])
+    drawn = {**kept.confirmation, "is_redrawn": False}
+    assert "seeds, the same images;" in results_tables([kept._replace(confirmation=drawn)])
 
 
 def test_replacing_a_part_keeps_the_rest() -> None:

@@ -65,6 +65,13 @@ def test_a_price_has_three_digits_and_no_exponent(points: float, cell: str) -> N
     assert (found.cell, found.words) == (cell, f"{cell} points per core-hour")
 
 
+@pytest.mark.parametrize("noise", [1e-16, -1e-16, 0.0, -0.0])
+def test_values_that_are_equal_but_for_rounding_cost_nothing_each(noise: float) -> None:
+    found = price_of(Gain(5, noise), Cost(0.3, "core-hour"), Cost(0.1, "core-hour"))
+    assert found is not None
+    assert found.cell == "+0"
+
+
 @pytest.mark.parametrize("other", [0.3, 0.5, 0.299])
 def test_what_takes_no_longer_is_free(other: float) -> None:
     found = price_of(Gain(5, 0.03), Cost(0.3, "core-hour"), Cost(other, "core-hour"))

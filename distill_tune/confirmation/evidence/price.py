@@ -13,6 +13,9 @@ _LEAST_SHARE = 0.01
 """Share of an arm's own time below which a difference is no further cost."""
 
 
+_NO_GAIN = 1e-9
+
+
 class Cost(NamedTuple):
     """Median cost of training one run of an arm, shared stages in full.
 
@@ -88,4 +91,6 @@ def price_of(gain: Gain | None, cost: Cost | None, other: Cost | None) -> Price 
         return None
     extra = cost.hours - other.hours
     is_dearer = extra > _LEAST_SHARE * cost.hours
-    return Price(extra, 100 * gain.mean / extra if is_dearer else None, cost.unit)
+    # Of values that are equal but for rounding, the difference is rarely zero.
+    points = 0.0 if abs(gain.mean) <= _NO_GAIN else 100 * gain.mean
+    return Price(extra, points / extra if is_dearer else None, cost.unit)

@@ -14,8 +14,7 @@ Effect = Literal["helps", "no evidence", "harms"]
 _LEVEL = 0.95
 _ALPHA = 0.05
 _LEAST_FOR_INTERVAL = 3
-_LEAST_FOR_BOOTSTRAP = 10
-_RESAMPLES = 9999
+_NO_SPREAD = 1e-12
 
 
 class Gain(NamedTuple):
@@ -25,13 +24,13 @@ class Gain(NamedTuple):
         num_pairs: Seeds for which both arms have a value.
         mean: Mean of the differences; nan without pairs.
         spread: Standard deviation of the differences; None for fewer than two pairs.
-        low: Lower end of the mean's 95 % interval: Student's t, or the BCa bootstrap (Efron 1987)
-            from ten pairs on; None for fewer than three pairs.
+        low: Lower end of the mean's 95 % interval (Student's t); None for fewer than three pairs,
+            or if all differences are the same, which tells nothing of their spread.
         high: Upper end of the interval.
         p_mean_gain_positive: Probability that the mean gain is above 0, given the differences and
             no prior knowledge (Student's t). It refers to the mean over infinitely many seeds, not
-            to the next seed. None for fewer than three pairs.
-        p_value: p-value of a two-sided paired t-test; None for fewer than three pairs.
+            to the next seed. None where there is no interval.
+        p_value: p-value of a two-sided paired t-test; None where there is no interval.
     """
 
     num_pairs: int
@@ -65,43 +64,27 @@ def gain(differences: Sequence[float]) -> Gain:
     spread = statistics.stdev(differences)
     if count < _LEAST_FOR_INTERVAL:
         return Gain(count, mean, spread)
-    if spread <= 1e-12:
+    if spread <= _NO_SPREAD:
         return _constant(count, mean)
     # Not scipy.stats: its import alone takes most of a second.
-    from scipy.special import stdtr
+    from scipy.special import stdtr, stdtrit
 
     error = spread / count**0.5
     positive = float(stdtr(count - 1, mean / error))
-    low, high = _interval(differences, mean, error)
-    return Gain(count, mean, spread, low, high, positive, 2 * min(positive, 1 - positive))
+    reach = error * float(stdtrit(count - 1, (1 + _LEVEL) / 2))
+    p_value = 2 * float(stdtr(count - 1, -abs(mean) / error))
+    return Gain(count, mean, spread, mean - reach, mean + reach, positive, p_value)
 
 
 def _constant(count: int, mean: float) -> Gain:
-    """Return the gain of differences without spread, whose interval is their mean."""
-    mean = 0.0 if abs(mean) <= 1e-12 else mean
-    positive = 0.5 if mean == 0 else float(mean > 0)
-    return Gain(count, mean, 0.0, mean, mean, positive, float(mean == 0))
+    """Return the gain of differences without spread.
 
-
-def _interval(differences: Sequence[float], mean: float, error: float) -> tuple[float, float]:
-    count = len(differences)
-    if count < _LEAST_FOR_BOOTSTRAP:
-        from scipy.special import stdtrit
-
-        reach = error * float(stdtrit(count - 1, (1 + _LEVEL) / 2))
-        return mean - reach, mean + reach
-    import numpy as np
-    from scipy import stats
-
-    found = stats.bootstrap(
-        (np.asarray(differences),),
-        np.mean,
-        confidence_level=_LEVEL,
-        n_resamples=_RESAMPLES,
-        method="BCa",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    If an arm never differs from the other, as on every seed it trains the same, that is known. A
+    difference that is the same on a few seeds is not: with few test images, chance makes them so.
+    """
+    if abs(mean) <= _NO_SPREAD:
+        return Gain(count, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0)
+    return Gain(count, mean, 0.0)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -195,7 +178,9 @@ def gain_words(found: Gain, adjusted_p: float | None) -> str:
         return "no seed on which both have a value"
     text, count = f"{100 * found.mean:+.2f} points", f"n = {found.num_pairs}"
     if found.low is None or found.high is None:
-        return f"{text}, no interval with fewer than three seeds, {count}"
+        is_few = found.num_pairs < _LEAST_FOR_INTERVAL
+        why = "with fewer than three seeds" if is_few else "as it is the same on every seed"
+        return f"{text}, no interval {why}, {count}"
     p_value = "" if adjusted_p is None else f", Holm's p {p_words(adjusted_p)}"
     return f"{text}, 95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}{p_value}, {count}"
 

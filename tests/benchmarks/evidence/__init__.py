@@ -28,7 +28,7 @@ _HEAD = (
     "Holm's p",
     "over its control, 95 %",
     "agreement",
-    "core-hours a run",
+    "hours a run",
 )
 
 Arms = Mapping[str, Mapping[str, Any]]
@@ -42,7 +42,7 @@ class Kept(NamedTuple):
         title: The setting in words, from the space's first comment.
         backbone: The confirmed backbone.
         found: What ``confirm`` found for this backbone, as in its ``confirmation.json``.
-        metric: Metric of the test split.
+        confirmation: What ``confirm`` found for all backbones together.
         source: Commands, commit, machine, date, and ``load``: what else the machine did, if it did.
     """
 
@@ -50,7 +50,7 @@ class Kept(NamedTuple):
     title: str
     backbone: str
     found: Mapping[str, Any]
-    metric: str
+    confirmation: Mapping[str, Any]
     source: Mapping[str, Any]
 
     @property
@@ -79,9 +79,7 @@ def _all(folder: Path) -> Iterator[Kept]:
         raw = json.loads(path.read_text(encoding="utf-8"))
         confirmation = raw["confirmation"]
         for backbone, found in confirmation["backbones"].items():
-            yield Kept(
-                raw["setting"], raw["title"], backbone, found, confirmation["metric"], raw["source"]
-            )
+            yield Kept(raw["setting"], raw["title"], backbone, found, confirmation, raw["source"])
 
 
 def readme_table(kept: Sequence[Kept]) -> str:
@@ -92,7 +90,7 @@ def readme_table(kept: Sequence[Kept]) -> str:
         "strongest without a GAN",
         "GAN augmentation",
         "GAN distillation",
-        "points per core-hour",
+        "price of the gain",
     )
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(_readme_row, kept), ""]
     return "\n".join([*lines, *(f"- {_sentence(one)}" for one in kept)])
@@ -104,10 +102,10 @@ def _readme_row(kept: Kept) -> str:
     gan = _strongest(arms, GAN_ARMS)
     rivals = [name for name, arm in arms.items() if arm["role"] == "rival" and name not in GAN_ARMS]
     rival = _strongest(arms, rivals)
-    price = (arms["equal_steps"]["method_over"].get("price") or {}).get("points_per_hour")
-    shown = Price(0.0, price, "core-hour").cell
+    price = arms["equal_steps"]["method_over"].get("price")
+    shown = Price(**price).words if price else "not known"
     cells = [
-        f"{kept.setting}, {kept.seeds} seeds",
+        f"{kept.setting}, {kept.backbone}, {kept.seeds} seeds",
         _compared(arms["equal_steps"], ""),
         _compared(arms[rival], arms[rival]["title"]) if rival else "",
         _compared(arms[gan], arms[gan]["title"] if gan != GAN_ARMS[0] else "") if gan else "",
@@ -140,7 +138,13 @@ def _interval(gain: Mapping[str, Any]) -> str:
 def _sentence(kept: Kept) -> str:
     question = kept.title.partition("?")[0]
     verdict = kept.found["verdict"].rstrip(".")
-    return f"**{kept.setting}**: {question}? {verdict}.{_combined(kept.arms)}"
+    return f"**{kept.setting}**: {question}? {verdict}.{_combined(kept.arms)}{_overlap(kept)}"
+
+
+def _overlap(kept: Kept) -> str:
+    """Return the remark on images that seeds have in common; empty if there is none."""
+    found = (one for one in kept.confirmation["remarks"] if "images in common" in one)
+    return "".join(f" {one[0].upper()}{one[1:]}." for one in found)
 
 
 def _combined(arms: Arms) -> str:
@@ -163,16 +167,17 @@ def results_tables(kept: Sequence[Kept]) -> str:
 
 def _results(kept: Kept) -> list[str]:
     source = kept.source
+    drawn = "images drawn anew with each" if kept.confirmation["is_redrawn"] else "the same images"
     lines = [
         f"### evidence/{kept.setting}, {kept.backbone}",
         "",
-        f"{kept.title} Test {kept.metric.replace('_', ' ')} in %.",
+        f"{kept.title} Test {kept.confirmation['metric'].replace('_', ' ')} in %.",
         "",
         *(f"    {command}" for command in source["commands"]),
         "",
         f"Commit {source['commit']}, {source['date']}, {source['machine']}.",
-        f"{kept.seeds} seeds, images drawn anew with each; p-values corrected by Holm's method.",
-        f"These runs took {_core_hours(kept.arms):.1f} core-hours. {source['load']}".rstrip(),
+        f"{kept.seeds} seeds, {drawn}; p-values corrected by Holm's method.",
+        f"These runs took {_hours(kept.arms)}. {source['load']}".rstrip(),
         "",
         f"| {' | '.join(_HEAD)} |",
         "|---" * len(_HEAD) + "|",
@@ -197,9 +202,12 @@ def _arm_row(arm: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _core_hours(arms: Arms) -> float:
+def _hours(arms: Arms) -> str:
     """Return the hours of all runs, each with its shared stages in full."""
-    return float(sum(arm["cost"]["hours"] * len(arm["accuracies"]) for arm in arms.values()))
+    costs = [(arm["cost"], len(arm["accuracies"])) for arm in arms.values() if arm["cost"]]
+    units = dict.fromkeys(cost["unit"] for cost, _ in costs)
+    totals = {unit: sum(c["hours"] * n for c, n in costs if c["unit"] == unit) for unit in units}
+    return " and ".join(f"{hours:.1f} {unit}s" for unit, hours in totals.items())
 
 
 def between(text: str, name: str) -> str:
