@@ -30,7 +30,7 @@ def check(
 
     The exit code is 2 if no search could run.
     """
-    with reporting():
+    with reporting(data="DATA"):
         from distill_tune.terminal.data_check_view import survey_view, survey_warnings
         from distill_tune.terminal.waiting import patience
         from distill_tune.tuning.draft.data_check import survey_json, surveyed, write_check

@@ -208,12 +208,19 @@ def console(*, as_json: bool) -> "Console":
 
 
 @contextmanager
-def reporting() -> Iterator[None]:
-    """Show errors that a user can cause as messages without a traceback."""
+def reporting(**arguments: str) -> Iterator[None]:
+    """Show errors that a user can cause as messages without a traceback.
+
+    Args:
+        arguments: Parameters that are arguments of the command, not options, with their names.
+    """
     try:
         yield
     except DistillTuneError as error:
-        fail(error.spelled(option), error.exit_code)
+        fail(
+            error.spelled(lambda name: arguments.get(name) or option(name)),
+            error.exit_code,
+        )
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
 

@@ -152,6 +152,7 @@ class RunPool:
             seed=run.config.seed,
             is_tuned=run.is_tuned,
             is_concerned=run.is_concerned,
+            extra_images=run.config.joint.extra_images,
             subset_seed=run.config.data.subset_seed if run.is_redrawn else None,
             images=self._images.digest(run.config.data),
             **outcome._asdict(),

@@ -64,7 +64,8 @@ def confirm_study(
     study.data.require_test()
     drawn = StudyImages(study.data, images)
     _require_same_images(directory, study.data, drawn)
-    candidates = _candidates(study, directory, section.top)
+    # A further choice among the method's best would be one that no other arm has.
+    candidates = _candidates(study, directory, 1 if section.tune_arms else section.top)
     tuned = {}
     if section.tune_arms:
         tuned = tune_arms(study, directory, images, section.arms, options)
@@ -147,6 +148,7 @@ class _ConfirmationSession:
             plan=plain(self.plan.confirm),
             seeds=self.plan.evidence_seeds(),
             overlap=self.overlap,
+            tuned=sorted(self.plan.tuned),
             reading=self.executor.reading,
         )
         with self.executor:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distill_tune.distill.trial_config import TrialTemplate
+from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState, best
@@ -33,6 +34,9 @@ def arm_study(study: Study, arm: Arm, num_trials: int | None = None) -> Study | 
     Returns:
         None for the method itself; for an arm that ends with stage 1, whose epochs no rung
         compares; and for an arm that no searched param affects.
+
+    Raises:
+        InputError: The arm trains backbones with different settings, which one search cannot.
     """
     dimensions = arm.dimensions(study.space.dimensions)
     if arm.name == METHOD or arm.is_stage_one_only or not dimensions:
@@ -42,6 +46,14 @@ def arm_study(study: Study, arm: Arm, num_trials: int | None = None) -> Study | 
         for one in study.backbones
     ]
     fields = {name: getattr(whole[0], name) for name in TrialTemplate.model_fields}
+    for one in whole:
+        if any(getattr(one, name) != value for name, value in fields.items()):
+            names = " and ".join(found.name for found in study.backbones)
+            raise InputError(
+                Parameter("tune_arms"),
+                got=Text(f"{arm.name} of {names}, whose settings differ (one is pre-trained)"),
+                expected="backbones that are all pre-trained or all not, or another arm",
+            )
     changes = {
         "backbones": tuple(one.backbone for one in whole),
         "study": f"{study.study}-{arm.name}",
@@ -101,14 +113,15 @@ def tune_arms(
         options: How to run.
 
     Raises:
-        InputError: This machine lacks the package of the study's sampler.
+        InputError: This machine lacks the package of the study's sampler, or an arm cannot be
+            searched.
         KeyboardInterrupt: A search was interrupted; the same command resumes it.
     """
     require_package(study.search)
     tuned = {}
     num_trials = _num_trials(study, directory.state())
-    for name in names:
-        own = arm_study(study, known_arms()[name], num_trials)
+    studies = {name: arm_study(study, known_arms()[name], num_trials) for name in names}
+    for name, own in studies.items():
         if not known_arms()[name].dimensions(study.space.dimensions):
             options.views.say(f"search of {known_arms()[name].title}: {UNCONCERNED}")
         if own is None:

@@ -11,6 +11,7 @@ from distill_tune.records.trials import Event
 
 STARTED, ENDED = "confirm_started", "confirm_ended"
 CHOSEN, READING, RUN = "confirm_chosen", "test_read", "confirm_run"
+SYNTHETIC = "synthetic"
 SELECTION, EVIDENCE, FIGURES = "selection", "evidence", "figures"
 
 
@@ -48,6 +49,8 @@ class RunRecord:
             such; empty without a GAN, if the run failed, and in logs of older versions.
         class_diversities: Their diversity relative to training images, None for a class with less
             than two; empty like ``class_agreements``.
+        extra_images: What it was trained on beside real images, as in ``joint.extra_images``; in
+            logs of older versions, synthetic images are assumed.
     """
 
     name: str
@@ -81,6 +84,7 @@ class RunRecord:
     class_counts: list[int] = field(default_factory=list)
     class_agreements: list[float] = field(default_factory=list)
     class_diversities: list[float | None] = field(default_factory=list)
+    extra_images: str = SYNTHETIC
 
     @property
     def is_redrawn(self) -> bool:
@@ -107,12 +111,15 @@ class ConfirmRequest(NamedTuple):
         wants_redraw: Whether every seed should draw its images anew.
         overlap: Share of training images that two seeds have in common; None if all seeds have the
             same images: no redraw was requested, or the data set has fixed splits.
+        tuned: Names of the arms that had their own search; their runs may be of before it, if it
+            found the values that they had.
     """
 
     rival: str | None = None
     is_late: bool = False
     wants_redraw: bool = False
     overlap: float | None = None
+    tuned: frozenset[str] = frozenset()
 
     @property
     def when(self) -> str:
@@ -129,7 +136,8 @@ def newest_request(events: Iterable[Event]) -> ConfirmRequest:
             rival = plan.get("rival")
             is_late = found.is_late if rival == found.rival else has_results
             redraw = bool(plan.get("redraw", False))
-            found = ConfirmRequest(rival, is_late, redraw, event.get("overlap"))
+            tuned = frozenset(map(str, event.get("tuned", ())))
+            found = ConfirmRequest(rival, is_late, redraw, event.get("overlap"), tuned)
         has_results |= event.get("event") == READING
     return found
 

@@ -56,11 +56,13 @@ _OF_MODEL = ("num_train", "num_val", "recall_stage_one", "recall", "agreement", 
 def class_results(source: Source, backbone: str) -> tuple[ClassRow, ...]:
     """Return the results of a backbone's best model and of its confirmation; empty if unknown."""
     winner = source.best(backbone)
-    model = _of_model(source, winner.name) if winner is not None else {}
-    classes = source.plan.data.get("classes")
-    names = [str(name) for name in classes] if isinstance(classes, list) else list(model)
     found = source.confirmation.backbones if source.confirmation else ()
     evidence = next((one for one in found if one.backbone == backbone), None)
+    # A confirmation may have chosen another trial than the search: a row is about one of them.
+    trial = evidence.trial if evidence is not None else winner.name if winner is not None else ""
+    model = _of_model(source, trial)
+    classes = source.plan.data.get("classes")
+    names = [str(name) for name in classes] if isinstance(classes, list) else list(model)
     rows = [ClassRow(name, *map(model.get(name, {}).get, _OF_MODEL)) for name in names]
     if evidence is not None:
         rows = [_with_test(row, evidence, place) for place, row in enumerate(rows)]

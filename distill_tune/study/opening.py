@@ -222,8 +222,11 @@ def require_only_moved(directory: StudyDirectory, study: Study) -> None:
     stored, _ = stored_study(directory)
     found = differences(plain(stored), plain(study))
     if found.keys() - PLACES:
-        lines = [line for path, line in found.items() if path not in PLACES]
-        raise _changed_error(directory, lines)
+        lines = [f"\n  {line}" for path, line in found.items() if path not in PLACES]
+        raise StudyError(
+            f"{directory.root}: got other settings than the study was started with, expected "
+            f"another {' or '.join(sorted(PLACES))} at most:{''.join(lines)}"
+        )
 
 
 def _changed_error(directory: StudyDirectory, lines: Sequence[str]) -> StudyError:

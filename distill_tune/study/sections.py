@@ -132,7 +132,8 @@ class Confirm(Config):
     """Settings of the confirmation: the best configuration and its rivals, on fresh seeds."""
 
     top: int = Field(default=3, ge=1)
-    """Number of best configurations per backbone that are trained again to choose one."""
+    """Number of best configurations per backbone that are trained again to choose one; with
+    ``tune_arms`` the best is taken, as it is of every arm."""
     seeds: int = Field(default=5, ge=1)
     """Fresh seeds per arm; an interval needs three."""
     arms: tuple[str, ...] = (

@@ -1,8 +1,9 @@
 """The runs of a confirmation, before any is trained: whose images, which seeds, what they share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from distill_tune.cluster.shared_images import PlacedImages, StudyImages
 from distill_tune.confirmation.plan import Plan, evidence_seeds, planned, shared_by
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.confirmation.sealed_test import chance
-from distill_tune.confirmation.session import _overlap, _require_same_images
+from distill_tune.confirmation.session import _overlap, _require_same_images, confirm_study
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
 from distill_tune.errors import InputError, SealedTestError, StudyError
@@ -94,6 +95,31 @@ def test_no_seed_draws_the_images_of_the_search(own: dict[str, int]) -> None:
     digests = {run.config.data.load().digest for run in plan.evidence(CHOSEN)}
     assert len(digests) == 3
     assert plan.digest not in digests
+
+
+PLANNED = "distill_tune.confirmation.session._ConfirmationSession.run"
+
+
+@pytest.mark.parametrize(("tuned", "numbers"), [(True, [1]), (False, [1, 2, 0])])
+def test_if_each_arm_is_searched_only_its_best_is_confirmed(
+    tmp_path: Path, tuned: bool, numbers: list[int]
+) -> None:
+    study = study_of().model_copy(update={"confirm": Confirm(top=3, seeds=3, tune_arms=tuned)})
+    directory, images = StudyDirectory(str(tmp_path)), study.data.load()
+    directory.create()
+    directory.append({"event": "data", "digest": images.digest})
+    for number, value in enumerate((0.6, 0.8, 0.7, 0.5, 0.55)):
+        head = {"trial": number, "name": f"t{number}", "backbone": BACKBONES[number > 2]}
+        directory.append({"event": "trial_started", **head, "params": {}, "raw": {}})
+        epoch = {"epoch": 4, "metrics": {"objective": value}}
+        directory.append({"event": "epoch", "trial": number, **epoch})
+        directory.append({"event": "trial_ended", "trial": number, "status": "complete"})
+    options: Any = MagicMock(is_again=False, command="confirm")
+    with patch(PLANNED) as run, patch("distill_tune.confirmation.session.tune_arms") as tune:
+        confirm_study(study, directory, images, options)
+    (candidates,) = run.call_args.args
+    assert [trial.number for trial in candidates[BACKBONES[0]]] == numbers
+    assert tune.called == tuned
 
 
 def test_runs_on_redrawn_images_have_names_and_keys_of_their_own() -> None:

@@ -488,6 +488,28 @@ def test_an_interrupted_repetition_goes_on_and_a_finished_one_is_followed_by_ano
     assert next_reading([*again, {"event": ENDED, "reading": 2}], is_again=True) == 3
 
 
+def test_an_arm_with_a_search_of_its_own_is_tuned_even_if_its_runs_are_older() -> None:
+    # The search may find the values that the arm had: its runs are not repeated then.
+    events = log({"resnet50": CLEAR})
+    events.append({**events[0], "tuned": ["gan_augmentation"]})
+    found = found_in(events)
+    assert [arm.arm for arm in found.backbones[0].arms if arm.is_tuned] == ["gan_augmentation"]
+    (remark,) = [text for text in found.remarks if "untuned" in text]
+    assert "GAN augmentation" not in remark
+
+
+@pytest.mark.parametrize("kind", ["none", "hard"])
+def test_the_best_configuration_is_not_called_gan_distillation_if_it_has_no_gan(kind: str) -> None:
+    events = log({"resnet50": CLEAR})
+    for event in events:
+        if event.get("arm") == "gan_distillation":
+            event["extra_images"] = kind
+    (one,) = found_in(events).backbones
+    who = f"The best configuration, which has no GAN (joint.extra_images: {kind}), helps against"
+    assert one.verdict.startswith(who)
+    assert only(CLEAR).verdict.startswith("GAN distillation helps against")
+
+
 def test_an_arm_that_nothing_searched_concerns_is_not_untuned() -> None:
     events = log({"resnet50": CLEAR})
     for event in events:

@@ -161,7 +161,7 @@ def test_test_images_are_known_in_colour_too(tmp_path: Path, make: Make, color: 
     train = grey if color == "rgb" else coloured
     parts = {"x_train": train[:24], "y_train": labels[:24]}
     parts |= {"x_test": grey[24:32], "y_test": labels[24:32], "x_more": grey[24:]}
-    np.savez(tmp_path / "set.npz", **parts)
+    np.savez(tmp_path / "set.npz", **parts)  # type: ignore[arg-type]
     root = str(tmp_path / "set.npz")
     source = make(kind="npz", root=root, val_per_class=2, color=color, unlabelled=f"{root}:x_more")
     images = source.load()

@@ -77,6 +77,12 @@ def test_the_classes_of_the_best_model_and_of_the_confirmation_are_shown(tmp_pat
     assert "recall before the GAN" in page.text
     assert "GAN diversity" not in page.text
     assert "classes" not in report(make_study(tmp_path / "other", 6, ONE))[0].ids
+    # The trial that was confirmed is not the search's best one.
+    confirmed = {"<ant>": of_class | {"recall": 0.5}}
+    directory.write_text("models/resnet18-0004/model.yaml", to_yaml({"by_class": confirmed}))
+    for event in log({"resnet18": CLEAR}):
+        directory.append(event)
+    assert [row["recall"] for row in report(directory)[1]["classes"]["resnet18"]] == [0.5, None]
 
 
 def test_every_figure_has_a_text_that_says_the_same(tmp_path: Path) -> None:

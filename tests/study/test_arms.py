@@ -18,7 +18,7 @@ from distill_tune.study.arms.arm import EXTRA_FIELDS, GAN_FIELDS, HARD_FIELDS, U
 from distill_tune.study.dimensions import Choice
 from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
-from distill_tune.study.validation import parse, read_yaml_text, to_yaml
+from distill_tune.study.validation import get_path, parse, read_yaml_text, to_yaml
 from distill_tune.terminal.views import ConsoleViews
 from distill_tune.tuning.run_options import RunOptions
 
@@ -57,10 +57,26 @@ def test_an_arm_changes_what_it_says_and_nothing_else(arm: Arm) -> None:
         if before[room][name] != after[room][name]
     }
     # Fine-tuning takes a tenth of the learning rate of a training from scratch.
-    assert changed == {*arm.changes, *(["classifier.lr"] if arm.is_fine_tuned else [])}
+    as_before = {
+        path for path, value in arm.changes.items() if get_path(before, path.split(".")) == value
+    }
+    own = {*arm.changes} - as_before
+    assert changed == {*own, *(["classifier.lr"] if arm.is_fine_tuned else [])}
+    assert as_before <= {"joint.extra_images"}
     assert {k: v for k, v in before.items() if not isinstance(v, dict)} == {
         k: v for k, v in after.items() if not isinstance(v, dict)
     }
+
+
+@pytest.mark.parametrize("name", ["gan_augmentation", "selected_augmentation"])
+@pytest.mark.parametrize("kind", ["none", "hard"])
+def test_gan_augmentation_has_a_gan_also_if_the_best_configuration_has_none(
+    name: str, kind: str
+) -> None:
+    joint = CONFIG.joint.model_copy(update={"extra_images": kind})
+    assert ARMS[name].config(CONFIG.model_copy(update={"joint": joint})).joint.has_gan
+    searched = {"joint.extra_images": Choice(("none", "hard", "synthetic"))}
+    assert ARMS[name].dimensions(searched) == {}
 
 
 def test_what_is_made_to_collapse_is_the_method_in_all_else_and_nothing_ends_it() -> None:
@@ -216,3 +232,18 @@ def test_only_pseudo_labels_need_images_without_labels_and_the_study_must_have_t
     study = parse(Study, read_yaml_text(having, "space.yaml"))
     possible = tuple(name for name, arm in ARMS.items() if not arm.is_fine_tuned)
     assert planned(study, {"arms": "all"}).arms == possible
+
+
+def test_an_arm_that_trains_each_backbone_differently_is_not_searched_for_all() -> None:
+    def study_of(backbones: str) -> Study:
+        others = read_yaml_text(f"backbones: {backbones}", "backbones.yaml").value
+        text = to_yaml({**plain(STUDY), **others})
+        return parse(Study, read_yaml_text(text, "space.yaml"))
+
+    mixed = study_of("[resnet50, {name: resnet18, pretrained: true}]")
+    with pytest.raises(InputError, match="got fine_tuned of resnet50 and resnet18, whose settings"):
+        arm_study(mixed, ARMS["fine_tuned"])
+    assert arm_study(mixed, ARMS["affine"]) is not None
+    own = arm_study(study_of("[resnet50]"), ARMS["fine_tuned"])
+    assert own is not None
+    assert own.trial.classifier.lr == pytest.approx(STUDY.trial.classifier.lr / 10)

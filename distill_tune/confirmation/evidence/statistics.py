@@ -160,8 +160,16 @@ _VERBS: Mapping[Effect, str] = {
 }
 
 
-def verdict(baseline: Compared | None, rival: Compared | None) -> str:
-    """Return in one sentence whether the method helps against a baseline and its best rival."""
+def verdict(
+    baseline: Compared | None, rival: Compared | None, who: str = "GAN distillation"
+) -> str:
+    """Return in one sentence whether the method helps against a baseline and its best rival.
+
+    Args:
+        baseline: Comparison with the baseline; None if it was not run.
+        rival: Comparison with the rival; None if there is none.
+        who: The method's name.
+    """
     known = [one for one in (baseline, rival) if one is not None]
     if not known:
         return "no arm was run to compare GAN distillation with"
@@ -169,7 +177,7 @@ def verdict(baseline: Compared | None, rival: Compared | None) -> str:
         f"{_VERBS[one.effect]} against {one.what} ({one.title}: {one.gain_words})" for one in known
     )
     missing = [what for what, one in (("baseline", baseline), ("rival arm", rival)) if one is None]
-    return f"GAN distillation {clauses}" + (f"; no {missing[0]} was run" if missing else "")
+    return f"{who} {clauses}" + (f"; no {missing[0]} was run" if missing else "")
 
 
 def gain_words(found: Gain, adjusted_p: float | None) -> str:

@@ -1,6 +1,7 @@
 """Results of a confirmation in a study's log: arms on fresh seeds, their gains, the verdicts."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from distill_tune.confirmation.evidence.arm_evidence import (
     ArmEvidence,
@@ -15,6 +16,7 @@ from distill_tune.records.confirm_log import (
     CHOSEN,
     EVIDENCE,
     READING,
+    SYNTHETIC,
     ConfirmRequest,
     RunRecord,
     newest_request,
@@ -29,7 +31,10 @@ def confirmation(events: Iterable[Event]) -> Confirmation | None:
     log = list(events)
     chosen = {event["backbone"]: event for event in log if event.get("event") == CHOSEN}
     records, request = run_records(log), newest_request(log)
-    counted = _counted(records, chosen, is_redrawn=request.overlap is not None)
+    counted = [
+        replace(run, is_tuned=run.is_tuned or run.arm in request.tuned)
+        for run in _counted(records, chosen, is_redrawn=request.overlap is not None)
+    ]
     runs = {
         backbone: found
         for backbone in chosen
@@ -99,6 +104,7 @@ def _backbone(
     what, how = "its rival", f", named {request.when}"
     if request.rival is None:
         what, how = "its strongest rival", f", the highest mean of {len(rivals)}"
+    who = method_words(of_method)
     return BackboneEvidence(
         backbone=choice["backbone"],
         trial=choice["name"],
@@ -110,8 +116,16 @@ def _backbone(
         baseline=baseline,
         rival=rival,
         rival_choice=how.removeprefix(", "),
-        verdict=verdict(_compared(baseline, "the baseline"), _compared(rival, what, how)),
+        verdict=verdict(_compared(baseline, "the baseline"), _compared(rival, what, how), who),
     )
+
+
+def method_words(runs: Iterable[RunRecord]) -> str:
+    """Return the method's name in a sentence, by its runs: the best may have no GAN."""
+    kinds = dict.fromkeys(run.extra_images for run in runs)
+    if set(kinds) <= {SYNTHETIC}:
+        return "GAN distillation"
+    return f"The best configuration, which has no GAN (joint.extra_images: {', '.join(kinds)}),"
 
 
 def _compared(arm: ArmEvidence | None, what: str, how: str = "") -> Compared | None:

@@ -22,7 +22,7 @@ GAN_AUGMENTATION = Arm(
     name="gan_augmentation",
     title="GAN augmentation",
     role="rival",
-    # The GAN takes as many steps as the method's, all with lambda 0.
-    changes={"joint.triplet_weight": 0.0},
+    # The GAN takes as many steps as the method's, all with lambda 0; also if the method has none.
+    changes={"joint.extra_images": "synthetic", "joint.triplet_weight": 0.0},
     unused=TRIPLET_FIELDS,
 )

@@ -44,7 +44,7 @@ def source_of(data: str, assignments: Sequence[str] = ()) -> tuple[ImageSource, 
     document = Document(_DATA, {"data": _recognised(data)}, None)
     for assignment in assignments:
         if assignment.partition("=")[0].strip() not in SETTABLE:
-            expected = f"one of {', '.join(SETTABLE)}; other fields can be changed in the new file"
+            expected = f"one of {', '.join(SETTABLE)}; other fields are those of a study's file"
             raise InputError(_SET, got=assignment, expected=expected)
         document.set(assignment)
     source = parse(DataSection, document).data
