@@ -10,8 +10,9 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import StudyState, best
 from distill_tune.study.arms import METHOD, Arm, known_arms
 from distill_tune.study.dimensions import Dimension
+from distill_tune.study.opening import stored_study
 from distill_tune.study.sampler_needs import fits_grid, most_trials, require_package
-from distill_tune.study.sections import Search, Stop
+from distill_tune.study.sections import SamplerName, Search, Stop
 from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
 from distill_tune.tuning.run_options import RunOptions
@@ -23,13 +24,17 @@ Tuned = dict[str, dict[str, dict[str, Any]]]
 UNCONCERNED = "none, because no searched param affects it"
 
 
-def arm_study(study: Study, arm: Arm, num_trials: int | None = None) -> Study | None:
+def arm_study(
+    study: Study, arm: Arm, num_trials: int | None = None, sampler: SamplerName | None = None
+) -> Study | None:
     """Return the study that searches an arm as the method was searched.
 
     Args:
         study: Study of the method.
         arm: The arm.
         num_trials: How many trials the method had; None: as many as the study asks for.
+        sampler: That of the arm's search, if it has begun; None: each point once if they are few,
+            otherwise that of the method.
 
     Returns:
         None for the method itself; for an arm that ends with stage 1, whose epochs no rung
@@ -60,19 +65,21 @@ def arm_study(study: Study, arm: Arm, num_trials: int | None = None) -> Study | 
         "trial": TrialTemplate(**fields),
         "space": SearchSpace(dimensions),
         "confirm": None,
-        "search": _arm_search(study, dimensions, num_trials or study.search.num_trials),
+        "search": _arm_search(study, dimensions, num_trials or study.search.num_trials, sampler),
     }
     return study.model_copy(update=changes)
 
 
-def _arm_search(study: Study, dimensions: Mapping[str, Dimension], num_trials: int) -> Search:
-    """Return how an arm is searched: as the method is, or each point once if they are few.
-
-    Nothing ends it early: a time budget is one of the method's search.
-    """
-    sampler = study.search.sampler
-    if fits_grid(dimensions, num_trials, len(study.backbones)):
-        sampler = "grid"
+def _arm_search(
+    study: Study,
+    dimensions: Mapping[str, Dimension],
+    num_trials: int,
+    sampler: SamplerName | None,
+) -> Search:
+    """Return how an arm is searched; nothing ends it early: a time budget is the method's own."""
+    if sampler is None:
+        is_small = fits_grid(dimensions, num_trials, len(study.backbones))
+        sampler = "grid" if is_small else study.search.sampler
     search = study.search.model_copy(
         update={
             "num_trials": num_trials,
@@ -120,21 +127,32 @@ def tune_arms(
     require_package(study.search)
     tuned = {}
     num_trials = _num_trials(study, directory.state())
-    studies = {name: arm_study(study, known_arms()[name], num_trials) for name in names}
+    places = {name: StudyDirectory(directory.path(f"arms/{name}")) for name in names}
+    studies = {
+        name: arm_study(study, known_arms()[name], num_trials, _sampler(place))
+        for name, place in places.items()
+    }
     for name, own in studies.items():
         if not known_arms()[name].dimensions(study.space.dimensions):
             options.views.say(f"search of {known_arms()[name].title}: {UNCONCERNED}")
         if own is None:
             continue
-        place = StudyDirectory(directory.path(f"arms/{name}"))
         with options.views.search(own) as view:
             view.say(f"search of {known_arms()[name].title}: {own.search.num_trials} trials")
-            state = Session(own, place, images, view, options).run()
+            state = Session(own, places[name], images, view, options).run()
         if state.sessions[-1].status != "finished":
             raise KeyboardInterrupt
         winners = {backbone: best(state, backbone) for backbone in state.backbones}
         tuned[name] = {backbone: won.params for backbone, won in winners.items() if won}
     return tuned
+
+
+def _sampler(place: StudyDirectory) -> SamplerName | None:
+    """Return the sampler of an arm's search; None if it has not begun.
+
+    An earlier version may have taken another one, and so may more trials of the method.
+    """
+    return stored_study(place)[0].search.sampler if place.exists() else None
 
 
 def _num_trials(study: Study, state: StudyState) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distill_tune.confirmation.tuned_arms import arm_study
+from distill_tune.confirmation.tuned_arms import _sampler, arm_study
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.study.arms import ARMS
@@ -279,6 +279,19 @@ def test_an_arm_has_as_many_trials_as_the_method_had_and_no_rule_or_budget() -> 
         assert arm is not None
         assert arm.search.num_trials == expected
         assert (arm.search.stop.limits, arm.search.time_budget_s) == ({}, None)
+
+
+def test_an_arms_search_that_has_begun_keeps_its_sampler() -> None:
+    write("search:", "  joint.classifier_lr_factor: [0.3, 1.0]\nsearch:")
+    study, _ = read_study(Path("bad.yaml"), [], {})
+    first, later = (arm_study(study, ARMS["affine"], None, sampler) for sampler in (None, "tpe"))
+    assert first is not None
+    assert later is not None
+    # Two points, each of which a grid would try once.
+    assert (first.search.sampler, first.search.num_trials) == ("grid", 2)
+    assert (later.search.sampler, later.search.num_trials) == ("tpe", 6)
+    assert _sampler(StudyDirectory("runs/bad")) is None
+    assert _sampler(kept(later)) == "tpe"
 
 
 def outcome(*values: float | None, num_points: int = 2, backbones: tuple[str, ...] = ("a",)) -> Any:
