@@ -49,7 +49,8 @@ class GanStage:
             the steps done as the total.
         """
         gan, limit = self._gan, self._config.warmup_limit
-        if gan.step == 0:
+        # A shared warm-up without steps has trained the judge all the same.
+        if gan.step == 0 and gan.warmup_steps is None:
             steps = self._config.gan.judge_steps
             train_judge(gan.judge, self.trainer.data, self._config.seed, steps)
         test = FidelityTest.of(gan.judge, self.trainer.data)

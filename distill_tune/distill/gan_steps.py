@@ -11,7 +11,7 @@ from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.execution import Execution
 from distill_tune.distill.compute.fixed_buffers import FixedBuffers, Ramps
 from distill_tune.distill.compute.large_images import joined
-from distill_tune.distill.compute.random_streams import Purpose
+from distill_tune.distill.compute.random_streams import Purpose, seed_global
 from distill_tune.distill.gan_draws import DiscriminatorInput, GanDraws, GeneratorInput, Latent
 from distill_tune.distill.gan_loss_terms import (
     GanLosses,
@@ -109,6 +109,8 @@ class GanTrainer:
         ensure_training(gan.generator, gan.discriminator)
         is_gpu = self.data.device.type == "cuda"
         self._write_ramps(triplet_weight)
+        # Networks of a plugin may have dropout; a resumed step must draw the same.
+        seed_global(self.config.seed, "gan-dropout", gan.step)
         loss = torch.zeros((), device=self.data.device)
         for repeat in range(self.config.gan.num_discriminator_steps(is_gpu=is_gpu)):
             drawn = self._draws.for_discriminator(repeat)

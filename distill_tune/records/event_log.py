@@ -114,12 +114,17 @@ class EventLog:
         return complaint
 
     def _best(self) -> tuple[_Reading, str]:
-        """Return the log and an empty text, or its copy and the reason for using it."""
+        """Return the log and an empty text, or what its copy has and the reason for using it."""
         log = self._read(LOG_FILE)
         is_there = self._storage.exists(LOG_FILE)
         if is_there and not log.damaged:
             return log, ""
         copy = self._read(COPY_FILE)
+        if merged := _merged(log, copy):
+            found = _reading(LOG_FILE, merged)
+            healed = ", ".join(str(line) for line in log.damaged if line not in found.damaged)
+            what = f"damaged in line {healed}"
+            return found, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
         if copy.num_sound < log.num_sound or not copy.events or copy.damaged:
             return log, ""
         lines = ", ".join(map(str, log.damaged))
@@ -131,19 +136,41 @@ class EventLog:
         return whole_lines(self._storage.read(name)) if self._storage.exists(name) else b""
 
     def _read(self, name: str) -> _Reading:
-        content = self._content(name)
-        events: list[Event] = []
-        damaged = []
-        for number, line in enumerate(content.split(b"\n"), start=1):
-            if not line.strip():
-                continue
-            event = _parsed(line)
-            if event is None:
-                damaged.append(number)
-                moment = events[-1]["time"] if events else 0.0
-                event = _warning(f"{name} line {number} is damaged and was skipped", moment)
-            events.append(event)
-        return _Reading(content, events, damaged)
+        return _reading(name, self._content(name))
+
+
+def _reading(name: str, content: bytes) -> _Reading:
+    """Return the events of a file's whole lines."""
+    events: list[Event] = []
+    damaged = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        event = _parsed(line)
+        if event is None:
+            damaged.append(number)
+            moment = events[-1]["time"] if events else 0.0
+            event = _warning(f"{name} line {number} is damaged and was skipped", moment)
+        events.append(event)
+    return _Reading(content, events, damaged)
+
+
+def _merged(log: _Reading, copy: _Reading) -> bytes:
+    """Return the log with those of its damaged lines that are sound in its copy.
+
+    Empty if there are none, or if the two do not have the same lines in the same places.
+    """
+    own, others = (one.content.removesuffix(b"\n").split(b"\n") for one in (log, copy))
+    lost, unsound = set(log.damaged), set(copy.damaged)
+    lines = list(own)
+    for number, (line, other) in enumerate(zip(own, others, strict=False), start=1):
+        if number in unsound or not other:
+            continue
+        if number in lost:
+            lines[number - 1] = other
+        elif line != other:
+            return b""
+    return b"" if lines == own else b"\n".join(lines) + b"\n"
 
 
 def _parsed(line: bytes) -> Event | None:

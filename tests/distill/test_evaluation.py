@@ -1,5 +1,10 @@
 """Reading a classifier changes nothing that it should not, even when reading fails."""
 
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,8 +19,10 @@ from distill_tune.distill.monitoring.evaluation import (
     features_and_logits,
     reestimate_batch_norm,
     running_statistics_kept,
+    scores,
     validate,
 )
+from distill_tune.errors import InputError
 from distill_tune.interfaces import Split
 from tests.distill.conftest import Begin
 from tests.distill.tiny import differences
@@ -121,6 +128,39 @@ def test_every_batch_weighs_the_same_in_the_average(
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 40)
     reestimate_batch_norm(classifier, images)
     assert torch.allclose(whole, running_mean(classifier), atol=1e-5)
+
+
+def test_images_that_lie_class_by_class_keep_the_variance_between_classes(at_joint: Begin) -> None:
+    trial = at_joint()
+    classifier = trial.state.classifier
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.tensor([0, 60, 120, 180, 240]).repeat_interleave(120)
+    noise = torch.randint(0, 15, (600, 1, 8, 8), generator=generator)
+    images = (levels[:, None, None, None] + noise).to(torch.uint8)
+    reestimate_batch_norm(classifier, images)
+    first = classifier.body.get_submodule("0")
+    maps = first(classifier.to_classifier(to_float(images)))
+    variance = norm_of(classifier).get_buffer("running_var")
+    assert torch.allclose(variance, maps.var((0, 2, 3)), rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("does", "got"),
+    [
+        (lambda: math.nan, "nan of val/own"),
+        (lambda: "good", "ValueError of val/own (could not convert string to float: 'good')"),
+        (lambda: 1 / 0, "ZeroDivisionError of val/own (division by zero)"),
+    ],
+)
+def test_a_metric_that_fails_is_named(
+    does: Callable[[], Any], got: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = SimpleNamespace(measure=lambda *_: does())
+    monkeypatch.setattr(evaluation, "metric_named", lambda _: metric)
+    with pytest.raises(InputError) as caught:
+        scores(torch.eye(3), torch.arange(3), "val/own")
+    expected = "a finite number, higher for a better classifier"
+    assert str(caught.value) == f"metric: got {got}, expected {expected}"
 
 
 def test_a_network_without_batch_norm_is_left_alone() -> None:

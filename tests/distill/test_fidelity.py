@@ -12,6 +12,7 @@ from distill_tune.distill import gan_stage
 from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.joint_stage import JointStage
+from distill_tune.distill.metrics.best_weights import copy_weights
 from distill_tune.distill.monitoring.fidelity import (
     Fidelity,
     FidelityTest,
@@ -230,3 +231,15 @@ def test_stop_ends_a_trial_whose_generator_becomes_unfit_in_stage_3(at_joint: Be
     assert next(reports).metrics["synthetic/agreement"] < 0.6
     with pytest.raises(DivergedError, match="before joint epoch 2"):
         next(reports)
+
+
+def test_a_warm_up_without_steps_that_is_shared_leaves_its_judge_as_it_is(
+    digits: ImageData,
+) -> None:
+    running = trial(digits, gan={"warmup_steps": 0})
+    stage = gan_stage.GanStage(running.trainer)
+    list(stage.warmup())
+    judge = copy_weights(running.state.gan.judge)
+    # As a trial does that has adopted the stage.
+    list(stage.warmup())
+    assert differences(judge, copy_weights(running.state.gan.judge)) == []

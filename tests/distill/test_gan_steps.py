@@ -30,6 +30,20 @@ def batch(running: Trial, count: int = 30) -> tuple[Tensor, Latent]:
     return images, latent
 
 
+def test_each_step_seeds_the_random_state_that_a_plugins_dropout_draws_from(
+    at_joint: Begin,
+) -> None:
+    running, again = at_joint(), at_joint()
+    torch.manual_seed(1)
+    running.trainer.step(lr=1e-3, triplet_weight=2.0)
+    first = torch.initial_seed()
+    running.trainer.step(lr=1e-3, triplet_weight=2.0)
+    assert torch.initial_seed() != first
+    torch.manual_seed(2)
+    again.trainer.step(lr=1e-3, triplet_weight=2.0)
+    assert torch.initial_seed() == first
+
+
 def test_the_triplet_gradient_reaches_the_generator_and_nothing_else(at_joint: Begin) -> None:
     running = at_joint()
     images, latent = batch(running)

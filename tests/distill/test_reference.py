@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill_tune.distill.augmentation import to_float
 from distill_tune.distill.monitoring import diversity
 from distill_tune.distill.monitoring.diversity import FeatureSet, kernel_distance
 from distill_tune.distill.monitoring.epoch_metrics import measure
@@ -36,6 +37,21 @@ def test_the_kernel_distance_by_hand() -> None:
     within = (0 * 1 + 1) ** 3 + (0 * 2 + 1) ** 3
     across = (1 + 1 + 1 + (2 + 1) ** 3) / 4
     assert distance(one, other) == pytest.approx(within - 2 * across)
+
+
+def test_real_images_in_place_of_synthetic_ones_are_as_diverse_however_few(at_joint: Begin) -> None:
+    running = at_joint()
+    sets, trainer = running.state.sets, running.trainer
+    assert sets is not None
+    every = dataclasses.replace(sets, hard=torch.ones_like(sets.hard))
+    for count in (20, 40, len(every.hard)):
+        joint = trainer.config.joint.model_copy(update={"monitor_images": count})
+        config = trainer.config.model_copy(update={"joint": joint})
+        reference = Reference.measure(dataclasses.replace(trainer, config=config))
+        places = torch.linspace(0, len(every.hard) - 1, count).long()
+        images = to_float(trainer.data.train.images[places])
+        found = measure(trainer, reference, images, every)["rank_ratio"]
+        assert found == pytest.approx(1, abs=0.02), count
 
 
 def test_real_sides_are_measured_once_for_each_hard_set(

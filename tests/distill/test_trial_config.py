@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from distill_tune.distill.configuration.joint_training import JointTraining
+from distill_tune.distill.gans import Sngan
 from distill_tune.distill.trial_config import PRESETS, TrialConfig, TrialTemplate
 from distill_tune.interfaces import plain
 from tests.distill.tiny import SMALL, config
@@ -22,6 +23,12 @@ LITERAL = {
 
 def fields(joint: JointTraining) -> dict[str, Any]:
     return {name: getattr(joint, name) for name in LITERAL}
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_the_discriminator_is_trained_in_every_step(steps: int) -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        Sngan(discriminator_steps=steps)
 
 
 def test_the_safe_preset_is_the_defaults() -> None:

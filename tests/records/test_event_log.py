@@ -77,6 +77,48 @@ def test_with_both_damaged_what_is_sound_is_read_and_the_rest_named(
     assert directory.state().warnings == (f"{LOG_FILE} line 2 is damaged and was skipped",)
 
 
+def flipped(path: Path, number: int) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"number": %d' % number, b'"number": 7'))
+
+
+def test_lines_that_each_file_lost_are_taken_from_the_other(
+    directory: StudyDirectory, tmp_path: Path
+) -> None:
+    whole = (tmp_path / LOG_FILE).read_bytes()
+    flipped(tmp_path / LOG_FILE, 0)
+    flipped(tmp_path / COPY_FILE, 2)
+    assert numbers(directory) == [0, 1, 2]
+    told = f"{LOG_FILE} is damaged in line 1; its copy {COPY_FILE} was read instead"
+    assert directory.repair_log() == told
+    assert (tmp_path / LOG_FILE).read_bytes() == (tmp_path / COPY_FILE).read_bytes() == whole
+
+
+def test_a_damaged_line_costs_no_event_that_the_copy_never_got(
+    directory: StudyDirectory, tmp_path: Path
+) -> None:
+    whole = (tmp_path / LOG_FILE).read_bytes()
+    flipped(tmp_path / LOG_FILE, 0)
+    lines = (tmp_path / COPY_FILE).read_bytes().splitlines(keepends=True)
+    (tmp_path / COPY_FILE).write_bytes(b"".join(lines[:2]))
+    assert numbers(directory) == [0, 1, 2]
+    directory.repair_log()
+    assert (tmp_path / LOG_FILE).read_bytes() == whole
+
+
+def test_a_line_that_both_lost_is_named_and_the_others_are_kept(
+    directory: StudyDirectory, tmp_path: Path
+) -> None:
+    for name, numbers_lost in ((LOG_FILE, (0, 1)), (COPY_FILE, (1, 2))):
+        for number in numbers_lost:
+            flipped(tmp_path / name, number)
+    assert numbers(directory) == [0, 2]
+    assert sorted(directory.state().warnings) == [
+        f"{LOG_FILE} is damaged in line 1; its copy {COPY_FILE} was read instead",
+        f"{LOG_FILE} line 2 is damaged and was skipped",
+    ]
+
+
 def test_a_log_is_read_again_only_when_it_has_changed(
     directory: StudyDirectory, tmp_path: Path, files_read: list[str]
 ) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 Purpose = Literal[
     "init", "order", "augmentation", "dropout", "z", "real", "diffaugment", "pairing", "score",
     "monitor", "synthetic", "synthetic-augmentation", "judge", "mismatch", "unlabelled",
-    "synthetic-classes",
+    "synthetic-classes", "gan-dropout",
 ]  # fmt: skip
 
 

@@ -90,7 +90,7 @@ class JointTraining(Config):
     batch_norm: Literal["split", "mixed"] = "split"
     """``split``: extra images have their own forward pass, which does not update the running
     statistics; ``mixed``: one concatenated batch."""
-    monitor_images: int = Field(default=1000, ge=20)
+    monitor_images: int = Field(default=1000, ge=20, le=100_000)
     """Number of fixed synthetic images on which agreement, diversity and collapse are measured each
     epoch."""
     monitor_every: int = Field(default=3, ge=1)

@@ -28,7 +28,7 @@ class GanTraining(Config):
     """Threshold of hard images in stage 2; null: that of stage 3, ``joint.hard_threshold``."""
     batch_size: int = Field(default=64, ge=2)
     """Images per discriminator step and per generator step."""
-    discriminator_steps: int | Literal["auto"] = "auto"
+    discriminator_steps: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Discriminator steps per generator step; ``auto``: 2 on a GPU, 1 on a CPU."""
     lr: float = Field(default=2e-4, gt=0)
     """Learning rate of Adam, betas (0, 0.9), in stage 2."""

@@ -63,7 +63,7 @@ def measure(
     pixels = pixels_of(images)
     health = {
         "diversity": _ratio(synthetic.spread, hard.spread),
-        "rank_ratio": _ratio(synthetic.rank, hard.rank),
+        "rank_ratio": _ratio(synthetic.rank, reference.hard_rank(sets)),
         "pixel_diversity": _ratio(within_class_distance(pixels, labels), reference.real_spread),
         "border_share": ((top[:, 0] - top[:, 1]) < _BORDER).float().mean().item(),
         "label_agreement": (logits.argmax(1) == labels).float().mean().item(),

@@ -15,7 +15,7 @@ from distill_tune.distill.backbones.classifier_network import Classifier
 from distill_tune.distill.compute.device_data import DeviceData
 from distill_tune.distill.compute.large_images import forward_batch
 from distill_tune.distill.metrics import known_metrics, metric_named
-from distill_tune.errors import DivergedError
+from distill_tune.errors import DivergedError, InputError, Text, one_line
 from distill_tune.interfaces import Metrics, Split
 from distill_tune.records.words.metric_names import ACCURACY, on_validation, without_split
 
@@ -132,6 +132,7 @@ def scores(logits: Tensor, labels: Tensor, metric: str = ACCURACY) -> Metrics:
 
     Raises:
         DivergedError: ``metric`` is another one, and a logit is not finite.
+        InputError: ``metric`` is one of a plugin, and fails or is no finite number.
     """
     known = [recall for recall in recalls(logits, labels) if recall is not None]
     found = {
@@ -155,7 +156,16 @@ def _measured(logits: Tensor, labels: Tensor, metric: str) -> float:
     if not logits.isfinite().all():
         raise DivergedError("diverged", "an output of the classifier is not finite")
     probabilities = logits.cpu().double().softmax(1).numpy()
-    return metric_named(metric).measure(labels.cpu().numpy(), probabilities)
+    expected = "a finite number, higher for a better classifier"
+    try:
+        # One of a plugin may raise anything, and return anything.
+        value = float(metric_named(metric).measure(labels.cpu().numpy(), probabilities))
+    except Exception as error:
+        got = Text(f"{type(error).__name__} of {metric} ({one_line(str(error))})")
+        raise InputError("metric", got=got, expected=expected) from error
+    if not math.isfinite(value):
+        raise InputError("metric", got=Text(f"{value} of {metric}"), expected=expected)
+    return value
 
 
 def is_measurable(metric: str, labels: Tensor) -> bool:
@@ -194,12 +204,14 @@ def reestimate_batch_norm(classifier: nn.Module, images: Tensor) -> None:
                 norm.momentum = momentum
 
 
-def _equal_batches(images: Tensor, most: int) -> tuple[Tensor, ...]:
-    """Return images in batches that weigh about the same in an average."""
+def _equal_batches(images: Tensor, most: int) -> Iterator[Tensor]:
+    """Yield images in batches of about the same size, each from all over the split.
+
+    Images often lie class by class. A batch of few classes lacks the variance between classes, and
+    so would the average of such batches.
+    """
     count = -(-len(images) // most)
-    # The last chunk can be far smaller than the others if there are many.
-    parts = images.chunk(count) if most == EVALUATION_BATCH else images.tensor_split(count)
-    return tuple(parts)
+    return (images[start::count] for start in range(count))
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class Reference:
     train_images: Tensor
     real_distance: float
     real_spread: float
-    _newest: tuple[HardSets, FeatureSet] | None = field(default=None, init=False, repr=False)
+    _newest: tuple[HardSets, FeatureSet, float] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def measure(cls, trainer: GanTrainer) -> "Reference":
@@ -62,10 +62,22 @@ class Reference:
 
         If no class has two hard images, they are from all training images.
         """
+        return self._of_hard(sets)[1]
+
+    def hard_rank(self, sets: HardSets) -> float:
+        """Return the effective rank of hard images, no more than there are synthetic ones.
+
+        It grows with their number.
+        """
+        return self._of_hard(sets)[2]
+
+    def _of_hard(self, sets: HardSets) -> tuple[HardSets, FeatureSet, float]:
         if self._newest is None or self._newest[0] is not sets:
             rows = _some(_reference_mask(sets.hard, self.labels).nonzero().squeeze(1))
-            self._newest = sets, FeatureSet(self.train[rows], self.labels[rows])
-        return self._newest[1]
+            found = FeatureSet(self.train[rows], self.labels[rows])
+            few = (_some(one, len(self.latent.labels)) for one in (found.features, found.labels))
+            self._newest = sets, found, FeatureSet(*few).rank
+        return self._newest
 
 
 def _reference_mask(hard: Tensor, labels: Tensor) -> Tensor:
@@ -74,11 +86,11 @@ def _reference_mask(hard: Tensor, labels: Tensor) -> Tensor:
     return hard if int(counts.max()) > 1 else torch.ones_like(hard)
 
 
-def _some(rows: Tensor) -> Tensor:
-    """Return at most ``_MOST_REAL`` evenly spaced rows, to bound the cost for large data."""
-    if len(rows) <= _MOST_REAL:
+def _some(rows: Tensor, most: int = _MOST_REAL) -> Tensor:
+    """Return at most so many evenly spaced rows, by default to bound the cost for large data."""
+    if len(rows) <= most:
         return rows
-    return rows[torch.linspace(0, len(rows) - 1, _MOST_REAL, device=rows.device).long()]
+    return rows[torch.linspace(0, len(rows) - 1, most, device=rows.device).long()]
 
 
 def evenly(split: Split, count: int) -> Split:
