@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from distill_tune.confirmation.evidence.findings import Confirmation
-from distill_tune.errors import NoTrialSucceededError, RayError
+from distill_tune.errors import InputError, NoTrialSucceededError, Parameter, RayError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.study_result import StudyResult, TrainedModel, load_study
 from distill_tune.study.python_arguments import (
@@ -242,6 +242,10 @@ def train(  # noqa: PLR0913 - the options of the command
         directory = StudyDirectory(os.fspath(config))
         recipe = trial_recipe(directory, trial=name, backbone=backbone)
     else:
+        for parameter, value in (("trial", trial), ("backbone", backbone)):
+            if value is not None:
+                expected = "it with the directory of a study, not with a file"
+                raise InputError(Parameter(parameter), got=value, expected=expected)
         recipe = read_recipe(Path(config))
     recipe = recipe.changed(assignment_options(assignments), seed)
     with (

@@ -153,6 +153,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[DistillTuneError], str]] = 
         InputError,
         "threads: got 0, expected a whole number of at least 1",
     ),
+    "a trial of a file": (
+        lambda: train("best.yaml", "out", trial=3),
+        InputError,
+        "trial: got 3, expected it with the directory of a study, not with a file",
+    ),
     "a study to train": (
         lambda: train("study.yaml", "out"),
         InputError,

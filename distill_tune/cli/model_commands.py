@@ -62,7 +62,7 @@ def train(  # noqa: PLR0913 - the options of the command line
         from distill_tune.training.train import train_model
 
         output = console(as_json=as_json)
-        where = chosen_device(device) if device else None
+        where = None if device is None else chosen_device(device)
         try:
             with torch_threads(threads or recipe.threads), TrainingView(output) as view:
                 result = train_model(
@@ -151,8 +151,9 @@ def predict(
 
     Files that cannot be read are named on stderr; the exit code is then 2.
     """
-    with reporting():
+    with reporting(images="IMAGES"):
         from distill_tune.cli.model_view import prediction_line
+        from distill_tune.datasets.images.printable import printable
         from distill_tune.datasets.labelled_images import image_files
         from distill_tune.model import load_model
         from distill_tune.model.device import chosen_device
@@ -160,11 +161,11 @@ def predict(
 
         model = load_model(model_dir, chosen_device(device))
         files = image_files(images, "IMAGES")
-        widths = max(len(str(file)) for file in files), max(map(len, model.classes))
+        widths = max(len(printable(str(file))) for file in files), max(map(len, model.classes))
         found = []
         for one in predict_files(model, files, top):
             if one.error:
-                typer.echo(f"{one.file}: unreadable: {one.error}", err=True)
+                typer.echo(f"{printable(one.file)}: unreadable: {one.error}", err=True)
             elif not as_json:
                 typer.echo(prediction_line(one, *widths))
             found.append(one)

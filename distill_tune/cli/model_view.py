@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from distill_tune.datasets.images.printable import printable
 from distill_tune.model.assessment import Assessment, confusions
 from distill_tune.records.words.metric_names import title
 from distill_tune.terminal.result_table import result_table
@@ -90,7 +91,7 @@ def _share(value: float | None) -> str:
 def prediction_line(found: "Prediction", width: int, class_width: int) -> str:
     """Return ``file  class  probability  class  probability``, aligned in columns."""
     guesses = (f"{one.name:<{class_width}}  {one.probability:.4f}" for one in found.guesses)
-    return "  ".join([f"{found.file:<{width}}", *guesses])
+    return "  ".join([f"{printable(found.file):<{width}}", *guesses])
 
 
 def generation_table(model: "Model", made: Sequence["ClassImages"]) -> Table:

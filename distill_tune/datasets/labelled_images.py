@@ -18,6 +18,7 @@ from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.tree import read_tree
 from distill_tune.datasets.image_pool import Pool
 from distill_tune.datasets.images.arrays import with_channels
+from distill_tune.datasets.images.file_values import completed
 from distill_tune.datasets.images.image_files import decode_all, image_paths
 from distill_tune.datasets.images.value_range import PER_FILE
 from distill_tune.datasets.npz import Npz
@@ -104,6 +105,21 @@ def image_files(paths: Sequence[Path], where: str) -> list[Path]:
     return found
 
 
+def fitted(form: Form, files: Sequence[Path], where: str) -> Form:
+    """Return a format with the range of deep files, if the model has seen none, as a data set has.
+
+    Args:
+        form: Input format of the model.
+        files: All files that are to be read.
+        where: The option that gave them, for messages.
+
+    Raises:
+        InputError: Their range is ambiguous.
+    """
+    with _named(where):
+        return form._replace(ranges=completed(form.ranges, "the images", list(files)))
+
+
 def read_files(files: Sequence[Path], form: Form) -> tuple[Tensor, dict[int, str]]:
     """Return image files as ``[n, channels, size, size]`` uint8.
 
@@ -146,6 +162,7 @@ def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
         has_parts = "train" not in found or found["train"].named != path
         _refuse_vague(path, sorted(found) if has_parts else [], part, where)
         chosen = found[part or "train"]
+        form = fitted(form, image_paths(chosen.classes), where)
         return read_classes(
             chosen.classes, path, form.image_size, ranges=form.ranges, without=chosen.left_out
         )

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import torch
+
 from distill_tune.datasets import Dataset, unsealed
 from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.folder_tree.part_names import Part
@@ -16,7 +18,7 @@ from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.datasets.labelled_images import Form, labelled_images, relabelled
 from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.errors import InputError, Message, Parameter, Text
-from distill_tune.interfaces import ImageData, Split
+from distill_tune.interfaces import ImageData, Split, ValueRanges
 from distill_tune.model.folder import CONFIG, Model, model_config
 from distill_tune.study.changes import PLACES
 
@@ -73,13 +75,17 @@ def assessed_images(
         place = _place(own, data)
         if place == "all":
             return _of_its_own(model, own, part or "val", is_moved=bool(moved))
-        if place == "part":
-            remarks.append(f"{data} holds images that the model was trained on")
+    else:
+        place = "elsewhere"
     found = labelled_images(data, form, part=part, where=Parameter("data"))
+    split = found.split
+    if place == "near":
+        split, told = _without_sealed(own, model.transforms.value_range, split, data, part)
+        remarks += told
     if found.skipped:
         text = f"{len(found.skipped)} unreadable files left out"
         remarks.append(f"{text}, such as {found.skipped[0]}")
-    return Assessed(found.split, f"{data}" + (f", {part}" if part else ""), tuple(remarks))
+    return Assessed(split, f"{data}" + (f", {part}" if part else ""), tuple(remarks))
 
 
 def form_of(model: Model) -> Form:
@@ -88,8 +94,8 @@ def form_of(model: Model) -> Form:
     return Form(model.classes, takes.channels, takes.image_size, takes.value_range)
 
 
-def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
-    """Return where a path lies relative to the model's own data.
+def _place(own: Dataset, data: Path) -> Literal["all", "near", "elsewhere"]:
+    """Return where a path lies relative to the model's own data: ``near`` is below or above.
 
     Raises:
         InputError: The path leads to the test images.
@@ -102,13 +108,70 @@ def _place(own: Dataset, data: Path) -> Literal["all", "part", "elsewhere"]:
         return "all"
     test = own.part_folder("test") if isinstance(own, Folder) and there.is_dir() else None
     if test is not None and here.is_relative_to(test.resolve()):
-        met = Text(f"{data}, the sealed test images of the data that the model was made from")
-        raise InputError(
-            Parameter("data"),
-            got=met,
-            expected=Message(Parameter("split"), " test instead, which asks for them explicitly"),
-        )
-    return "part" if here.is_relative_to(there) else "elsewhere"
+        raise _sealed(data)
+    is_near = here.is_relative_to(there) or there.is_relative_to(here)
+    return "near" if is_near else "elsewhere"
+
+
+def _without_sealed(
+    own: Dataset, ranges: ValueRanges, split: Split, data: Path, part: Part | None
+) -> tuple[Split, list[str]]:
+    """Return images without test images of the model's own data, and remarks on what it knows.
+
+    Images are recognised by their pixels. If a test split is asked for, its images stay.
+
+    Raises:
+        InputError: No other image is there.
+    """
+    try:
+        images = own.load(own.read_pools(ranges))
+    except InputError:
+        # What is not there any more cannot be recognised.
+        return split, []
+    given, count = _pixels(split), len(split.labels)
+    remarks = [
+        f"{among} of {count} images of {data} are {name} images of the model's own data"
+        for name, known in (("training", images.train), ("validation", images.val))
+        if (among := _num_among(given, known))
+    ]
+    test = _test_of(own, ranges)
+    num_sealed = 0 if test is None else _num_among(given, test)
+    if test is None or not num_sealed:
+        return split, remarks
+    if part == "test":
+        return split, [*remarks, TEST_READ]
+    if num_sealed == count:
+        raise _sealed(data)
+    sealed = set(_pixels(test))
+    kept = torch.tensor([pixels not in sealed for pixels in given])
+    told = f"{num_sealed} of {count} images of {data} left out: sealed test images of the model's"
+    return Split(split.images[kept], split.labels[kept]), [*remarks, f"{told} own data"]
+
+
+def _sealed(data: Path) -> InputError:
+    return InputError(
+        Parameter("data"),
+        got=Text(f"{data}, the sealed test images of the data that the model was made from"),
+        expected=Message(Parameter("split"), " test instead, which asks for them explicitly"),
+    )
+
+
+def _pixels(split: Split) -> list[bytes]:
+    return [image.numpy().tobytes() for image in split.images]
+
+
+def _num_among(given: Sequence[bytes], split: Split) -> int:
+    known = set(_pixels(split))
+    return sum(pixels in known for pixels in given)
+
+
+def _test_of(own: Dataset, ranges: ValueRanges) -> Split | None:
+    try:
+        own.require_test()
+    except InputError:
+        return None
+    with unsealed():
+        return own.load_test(ranges)
 
 
 def _of_its_own(model: Model, own: Dataset, part: Part, *, is_moved: bool = False) -> Assessed:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill_tune.datasets.images.printable import printable
-from distill_tune.datasets.labelled_images import read_files
+from distill_tune.datasets.labelled_images import fitted, read_files
 from distill_tune.distill.monitoring.evaluation import features_and_logits
+from distill_tune.errors import Parameter
 from distill_tune.model.assessed_images import form_of
 from distill_tune.model.folder import Model
 
@@ -50,9 +50,10 @@ def predict(model: Model, files: Sequence[Path], top: int = 1) -> Iterator[Predi
         top: Number of classes for each file, at most all.
     """
     device = next(model.classifier.parameters()).device
+    form = fitted(form_of(model), files, Parameter("images"))
     for start in range(0, len(files), _CHUNK):
         chunk = files[start : start + _CHUNK]
-        images, reasons = read_files(chunk, form_of(model))
+        images, reasons = read_files(chunk, form)
         _, logits = features_and_logits(model.classifier, images.to(device))
         best = logits.softmax(1).topk(min(top, len(model.classes)), dim=1)
         rows = zip(chunk, best.values.tolist(), best.indices.tolist(), strict=True)
@@ -60,4 +61,4 @@ def predict(model: Model, files: Sequence[Path], top: int = 1) -> Iterator[Predi
             reason = reasons.get(number, "")
             pairs = () if reason else zip(labels, values, strict=True)
             guesses = tuple(Guess(model.classes[label], value) for label, value in pairs)
-            yield Prediction(printable(str(file)), guesses, reason)
+            yield Prediction(str(file), guesses, reason)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from distill_tune.datasets import Dataset
 from distill_tune.datasets.folder_tree.paths import absolute
 from distill_tune.datasets.train_part.unlabelled import moved_along
 from distill_tune.distill.backbones import Backbone
@@ -18,21 +19,29 @@ def with_absolute_paths(study: Study) -> Study:
     Raises:
         InputError: Weights cannot be read.
     """
-    root, changes = getattr(study.data, "root", None), dict[str, str | None]()
-    if root is not None and "://" not in str(root):
-        changes["root"] = str(absolute(str(root)))
-    if study.data.unlabelled is not None:
-        changes["unlabelled"] = moved_along(study.data.unlabelled)
     backbones = tuple(_with_digest(one, index) for index, one in enumerate(study.backbones))
-    data = study.data.model_copy(update=changes)
     confirm = study.confirm
     if confirm is not None and confirm.weights:
         placed = {name: str(absolute(path)) for name, path in confirm.weights.items()}
         confirm = confirm.model_copy(update={"weights": placed})
-    changed = {"data": data, "backbones": backbones, "confirm": confirm}
+    changed = {
+        "data": data_with_absolute_paths(study.data),
+        "backbones": backbones,
+        "confirm": confirm,
+    }
     if found := digests():
         changed["plugins"] = tuple(Plugin(name=name, sha256=one) for name, one in found.items())
     return study.model_copy(update=changed)
+
+
+def data_with_absolute_paths(data: Dataset) -> Dataset:
+    """Return a data set with absolute paths."""
+    root, changes = getattr(data, "root", None), dict[str, str | None]()
+    if root is not None and "://" not in str(root):
+        changes["root"] = str(absolute(str(root)))
+    if data.unlabelled is not None:
+        changes["unlabelled"] = moved_along(data.unlabelled)
+    return data.model_copy(update=changes)
 
 
 def _with_digest(backbone: Backbone, index: int) -> Backbone:

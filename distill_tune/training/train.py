@@ -20,6 +20,7 @@ from distill_tune.interfaces import ImageData
 from distill_tune.model import FILES
 from distill_tune.model.output_folder import refuse_unusable
 from distill_tune.records.words.metric_names import ACCURACY, on_validation
+from distill_tune.study.absolute_paths import data_with_absolute_paths
 from distill_tune.study.validation import Document, locate_error, parse
 from distill_tune.training.checkpoints.runs import RunCheckpoints
 from distill_tune.training.interrupt import stopping_at_a_report
@@ -80,6 +81,8 @@ def train_model(
         KeyboardInterrupt: It was stopped by Ctrl-C or SIGTERM.
     """
     config = parse(TrialConfig, recipe.document)
+    # The model's folder says where its images are, wherever it is read.
+    config = config.model_copy(update={"data": data_with_absolute_paths(config.data)})
     refuse_unusable(out, beginning=BEGINNING)
     images, origin = _load_images(config, recipe.document)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -65,6 +65,20 @@ def test_images_drawn_from_one_folder_are_compared_too(
     assert all(", such as ant/" in text for text in warnings)
 
 
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_copy_in_a_part_outside_of_the_root_is_named_with_its_path(
+    tmp_path: Path, photo_folder: PhotoFolder, make: Make, part: str
+) -> None:
+    root = parted(photo_folder, tmp_path / "in", "train", "test" if part == "val" else "val")
+    other = photo_folder(tmp_path / "out", {"ant": 5, "bee": 5})
+    copy = other / "ant" / "copy.png"
+    place = "test/ant" if part == "val" else "train/ant"
+    copy.write_bytes((root / place / "1.png").read_bytes())
+    source = make(kind="folder", root=str(root), image_size=8, **{part: str(other)})
+    told = [text for text in source.load().warnings if str(other) in text or copy.name in text]
+    assert any(str(copy) in text for text in told), source.load().warnings
+
+
 def test_test_files_are_compared_unopened_and_only_where_another_is_as_long(
     tmp_path: Path, photo_folder: PhotoFolder, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

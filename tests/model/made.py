@@ -49,11 +49,11 @@ def photo(seed: int, height: int, width: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def mixed_photos(root: Path) -> Path:
+def mixed_photos(root: Path, seed: int = 0) -> Path:
     """Write three classes of images of mixed sizes, modes, formats and turns; one is broken."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    for number, name in enumerate(("ant", "bee", "猫")):
+    for number, name in enumerate(("ant", "bee", "猫"), start=seed):
         folder = root / name
         folder.mkdir(parents=True)
         tall = Image.fromarray(photo(number, 40, 17))

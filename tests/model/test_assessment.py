@@ -12,11 +12,14 @@ from torch import nn
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
+from distill_tune.datasets import unsealed
 from distill_tune.datasets.folder import Folder
+from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.interfaces import Split
 from distill_tune.model import Model, load_model
 from distill_tune.model.assessed_images import TEST_READ, assessed_images
 from distill_tune.model.assessment import Assessment, ClassScore, assess, confusions
+from distill_tune.model.folder import model_config
 from distill_tune.study.validation import read_yaml, to_yaml
 from tests.model.made import description, mixed_photos, photo, write_model
 from tests.training.tiny import Trained
@@ -133,8 +136,8 @@ def test_an_npz_is_matched_by_the_names_of_its_classes(here: Path) -> None:
 @pytest.fixture
 def own(here: Path) -> Path:
     """Return a model made from ``cells/`` with a test part of its own."""
-    for part in ("train", "test"):
-        mixed_photos(here / "cells" / part)
+    for seed, part in enumerate(("train", "test")):
+        mixed_photos(here / "cells" / part, seed=50 * seed)
     model = write_model(here / "model", description(["ant", "bee", "猫"]))
     data = {"kind": "folder", "root": str(here / "cells"), "image_size": 8, "val_per_class": 2}
     config = {"data": data, "backbone": "squeezenet1_1"}
@@ -161,10 +164,41 @@ def test_its_own_test_images_are_refused_by_whatever_path(own: Path) -> None:
     status, stdout, _ = run(own, "--split", "test")
     assert (status, "this reads the test split" in stdout) == (0, True)
     status, stdout, _ = run(own, "--data", "cells/train")
-    assert stdout.startswith("warning: cells/train holds images that the model was trained on\n")
+    assert "images of cells/train are training images of the model's own data\n" in stdout
+    assert "images of cells/train are validation images of the model's own data\n" in stdout
     # A copy without the configuration does not know what it was made from.
     (own / "config.yaml").unlink()
     assert run(own, "--data", "cells/test")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "split"),
+    [("cells", "cells/train", None), ("cells/train", "cells", "train")],
+)
+def test_sealed_test_images_are_left_out_wherever_they_lie(
+    here: Path, root: str, path: str, split: Part | None
+) -> None:
+    mixed_photos(here / "cells" / "train")
+    model = write_model(here / "model", description(["ant", "bee", "猫"]))
+    data = {"kind": "folder", "root": str(here / root), "image_size": 8, "val_per_class": 1}
+    config = {"data": {**data, "test_fraction": 0.3}, "backbone": "squeezenet1_1"}
+    (model / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    found = assessed_images(load_model(model), Path(path), split)
+    with unsealed():
+        test = model_config(model).data.load_test()
+    sealed = {image.numpy().tobytes() for image in test.images}
+    assert not {image.numpy().tobytes() for image in found.split.images} & sealed
+    # Two files may hold the same pixels.
+    num_left_out = 18 - len(found.split.labels)
+    assert len(test.labels) <= num_left_out < 18
+    (told,) = [text for text in found.remarks if "sealed" in text]
+    assert told.startswith(f"{num_left_out} of 18 images of {path} left out: sealed test images")
+
+
+def test_images_beside_its_own_are_not_called_its_own(own: Path) -> None:
+    mixed_photos(Path("cells/new"), seed=20)
+    _, stdout, _ = run(own, "--data", "cells/new")
+    assert "of the model's own data" not in stdout
 
 
 def test_other_images_under_the_same_name_are_told(trained: Trained, tmp_path: Path) -> None:

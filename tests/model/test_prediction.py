@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,9 +12,10 @@ from typer.testing import CliRunner
 from distill_tune.cli import app
 from distill_tune.datasets.folder import Folder
 from distill_tune.distill.augmentation import to_float
-from distill_tune.interfaces import ImageData
+from distill_tune.interfaces import ImageData, ValueRanges
 from distill_tune.model import Model, load_model
 from distill_tune.model import prediction as prediction_module
+from distill_tune.model.assessed_images import assessed_images
 from distill_tune.model.prediction import predict
 from tests.model.made import description, mixed_photos, write_model
 
@@ -40,6 +42,32 @@ def test_files_are_seen_as_the_data_set_sees_them(
         told = {guess.name: guess.probability for guess in one.guesses}
         assert told == pytest.approx(dict(zip(model.classes, row, strict=True)), abs=1e-5)
         assert [guess.probability for guess in one.guesses] == sorted(told.values(), reverse=True)
+
+
+def test_deep_files_are_scaled_as_a_data_set_scales_them(here: Path) -> None:
+    model = load_model(write_model(here / "model", description(["ant", "bee"], 1)))
+    ranges = ValueRanges(eight_bit=(0, 255))
+    model = model._replace(transforms=model.transforms.model_copy(update={"value_range": ranges}))
+    random = np.random.default_rng(0)
+    for number in range(3):
+        values = random.integers(0, 256, (8, 8), dtype=np.uint8)
+        values[0, :2] = 0, 255
+        for folder, image in (("flat", values), ("deep", values.astype(np.uint16) * 16)):
+            Path(folder, "ant").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(Path(folder, "ant", f"{number}.png"))
+    flat, deep = (sorted(Path(name).rglob("*.png")) for name in ("flat", "deep"))
+    told = [[one.guesses[0].probability for one in predict(model, files)] for files in (flat, deep)]
+    assert told[0] == pytest.approx(told[1], abs=0.05)
+    pixels = [assessed_images(model, Path(name), None).split.images for name in ("flat", "deep")]
+    assert (pixels[0].int() - pixels[1].int()).abs().max() <= 1
+
+
+def test_a_path_is_told_as_it_was_given(here: Path) -> None:
+    model = write_model(here / "model", description(["ant", "bee"], 1))
+    name = "e\u0301.png"
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(name)
+    _, stdout, _ = run(model, name, "--json")
+    assert json.loads(stdout)[0]["file"] == name
 
 
 def test_a_grey_file_is_seen_as_the_grey_image_that_it_holds(

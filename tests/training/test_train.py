@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -84,6 +85,19 @@ def test_nothing_is_left_of_a_training_that_cannot_go_on(tmp_path: Path) -> None
     with pytest.raises(DivergedError, match=r"^diverged: the classifier's loss in epoch 1 is nan"):
         Trained(recipe(tmp_path, "classifier.lr=1e30"), tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_names_its_images_by_an_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (200, 8, 8), dtype=np.uint8)
+    np.savez("images.npz", x=images, y=np.arange(200) % 10)
+    data = "data={kind: npz, root: images.npz, train_per_class: 4, val_per_class: 2}"
+    Trained(recipe(tmp_path, data, "joint.extra_images=none"), Path("model"))
+    found = read_yaml(tmp_path / "model/config.yaml").value
+    assert found["data"]["root"] == str(tmp_path / "images.npz")
 
 
 def test_a_training_without_a_gan_leaves_no_generator(tmp_path: Path) -> None:

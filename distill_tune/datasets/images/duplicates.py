@@ -6,9 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from distill_tune.datasets.folder_tree.listing import files_below
+from distill_tune.datasets.folder_tree.warnings import shown_path
 from distill_tune.datasets.image_pool import Indices, Pool
 from distill_tune.datasets.images.image_files import image_paths
-from distill_tune.datasets.images.printable import counted, printable
+from distill_tune.datasets.images.printable import counted
 
 _NOUNS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -58,7 +59,7 @@ def shared_files(part: str, folder: Path, tests: Path, root: Path) -> tuple[str,
     lengths = _lengths(images) & _lengths(others)
     known = dict(_contents(images, lengths))
     both = [
-        tuple(printable(path.relative_to(root).as_posix()) for path in (other, known[digest]))
+        tuple(shown_path(path, root) for path in (other, known[digest]))
         for digest, other in _contents(others, lengths)
         if digest in known
     ]
