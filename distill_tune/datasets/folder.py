@@ -166,8 +166,13 @@ class Folder(ImageSource):
         return {part: self._root / Path(name).expanduser() for part, name in named.items() if name}
 
     def _no_classes(self, part: PartFolder) -> frozenset[Path]:
-        """Return the folders among a part's class folders that are not classes."""
-        return frozenset((*self._given().values(), *part.left_out))
+        """Return the folders among a part's class folders that are not classes.
+
+        A folder that holds a named part, however deep, is none either.
+        """
+        given = self._given().values()
+        above = {folder for path in given for folder in path.parents}
+        return frozenset((*given, *above, *part.left_out))
 
     def _files(self, part: PartFolder) -> list[Path]:
         """Return the image files of all class folders of a part."""

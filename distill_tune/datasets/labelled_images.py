@@ -169,6 +169,9 @@ def _folder(path: Path, form: Form, part: Part | None, where: str) -> Pool:
 
 
 def _npz(path: Path, form: Form, part: Part | None, where: str) -> Pool:
+    if path.suffix.lower() != ".npz":
+        expected = "a folder of class folders, or an .npz file"
+        raise InputError(where, got=str(path), expected=expected)
     source = Npz(kind="npz", root=str(path)).model_copy(update={"image_size": form.image_size})
     parts = sorted(source.parts())
     _refuse_vague(path, parts if len(parts) > 1 else [], part, where)

@@ -41,6 +41,10 @@ def unreadable(got: str) -> InputError:
     return InputError("data.root", got=Text(got), expected="an .npz file as numpy.savez writes it")
 
 
+MIN_SIDE = 4
+"""Least height and width of images, in pixels."""
+
+
 def header(path: Path, key: str) -> Header:
     """Return the header of an array.
 
@@ -79,7 +83,14 @@ def images_shape(path: Path, key: str) -> tuple[int, ...]:
         outline = np.broadcast_to(np.zeros((), dtype=np.uint8), found.shape)
     except READ_ERRORS as error:
         raise unreadable(f"{key}, which cannot be read ({error})") from None
-    return channels_first(outline, key).shape
+    shape = channels_first(outline, key).shape
+    if min(shape[2:]) < MIN_SIDE:
+        got = Text(
+            f"{key} of shape {found.shape}, which are images of {shape[2]}x{shape[3]} pixels"
+        )
+        expected = f"[n, h, w], [n, h, w, c] or [n, c, h, w] with h and w of at least {MIN_SIDE}"
+        raise InputError("data.root", got=got, expected=expected)
+    return shape
 
 
 def array_extremes(path: Path, key: str) -> Extremes | None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_tune.datasets.image_pool import Labels
+from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text
 
 _SHOWN = 5
@@ -73,8 +74,8 @@ def classes_of(
     """
     if names is None:
         found, numbers = np.unique(labels, return_inverse=True)
-        return numbers.astype(np.int64), tuple(str(name) for name in found)
-    classes = tuple(str(name) for name in names)
+        return numbers.astype(np.int64), _shown(found)
+    classes = _shown(names)
     if labels.dtype.kind == "U" or _are_values(names, every):
         positions = {_plain(name): number for number, name in enumerate(classes)}
         positions |= {name: number for number, name in enumerate(classes)}
@@ -86,6 +87,20 @@ def classes_of(
     if (numbers < 0).any():
         raise _unknown(labels, numbers, classes, key)
     return numbers, classes
+
+
+def _shown(names: NDArray[Any]) -> tuple[str, ...]:
+    """Return names as text that can be written anywhere, as those of folders are.
+
+    Raises:
+        InputError: Two of them look the same.
+    """
+    shown = tuple(printable(str(name)) for name in names)
+    doubles = [name for index, name in enumerate(shown) if name in shown[:index]]
+    if doubles:
+        got = Text(f"two classes that are both written {doubles[0]!r}")
+        raise InputError("data.root", got=got, expected="names that differ when they are written")
+    return shown
 
 
 def _are_values(names: NDArray[Any], every: Sequence[NDArray[Any]]) -> bool:

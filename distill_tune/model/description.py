@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from distill_tune.datasets.images.printable import printable
 from distill_tune.distill.backbones import AnyBackbone
 from distill_tune.interfaces import Config, ValueRanges
 from distill_tune.plugins import require
@@ -66,6 +67,15 @@ class Description(Config):
     """Metric by which its weights were kept."""
     by_class: dict[str, ClassNumbers] = Field(default_factory=dict)
     """Results of each class by its name; empty for an older model."""
+
+    @field_validator("classes")
+    @classmethod
+    def _differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        # Others may have written the file: a name must not control the terminal.
+        shown = tuple(map(printable, classes))
+        if len(set(shown)) < len(shown):
+            raise ValueError("expected names that differ")
+        return shown
 
     @model_validator(mode="before")
     @classmethod

@@ -73,7 +73,8 @@ def generate(model: Model, request: GenerationRequest) -> Iterator[ClassImages]:
         InputError: A class does not exist, or the model has no generator.
     """
     device = next(model.classifier.parameters()).device
-    labels = [_label(model, name) for name in request.classes] or list(range(len(model.classes)))
+    asked = [_label(model, name) for name in dict.fromkeys(request.classes)]
+    labels = asked or list(range(len(model.classes)))
     generator, latent_dim = load_generator(model, device)
     for label in labels:
         yield _made(model, generator, latent_dim, label, request)
@@ -174,8 +175,13 @@ def stray_warning(model: Model, made: Sequence[ClassImages]) -> str:
 
 
 def _folder_name(name: str, label: int) -> str:
-    """Return the name of a class, or its number if the name is unsafe as a folder name."""
-    return name if re.fullmatch(r"(?!__)\w[\w .+-]{0,99}(?<![ .])", name) else f"class {label}"
+    """Return the name of a class, or its number if the name is unsafe as a folder name.
+
+    It is unsafe, too, if it could be the number of another class, or one of the files beside it.
+    """
+    is_taken = name in {TABLE, SHEET} or re.fullmatch(r"class \d+", name, re.IGNORECASE)
+    is_safe = re.fullmatch(r"(?!__)\w[\w .+-]{0,99}(?<![ .])", name) and not is_taken
+    return name if is_safe else f"class {label}"
 
 
 def sheet(model: Model, made: Sequence[ClassImages]) -> contact_sheet.Sheet:

@@ -246,6 +246,8 @@ def _set_options(document: Document, options: Options) -> None:
     for name, value in options.items():
         if value is not None:
             field = _FIELDS[name]
+            # A number of NumPy is one like any other.
+            value = value.item() if hasattr(value, "item") else value  # noqa: PLW2901
             # As JSON: a name such as 2024 stays text.
             document.set(f"{field}={json.dumps(value)}")
             document.assigned[tuple(field.split("."))] = Message(Parameter(name), f" {value}")

@@ -219,6 +219,16 @@ def test_the_parts_of_a_folder_are_used_and_the_test_part_stays_shut(
     assert len(source.load_test().labels) == 4
 
 
+def test_a_folder_that_holds_a_named_part_is_no_class(
+    tmp_path: Path, photo_folder: PhotoFolder, make: Make
+) -> None:
+    root = photo_folder(tmp_path, {"ant": 8, "bee": 8})
+    photo_folder(root / "held" / "out", {"ant": 3, "bee": 3})
+    source = make(kind="folder", root=str(root), image_size=8, train=".", test="held/out")
+    assert source.load().classes == ("ant", "bee")
+    assert len(source.load_test().labels) == 6
+
+
 def test_a_folder_may_have_a_class_called_train(
     tmp_path: Path, photo_folder: PhotoFolder, make: Make
 ) -> None:

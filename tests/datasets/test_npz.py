@@ -159,6 +159,25 @@ def test_a_missing_file_is_told_with_a_near_one(
     assert str(caught.value).endswith(f"Did you mean '{tmp_path / 'set.npz'}'?")
 
 
+def test_features_are_not_taken_for_images_of_three_pixels(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "some.npz"
+    np.savez(path, x=np.zeros((40, 2000, 3), dtype=np.uint8), y=np.arange(40) % 2)
+    with pytest.raises(InputError, match=r"shape \(40, 2000, 3\), which are images of 2000x3"):
+        make(kind="npz", root=str(path)).load()
+
+
+def test_names_of_classes_can_be_written_on_a_line(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "some.npz"
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(path, x=images, y=np.array(["a\nb", "\x1b[31mred"])[np.arange(40) % 2])
+    classes = make(kind="npz", root=str(path)).load().classes
+    assert not any("\n" in name or "\x1b" in name for name in classes)
+    names = np.array(["e\u0301", "\u00e9"])
+    np.savez(path, x=images, y=names[np.arange(40) % 2])
+    with pytest.raises(InputError, match="got two classes that are both written 'é'"):
+        make(kind="npz", root=str(path)).load()
+
+
 @pytest.mark.parametrize("shape", [(40, 0, 8), (40, 8, 0), (40, 0, 0, 3)])
 def test_images_without_pixels_are_refused(
     shape: tuple[int, ...], tmp_path: Path, make: Make

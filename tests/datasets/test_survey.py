@@ -14,6 +14,7 @@ from distill_tune.cli import app
 from distill_tune.datasets.survey.survey import Survey
 from distill_tune.errors import InputError
 from distill_tune.terminal.data_check_view import survey_warnings
+from distill_tune.tuning.draft.images import look_at
 
 SIDE = 48
 
@@ -53,6 +54,13 @@ def test_sound_images_have_counts_sizes_modes_and_no_warning(folder: Path) -> No
     assert found.modes == {"RGB": 16, "L": 1}
     assert (found.copies, found.unreadable, found.error) == ((), (), None)
     assert "pair" not in shown(found)
+
+
+def test_what_was_passed_over_is_told(folder: Path) -> None:
+    for number in range(8):
+        write(folder / "__dunder" / f"{number}.png", 50 + number)
+    assert "passed over: __dunder" in shown(check(folder))
+    assert "passed over: __dunder" in look_at(str(folder)).warnings
 
 
 def test_copies_are_found_with_their_splits_and_labels(folder: Path) -> None:

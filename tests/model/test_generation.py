@@ -124,11 +124,15 @@ def test_a_class_name_leads_nowhere_else(trained: Trained, here: Path) -> None:
     for path in trained.folder.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     said = (copy / "model.yaml").read_text("utf-8")
-    names = "['../../up', '/etc', '..', 'a\\b', '-rf', '.hidden', '__MACOSX', '7', '8 b', '猫']"
+    names = (
+        "['../../up', '/etc', 'images.csv', 'a\\\\b', 'class 2', "
+        "'.hidden', '__MACOSX', '7', '8 b', '猫']"
+    )
     before = "['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']"
     assert before in said
     (copy / "model.yaml").write_text(said.replace(before, names), "utf-8")
     assert run("generate", "model", "--num", "1", "--out", "made/here")[0] == 0
+    assert len(list(Path("made/here").rglob("0000.png"))) == 10
     assert sorted(path.name for path in Path("made/here").iterdir() if path.is_dir()) == [
         "7",
         "8 b",
@@ -136,6 +140,11 @@ def test_a_class_name_leads_nowhere_else(trained: Trained, here: Path) -> None:
         "猫",
     ]
     assert {path.name for path in here.iterdir()} == {"model", "made"}
+
+
+def test_a_class_that_is_asked_for_twice_is_made_once(model: Model) -> None:
+    made = generate(model, GenerationRequest(["3", "3", "1"], 2, False, 0))
+    assert [one.label for one in made] == [3, 1]
 
 
 @pytest.mark.parametrize(

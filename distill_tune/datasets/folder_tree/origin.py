@@ -21,10 +21,12 @@ def origin(places: Mapping[Part, str], passed: Sequence[str], *, has_test: bool)
     drawn = [_NOUNS[part] for part in _NOUNS if part not in places and (part != "test" or has_test)]
     if drawn:
         texts.append(f"{' and '.join(drawn)} drawn from {places['train'] or 'the same images'}")
-    if passed:
-        counts = Counter(passed)
-        listed = (
-            f"{name} ({count})" if count > 1 else name for name, count in sorted(counts.items())
-        )
-        texts.append(f"passed over: {', '.join(listed)}")
+    texts += passed_over(passed)
     return ", ".join(texts)
+
+
+def passed_over(names: Sequence[str]) -> tuple[str, ...]:
+    """Return which names were passed over, in a text; none if there are none."""
+    counts = Counter(names)
+    listed = (f"{name} ({count})" if count > 1 else name for name, count in sorted(counts.items()))
+    return (f"passed over: {', '.join(listed)}",) if names else ()

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from distill_tune.datasets.folder import Folder
+from distill_tune.datasets.folder_tree.origin import passed_over
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.image_pool import Pool, Pools
 from distill_tune.datasets.images.image_files import sizes_and_modes
@@ -57,6 +58,7 @@ def survey(source: ImageSource, say: Say = silent) -> Survey:
         InputError: There are no readable images.
     """
     warnings, read = source.check_parts(), source.read_pools()
+    warnings += passed_over(read.train.passed + (read.val.passed if read.val else ()))
     error: InputError | None = None
     try:
         # Near copies are listed below, with those of a separate test part.

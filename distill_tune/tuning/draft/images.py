@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distill_tune.datasets.folder import Folder
+from distill_tune.datasets.folder_tree.origin import passed_over
 from distill_tune.datasets.image_pool import Pool, Pools
 from distill_tune.datasets.images.arrays import CHUNK, is_grey
 from distill_tune.datasets.images.value_range import range_line
@@ -106,7 +107,11 @@ def look_at(data: str, assignments: Sequence[str] = ()) -> ImageFacts:
         colour_share=colour_share(train),
         flips=None if own and "flip" not in fields else source.flip,
         range_words=range_line(train.value_ranges),
-        warnings=(*warnings, *_skipped(train.skipped + (val.skipped if val else ()))),
+        warnings=(
+            *warnings,
+            *passed_over(train.passed + (val.passed if val else ())),
+            *_skipped(train.skipped + (val.skipped if val else ())),
+        ),
     )
 
 
