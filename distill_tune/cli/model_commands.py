@@ -151,7 +151,7 @@ def predict(
 
     Files that cannot be read are named on stderr; the exit code is then 2.
     """
-    with reporting(images="IMAGES"):
+    with reporting():
         from distill_tune.cli.model_view import prediction_line
         from distill_tune.datasets.images.printable import printable
         from distill_tune.datasets.labelled_images import image_files

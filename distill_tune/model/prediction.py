@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from distill_tune.datasets.labelled_images import fitted, read_files
 from distill_tune.distill.monitoring.evaluation import features_and_logits
-from distill_tune.errors import Parameter
 from distill_tune.model.assessed_images import form_of
 from distill_tune.model.folder import Model
 
@@ -50,7 +49,7 @@ def predict(model: Model, files: Sequence[Path], top: int = 1) -> Iterator[Predi
         top: Number of classes for each file, at most all.
     """
     device = next(model.classifier.parameters()).device
-    form = fitted(form_of(model), files, Parameter("images"))
+    form = fitted(form_of(model), files, "IMAGES")
     for start in range(0, len(files), _CHUNK):
         chunk = files[start : start + _CHUNK]
         images, reasons = read_files(chunk, form)
