@@ -1,5 +1,6 @@
 """Labels in an ``.npz`` file: numbers or names, and the ``classes`` beside them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,9 +97,9 @@ def _shown(names: NDArray[Any]) -> tuple[str, ...]:
         InputError: Two of them look the same.
     """
     shown = tuple(printable(str(name)) for name in names)
-    doubles = [name for index, name in enumerate(shown) if name in shown[:index]]
-    if doubles:
-        got = Text(f"two classes that are both written {doubles[0]!r}")
+    if len(set(shown)) < len(shown):
+        (double, _), *_ = Counter(shown).most_common(1)
+        got = Text(f"two classes that are both written {double!r}")
         raise InputError("data.root", got=got, expected="names that differ when they are written")
     return shown
 

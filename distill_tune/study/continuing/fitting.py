@@ -89,7 +89,7 @@ class Fitting:
         here = self._here[trial.backbone]
         if there is None or here is None:
             return trial, "its params do not fit its own study"
-        there |= {path: there[own] for path, own in _INHERITED.items() if there[path] is None}
+        there |= {path: there[own] for path, own in _INHERITED.items() if there.get(path) is None}
         reason = _why_other(there, here, self._ours.space.dimensions)
         if reason:
             return trial, reason
