@@ -15,6 +15,7 @@ from distill_tune.study.sampler_needs import fits_grid, most_trials, require_pac
 from distill_tune.study.sections import SamplerName, Search, Stop
 from distill_tune.study.space import SearchSpace
 from distill_tune.study.study import Study
+from distill_tune.tuning.extras.open_runs import num_open_trials
 from distill_tune.tuning.run_options import RunOptions
 from distill_tune.tuning.session import Session
 
@@ -157,5 +158,4 @@ def _sampler(place: StudyDirectory) -> SamplerName | None:
 
 def _num_trials(study: Study, state: StudyState) -> int:
     """Return how many trials the method had: fewer than asked for if its search was stopped."""
-    over = sum(trial.ended_at is not None for trial in state.trials.values())
-    return max(len(study.backbones), min(over, study.search.num_trials))
+    return max(len(study.backbones), study.search.num_trials - num_open_trials(study, state))

@@ -14,6 +14,9 @@ from distill_tune.datasets.images.arrays import channels_first
 from distill_tune.datasets.images.value_range import Extremes, extremes_of, kind_of
 from distill_tune.errors import InputError, Text
 
+MIN_SIDE = 4
+"""Least height and width of images, in pixels."""
+
 READ_ERRORS = (
     OSError,
     ValueError,
@@ -39,10 +42,6 @@ class Header(NamedTuple):
 def unreadable(got: str) -> InputError:
     """Return the error for a file, or an array in it, that cannot be read."""
     return InputError("data.root", got=Text(got), expected="an .npz file as numpy.savez writes it")
-
-
-MIN_SIDE = 4
-"""Least height and width of images, in pixels."""
 
 
 def header(path: Path, key: str) -> Header:

@@ -131,19 +131,19 @@ def _without_sealed(
     given, count = _pixels(split), len(split.labels)
     remarks = [
         f"{among} of {count} images of {data} are {name} images of the model's own data"
-        for name, known in (("training", images.train), ("validation", images.val))
-        if (among := _num_among(given, known))
+        for name, own_part in (("training", images.train), ("validation", images.val))
+        if (among := sum(_are_in(own_part, given)))
     ]
     test = _test_of(own, ranges)
-    num_sealed = 0 if test is None else _num_among(given, test)
-    if test is None or not num_sealed:
+    sealed = [] if test is None else _are_in(test, given)
+    num_sealed = sum(sealed)
+    if not num_sealed:
         return split, remarks
     if part == "test":
         return split, [*remarks, TEST_READ]
     if num_sealed == count:
         raise _sealed(data)
-    sealed = set(_pixels(test))
-    kept = torch.tensor([pixels not in sealed for pixels in given])
+    kept = ~torch.tensor(sealed)
     told = f"{num_sealed} of {count} images of {data} left out: sealed test images of the model's"
     return Split(split.images[kept], split.labels[kept]), [*remarks, f"{told} own data"]
 
@@ -160,9 +160,10 @@ def _pixels(split: Split) -> list[bytes]:
     return [image.numpy().tobytes() for image in split.images]
 
 
-def _num_among(given: Sequence[bytes], split: Split) -> int:
+def _are_in(split: Split, given: Sequence[bytes]) -> list[bool]:
+    """Return for the pixels of each image whether they are those of an image of the split."""
     known = set(_pixels(split))
-    return sum(pixels in known for pixels in given)
+    return [pixels in known for pixels in given]
 
 
 def _test_of(own: Dataset, ranges: ValueRanges) -> Split | None:

@@ -11,8 +11,6 @@ from distill_tune.records.confirm_log import RunRecord
 
 _LEAST_SHARE = 0.01
 """Share of an arm's own time below which a difference is no further cost."""
-
-
 _NO_GAIN = 1e-9
 
 

@@ -104,7 +104,7 @@ def _backbone(
     what, how = "its rival", f", named {request.when}"
     if request.rival is None:
         what, how = "its strongest rival", f", the highest mean of {len(rivals)}"
-    who = method_words(of_method)
+    who = _method_words(of_method)
     return BackboneEvidence(
         backbone=choice["backbone"],
         trial=choice["name"],
@@ -120,7 +120,7 @@ def _backbone(
     )
 
 
-def method_words(runs: Iterable[RunRecord]) -> str:
+def _method_words(runs: Iterable[RunRecord]) -> str:
     """Return the method's name in a sentence, by its runs: the best may have no GAN."""
     kinds = dict.fromkeys(run.extra_images for run in runs)
     if set(kinds) <= {SYNTHETIC}:

@@ -47,8 +47,10 @@ def describe_finalists(directory: StudyDirectory, state: StudyState) -> None:
         for one in ranked:
             winner = {"is_winner": one is ranked[0], "choice": sentence}
             found[one.name] = {**finalist_json(one), **winner}
-    for trial in state.trials.values():
-        _describe(directory, f"{MODELS}/{trial.name}/model.yaml", found.get(trial.name))
+    # No other trial was ever one: a model in an object store takes a request to look at.
+    once = {state.trials[one.trial].name for one in state.extras.values() if one.trial is not None}
+    for name in {*found, *once}:
+        _describe(directory, f"{MODELS}/{name}/model.yaml", found.get(name))
 
 
 def _describe(directory: StudyDirectory, name: str, told: Mapping[str, Any] | None) -> None:

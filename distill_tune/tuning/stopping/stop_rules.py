@@ -133,25 +133,20 @@ def trials_without_gain(state: StudyState, start: int = 0, *, has_costs: bool = 
         start: Ends that are passed over: they count neither as gain nor as none.
         has_costs: Whether less time is an objective too: a gain is a new trial of the front then.
     """
-    before: dict[str, list[TrialRecord]] = {}
+    keep = pareto_front if has_costs else _best
+    kept: dict[str, tuple[TrialRecord, ...]] = {}
     count = 0
     for index, trial in enumerate(_over(state)):
-        earlier = before.setdefault(trial.backbone, [])
-        is_gain = (_is_on_front if has_costs else _is_best)(trial, earlier)
-        earlier.append(trial)
+        found = kept[trial.backbone] = keep([*kept.get(trial.backbone, ()), trial])
+        is_gain = any(one is trial for one in found)
         count = 0 if is_gain or index < start else count + 1
     return count
 
 
-def _is_best(trial: TrialRecord, earlier: Iterable[TrialRecord]) -> bool:
-    if trial.status == "failed" or trial.value is None:
-        return False
-    values = (one.value for one in earlier if one.status != "failed" and one.value is not None)
-    return trial.value > max(values, default=float("-inf"))
-
-
-def _is_on_front(trial: TrialRecord, earlier: Iterable[TrialRecord]) -> bool:
-    return trial in pareto_front([*earlier, trial])
+def _best(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Return the first of the trials with the highest value; none if no trial has one."""
+    known = [trial for trial in trials if trial.status != "failed" and trial.value is not None]
+    return (max(known, key=lambda trial: trial.value or 0.0),) if known else ()
 
 
 def _over(state: StudyState) -> list[TrialRecord]:
