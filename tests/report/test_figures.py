@@ -65,6 +65,23 @@ def test_the_best_so_far_is_that_of_complete_trials_over_cpu_hours(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("values", "bests"), [((0.0, -0.5, 0.25), (0.0, 0.0, 0.25)), ((-0.5, 0.0), (-0.5, 0.0))]
+)
+def test_a_best_value_of_zero_is_one(
+    tmp_path: Path, values: tuple[float, ...], bests: tuple[float, ...]
+) -> None:
+    directory = begin(tmp_path)
+    for number, value in enumerate(values):
+        add(directory, number, [value], "complete", time=2000.0 + number)
+    info = best_so_far.info(source(directory), NAME)
+    assert info is not None
+    assert tuple(step.best for step in info.steps) == bests
+    assert f"{max(values):.4f}, was reached by trial {values.index(max(values))}," in (
+        best_so_far.words(info)
+    )
+
+
+@pytest.mark.parametrize(
     ("gpus", "is_measured", "device"),
     [(0, False, ("CPU", 2.0)), ("auto", False, ("CPU", 2.0)), ("auto", True, ("GPU", 1.0)),
      (0.25, False, ("GPU", 0.25)), ("fit", True, ("GPU", 0.25)), ("<b>", True, ("CPU", 2.0))],

@@ -1,6 +1,5 @@
 """Best value so far, against trials and against hours of computing."""
 
-import math
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -71,8 +70,8 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
         seconds += sum(trial.seconds.values())
         if trial.status == "complete" and trial.value is not None and not is_any_complete:
             is_any_complete, best = True, None
-        if _counts(trial, is_any_complete=is_any_complete):
-            best = max(trial.value or -math.inf, -math.inf if best is None else best)
+        if trial.value is not None and _counts(trial, is_any_complete=is_any_complete):
+            best = trial.value if best is None else max(trial.value, best)
         hours = amount * seconds / 3600
         steps.append(EndedTrial(trial.number, trial.status, count, hours, trial.value, best))
     records = controls(source.state).get(backbone, {}).values()
@@ -82,9 +81,7 @@ def info(source: Source, backbone: str) -> BestSoFar | None:
 
 
 def _counts(trial: TrialRecord, *, is_any_complete: bool) -> bool:
-    if trial.value is None or trial.status == "failed":
-        return False
-    return trial.status == "complete" or not is_any_complete
+    return trial.status == "complete" or (trial.status != "failed" and not is_any_complete)
 
 
 def draw(found: BestSoFar) -> Markup:
