@@ -2,18 +2,21 @@
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from rich.console import Console
+from scipy.stats import binom
 
-from distill_tune.confirmation.evidence.price import Cost, Price, price_of
+from distill_tune.confirmation.evidence.price import Cost, Price, median_interval, price_of
 from distill_tune.confirmation.evidence.statistics import Gain
 from distill_tune.confirmation.evidence.tables import arms_rows, as_json, markdown, priced_rows
+from distill_tune.records.confirm_log import RunRecord, run_records
 from distill_tune.records.trials import Event
 from distill_tune.report.tables import confirmation_tables
 from distill_tune.terminal.confirmation_tables import confirmation_view
-from tests.confirmation.test_summary import CLEAR, arm_of, found_in, log
+from tests.confirmation.test_summary import CLEAR, arm_of, found_in, log, run
 
 SECONDS = {
     "baseline": 90.0,
@@ -36,64 +39,126 @@ def priced(cpus: float = 2, gpus: float = 0) -> list[Event]:
     return events
 
 
+HOUR = 3600.0
+
+
+def runs(arm: str, hours: Sequence[float], **fields: Any) -> list[RunRecord]:
+    """Return runs of one core, a seed each, that took so many hours."""
+    return run_records(
+        run("net", arm, seed, 0.7, seconds={"joint": HOUR * one}, **({"cpus": 1} | fields))
+        for seed, one in enumerate(hours)
+    )
+
+
+def price(gain: float, hours: Sequence[float], others: Sequence[float]) -> Price | None:
+    of_method, of_other = runs("gan_distillation", hours), runs("equal_steps", others)
+    return price_of(Gain(len(hours), gain), of_method, of_other)
+
+
 def test_a_price_is_the_gain_for_each_hour_that_the_arm_takes_longer() -> None:
-    gain = Gain(5, 0.03)
-    found = price_of(gain, Cost(0.3, "core-hour"), Cost(0.1, "core-hour"))
-    assert isinstance(found, Price)
+    found = price(0.03, [0.30, 0.31, 0.32], [0.1, 0.11, 0.12])
+    assert found is not None
     assert found.extra_hours == pytest.approx(0.2)
     assert found.points_per_hour == pytest.approx(15)
     assert (found.cell, found.words) == ("+15", "+15 points per core-hour")
-    loss = price_of(Gain(5, -0.03), Cost(0.3, "core-hour"), Cost(0.1, "core-hour"))
+    loss = price(-0.03, [0.3, 0.3, 0.3], [0.1, 0.1, 0.1])
     assert loss is not None
     assert loss.cell == "-15"
+
+
+def test_the_time_is_compared_on_each_seed() -> None:
+    """Seeds differ more in time than the arms do; on each of them, the method takes longer."""
+    found = price(0.03, [0.35, 1.31, 0.61, 0.93], [0.32, 1.2, 0.5, 0.9])
+    assert found is not None
+    assert found.points_per_hour == pytest.approx(3 / 0.07)
+    assert (found.low, found.high) == pytest.approx((0.03, 0.11))
+
+
+def test_a_cost_that_may_be_none_has_no_points_per_hour() -> None:
+    """The median seed takes longer, but not reliably so: any number would be noise."""
+    found = price(0.03, [0.31, 0.29, 0.33, 0.28, 0.32], [0.3] * 5)
+    assert found is not None
+    assert found.extra_hours == pytest.approx(0.01)
+    assert (found.points_per_hour, found.cell) == (None, "same cost")
+    assert found.words == "at about the same cost"
+
+
+def test_the_time_of_two_seeds_gives_no_price() -> None:
+    assert price(0.03, [0.3, 0.3], [0.1, 0.1]) is None
+
+
+def test_a_lost_run_is_no_time() -> None:
+    lost = runs("gan_distillation", [9.0], status="failed", test={})
+    others = runs("equal_steps", [0.1] * 4)
+    found = price_of(Gain(4, 0.03), [*lost, *runs("gan_distillation", [0.3] * 4)[1:]], others)
+    assert found is not None
+    assert found.points_per_hour == pytest.approx(15)
+
+
+@pytest.mark.parametrize("count", [6, 7, 9, 10, 20, 33])
+def test_an_interval_of_a_median_covers_it(count: int) -> None:
+    """As narrow as the sign test allows: with one value less on each side, it covers too rarely."""
+    low, high = median_interval(list(range(count, 0, -1)))
+    left_out = int(low) - 1
+    assert high == count - left_out
+    fewer = [binom.cdf(left_out + more, count, 0.5) for more in (0, 1)]
+    assert 2 * fewer[0] <= 0.05 < 2 * fewer[1]
+
+
+def test_an_interval_of_few_values_is_all_of_them() -> None:
+    assert median_interval([3.0]) == (3.0, 3.0)
+    assert median_interval([3.0, 1.0, 2.0, 9.0, 4.0]) == (1.0, 9.0)
 
 
 @pytest.mark.parametrize(
     ("points", "cell"),
     [
-        (680.3, "+680"),
-        (-2534.7, "-2,530"),
-        (1234567.0, "+1,230,000"),
-        (27.123, "+27.1"),
-        (-0.01538, "-0.0154"),
-        (0.00001234, "+0.0000123"),
+        (684.3, "+680"),
+        (-2534.7, "-2,500"),
+        (1234567.0, "+1,200,000"),
+        (27.123, "+27"),
+        (-0.01538, "-0.015"),
+        (0.00001234, "+0.000012"),
         (0.0, "+0"),
     ],
 )
-def test_a_price_has_three_digits_and_no_exponent(points: float, cell: str) -> None:
-    found = Price(1.0, points, "core-hour")
+def test_a_price_has_two_digits_and_no_exponent(points: float, cell: str) -> None:
+    found = Price(1.0, points, "core-hour", 1.0, 1.0)
     assert (found.cell, found.words) == (cell, f"{cell} points per core-hour")
 
 
 @pytest.mark.parametrize("noise", [1e-16, -1e-16, 0.0, -0.0])
 def test_values_that_are_equal_but_for_rounding_cost_nothing_each(noise: float) -> None:
-    found = price_of(Gain(5, noise), Cost(0.3, "core-hour"), Cost(0.1, "core-hour"))
+    found = price(noise, [0.3] * 3, [0.1] * 3)
     assert found is not None
     assert found.cell == "+0"
 
 
 @pytest.mark.parametrize("other", [0.3, 0.5, 0.299])
 def test_what_takes_no_longer_is_free(other: float) -> None:
-    found = price_of(Gain(5, 0.03), Cost(0.3, "core-hour"), Cost(other, "core-hour"))
+    found = price(0.03, [0.3] * 3, [other] * 3)
     assert found is not None
     assert (found.points_per_hour, found.cell) == (None, "free")
     assert found.words == "at no further cost"
 
 
 @pytest.mark.parametrize(
-    ("gain", "cost", "other"),
+    ("gain", "own", "other"),
     [
-        (None, Cost(1, "core-hour"), Cost(0, "core-hour")),
-        (Gain(0, float("nan")), Cost(1, "core-hour"), Cost(0, "core-hour")),
-        (Gain(5, 0.03), None, Cost(0, "core-hour")),
-        (Gain(5, 0.03), Cost(1, "core-hour"), None),
-        (Gain(5, 0.03), Cost(1, "GPU-hour"), Cost(0, "core-hour")),
+        (None, {}, {}),
+        (Gain(0, float("nan")), {}, {}),
+        (Gain(5, 0.03), {"cpus": 0}, {}),
+        (Gain(5, 0.03), {}, {"cpus": 0}),
+        (Gain(5, 0.03), {"gpus": 1}, {}),
+        (Gain(5, 0.03), {}, {"test": {}}),
     ],
 )
 def test_without_a_gain_or_a_cost_there_is_no_price(
-    gain: Gain | None, cost: Cost | None, other: Cost | None
+    gain: Gain | None, own: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    assert price_of(gain, cost, other) is None
+    of_method = runs("gan_distillation", [0.3] * 3, **own)
+    assert price_of(gain, of_method, runs("equal_steps", [0.1] * 3, **other)) is None
+    assert price_of(gain, of_method, []) is None
 
 
 def test_every_gain_of_a_confirmation_has_its_price() -> None:
@@ -135,15 +200,15 @@ def test_prices_stand_beside_the_gains() -> None:
     assert head[2:7] == ["gain", "gain per core-h", "over it", "95 %", "over it per core-h"]
     of_equal_steps = next(row for row in rows if row[0] == "Baseline, equal steps")
     assert of_equal_steps[2:5] == ["+1.00", "+20", "+4.08"]
-    assert of_equal_steps[6] == "+20.4"
+    assert of_equal_steps[6] == "+20"
     text = markdown(found)
-    assert "| Points per core-hour | +20.4 |" in text
-    assert "n = 5, +20.4 points per core-hour)" in one.verdict
+    assert "| Points per core-hour | +20 |" in text
+    assert "n = 5, +20 points per core-hour)" in one.verdict
     assert "n = 5, at no further cost)" in one.verdict
     shown = shown_by(priced())
     assert "resnet50: points per hour that the arm takes longer" in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert "+20.4" in shown
+    assert "+20" in shown
     page = confirmation_tables(found)[1]
     assert page.head == tuple(head)
     (told,) = [text for text in found.remarks if "alone" in text]
@@ -177,4 +242,8 @@ def test_a_run_during_which_its_machine_slept_does_not_change_the_price() -> Non
     assert len(runs) > 2
     runs[0]["seconds"] = {"joint": 100 * SECONDS["gan_distillation"]}
     assert arm_of(found_in(slept), "gan_distillation").cost == Cost(0.3, "core-hour")
-    assert as_json(found_in(slept)) == as_json(found_in(events))
+    for name in ("equal_steps", "baseline"):
+        usual, moved = (arm_of(found_in(one), name).method_price for one in (events, slept))
+        assert usual is not None
+        assert moved is not None
+        assert moved.points_per_hour == usual.points_per_hour is not None

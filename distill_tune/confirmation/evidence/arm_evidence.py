@@ -109,19 +109,18 @@ def arm_evidence(
     values = {arm: _accuracies(found, metric, chance) for arm, found in by_arm.items()}
     method = next((arm for arm, found in by_arm.items() if found[0].role == "method"), None)
     in_order = sorted(by_arm.values(), key=lambda found: found[0].order)
-    costs = {arm: cost_of(found) for arm, found in by_arm.items()}
-    arms = (_priced(_arm(found, values, method), costs, method) for found in in_order)
+    arms = (_priced(_arm(found, values, method), by_arm, method or "") for found in in_order)
     of_method = by_arm.get(method or "", [])
     return tuple(arm._replace(class_gains=_class_gains(of_method, by_arm[arm.arm])) for arm in arms)
 
 
-def _priced(arm: ArmEvidence, costs: Mapping[str, Cost | None], method: str | None) -> ArmEvidence:
-    cost = costs[arm.arm]
+def _priced(arm: ArmEvidence, runs: Mapping[str, list[RunRecord]], method: str) -> ArmEvidence:
+    own = runs[arm.arm]
     return arm._replace(
-        cost=cost,
-        baseline_price=price_of(arm.over_baseline, cost, costs.get("baseline")),
-        method_price=price_of(arm.method_over, costs.get(method or ""), cost),
-        control_price=price_of(arm.over_control, cost, costs.get(arm.control)),
+        cost=cost_of(own),
+        baseline_price=price_of(arm.over_baseline, own, runs.get("baseline", [])),
+        method_price=price_of(arm.method_over, runs.get(method, []), own),
+        control_price=price_of(arm.over_control, own, runs.get(arm.control, [])),
     )
 
 
