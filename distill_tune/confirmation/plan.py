@@ -125,6 +125,13 @@ class Plan:
                 for arm in self.confirm.arms:
                     yield self._run(EVIDENCE, backbone, trial, known_arms()[arm], seed)
 
+    def keys(self, chosen: Mapping[str, TrialRecord]) -> dict[str, dict[str, str]]:
+        """Return backbone -> name of an arm -> digest of what its runs share."""
+        keys: dict[str, dict[str, str]] = {name: {} for name in chosen}
+        for run in self.evidence(chosen):
+            keys[run.backbone][run.arm.name] = run.key
+        return keys
+
     def figures(self, chosen: Mapping[str, TrialRecord]) -> list[ArmRun]:
         """Return the runs for figures only: one per backbone, with a collapsed generator."""
         if not self.confirm.figures:

@@ -21,6 +21,7 @@ from distill_tune.interfaces import ImageData, plain
 from distill_tune.records.confirm_log import (
     CHOSEN,
     ENDED,
+    PLANNED,
     SELECTION,
     STARTED,
     next_reading,
@@ -153,6 +154,7 @@ class _ConfirmationSession:
         )
         with self.executor:
             chosen = self._choose(candidates)
+            self.journal.emit(PLANNED, keys=self.plan.keys(chosen))
             self.executor.compute([*self.plan.evidence(chosen), *self.plan.figures(chosen)])
         self.journal.emit(ENDED, reading=self.executor.reading)
         return self._write()

@@ -2,14 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.trials import Event
 
 STARTED, ENDED = "confirm_started", "confirm_ended"
+PLANNED = "confirm_planned"
 CHOSEN, READING, RUN = "confirm_chosen", "test_read", "confirm_run"
 SYNTHETIC = "synthetic"
 SELECTION, EVIDENCE, FIGURES = "selection", "evidence", "figures"
@@ -113,6 +115,11 @@ class ConfirmRequest(NamedTuple):
             same images: no redraw was requested, or the data set has fixed splits.
         tuned: Names of the arms that had their own search; their runs may be of before it, if it
             found the values that they had.
+        seeds: Seeds on which arms are compared.
+        arms: Names of the arms; empty if the log does not tell them.
+        command: Its command line; empty if the log does not tell it.
+        keys: Backbone -> name of an arm -> digest of its configuration, as in ``RunRecord``; empty
+            in logs of older versions and before a configuration is chosen.
     """
 
     rival: str | None = None
@@ -120,6 +127,10 @@ class ConfirmRequest(NamedTuple):
     wants_redraw: bool = False
     overlap: float | None = None
     tuned: frozenset[str] = frozenset()
+    seeds: tuple[int, ...] = ()
+    arms: tuple[str, ...] = ()
+    command: str = ""
+    keys: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     @property
     def when(self) -> str:
@@ -138,6 +149,12 @@ def newest_request(events: Iterable[Event]) -> ConfirmRequest:
             redraw = bool(plan.get("redraw", False))
             tuned = frozenset(map(str, event.get("tuned", ())))
             found = ConfirmRequest(rival, is_late, redraw, event.get("overlap"), tuned)
+            arms = tuple(map(str, plan.get("arms", ())))
+            seeds = tuple(map(int, event.get("seeds", ())))
+            command = str(event.get("command", ""))
+            found = found._replace(seeds=seeds, arms=arms, command=command)
+        if event.get("event") == PLANNED:
+            found = found._replace(keys=event["keys"])
         has_results |= event.get("event") == READING
     return found
 
@@ -145,7 +162,7 @@ def newest_request(events: Iterable[Event]) -> ConfirmRequest:
 def run_records(events: Iterable[Event]) -> list[RunRecord]:
     """Return the finished runs of a log, oldest first, without damaged ones.
 
-    For a run that failed and was repeated, return its last result.
+    For a run that failed and was repeated, return its last result, at its new place.
     """
     records: dict[tuple[str, int], RunRecord] = {}
     for event in events:
@@ -154,6 +171,7 @@ def run_records(events: Iterable[Event]) -> list[RunRecord]:
                 found = _record(event)
             except (KeyError, TypeError, ValueError):
                 continue
+            records.pop((found.name, found.reading), None)
             records[found.name, found.reading] = found
     return list(records.values())
 

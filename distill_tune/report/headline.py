@@ -32,6 +32,8 @@ class Confirmed(NamedTuple):
         failed_seeds: How many seeds failed, such as ``2 of 5 failed``; empty if none did.
         effect: ``helps`` if it helps against both baseline and rival, ``harms`` if it harms
             against either.
+        effect_words: The same in words, such as ``helps over the baseline only``.
+        is_over: Whether all requested runs have a result.
         verdict: One sentence.
     """
 
@@ -46,6 +48,8 @@ class Confirmed(NamedTuple):
     spread: float | None
     failed_seeds: str
     effect: Effect
+    effect_words: str
+    is_over: bool
     verdict: str
 
 
@@ -201,13 +205,8 @@ def _confirmed(source: Source, evidence: BackboneEvidence | None) -> Confirmed |
         value=None if math.isnan(evidence.confirmed_value) else evidence.confirmed_value,
         spread=evidence.confirmed_spread,
         failed_seeds=evidence.failed_seeds,
-        effect=_effect(evidence),
+        effect=evidence.effect,
+        effect_words=evidence.effect_words,
+        is_over=source.confirmation.progress is None or source.confirmation.progress.is_over,
         verdict=evidence.verdict,
     )
-
-
-def _effect(evidence: BackboneEvidence) -> Effect:
-    effects = {arm.effect for arm in (evidence.baseline, evidence.rival) if arm is not None}
-    if "harms" in effects:
-        return "harms"
-    return "helps" if effects == {"helps"} else "no evidence"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from distill_tune.errors import show
 from distill_tune.records.directory import STUDY_FILE, file_part
 from distill_tune.records.formatting import class_sizes
+from distill_tune.records.trials import TrialRecord
 from distill_tune.report.study_records import Source
 
 _NUMBERS = {
@@ -35,16 +36,12 @@ def commands(source: Source) -> tuple[Command, ...]:
     found = []
     if source.status.state not in {"finished", "running"}:
         found.append(Command("resume the search", f"distill-tune resume {root}"))
-    if any(source.status.best.values()):
-        found.append(
-            Command("check whether the gain is real", f"distill-tune confirm {root} --seeds 5")
-        )
+    found += _confirm(source, root)
+    confirmed = source.confirmation.backbones if source.confirmation else ()
+    trials = {one.backbone: one.trial for one in confirmed}
     for backbone, winner in source.status.best.items():
         if winner is not None:
-            name = file_part(backbone)
-            config = shlex.quote(f"{source.directory.root}/best/{name}.yaml")
-            line = f"distill-tune train --config {config} --out {shlex.quote(f'model-{name}')}"
-            found.append(Command(f"train the best {backbone}", line))
+            found.append(_train(source, winner, trials.get(backbone, winner.name)))
     for arm in _tuned_arms(source):
         line = f"distill-tune report {shlex.quote(f'{source.directory.root}/arms/{arm}')}"
         found.append(Command(f"see the search of {arm}, an arm of the confirmation", line))
@@ -52,6 +49,35 @@ def commands(source: Source) -> tuple[Command, ...]:
     found.append(Command("see every curve", f"tensorboard --logdir {logdir}"))
     found.append(Command("update this report", f"distill-tune report {root}"))
     return tuple(found)
+
+
+def _confirm(source: Source, root: str) -> list[Command]:
+    """Return the command that begins or finishes the confirmation; none if it is over."""
+    if not any(source.status.best.values()):
+        return []
+    if source.confirmation is None:
+        # A study with the section says how many seeds and which arms.
+        seeds = "" if source.plan.at("confirm") else " --seeds 5"
+        line = f"distill-tune confirm {root}{seeds}"
+        return [Command("check whether the gain is real", line)]
+    progress = source.confirmation.progress
+    if progress is None or progress.is_over or not progress.command:
+        return []
+    return [Command("finish the confirmation", _shown(progress.command))]
+
+
+def _train(source: Source, winner: TrialRecord, confirmed: str) -> Command:
+    """Return the command that trains a backbone's configuration: the confirmed one, if any."""
+    root, name = source.directory.root, file_part(winner.backbone)
+    out = shlex.quote(f"model-{name}")
+    if confirmed != winner.name:
+        chosen = f"--study {shlex.quote(root)} --trial {shlex.quote(confirmed)}"
+        return Command(
+            f"train the confirmed {winner.backbone}", f"distill-tune train {chosen} --out {out}"
+        )
+    config = shlex.quote(f"{root}/best/{name}.yaml")
+    line = f"distill-tune train --config {config} --out {out}"
+    return Command(f"train the best {winner.backbone}", line)
 
 
 def _tuned_arms(source: Source) -> list[str]:
@@ -122,7 +148,12 @@ def _seeds(source: Source) -> str:
 def _command(source: Source) -> str:
     if not source.state.sessions:
         return ""
-    first, _, rest = source.state.sessions[-1].command.partition(" ")
+    return _shown(source.state.sessions[-1].command)
+
+
+def _shown(command: str) -> str:
+    """Return a command line without the folder of the program."""
+    first, _, rest = command.partition(" ")
     return f"{PurePath(first).name} {rest}".strip()
 
 

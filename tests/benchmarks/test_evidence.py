@@ -78,7 +78,14 @@ def test_a_table_says_what_is_not_known_and_what_is_of_a_gpu() -> None:
     assert "| free |" not in readme_table([other])
     over["price"] = None
     assert "| not known" in readme_table([other])
-    over["price"] = {"extra_hours": 0.0, "points_per_hour": None, "unit": "GPU-hour"}
+    over["price"] = {
+        "extra_hours": 0.0,
+        "points_per_hour": None,
+        "unit": "GPU-hour",
+        "low": 0.0,
+        "high": 0.0,
+        "is_free": True,
+    }
     assert "| at no further cost" in readme_table([other])
     assert " GPU-hours. " in results_tables([other])
     drawn = {**kept.confirmation, "is_redrawn": False}

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
-from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
+from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation, Progress
 from distill_tune.confirmation.evidence.statistics import holm
 from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.confirmation.evidence.tables import arms_rows, as_json, markdown
@@ -18,6 +18,7 @@ from distill_tune.interfaces import INFEASIBLE
 from distill_tune.records.confirm_log import (
     CHOSEN,
     ENDED,
+    PLANNED,
     READING,
     RUN,
     STARTED,
@@ -392,6 +393,122 @@ def test_a_rival_that_was_named_is_the_rival_however_it_does() -> None:
     )
     kept = [*events, started(range(1000, 1005), rival="hard_oversampling")]
     assert "named beforehand" in found_in(kept).backbones[0].verdict
+
+
+def test_a_verdict_says_why_a_comparison_is_missing() -> None:
+    only_baselines = dict.fromkeys(("baseline", "equal_steps"), BASE)
+    assert only(only_baselines).verdict == "GAN distillation has no run yet"
+    without_method = dict(CLEAR) | {"gan_distillation": []}
+    assert only(without_method).verdict == "GAN distillation has no run yet"
+    events = log({"resnet50": dict(CLEAR) | {"gan_distillation": [None] * 5}})
+    for event in events:
+        event.pop("chance", None)
+    failed = found_in(events).backbones[0].verdict
+    assert failed == "GAN distillation has no value on any seed"
+    rivals = {arm: CLEAR[arm] for arm in ("hard_oversampling", "gan_distillation")}
+    assert only(rivals).verdict.endswith("; no baseline was run")
+    baselines = {arm: CLEAR[arm] for arm in ("equal_steps", "gan_distillation")}
+    assert only(baselines).verdict.endswith("; no rival arm was run")
+    named = found_in(log({"resnet50": baselines}, rival="hard_oversampling"))
+    assert named.backbones[0].verdict.endswith("; its rival, hard_oversampling, has no run")
+    events = log({"resnet50": dict(CLEAR) | {"hard_oversampling": [None] * 5}})
+    for event in events:
+        if event.get("arm") == "hard_oversampling":
+            event["reason"] = "worker_lost"
+    events[0]["plan"]["rival"] = "hard_oversampling"
+    (one,) = found_in(events).backbones
+    assert one.verdict.endswith("; its rival, Hard oversampling, has no value")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "rival", "effect", "words"),
+    [
+        (BASE, BASE, "helps", "helps"),
+        (BASE, [0.76, 0.75, 0.77, 0.74, 0.77], "no evidence", "helps over the baseline only"),
+        ([0.76, 0.75, 0.77, 0.74, 0.77], BASE, "no evidence", "helps over its rival only"),
+        (BASE, [0.9 + one / 10 for one in BASE], "harms", "harms, against its rival"),
+        ([0.76, 0.75, 0.77, 0.74, 0.77], None, "no evidence", "no evidence of a gain"),
+        (BASE, None, "helps", "helps"),
+    ],
+)
+def test_the_effect_in_a_few_words_says_what_the_verdict_says(
+    baseline: Sequence[float], rival: Sequence[float] | None, effect: str, words: str
+) -> None:
+    method = CLEAR["gan_distillation"]
+    arms = {"equal_steps": baseline, "gan_distillation": method, "gan_augmentation": rival or []}
+    one = only(arms)
+    assert (one.effect, one.effect_words) == (effect, words)
+
+
+def planned(events: list[Event], arms: Sequence[str] = tuple(CLEAR), **keys: str) -> list[Event]:
+    """Return a log with the arms that were requested, and the digests of some of them."""
+    request = events[0] | {"plan": {"arms": list(arms)}, "command": "/bin/distill-tune confirm s"}
+    told = {"event": PLANNED, "keys": {"resnet50": {arm: f"{arm}-key" for arm in arms} | keys}}
+    return [request, *events[1:2], told, *events[2:]]
+
+
+def test_a_confirmation_that_is_not_over_says_so_wherever_it_is_shown() -> None:
+    whole = planned(log({"resnet50": CLEAR}))
+    found = found_in(whole)
+    assert found.progress == Progress(5, 5, 30, 30, "/bin/distill-tune confirm s")
+    assert found.backbones[0].verdict.startswith("GAN distillation helps")
+    assert not [text for text in found.remarks if "unfinished" in text]
+    # Seed after seed: two are whole, of the third an arm is missing.
+    some = {arm: values[:3] for arm, values in CLEAR.items()}
+    some["strong_distillation"] = some["strong_distillation"][:2]
+    events = planned(log({"resnet50": some}))
+    events[0]["seeds"] = list(range(1000, 1005))
+    found = found_in(events)
+    words = "2 of 5 seeds, 17 of 30 runs"
+    assert found.progress is not None
+    assert (found.progress.words, found.progress.is_over) == (words, False)
+    assert found.backbones[0].verdict.startswith(f"so far, {words}: GAN distillation ")
+    assert f"unfinished, {words}: the same command goes on" in found.remarks
+    assert as_json(found)["progress"]["seeds_done"] == 2
+    for text in (markdown(found), shown_by(found)):
+        assert f"so far, {words}: " in text
+
+
+def test_a_lost_run_is_still_to_do_and_one_that_failed_by_itself_is_not() -> None:
+    events = planned(log({"resnet50": dict(CLEAR) | {"equal_steps": [None, *BASE[1:]]}}))
+    progress = found_in(events).progress
+    assert progress is not None
+    assert progress.is_over
+    for event in events:
+        if event["event"] == RUN and event["status"] == "failed":
+            event["reason"] = "worker_lost"
+    progress = found_in(events).progress
+    assert progress is not None
+    assert progress.words == "4 of 5 seeds, 29 of 30 runs"
+
+
+def test_a_configuration_that_is_requested_again_counts_though_another_one_is_newer() -> None:
+    """Untuned, then tuned, then untuned again: nothing is trained for the third request."""
+    events = log({"resnet50": CLEAR})
+    tuned = [
+        run("resnet50", "equal_steps", 1000 + n, 0.9, key="tuned", name=f"t{n}") for n in range(5)
+    ]
+    newest = {"event": PLANNED, "keys": {"resnet50": {"equal_steps": "equal_steps-key"}}}
+    assert arm_of(found_in([*events, *tuned]), "equal_steps").mean == pytest.approx(0.9)
+    again = arm_of(found_in([*events, *tuned, started(range(1000, 1005)), newest]), "equal_steps")
+    assert again.mean == pytest.approx(0.72)
+    # A configuration without a run yet: the results so far stay.
+    newer = {"event": PLANNED, "keys": {"resnet50": {"equal_steps": "third"}}}
+    asked = [*events, *tuned, started(range(1000, 1005), arms=["equal_steps"]), newer]
+    assert arm_of(found_in(asked), "equal_steps").mean == pytest.approx(0.9)
+    progress = found_in(asked).progress
+    assert progress is not None
+    assert progress.runs_done == 0
+
+
+def test_rivals_are_compared_on_the_seeds_of_the_method() -> None:
+    """The second rival has fewer seeds, easy ones: it has the higher mean, and is the weaker."""
+    easy = [0.60, 0.60, 0.60, 0.80, 0.80]
+    events = log({"resnet50": {"gan_distillation": easy, "hard_oversampling": easy}})
+    late = [run("resnet50", "gan_augmentation", seed, 0.79) for seed in (1003, 1004)]
+    (one,) = found_in([*events, *late]).backbones
+    assert one.rival is not None
+    assert one.rival.arm == "hard_oversampling"
 
 
 def test_runs_on_redrawn_images_are_never_paired_with_others() -> None:

@@ -19,9 +19,9 @@ from distill_tune.report.figures import (
     stages,
     value_and_cost,
 )
-from distill_tune.report.reproduction import reproduction_facts
+from distill_tune.report.reproduction import commands, reproduction_facts
 from distill_tune.report.study_records import Source, source
-from tests.confirmation.test_summary import CLEAR, log
+from tests.confirmation.test_summary import CLEAR, log, planned
 from tests.report.made_up import NAME, add, begin, make_study
 
 Values = list[float]
@@ -208,6 +208,44 @@ def test_surroundings_hold_what_a_repetition_needs(tmp_path: Path) -> None:
     machine = {"event": "session_started", "command": "x", "environment": {"torch": "2.14.1"}}
     directory.append(machine)
     assert reproduction_facts(source(directory))["torch"] == "2.14.1"
+
+
+def next_steps(directory: StudyDirectory) -> dict[str, str]:
+    """Return the suggested command lines by their purpose, without the folder of the study."""
+    found = commands(source(directory))
+    return {one.purpose: one.line.replace(directory.root, "STUDY") for one in found}
+
+
+def test_the_next_steps_follow_what_is_confirmed(tmp_path: Path) -> None:
+    directory = make_study(tmp_path, 3)
+    steps = next_steps(directory)
+    assert steps["check whether the gain is real"] == "distill-tune confirm STUDY --seeds 5"
+    config = "distill-tune train --config STUDY/best/resnet18.yaml --out model-resnet18"
+    assert steps["train the best resnet18"] == config
+    # A confirmation of some arms, of which the last seed is not over.
+    events = planned(log({"resnet18": CLEAR}))
+    request = {"command": "/usr/bin/distill-tune confirm STUDY --arms all --tune-arms"}
+    for event in [events[0] | request, *events[1:-2]]:
+        directory.append(event)
+    steps = next_steps(directory)
+    assert "check whether the gain is real" not in steps
+    going_on = "distill-tune confirm STUDY --arms all --tune-arms"
+    assert steps["finish the confirmation"] == going_on
+    # Its trial is not the search's best one, and the numbers are those of its configuration.
+    assert "train the best resnet18" not in steps
+    line = "distill-tune train --study STUDY --trial resnet18-0004 --out model-resnet18"
+    assert steps["train the confirmed resnet18"] == line
+    for event in events[-2:]:
+        directory.append(event)
+    assert not [purpose for purpose in next_steps(directory) if "confirmation" in purpose]
+
+
+def test_a_study_that_says_how_to_confirm_it_is_confirmed_so(tmp_path: Path) -> None:
+    """Fewer seeds than its own, as a suggestion, would weaken the answer that it asks for."""
+    directory = make_study(tmp_path, 1)
+    (begun,) = [event for event in directory.events() if event["event"] == "session_started"]
+    directory.append(begun | {"study": begun["study"] | {"confirm": {"seeds": 10}}})
+    assert next_steps(directory)["check whether the gain is real"] == "distill-tune confirm STUDY"
 
 
 @pytest.mark.parametrize(

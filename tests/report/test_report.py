@@ -20,7 +20,7 @@ from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.study_records import source
 from distill_tune.report.tables import trials_table
 from distill_tune.study.validation import to_yaml
-from tests.confirmation.test_summary import CLEAR, log
+from tests.confirmation.test_summary import CLEAR, log, planned
 from tests.report.made_up import NAME, add, begin, make_study
 from tests.report.page_reader import report
 
@@ -134,10 +134,23 @@ def test_a_confirmed_study_says_what_was_confirmed(tmp_path: Path) -> None:
     assert f"{headline['confirmed']['verdict']}." in page.text
     assert "pill unconfirmed" not in page.classes("span")
     assert "pill helps" in page.classes("span")
+    assert "confirmed: helps" in page.text
     assert said["confirmation"]["backbones"]["resnet18"]["baseline"] == "equal_steps"
     for cell in ("Hard oversampling", "76.08 ± 1.38", "controls untuned"):
         assert cell in page.text
     assert said["surroundings"]["confirmation seeds"] == "1000, 1001, 1002, 1003, 1004"
+
+
+def test_a_confirmation_that_is_not_over_does_not_look_like_one(tmp_path: Path) -> None:
+    directory = make_study(tmp_path / "study", 8)
+    for event in planned(log({"resnet18": CLEAR}))[:-4]:
+        directory.append(event)
+    page, said = report(directory)
+    assert "so far: helps" in page.text
+    assert "confirmed: " not in page.text
+    words = "3 of 5 seeds, 28 of 30 runs"
+    assert f"so far, {words}: GAN distillation helps" in page.text
+    assert said["headlines"][0]["confirmed"]["is_over"] is False
 
 
 @pytest.mark.parametrize(("failed", "told"), [((), ""), ((0, 4), " (2 of 5 failed)")])

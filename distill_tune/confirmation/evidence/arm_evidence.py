@@ -97,15 +97,13 @@ def arm_evidence(
 ) -> tuple[ArmEvidence, ...]:
     """Return the results of a backbone's arms, in the order of the tables.
 
-    Only the newest configuration of each arm is used.
-
     Args:
-        runs: All runs that count.
+        runs: All runs that count, those of an arm with the same configuration.
         metric: Metric of the test split.
         chance: Value of a failed seed; with None, failed seeds have no value.
     """
-    newest = {run.arm: run.key for run in runs}
-    by_arm = {arm: [r for r in runs if r.arm == arm and r.key == newest[arm]] for arm in newest}
+    names = dict.fromkeys(run.arm for run in runs)
+    by_arm = {arm: [run for run in runs if run.arm == arm] for arm in names}
     values = {arm: _accuracies(found, metric, chance) for arm, found in by_arm.items()}
     method = next((arm for arm, found in by_arm.items() if found[0].role == "method"), None)
     in_order = sorted(by_arm.values(), key=lambda found: found[0].order)

@@ -3,6 +3,35 @@
 from typing import NamedTuple
 
 from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
+from distill_tune.confirmation.evidence.statistics import Effect
+
+
+class Progress(NamedTuple):
+    """How much of the newest request has a result.
+
+    Attributes:
+        seeds_done: Seeds on which every run has one.
+        seeds: Seeds of the request.
+        runs_done: Runs that are complete, or failed for reasons that lie in arm and seed.
+        runs: Runs of the request.
+        command: Command line of the request, which goes on with it; empty if unknown.
+    """
+
+    seeds_done: int
+    seeds: int
+    runs_done: int
+    runs: int
+    command: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to run."""
+        return self.runs_done == self.runs
+
+    @property
+    def words(self) -> str:
+        """The progress, such as ``3 of 10 seeds, 24 of 70 runs``."""
+        return f"{self.seeds_done} of {self.seeds} seeds, {self.runs_done} of {self.runs} runs"
 
 
 class BackboneEvidence(NamedTuple):
@@ -41,6 +70,27 @@ class BackboneEvidence(NamedTuple):
         """The method's own arm."""
         return next((arm for arm in self.arms if arm.role == "method"), None)
 
+    @property
+    def effect(self) -> Effect:
+        """``helps`` if it helps against both baseline and rival, ``harms`` if against either."""
+        effects = {arm.effect for arm in (self.baseline, self.rival) if arm is not None}
+        if "harms" in effects:
+            return "harms"
+        return "helps" if effects == {"helps"} else "no evidence"
+
+    @property
+    def effect_words(self) -> str:
+        """The effect in a few words, such as ``helps over the baseline only``."""
+        named = {"the baseline": self.baseline, "its rival": self.rival}
+        effects = {name: arm.effect for name, arm in named.items() if arm is not None}
+        if self.effect == "helps":
+            return "helps"
+        kind = "harms" if self.effect == "harms" else "helps"
+        where = [name for name, found in effects.items() if found == kind]
+        if kind == "harms":
+            return f"harms, against {' and '.join(where)}"
+        return f"helps over {where[0]} only" if where else "no evidence of a gain"
+
 
 class Confirmation(NamedTuple):
     """Results of a confirmation, with remarks on how the numbers came about.
@@ -52,6 +102,7 @@ class Confirmation(NamedTuple):
         num_comparisons: Number of comparisons whose p-values are corrected together: the method
             with all arms of all backbones.
         chance: Value of a failed seed; None if no run records it.
+        progress: How much of the request has a result; None if the log does not tell its arms.
         remarks: In words: second readings, seeds added later, untuned controls, failed seeds.
         classes: Names of the classes, in the order of all results by class; empty if unknown.
         train_counts: Training images of every class in the search; empty if unknown.
@@ -63,6 +114,7 @@ class Confirmation(NamedTuple):
     is_redrawn: bool
     num_comparisons: int
     chance: float | None
+    progress: Progress | None
     remarks: tuple[str, ...]
     classes: tuple[str, ...] = ()
     train_counts: tuple[int, ...] = ()

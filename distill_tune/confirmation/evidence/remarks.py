@@ -29,6 +29,8 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
         records: The finished runs among them.
         found: The results of these runs.
     """
+    if found.progress is not None and not found.progress.is_over:
+        yield f"unfinished, {found.progress.words}: the same command goes on"
     if found.num_comparisons > 1:
         yield (
             f"Holm's p is corrected for {found.num_comparisons} comparisons, the method with every "

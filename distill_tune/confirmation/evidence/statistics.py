@@ -160,24 +160,18 @@ _VERBS: Mapping[Effect, str] = {
 }
 
 
-def verdict(
-    baseline: Compared | None, rival: Compared | None, who: str = "GAN distillation"
-) -> str:
+def verdict(known: Sequence[Compared], missing: Sequence[str], who: str) -> str:
     """Return in one sentence whether the method helps against a baseline and its best rival.
 
     Args:
-        baseline: Comparison with the baseline; None if it was not run.
-        rival: Comparison with the rival; None if there is none.
+        known: Comparisons with them.
+        missing: What there is no comparison with, and why, a clause each.
         who: The method's name.
     """
-    known = [one for one in (baseline, rival) if one is not None]
-    if not known:
-        return "no arm was run to compare GAN distillation with"
     clauses = " and ".join(
         f"{_VERBS[one.effect]} against {one.what} ({one.title}: {one.gain_words})" for one in known
     )
-    missing = [what for what, one in (("baseline", baseline), ("rival arm", rival)) if one is None]
-    return f"{who} {clauses}" + (f"; no {missing[0]} was run" if missing else "")
+    return "; ".join([f"{who} {clauses}", *missing] if known else missing)
 
 
 def gain_words(found: Gain, adjusted_p: float | None) -> str:

@@ -86,7 +86,7 @@ def _confirmed(row: ComparedBackbone) -> list[str]:
         return []
     mean = "-" if one.test is None else f"{one.test:.4f}"
     interval = "" if one.low is None else f"{one.low:.4f} to {one.high:.4f}"
-    return [row.study, row.backbone, mean, interval, str(one.num_seeds), one.effect]
+    return [row.study, row.backbone, mean, interval, str(one.num_seeds), one.effect_words]
 
 
 def _differences(found: Comparison, *, is_narrow: bool) -> TextTable:
