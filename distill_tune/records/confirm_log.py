@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from distill_tune.interfaces import INFEASIBLE
+from distill_tune.records.running import CONFIRM_STARTED
 from distill_tune.records.trials import Event
 
-STARTED, ENDED = "confirm_started", "confirm_ended"
+STARTED, ENDED = CONFIRM_STARTED, "confirm_ended"
 PLANNED = "confirm_planned"
 CHOSEN, READING, RUN = "confirm_chosen", "test_read", "confirm_run"
 SYNTHETIC = "synthetic"

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from distill_tune.records.continued import continued_trials
 from distill_tune.records.extras.finalists import Finalist, FinalistPlan, ranking
 from distill_tune.records.extras.runs import ExtraRecord
+from distill_tune.records.running import CONFIRM_STARTED
 from distill_tune.records.stops import STOPPED, Stop
 from distill_tune.records.trial_changes import CHANGES, numbers, unknown_trial
 from distill_tune.records.trials import (
@@ -112,6 +113,9 @@ class Fold:
             self._stop = None
             self._metric = recorded_metric(event.get("study"))
             self._sessions.append(SessionRecord(command, time, time, "running"))
+        elif kind == CONFIRM_STARTED:
+            # A confirmation begins after a search, which was killed if no end is recorded.
+            self._change_session(status="interrupted")
         elif self._sessions:
             self._change_session(ended_at=max(time, self._sessions[-1].ended_at))
         if kind == STOPPED:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from distill_tune.records.continued import continued_sentences
 from distill_tune.records.directory import StudyDirectory
@@ -16,21 +16,16 @@ from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
 from distill_tune.records.pareto import FrontTrial, fronts, has_costs
 from distill_tune.records.replay import fold
+from distill_tune.records.running import StudyStatus, is_search_running, study_status
 from distill_tune.records.stops import stop_words
 from distill_tune.records.trials import (
     Event,
     FidelityPoint,
-    SessionStatus,
     StageRecord,
     StudyState,
     TrialRecord,
     best,
 )
-
-StudyStatus = Literal["new"] | SessionStatus
-
-# Without a lock (object stores), a search that has logged nothing for so long counts as killed.
-_SILENCE_S = 900.0
 
 
 class StageInfo(NamedTuple):
@@ -115,12 +110,13 @@ def status_info(directory: StudyDirectory, events: list[Event] | None = None) ->
     now = time.time()
     status = study_status(state, directory.in_use(), now)
     uses = gpu_uses(events)
-    since = now - state.sessions[-1].ended_at if status == "running" and state.sessions else 0.0
+    is_searching = is_search_running(state, status)
+    since = now - state.sessions[-1].ended_at if is_searching else 0.0
     return StatusInfo(
         study=directory.name,
         root=directory.root,
         state=status,
-        counts=_counts(state, running=status == "running"),
+        counts=_counts(state, running=is_searching),
         best={backbone: best(state, backbone) for backbone in state.backbones},
         elapsed_s=state.elapsed_s + since,
         stages=_stages(state),
@@ -144,25 +140,6 @@ def _resources(events: list[Event]) -> object:
     studies = [event.get("study") for event in events if event["event"] == "session_started"]
     newest = studies[-1] if studies else None
     return newest.get("resources") if isinstance(newest, Mapping) else None
-
-
-def study_status(state: StudyState, in_use: bool | None, now: float) -> StudyStatus:
-    """Return the status of a study as one word.
-
-    Args:
-        state: State folded from its log.
-        in_use: Whether its lock is held; None if this cannot be known.
-        now: Unix time.
-    """
-    last = state.sessions[-1] if state.sessions else None
-    if in_use:
-        return "running"
-    if last is None:
-        return "new"
-    if last.status != "running":
-        return last.status
-    silent = in_use is not None or now - last.ended_at > _SILENCE_S
-    return "interrupted" if silent else "running"
 
 
 def _counts(state: StudyState, *, running: bool) -> dict[str, dict[str, int]]:

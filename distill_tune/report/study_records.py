@@ -11,6 +11,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extras.computing import trial_device
 from distill_tune.records.formatting import short_names
 from distill_tune.records.replay import fold
+from distill_tune.records.running import is_search_running
 from distill_tune.records.status import StageInfo, StatusInfo, status_info
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import Event, StudyState, TrialRecord
@@ -57,7 +58,7 @@ class Source(NamedTuple):
 
     def outcome(self, trial: TrialRecord) -> str:
         """Return the outcome of a trial; one that a stopped search left running is interrupted."""
-        return trial.outcome(is_running=self.status.state == "running")
+        return trial.outcome(is_running=is_search_running(self.state, self.status.state))
 
     @property
     def device(self) -> tuple[str, float]:

@@ -15,7 +15,7 @@ from distill_tune.records.extras.finalists import Finalist
 from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.extras.runs import ExtraRecord, controls
 from distill_tune.records.replay import fold
-from distill_tune.records.status import StudyStatus, study_status
+from distill_tune.records.running import StudyStatus, study_status
 from distill_tune.records.tables import Table, epoch_rows, trial_rows
 from distill_tune.records.trials import StudyState, TrialRecord, best
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from distill_tune.cli import app
 from distill_tune.errors import FollowError, StudyError
+from distill_tune.records.confirm_log import STARTED
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.following.follow import Followed, FollowOptions, follow
 from tests.confirmation.test_summary import CLEAR, log
@@ -130,6 +131,18 @@ def test_a_growing_study_is_sent_piece_by_piece(tmp_path: Path, mlflow: FakeMlfl
     assert (done.num_runs, done.num_epochs) == (1, 0)
     assert run.info.status == "FINISHED"
     assert [one.step for one in run.history if one.key == "objective"] == [1, 2, 3]
+
+
+def test_a_trial_left_open_is_not_running_while_a_confirmation_is(
+    tmp_path: Path, mlflow: FakeMlflow
+) -> None:
+    directory = begin(tmp_path)
+    add(directory, 0, [0.5, 0.6], None)
+    directory.append({"event": STARTED, "reading": 1})
+    with directory.lock():
+        assert send(directory, "mlflow").status == "running"
+    (run,) = mlflow.runs.values()
+    assert run.info.status == "KILLED"
 
 
 def test_a_live_study_is_followed_until_its_search_ends(tmp_path: Path, mlflow: FakeMlflow) -> None:

@@ -12,10 +12,12 @@ import pytest
 from rich.console import Console, RenderableType
 
 from distill_tune.errors import StudyError
+from distill_tune.records.confirm_log import STARTED
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import duration
 from distill_tune.records.status import StageInfo, status_info, status_json
 from distill_tune.records.words.metric_names import title
+from distill_tune.report.study_records import source
 from distill_tune.terminal.study_tables import (
     final_summary,
     latest_trials,
@@ -132,6 +134,24 @@ def test_the_time_since_the_last_event_counts_while_a_search_runs(tmp_path: Path
     assert status_info(directory).elapsed_s == 0
     with directory.lock():
         assert 60 <= status_info(directory).elapsed_s < 70
+
+
+@pytest.mark.parametrize("end", ["session_ended", None])
+def test_a_confirmation_is_no_search(directory: StudyDirectory, end: str | None) -> None:
+    now = time.time()
+    if end:
+        directory.append({"event": end, "status": "finished", "time": now - 50})
+    before = status_info(directory)
+    start = {"event": STARTED, "command": "confirm", "reading": 1, "plan": {}, "seeds": [1000]}
+    directory.append({**start, "time": now + 3600})
+    directory.append({"event": "warning", "text": "hot", "time": now + 7200})
+    with directory.lock():
+        info = status_info(directory)
+        found = source(directory)
+    assert (info.state, info.elapsed_s) == ("running", before.elapsed_s)
+    # Nobody trains the trial that the search left open.
+    assert info.counts["alexnet"] == {"failed": 1, "interrupted": 1}
+    assert found.outcome(found.state.trials[4]) == "interrupted"
 
 
 def test_a_status_is_plain_json(directory: StudyDirectory) -> None:

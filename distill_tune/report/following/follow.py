@@ -9,7 +9,7 @@ from typing import NamedTuple
 from distill_tune.errors import DistillTuneError, FollowError, one_line
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.replay import fold
-from distill_tune.records.status import StudyStatus, study_status
+from distill_tune.records.running import StudyStatus, is_search_running, study_status
 from distill_tune.records.trials import Event
 from distill_tune.report.following import open_destination
 from distill_tune.report.following.destination import (
@@ -113,7 +113,9 @@ class _Following:
         while True:
             # The status comes first: a search that has ended by then adds nothing to the log.
             status = self._status()
-            error = self._send(self._directory.events(), memory, is_running=status == "running")
+            events = self._directory.events()
+            is_running = is_search_running(fold(events), status)
+            error = self._send(events, memory, is_running=is_running)
             if self._options.is_once or status != "running":
                 break
             if error:

@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -23,6 +24,7 @@ from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.extras.runs import controls, stage_one
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
+from distill_tune.records.running import is_search_running, study_status
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import OBJECTIVE, SECONDS, Event, StudyState, TrialRecord, best
 from distill_tune.records.words.metric_names import column_title
@@ -57,7 +59,10 @@ def write_journal(directory: StudyDirectory, out: str | None = None) -> str:
         )
     if out is not None and (not out or "://" in out):
         raise InputError(Parameter("out"), got=out, expected=expected)
-    content = journal(directory.name, directory.events(), is_running=bool(directory.in_use()))
+    events = directory.events()
+    state = fold(events)
+    status = study_status(state, directory.in_use(), time.time())
+    content = journal(directory.name, events, is_running=is_search_running(state, status))
     if out is None:
         directory.write_bytes(JOURNAL_FILE, content)
         return directory.path(JOURNAL_FILE)
