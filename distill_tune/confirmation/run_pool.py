@@ -14,7 +14,7 @@ from distill_tune.confirmation.run import ArmRun, Outcome, RunSettings, train_ar
 from distill_tune.confirmation.sealed_test import Reading, SealedTest, read_test
 from distill_tune.distill.trial import Report
 from distill_tune.records.confirm_log import EVIDENCE, RUN
-from distill_tune.records.fitness_text import briefly
+from distill_tune.records.words.fitness_text import briefly
 from distill_tune.records.words.metric_names import without_split
 from distill_tune.study.arms import known_arms
 from distill_tune.training.checkpoints.folders import delete_checkpoints

@@ -12,7 +12,6 @@ from distill_tune.records.extras.computing import NO_HOURS, Hours, computing_s, 
 from distill_tune.records.extras.finalists import Finalist, finalist_sentences, finalists_json
 from distill_tune.records.extras.quoted import QuotedValue, quoted_values
 from distill_tune.records.extras.runs import Controls, comparison_lines, control_json, controls
-from distill_tune.records.fitness_text import fitness, last
 from distill_tune.records.gpu_use import GpuUse, fitting, gpu_uses
 from distill_tune.records.pareto import FrontTrial, fronts, has_costs
 from distill_tune.records.replay import fold
@@ -26,6 +25,7 @@ from distill_tune.records.trials import (
     TrialRecord,
     best,
 )
+from distill_tune.records.words.fitness_text import fitness, last
 
 
 class StageInfo(NamedTuple):

@@ -7,9 +7,9 @@ from distill_tune.confirmation.evidence.findings import BackboneEvidence
 from distill_tune.confirmation.evidence.statistics import Effect, gain
 from distill_tune.records.extras.finalists import Finalist, finalist_sentence
 from distill_tune.records.extras.runs import controls, stage_one
-from distill_tune.records.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import AGREEMENT, StudyState, TrialRecord
+from distill_tune.records.words.fitness_text import Fitness, fitness, fitness_sentence, last
 from distill_tune.records.words.metric_names import is_share, title
 from distill_tune.report.study_records import Source, is_of
 

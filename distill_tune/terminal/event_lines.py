@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from distill_tune.records.extras.quoted import quoted
-from distill_tune.records.fitness_text import stage_words
 from distill_tune.records.formatting import duration
 from distill_tune.records.gpu_use import PACKING, gpu_uses, packing_words
 from distill_tune.records.replay import stage_record
 from distill_tune.records.stops import STOPPED, Stop, stop_words
 from distill_tune.records.trials import INTERRUPTED, Event, StudyState, TrialRecord, best
+from distill_tune.records.words.fitness_text import stage_words
 
 
 class StudyGoals(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distill_tune.records.fitness_text import metrics_words
+from distill_tune.records.words.fitness_text import metrics_words
 from distill_tune.terminal.waiting import Countdown
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from distill_tune.records.extras.quoted import QuotedValue, quoted_values
-from distill_tune.records.fitness_text import is_unfit, stage_words
 from distill_tune.records.formatting import duration, param_text, short_names
 from distill_tune.records.gpu_use import packing_words
 from distill_tune.records.pareto import front_sentences
 from distill_tune.records.status import StageInfo, StatusInfo
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
+from distill_tune.records.words.fitness_text import is_unfit, stage_words
 from distill_tune.records.words.metric_names import column_title
 from distill_tune.terminal.result_table import result_table
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from distill_tune.records.fitness_text import metrics_words
 from distill_tune.records.formatting import duration
+from distill_tune.records.words.fitness_text import metrics_words
 from distill_tune.terminal.progress_rows import stage_left
 from distill_tune.terminal.waiting import Countdown, Heartbeat
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.fitness_text import least_fit, stage_words
 from distill_tune.records.replay import Fold, fold
 from distill_tune.records.status import StatusInfo, status_info
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
+from distill_tune.records.words.fitness_text import least_fit, stage_words
 from distill_tune.terminal.event_lines import StudyGoals, event_line, goals_of, standing
 from distill_tune.terminal.study_tables import latest_trials, status_table, trials_table
 

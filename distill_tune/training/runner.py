@@ -15,7 +15,7 @@ from distill_tune.distill.monitoring.gan_policies import is_unfit
 from distill_tune.distill.trial import Report, Reusable, Trial
 from distill_tune.interfaces import Metrics
 from distill_tune.model import model_files, write_model
-from distill_tune.records.fitness_text import FitnessWatch
+from distill_tune.records.words.fitness_text import FitnessWatch
 from distill_tune.training.checkpoints.content import num_bytes, read_checkpoint, write_checkpoint
 from distill_tune.training.checkpoints.folders import local_copies
 from distill_tune.training.checkpoints.shared_state import SharedState

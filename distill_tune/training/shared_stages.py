@@ -8,8 +8,8 @@ import torch
 
 from distill_tune.distill.trial import Report, Trial
 from distill_tune.interfaces import ImageData, Metrics
-from distill_tune.records.fitness_text import curve_of
 from distill_tune.records.trials import FidelityPoint
+from distill_tune.records.words.fitness_text import curve_of
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, SharedStage

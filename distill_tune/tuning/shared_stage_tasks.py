@@ -16,7 +16,7 @@ from distill_tune.cluster.study_folder_check import wait_for_study
 from distill_tune.cluster.task_pool import Ended, Event, Failed, Reported, TaskPool
 from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
-from distill_tune.records.fitness_text import briefly, is_unfit, last, unfit_warning
+from distill_tune.records.words.fitness_text import briefly, is_unfit, last, unfit_warning
 from distill_tune.training.devices import device_of, return_freed_memory
 from distill_tune.training.shared_stages import StageResult, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore

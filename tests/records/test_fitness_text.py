@@ -6,7 +6,8 @@ import pytest
 
 from distill_tune.distill.trial import Report
 from distill_tune.interfaces import Stage
-from distill_tune.records.fitness_text import (
+from distill_tune.records.trials import FidelityPoint, StageRecord
+from distill_tune.records.words.fitness_text import (
     FitnessWatch,
     fitness,
     fitness_sentence,
@@ -17,7 +18,6 @@ from distill_tune.records.fitness_text import (
     stage_words,
     unfit_warning,
 )
-from distill_tune.records.trials import FidelityPoint, StageRecord
 
 
 def stage(*agreements: float, name: str = "warmup", max_steps: int | None = None) -> StageRecord:

@@ -12,8 +12,8 @@ from ray.tune.experiment import Trial as RayTrial
 
 from distill_tune.errors import DiskFullError
 from distill_tune.records.directory import StudyDirectory
-from distill_tune.records.fitness_text import unfit_warning
 from distill_tune.records.trials import TrialRecord
+from distill_tune.records.words.fitness_text import unfit_warning
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.callbacks.trial_events import StudyCallback

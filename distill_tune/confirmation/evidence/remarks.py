@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from distill_tune.confirmation.evidence.statistics import gain_words
 from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, newest_request
-from distill_tune.records.fitness_text import fitness
 from distill_tune.records.trials import UNFIT_AGREEMENT, Event
+from distill_tune.records.words.fitness_text import fitness
 
 if TYPE_CHECKING:
     from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence

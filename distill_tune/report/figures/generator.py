@@ -6,13 +6,6 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.records.fitness_text import (
-    fidelity_words,
-    fitness,
-    known,
-    last,
-    stage_words,
-)
 from distill_tune.records.status import StageInfo
 from distill_tune.records.trials import (
     AGREEMENT,
@@ -22,6 +15,13 @@ from distill_tune.records.trials import (
     UNFIT_AGREEMENT,
     FidelityPoint,
     TrialRecord,
+)
+from distill_tune.records.words.fitness_text import (
+    fidelity_words,
+    fitness,
+    known,
+    last,
+    stage_words,
 )
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels

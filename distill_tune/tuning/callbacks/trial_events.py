@@ -18,7 +18,7 @@ from distill_tune.cluster.failures.ray_errors import explain, last_error, names_
 from distill_tune.cluster.failures.start_failures import LOST
 from distill_tune.cluster.failures.worker_logs import last_words
 from distill_tune.cluster.ray_private import actor_id
-from distill_tune.records.fitness_text import briefly
+from distill_tune.records.words.fitness_text import briefly
 from distill_tune.study.extra_runs import is_extra, proposed_config
 from distill_tune.study.study import Study
 from distill_tune.training.memory import memory_detail
