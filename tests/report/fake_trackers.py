@@ -32,7 +32,8 @@ class FakeRun:
 
     @property
     def data(self) -> SimpleNamespace:
-        return SimpleNamespace(metrics={one.key: one.value for one in self.history})
+        metrics = {one.key: one.value for one in self.history}
+        return SimpleNamespace(metrics=metrics, tags=dict(self.tags))
 
 
 class FakeMlflow:

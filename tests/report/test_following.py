@@ -17,6 +17,7 @@ from distill_tune.records.confirm_log import STARTED
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.following.follow import Followed, FollowOptions, follow
 from tests.confirmation.test_summary import CLEAR, log
+from tests.confirmation.test_summary import run as confirmation_run
 from tests.report.fake_trackers import FakeMlflow, FakeWandb
 from tests.report.made_up import NAME, add, begin, make_study
 
@@ -196,6 +197,37 @@ def test_the_runs_of_a_confirmation_are_sent_too(tmp_path: Path, mlflow: FakeMlf
     assert run.tags["distill_tune.kind"] == "confirmation"
     assert (run.params["arm"], run.params["seed"]) == ("gan_distillation", "1001")
     assert run.data.metrics["test/accuracy"] == 0.768
+
+
+@pytest.mark.parametrize("is_remembered_as_a_row", [False, True])
+def test_a_confirmation_run_that_was_lost_is_sent_when_it_was_repeated(
+    tmp_path: Path, mlflow: FakeMlflow, wandb: FakeWandb, is_remembered_as_a_row: bool
+) -> None:
+    directory = begin(tmp_path)
+    name = f"confirm-{NAME}-baseline-seed1000"
+    lost = {"reason": "worker_lost", "detail": "its node died"}
+    directory.append(confirmation_run(NAME, "baseline", 1000, None, **lost))
+    for to in ("mlflow", "wandb"):
+        assert send(directory, to).num_epochs == 0
+    (run,) = mlflow.runs.values()
+    assert run.info.status == "FAILED"
+    if is_remembered_as_a_row:
+        # As an earlier version did.
+        for file in (Path(directory.path()) / "follow").glob("*.json"):
+            content = json.loads(file.read_text())
+            assert content["runs"] == {name: [-1, "failed"]}
+            file.write_text(json.dumps(content | {"runs": {name: [0, "failed"]}}))
+    directory.append(confirmation_run(NAME, "baseline", 1000, 0.7))
+    for _ in range(2):
+        for to in ("mlflow", "wandb"):
+            send(directory, to)
+    assert [(one.step, one.value) for one in run.history if one.key == "test/accuracy"] == [
+        (0, 0.7)
+    ]
+    assert (run.info.status, run.tags["distill_tune.reason"]) == ("FINISHED", "")
+    (other,) = wandb.runs.values()
+    assert [(step, row["test/accuracy"]) for step, row in other.rows] == [(0, 0.7)]
+    assert other.summary == {"state": "complete", "reason": ""}
 
 
 def test_controls_are_sent_too(tmp_path: Path, mlflow: FakeMlflow) -> None:

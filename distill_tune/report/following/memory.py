@@ -90,6 +90,9 @@ class Memory:
     def rest_of(self, run: FollowedRun) -> FollowedRun | None:
         """Return a run with the rows that were not sent; None if there is nothing to send."""
         step, end = self._runs.get(run.name, (-1, ""))
+        if step == 0 and end == "failed":
+            # An earlier version sent such a run as an empty row, which stands for nothing.
+            step = -1
         rows = tuple(row for row in run.rows if row.step > step)
         is_ended = run.end is None or run.end.status == end
         if run.name in self._runs and not rows and is_ended:

@@ -66,8 +66,10 @@ class MlflowRuns:
             self._client.update_run(found.info.run_id, status=status)
             return
         tags = {"state": run.end.status, "reason": run.end.reason, "detail": run.end.detail}
+        known = self._client.get_run(found.info.run_id).data.tags
         for name, text in tags.items():
-            if text:
+            # A run that was repeated has the reason of its first end.
+            if text or f"distill_tune.{name}" in known:
                 self._client.set_tag(found.info.run_id, f"distill_tune.{name}", text)
         status = "FAILED" if run.end.status == "failed" else "FINISHED"
         self._client.set_terminated(found.info.run_id, status, _ms(run.end.time))

@@ -82,7 +82,12 @@ def _confirmation_run(run: RunRecord, time: float) -> FollowedRun:
     final = by_epoch.setdefault(last, {})
     final |= {f"test/{name}": value for name, value in run.test.items()}
     final |= {} if run.value is None else {"objective": run.value}
-    rows = tuple(Row(epoch, time, _finite(metrics)) for epoch, metrics in by_epoch.items())
+    # A run that was lost and is repeated has nothing to send before the repetition ends.
+    rows = tuple(
+        Row(epoch, time, finite)
+        for epoch, metrics in by_epoch.items()
+        if (finite := _finite(metrics))
+    )
     names = ("backbone", "trial", "phase", "arm", "seed", "reading")
     params = {name: getattr(run, name) for name in names}
     name = run.name if run.reading <= 1 else f"{run.name}-reading{run.reading}"

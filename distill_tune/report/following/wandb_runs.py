@@ -52,7 +52,8 @@ class WandbRuns:
         if run.end is None:
             return
         found.summary["state"] = run.end.status
-        if run.end.reason:
+        # A run that was repeated has the reason of its first end.
+        if run.end.reason or found.summary.get("reason"):
             found.summary["reason"] = run.end.reason
         found.finish(exit_code=int(run.end.status == "failed"))
         del self._open[run.name]
