@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from distill_tune.datasets.images.value_range import range_line
 from distill_tune.datasets.survey.copies import Copy
 from distill_tune.datasets.survey.survey import Survey
 from distill_tune.errors import abridged
@@ -35,6 +36,8 @@ def survey_view(found: Survey) -> "Iterator[RenderableType]":
     sizes = {f"{width}x{height}": num for (width, height), num in found.sizes.items()}
     yield Text(f"sizes in pixels: {_tally(sizes)}")
     yield Text(f"modes: {_tally(found.modes)}")
+    if line := range_line(found.value_ranges):
+        yield Text(line)
 
 
 def survey_warnings(found: Survey) -> Iterator[str]:

@@ -107,6 +107,28 @@ def test_an_array_has_no_files(tmp_path: Path) -> None:
     assert (found.sizes, found.modes) == ({(16, 16): sum(found.counts["train"])}, {"L": 12})
 
 
+@pytest.mark.parametrize(
+    ("suffix", "line"),
+    [
+        (".npz", "values: 0..4095 (integers of more than 8 bits) become 0..255 in every image"),
+        ("", "values: 0..255 (8 bits), 0..4095 (integers of more than 8 bits) become 0..255 in"),
+    ],
+)
+def test_values_of_black_and_white_are_shown(suffix: str, line: str, tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 4081, (24, 8, 8)).astype(np.uint16)
+    np.savez(tmp_path / "set.npz", x=deep, y=np.arange(24) % 2)
+    for number, pixels in enumerate(deep):
+        part = "test" if number < 4 else "train"
+        path = tmp_path / f"set/{part}/{'ab'[number % 2]}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels if part == "test" else (pixels >> 4).astype(np.uint8)).save(path)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / f"set{suffix}"), "--json"])
+    assert done.exit_code == 0, done.output
+    assert line in " ".join(done.stderr.split())
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["value_ranges"]["integers"] == [0, 4095]
+
+
 def test_what_no_search_could_use_ends_with_2_after_what_was_found(folder: Path) -> None:
     for path in list((folder / "bee").iterdir())[2:]:
         path.unlink()

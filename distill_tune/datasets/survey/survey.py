@@ -11,7 +11,7 @@ from distill_tune.datasets.images.image_files import sizes_and_modes
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.survey.copies import Copy, copies
 from distill_tune.errors import InputError
-from distill_tune.interfaces import Say, silent
+from distill_tune.interfaces import Say, ValueRanges, silent
 
 _MOST_OPENED = 20_000
 """Files whose headers are read to learn sizes and modes."""
@@ -26,6 +26,7 @@ class Survey(NamedTuple):
         counts: Split to the number of images of each class.
         sizes: Width and height in pixels to the number of training images that have it.
         modes: Mode of the files, such as ``RGB`` or ``L``, to the number of training images.
+        value_ranges: Values that become black and white, over all parts.
         unreadable: Files left out because they could not be read, each ``path: reason``.
         copies: Images that occur more than once.
         warnings: Other warnings, such as images of a single colour.
@@ -38,6 +39,7 @@ class Survey(NamedTuple):
     counts: dict[Part, list[int]]
     sizes: dict[tuple[int, int], int]
     modes: dict[str, int]
+    value_ranges: ValueRanges
     unreadable: tuple[str, ...]
     copies: tuple[Copy, ...]
     warnings: tuple[str, ...]
@@ -78,6 +80,8 @@ def survey(source: ImageSource, say: Say = silent) -> Survey:
         counts={part: pool.counts() for part, pool in pools.items()},
         sizes=dict(Counter(size for size, _ in seen).most_common()),
         modes=dict(Counter(mode for _, mode in seen).most_common()),
+        # Only a test part may have files of a type that no other part has.
+        value_ranges=pools.get("test", train).value_ranges,
         unreadable=tuple(dict.fromkeys(line for pool in pools.values() for line in pool.skipped)),
         copies=copies(pools, say),
         warnings=warnings,

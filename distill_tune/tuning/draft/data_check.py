@@ -89,6 +89,7 @@ def survey_json(found: Survey) -> dict[str, Any]:
     return fields | {
         "classes": list(found.classes),
         "sizes": {f"{width}x{height}": num for (width, height), num in found.sizes.items()},
+        "value_ranges": found.value_ranges.model_dump(mode="json"),
         "copies": [
             one._asdict() | {"is_across": one.is_across, "is_conflict": one.is_conflict}
             for one in found.copies
