@@ -18,6 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from distill_tune.cluster.failures.slow_start import start_watched
 from distill_tune.cluster.ray_private import own_daemons
 from distill_tune.cluster.user_environment import short_temporary_folder
 from distill_tune.errors import InputError, Parameter, RayError
@@ -38,6 +39,11 @@ _IN_USE = (
     "Ray is already running in this process (ray.init() was called before): call ray.shutdown() "
     "first, so that Ray can be started, or joined, as needed here"
 )
+
+
+_SLOW = "timed out during startup"
+"""What Ray says if one of its processes does not answer in time."""
+_BUSY = "The machine may be very busy: try again once it is less so"
 
 
 class _Folders(list[str]):
@@ -68,8 +74,9 @@ def start_or_join(address: str | None, *, is_importing: bool = False) -> None:
         raise RayError(_IN_USE)
     try:
         if address is None:
-            with _variables(_of_start(is_importing=is_importing)), _deaf_to_termination():
-                _init("local", {"include_dashboard": False, "job_config": _job(_folders())})
+            variables = _of_start(is_importing=is_importing)
+            with _variables(variables), _deaf_to_termination(), start_watched():
+                _start()
         else:
             _init(address, {"runtime_env": _with_this_package(), "job_config": _job([])})
     except InputError:
@@ -78,7 +85,8 @@ def start_or_join(address: str | None, *, is_importing: bool = False) -> None:
         # For a node that is too slow to start, Ray raises a plain Exception.
         reason = _reason(error)
         if address is None:
-            raise RayError(f"Ray does not start on this machine: {reason}") from error
+            advice = f". {_BUSY}" if _SLOW in reason else ""
+            raise RayError(f"Ray does not start on this machine: {reason}{advice}") from error
         expected = f"a running Ray cluster ({reason})"
         raise InputError(Parameter("address"), got=address, expected=expected) from error
 
@@ -220,6 +228,20 @@ def _with_this_package() -> dict[str, Any]:
         os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
     of_plugins = {"env_vars": dict(found)} if (found := variables()) else {}
     return {"py_modules": [str(_PACKAGE), *of_job.get("py_modules", [])], **of_plugins}
+
+
+def _start() -> None:
+    """Start Ray here; once more if the machine was too busy for it to start in time."""
+    options = {"include_dashboard": False, "job_config": _job(_folders())}
+    try:
+        _init("local", options)
+    except Exception as error:
+        if _SLOW not in str(error):
+            raise
+        import ray
+
+        ray.shutdown()
+        _init("local", options)
 
 
 def _init(address: str, options: dict[str, Any]) -> None:
