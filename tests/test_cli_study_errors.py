@@ -99,6 +99,11 @@ def test_a_study_whose_log_is_gone_is_not_begun_anew_over_its_results(tmp_path: 
         "runs/bad: events.jsonl is missing, though there is tensorboard; restore it, or give "
         "the new study another --name"
     )
+    (tmp_path / "runs/bad/events.jsonl").write_bytes(b"\0" * 100)
+    assert refused("resume", "runs/bad") == (
+        "runs/bad: events.jsonl holds no events, though there is tensorboard; restore it, or give "
+        "the new study another --name"
+    )
 
 
 def test_a_study_is_not_resumed_on_other_images() -> None:

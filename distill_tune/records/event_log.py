@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,9 +79,10 @@ class EventLog:
     def events(self) -> list[Event]:
         """Return the log, oldest first, with events of any kind.
 
-        A last line torn by a kill is ignored. If another line is damaged, the copy is read. If the
-        copy is no better, a ``warning`` event replaces each damaged line. Files on a disk that have
-        not changed since the last reading are not read again.
+        A last line torn by a kill is ignored. If another line is damaged, or the log is shorter
+        than its copy, the copy is read. If the copy is no better, a ``warning`` event replaces each
+        damaged line. Files on a disk that have not changed since the last reading are not read
+        again.
         """
         stamp = self._stamp()
         if not stamp or self._known is None or self._known.stamp != stamp:
@@ -102,6 +104,8 @@ class EventLog:
     def repair(self) -> str:
         """Make the log and its copy equal, from the better of the two; requires the lock.
 
+        Neither file ever gets fewer sound events than it had.
+
         Returns:
             What was damaged, for the log; empty if nothing was.
         """
@@ -115,21 +119,27 @@ class EventLog:
 
     def _best(self) -> tuple[_Reading, str]:
         """Return the log and an empty text, or what its copy has and the reason for using it."""
+        # Every line is appended to the log first: the log is never shorter than its copy was.
+        size_before = self._copy_size()
         log = self._read(LOG_FILE)
         is_there = self._storage.exists(LOG_FILE)
-        if is_there and not log.damaged:
+        if is_there and not log.damaged and len(log.content) >= size_before:
             return log, ""
-        copy = self._read(COPY_FILE)
-        if merged := _merged(log, copy):
-            found = _reading(LOG_FILE, merged)
-            healed = ", ".join(str(line) for line in log.damaged if line not in found.damaged)
-            what = f"damaged in line {healed}"
-            return found, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
-        if copy.num_sound < log.num_sound or not copy.events or copy.damaged:
+        # In this order: a search may be appending to both.
+        copy, log = self._read(COPY_FILE), self._read(LOG_FILE)
+        merged = _merged(log, copy)
+        if not merged and not _is_better(copy, log):
             return log, ""
-        lines = ", ".join(map(str, log.damaged))
-        what = f"damaged in line {lines}" if is_there else "missing"
-        return copy, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
+        found = _reading(LOG_FILE, merged) if merged else copy
+        what = _fault(log, found, is_merged=bool(merged)) if is_there else "missing"
+        return found, f"{LOG_FILE} is {what}; its copy {COPY_FILE} was read instead"
+
+    def _copy_size(self) -> int:
+        """Return the size of the copy in bytes; 0 if there is none."""
+        if self._storage.is_local:
+            with suppress(OSError):
+                return Path(self._storage.path(COPY_FILE)).stat().st_size
+        return 0
 
     def _content(self, name: str) -> bytes:
         """Return a file's whole lines; empty if there is no such file."""
@@ -156,21 +166,41 @@ def _reading(name: str, content: bytes) -> _Reading:
 
 
 def _merged(log: _Reading, copy: _Reading) -> bytes:
-    """Return the log with those of its damaged lines that are sound in its copy.
+    """Return the log with those of its damaged or missing lines that are sound in its copy.
 
     Empty if there are none, or if the two do not have the same lines in the same places.
     """
-    own, others = (one.content.removesuffix(b"\n").split(b"\n") for one in (log, copy))
+    own, others = (one.content.split(b"\n")[:-1] for one in (log, copy))
     lost, unsound = set(log.damaged), set(copy.damaged)
-    lines = list(own)
-    for number, (line, other) in enumerate(zip(own, others, strict=False), start=1):
-        if number in unsound or not other:
-            continue
-        if number in lost:
-            lines[number - 1] = other
-        elif line != other:
+    while others and (len(others) in unsound or not others[-1].strip()):
+        others.pop()
+    lines = []
+    for number, (line, other) in enumerate(zip_longest(own, others, fillvalue=b""), start=1):
+        is_sound = bool(other) and number not in unsound
+        if number > len(own) or (is_sound and number in lost):
+            lines.append(other)
+        elif is_sound and line != other:
             return b""
+        else:
+            lines.append(line)
     return b"" if lines == own else b"\n".join(lines) + b"\n"
+
+
+def _is_better(copy: _Reading, log: _Reading) -> bool:
+    """Return whether a copy with other lines than the log holds more, or as much without damage."""
+    if copy.num_sound == log.num_sound:
+        return bool(copy.events and log.damaged and not copy.damaged)
+    return copy.num_sound > log.num_sound
+
+
+def _fault(log: _Reading, found: _Reading, *, is_merged: bool) -> str:
+    """Return what is wrong with the log, compared with what was found instead."""
+    damaged = [line for line in log.damaged if not is_merged or line not in found.damaged]
+    faults = [f"damaged in line {', '.join(map(str, damaged))}"] if damaged else []
+    num_lines = log.content.count(b"\n")
+    if is_merged and num_lines < found.content.count(b"\n"):
+        faults.append(f"cut off before line {num_lines + 1}")
+    return " and ".join(faults) or "incomplete"
 
 
 def _parsed(line: bytes) -> Event | None:

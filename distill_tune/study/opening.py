@@ -117,13 +117,14 @@ def last_session(directory: StudyDirectory) -> Event:
 
 def _require_log(directory: StudyDirectory) -> None:
     """Refuse a study with results but no log: new trials would reuse its trial numbers."""
-    if directory.has_log():
+    if directory.events():
         return
     results = [name for name in ("ray", "tensorboard", TRIALS_FILE) if directory.has(name)]
     if results:
+        what = "holds no events" if directory.has_log() else "is missing"
         raise StudyError(
             Message(
-                f"{directory.root}: {LOG_FILE} is missing, though there is "
+                f"{directory.root}: {LOG_FILE} {what}, though there is "
                 f"{' and '.join(results)}; restore it, or give the new study another ",
                 Parameter("name"),
             )
