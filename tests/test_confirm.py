@@ -89,6 +89,9 @@ def test_every_arm_is_trained_with_every_seed_and_read_once(confirmed: Done) -> 
     assert len(selection) == 6
     assert not {one["seed"] for one in selection} & {one["seed"] for one in evidence}
     assert all(one["test"] == {} for one in selection)
+    # The test images are the same for all runs that read them; their digest tells.
+    assert len({one["test_images"] for one in evidence} - {""}) == 1
+    assert {one["test_images"] for one in selection} == {""}
     readings = of_kind(confirmed.events, READING)
     assert Counter(read["run"] for read in readings) == Counter(one["name"] for one in evidence)
     assert confirmed.said["num_readings"] == 15

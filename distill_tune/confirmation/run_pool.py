@@ -159,6 +159,7 @@ class RunPool:
             test=read.metrics if read else {},
             recalls=read.recalls if read else [],
             class_counts=read.counts if read else [],
+            test_images=self._test.digest if read else "",
             chance=self._test.chance if run.phase == EVIDENCE else {},
             gpus=self._settings.bundle.get("GPU", 0),
             cpus=self._settings.bundle.get("CPU", 0),

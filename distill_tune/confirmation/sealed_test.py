@@ -8,6 +8,7 @@ from torch import Tensor
 from distill_tune.cluster.shared_images import PlacedImages, opened_split, placed_split
 from distill_tune.confirmation.run import ArmRun
 from distill_tune.datasets import Dataset, unsealed
+from distill_tune.datasets.split_images import digest
 from distill_tune.distill.monitoring.evaluation import features_and_logits, recalls, scores
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.interfaces import Metrics, Split
@@ -29,12 +30,14 @@ class SealedTest:
     Attributes:
         chance: Metric to the score of predicting the largest class for every image; empty until
             the split is opened.
+        digest: Digest of the test images; empty until the split is opened.
     """
 
     def __init__(self, data: Dataset, journal: "Journal", reading: int) -> None:
         self._data, self._journal, self.reading = data, journal, reading
         self._placed: Any = None
         self.chance: dict[str, float] = {}
+        self.digest = ""
 
     def open(self, run: ArmRun) -> Any:
         """Log that a run's model is read, then return where Ray keeps the test images."""
@@ -50,6 +53,7 @@ class SealedTest:
         if self._placed is None:
             with unsealed():
                 split = self._data.load_test()
+            self.digest = digest((), split)
             self.chance = chance(split.labels, run.config.metric)
             self._placed = placed_split(split)
         return self._placed

@@ -48,6 +48,7 @@ class RunRecord:
         recalls: Recall of every class on the test split, None for a class without test images;
             empty if the test split was not read, and in logs of older versions.
         class_counts: Test images of every class; empty like ``recalls``.
+        test_images: Digest of the test images; empty like ``recalls``.
         class_agreements: Share of synthetic images of every class that the judge recognises as
             such; empty without a GAN, if the run failed, and in logs of older versions.
         class_diversities: Their diversity relative to training images, None for a class with less
@@ -88,6 +89,7 @@ class RunRecord:
     class_agreements: list[float] = field(default_factory=list)
     class_diversities: list[float | None] = field(default_factory=list)
     extra_images: str = SYNTHETIC
+    test_images: str = ""
 
     @property
     def is_redrawn(self) -> bool:

@@ -105,16 +105,33 @@ def test_confirmed_studies_are_paired_by_seed(tmp_path: Path) -> None:
     ("fields", "reason"),
     [
         ({"images": "other"}, "not paired, they were trained on other images"),
+        ({"test_images": "other"}, "not paired, they were tested on other images"),
+        (
+            {"test_images": "", "class_counts": [20, 10]},
+            "not paired, they were tested on other images",
+        ),
         ({"seed": 5}, "not paired, they have no seed in common"),
     ],
 )
 def test_what_cannot_be_paired_says_why(
     tmp_path: Path, fields: dict[str, Any], reason: str
 ) -> None:
-    first = confirmed(make_study(tmp_path / "first", 8), 0.0)
-    second = confirmed(make_study(tmp_path / "second", 8), 0.0, **fields)
+    tested = {"test_images": "own", "class_counts": [10, 10]}
+    first = confirmed(make_study(tmp_path / "first", 8), 0.0, **tested)
+    second = confirmed(make_study(tmp_path / "second", 8), 0.0, **(tested | fields))
     (pair,) = of(first, second).pairs
     assert pair.sentence.endswith(reason)
+
+
+@pytest.mark.parametrize("other", [{}, {"class_counts": [10, 10]}])
+def test_logs_that_do_not_tell_their_test_images_are_paired(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    tested = {"test_images": "own", "class_counts": [10, 10]}
+    first = confirmed(make_study(tmp_path / "first", 8), 0.0, **tested)
+    second = confirmed(make_study(tmp_path / "second", 8), 0.0, **other)
+    (pair,) = of(first, second).pairs
+    assert pair.gain.num_pairs == len(BASE)
 
 
 def test_only_seeds_with_the_same_images_are_paired(tmp_path: Path) -> None:

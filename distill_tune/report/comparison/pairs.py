@@ -107,20 +107,53 @@ def _values(
     if not seeds:
         return (first, second), "they have no seed in common"
     ours, theirs = (_images(*one) for one in zip(sources, two, strict=True))
-    alike = [seed for seed in seeds if ours.get(seed) == theirs.get(seed)]
+    alike = [seed for seed in seeds if ours[seed].trained == theirs[seed].trained]
     if not alike:
         return (first, second), "they were trained on other images"
+    alike = [seed for seed in alike if _are_tested_alike(ours[seed], theirs[seed])]
+    if not alike:
+        return (first, second), "they were tested on other images"
     values = tuple({seed: one[seed] for seed in alike} for one in (first, second))
     return (values[0], values[1]), ""
 
 
-def _images(source: Source, one: BackboneEvidence) -> dict[int, str]:
-    """Return the digest of the images of each of the method's runs, by seed."""
+class _Images(NamedTuple):
+    """Images of a run.
+
+    Attributes:
+        trained: Digest of its training and validation images.
+        tested: Digest of its test images; empty in logs of older versions.
+        counts: Test images of every class; empty if unknown.
+    """
+
+    trained: str
+    tested: str
+    counts: tuple[int, ...]
+
+
+def _are_tested_alike(one: _Images, other: _Images) -> bool:
+    """Return whether two runs have the same test images, as far as their logs tell."""
+    if one.tested and other.tested:
+        return one.tested == other.tested
+    return not (one.counts and other.counts) or one.counts == other.counts
+
+
+def _images(source: Source, one: BackboneEvidence) -> dict[int, _Images]:
+    """Return the images of each of the method's runs, by seed."""
     name = one.method.arm if one.method else ""
     own = str(source.plan.data.get("digest"))
-    return {
-        run.seed: run.images or own
+    runs = [
+        run
         for run in run_records(source.directory.events())
         if run.phase == EVIDENCE and run.backbone == one.backbone and run.arm == name
+        if run.reading <= 1
         if source.confirmation is not None and run.is_redrawn == source.confirmation.is_redrawn
-    }
+    ]
+    tested = next((run for run in reversed(runs) if run.class_counts), None)
+    found = {}
+    for run in runs:
+        # A run that failed has read nothing: its value is chance on the study's test images.
+        read = run if run.test or tested is None else tested
+        counts = tuple(read.class_counts)
+        found[run.seed] = _Images(run.images or own, read.test_images, counts)
+    return found
