@@ -22,14 +22,15 @@ from distill_tune.datasets.images.value_range import (
     kind_of,
 )
 from distill_tune.datasets.images.value_range_field import ValueRange
-from distill_tune.datasets.npz_headers import (
+from distill_tune.datasets.npz_file.headers import (
     READ_ERRORS,
     array_extremes,
     header,
     images_shape,
     unreadable,
 )
-from distill_tune.datasets.npz_labels import (
+from distill_tune.datasets.npz_file.keys import EXPECTED_KEYS, looks_used, part_keys
+from distill_tune.datasets.npz_file.labels import (
     classes_of,
     usable_labels,
     usable_names,
@@ -39,24 +40,17 @@ from distill_tune.datasets.source import ImageSource
 from distill_tune.errors import InputError, Text
 from distill_tune.interfaces import ValueRanges
 
-PART_KEYS: dict[Part, tuple[str, str]] = {
-    "train": ("x_train", "y_train"),
-    "val": ("x_val", "y_val"),
-    "test": ("x_test", "y_test"),
-}
-POOL_KEYS = (("x", "y"), ("images", "labels"))
-_IMAGE_KEYS = ("x", "y", "images", "labels", "label", "train_", "val_", "test_")
 _IMAGE_DIMENSIONS = 3
-EXPECTED_KEYS = "x_train and y_train (also _val, _test), x and y, or images and labels"
 
 
 class Npz(ImageSource):
     """Arrays in one ``.npz`` file.
 
     Keys: ``x_train``, ``y_train`` and optionally ``x_val``, ``y_val``, ``x_test``, ``y_test``; or
-    ``x``, ``y``; or ``images``, ``labels``. Images are ``[n, h, w]``, ``[n, h, w, c]`` or
-    ``[n, c, h, w]`` with one range of values; labels are integers or text. ``classes`` may name the
-    classes 0, 1, ... in order, or list the labels.
+    ``train_images``, ``train_labels`` and so on; or ``x``, ``y``; or ``images``, ``labels``; in
+    upper or lower case, with ``valid`` or ``validation`` for ``val``. Images are ``[n, h, w]``,
+    ``[n, h, w, c]`` or ``[n, c, h, w]`` with one range of values; labels are integers or text.
+    ``classes`` may name the classes 0, 1, ... in order, or list the labels.
     """
 
     kind: Literal["npz"]
@@ -74,7 +68,7 @@ class Npz(ImageSource):
 
     def parts(self) -> frozenset[Part]:
         with self._open() as arrays:
-            return frozenset(_part_keys(arrays.files))
+            return frozenset(part_keys(arrays.files))
 
     def value_ranges(self) -> ValueRanges:
         if self.value_range == "per_file":
@@ -111,9 +105,7 @@ class Npz(ImageSource):
         named = sorted(
             key
             for key in unused - {"classes"}
-            if key.lower().startswith(_IMAGE_KEYS)
-            or "class" in key.lower()
-            or len(header(self._path, key).shape) >= _IMAGE_DIMENSIONS
+            if looks_used(key) or len(header(self._path, key).shape) >= _IMAGE_DIMENSIONS
         )
         if named:
             expected = f"{EXPECTED_KEYS}; the names of the classes in classes"
@@ -139,7 +131,7 @@ class Npz(ImageSource):
 
     def _keys(self) -> dict[Part, tuple[str, str]]:
         with self._open() as arrays:
-            return _part_keys(arrays.files)
+            return part_keys(arrays.files)
 
     def _shape(self, key: str, label_key: str) -> tuple[int, ...]:
         """Return the shape ``[n, c, h, w]`` of a part's images; each must have a label."""
@@ -154,7 +146,7 @@ class Npz(ImageSource):
 
     def _labels(self, arrays: "np.lib.npyio.NpzFile", part: Part) -> tuple[Labels, tuple[str, ...]]:
         """Return the labels of a part as positions in the class names, and these names."""
-        keys = _part_keys(arrays.files)
+        keys = part_keys(arrays.files)
         names = None
         if "classes" in arrays.files:
             header(self._path, "classes")
@@ -192,20 +184,6 @@ class Npz(ImageSource):
         if not isinstance(arrays, np.lib.npyio.NpzFile):
             raise unreadable(f"{path}, which holds a single array")
         return arrays
-
-
-def _part_keys(found: list[str]) -> dict[Part, tuple[str, str]]:
-    """Return the keys of images and labels for the parts that exist."""
-    keys = {part: pair for part, pair in PART_KEYS.items() if set(pair) & set(found)}
-    if "train" not in keys:
-        pools = [pair for pair in POOL_KEYS if set(pair) <= set(found)]
-        keys = {"train": pools[0]} if pools and not keys else {}
-    missing = [key for pair in keys.values() for key in pair if key not in found]
-    if missing or not keys:
-        listed = ", ".join(sorted(found)) or "nothing"
-        got = f"the keys {listed}" + (f" without {', '.join(missing)}" if missing else "")
-        raise InputError("data.root", got=Text(got), expected=EXPECTED_KEYS)
-    return keys
 
 
 def _array(arrays: "np.lib.npyio.NpzFile", key: str) -> NDArray[Any]:

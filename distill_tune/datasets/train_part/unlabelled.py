@@ -19,7 +19,7 @@ from distill_tune.datasets.images.arrays import channels_first, fit, to_bytes, w
 from distill_tune.datasets.images.file_values import completed
 from distill_tune.datasets.images.image_files import decode_all, image_paths
 from distill_tune.datasets.images.value_range import array_levels, kind_of
-from distill_tune.datasets.npz_headers import READ_ERRORS, header, images_shape
+from distill_tune.datasets.npz_file.headers import READ_ERRORS, header, images_shape
 from distill_tune.datasets.splits import Draw
 from distill_tune.errors import InputError, Text, closest
 from distill_tune.interfaces import Split, ValueRanges

@@ -12,6 +12,7 @@ import numpy as np
 
 from distill_tune.datasets.images.arrays import channels_first
 from distill_tune.datasets.images.value_range import Extremes, extremes_of, kind_of
+from distill_tune.datasets.npz_file.keys import is_named_for_labels
 from distill_tune.errors import InputError, Text
 
 MIN_SIDE = 4
@@ -60,7 +61,7 @@ def header(path: Path, key: str) -> Header:
 
 
 def _instead_of_objects(key: str) -> str:
-    if key.startswith(("x", "images")):
+    if not is_named_for_labels(key):
         return "one array of numbers, as numpy.stack makes from images of one size"
     return (
         "text or integers, which need no pickle: save it again as "
