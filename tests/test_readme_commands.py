@@ -44,10 +44,11 @@ def test_every_file_of_ours_that_is_named_is_there(text: str) -> None:
 def test_python_is_shown_only_where_it_is_run() -> None:
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in READMES}
     shown = {name: text.count("```python\n") for name, text in texts.items()}
-    # test_api.py runs the one example, tuning/test_citizen.py the two others.
+    # Run by test_api.py, tuning/test_citizen.py and datasets/test_folder_errors.py.
     assert {name: count for name, count in shown.items() if count} == {
         "distill_tune/README.md": 1,
         "distill_tune/tuning/README.md": 2,
+        "search_spaces/README.md": 1,
     }
 
 

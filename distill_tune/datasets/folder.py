@@ -18,6 +18,7 @@ from distill_tune.datasets.folder_tree.part_folders import PartFolder, Tree
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.folder_tree.paths import Root, absolute, not_found
 from distill_tune.datasets.folder_tree.tree import given_tree
+from distill_tune.datasets.folder_tree.unsorted_images import no_class_folders, one_class
 from distill_tune.datasets.folder_tree.warnings import (
     class_warnings,
     left_out_warnings,
@@ -95,6 +96,8 @@ class Folder(ImageSource):
                 ranges = completed(ranges, part, self._files(own))
             read_all = partial(read_classes, without=self._no_classes(own), ranges=ranges)
             pool = read_all(own.classes, self._root, self.image_size, most_bytes=self.cache_bytes)
+            if part == "train" and len(pool.classes) == 1 and len(pool.labels):
+                raise one_class(own.classes, pool.classes[0], self._root)
             if part == "train" and "test" in folders:
                 # Checked now, by the folders' names alone, not at the end of a long search.
                 names = tuple(printable(path.name) for path in folders["test"].class_folders())
@@ -230,11 +233,7 @@ def read_classes(
         sub_folders(root, passed)
     of_class = class_files(folder, without=without, passed=passed)
     if not of_class:
-        raise InputError(
-            "data.root",
-            got=Text(f"{folder} without sub-folders"),
-            expected="a folder of images for each class",
-        )
+        raise no_class_folders(folder, "data.root", root)
     classes = tuple(sorted(of_class))
     paths = [path for name in classes for path in of_class[name]]
     labels = np.repeat(np.arange(len(classes)), [len(of_class[name]) for name in classes])

@@ -1,5 +1,8 @@
 """What a folder that cannot be used says."""
 
+import csv
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +44,53 @@ def test_a_directory_without_class_folders_is_refused(tmp_path: Path, make: Make
     assert text == (
         f"data.root: got {tmp_path} without sub-folders, expected a folder of images for each class"
     )
+
+
+@pytest.mark.parametrize(
+    ("root", "where"),
+    [
+        ("", "data.root: got {root} without sub-folders, expected a folder of images for each "),
+        ("images", "data.root: got one class only: 'images', expected two classes or more "),
+        ("train", "got images and no class folders in test and train (in {root}), expected train/"),
+    ],
+)
+def test_images_that_are_not_sorted_are_told_what_may_sort_them(
+    root: str, where: str, tmp_path: Path, photo_folder: PhotoFolder, make: Make
+) -> None:
+    source = make(kind="folder", root=str(tmp_path), image_size=8)
+    photo_folder(tmp_path, {root or "0": 6})
+    if root == "train":
+        photo_folder(tmp_path, {"test": 2})
+    elif not root:
+        for path in list((tmp_path / "0").iterdir()):
+            path.rename(tmp_path / path.name)
+        (tmp_path / "0").rmdir()
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    text = message(source)
+    assert where.format(root=tmp_path) in text
+    assert (
+        "(labels in a table such as labels.csv are not read: copy the files into a folder for each "
+        "label)"
+    ) in text
+    for number, path in enumerate(sorted((tmp_path / root).glob("*.png"))):
+        path.rename(path.with_name(f"{'cat' if number % 2 else 'dog'}.{number}.png"))
+    text = message(source)
+    assert where.format(root=tmp_path) in text
+    assert "(the files' names begin with cat, dog: one folder for each of these)" in text
+
+
+def test_the_lines_of_the_readme_sort_files_by_a_table(
+    tmp_path: Path, photo_folder: PhotoFolder, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = Path(__file__).parents[2] / "search_spaces/README.md"
+    lines = readme.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    photo_folder(tmp_path, {"images": 12})
+    rows = "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(12))
+    (tmp_path / "labels.csv").write_text(f"file,label\n{rows}")
+    monkeypatch.chdir(tmp_path)
+    exec(lines, {"csv": csv, "os": os, "shutil": shutil})  # noqa: S102 - of our own README
+    data = make(kind="folder", root="sorted", image_size=8).load()
+    assert data.classes == ("a", "b")
 
 
 @pytest.mark.parametrize("part", ["val", "test"])

@@ -1,7 +1,6 @@
 """Folders that look like classes but are not: parts of the data, or images beside masks."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from distill_tune.datasets.folder_tree.class_folders import by_name, copied_folders, left_out
@@ -17,7 +16,7 @@ from distill_tune.datasets.folder_tree.part_names import (
     role,
 )
 from distill_tune.datasets.folder_tree.same_folders import are_pieces, same_folders
-from distill_tune.datasets.images.image_files import images_in
+from distill_tune.datasets.folder_tree.unsorted_images import sorting_advice
 from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text, abridged
 
@@ -40,11 +39,7 @@ def refuse_flat_parts(level: Path, trains: Sequence[Path], flat: Sequence[Path])
     if not trains:
         return
     advice = f"{trains[0].name}/<class>/...: a folder of images for each class"
-    starts = _first_words(trains[0])
-    if starts:
-        advice += (
-            f" (the files' names begin with {', '.join(starts)}: one folder for each of these)"
-        )
+    advice += sorting_advice(trains[0], level)
     raise InputError(
         "data.root",
         got=Text(f"images and no class folders in {_names(flat)} (in {level})"),
@@ -162,22 +157,6 @@ def _refuse_same_folders(level: Path, folders: Sequence[Path], common: Sequence[
         met = f"parts of the data, not classes; {_AS_THEY_ARE}; {_PART_FIELDS}"
     expected = f"folders of classes: these look like {met}"
     raise InputError("data.root", got=Text(each), expected=expected)
-
-
-def _first_words(folder: Path) -> list[str]:
-    """Return the first words of a folder's image names, if these may be classes."""
-    counts: dict[str, int] = {}
-    for path in images_in(folder):
-        word = re.match(r"[^\W\d_]+", path.name)
-        if word is None or word.end() == len(path.stem):
-            return []
-        counts[word[0]] = counts.get(word[0], 0) + 1
-    return list(_shown(counts))
-
-
-def _shown(counts: Mapping[str, int]) -> Iterator[str]:
-    if 2 <= len(counts) <= 2 * _SHOWN and min(counts.values()) > 1:
-        yield from sorted(counts)
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -30,6 +30,7 @@ from distill_tune.datasets.folder_tree.refusals import (
     refuse_parts_below,
 )
 from distill_tune.datasets.folder_tree.same_folders import MOST_ALONE, stepped
+from distill_tune.datasets.folder_tree.unsorted_images import no_class_folders
 from distill_tune.datasets.images.image_files import has_images, holds_images
 from distill_tune.datasets.images.printable import printable
 from distill_tune.errors import InputError, Text, closest
@@ -106,10 +107,7 @@ def given_tree(root: Path, given: Mapping[Part, Path]) -> Tree:
                 choices=[near] if near else [],
             )
         if not sub_folders(path):
-            expected = "a folder with a folder of images for each class"
-            raise InputError(
-                f"data.{part}", got=Text(f"{path} without sub-folders"), expected=expected
-            )
+            raise no_class_folders(path, f"data.{part}", root)
     if "train" in given:
         tree = Tree({"train": part_folder(given["train"], is_given=True)})
     else:
