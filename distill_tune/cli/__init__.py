@@ -164,8 +164,7 @@ def status(
     """Show the status of a study; reads plain files only."""
     with reporting():
         from distill_tune.records.directory import StudyDirectory
-        from distill_tune.records.status import status_info, status_json
-        from distill_tune.terminal.study_tables import status_table
+        from distill_tune.terminal.study_status import current_status, status_data
         from distill_tune.terminal.watch import watch as keep_showing
 
         directory = StudyDirectory(study_dir)
@@ -173,11 +172,10 @@ def status(
         if watch:
             with suppress(KeyboardInterrupt):
                 keep_showing(directory, console(as_json=as_json))
-        info = status_info(directory)
         if as_json:
-            typer.echo(json.dumps(status_json(info)))
+            typer.echo(json.dumps(status_data(directory)))
         elif not watch:
-            console(as_json=False).print(status_table(info))
+            console(as_json=False).print(current_status(directory))
 
 
 app.command(epilog=examples("report"))(report)

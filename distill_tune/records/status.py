@@ -52,6 +52,11 @@ class StageInfo(NamedTuple):
     curve: tuple[FidelityPoint, ...] = ()
 
 
+def is_of_search(stage: str) -> bool:
+    """Return whether a shared stage is part of the search; a confirmation's name their seed."""
+    return " seed=" not in stage
+
+
 class StatusInfo(NamedTuple):
     """Status of a study.
 

@@ -9,9 +9,9 @@ from distill_tune.errors import DistillTuneError
 from distill_tune.records.directory import FIGURES_FOLDER, StudyDirectory, file_part, stage_picture
 from distill_tune.records.files.mirror import Mirror
 from distill_tune.records.files.storage import storage_at
-from distill_tune.records.status import StageInfo
+from distill_tune.records.status import StageInfo, is_of_search
 from distill_tune.records.trials import WARMUP_GRID, TrialRecord
-from distill_tune.report.study_records import Source, is_of_search
+from distill_tune.report.study_records import Source
 from distill_tune.training.tensorboard.reading import last_image
 
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from distill_tune.confirmation.evidence.findings import Confirmation
-from distill_tune.confirmation.evidence.summary import confirmation
+from distill_tune.confirmation.evidence.standing import sound_confirmation
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extras.computing import trial_device
 from distill_tune.records.formatting import short_names
 from distill_tune.records.replay import fold
 from distill_tune.records.running import is_search_running
-from distill_tune.records.status import StageInfo, StatusInfo, status_info
+from distill_tune.records.status import StageInfo, StatusInfo, is_of_search, status_info
 from distill_tune.records.tables import flat
-from distill_tune.records.trials import Event, StudyState, TrialRecord
+from distill_tune.records.trials import StudyState, TrialRecord
 from distill_tune.records.words.metric_names import validation_title
 from distill_tune.report.axes import Axis, axis_covering, axis_of
 from distill_tune.report.study_plan import StudyPlan, study_plan
@@ -75,7 +75,7 @@ def source(directory: StudyDirectory) -> Source:
     directory.require()
     events = directory.events()
     status, state = status_info(directory, events), fold(events)
-    found, complaints = _confirmation(events)
+    found, complaints = sound_confirmation(events)
     study = study_plan(directory, events)
     return Source(
         directory,
@@ -87,13 +87,6 @@ def source(directory: StudyDirectory) -> Source:
         (*status.warnings, *complaints),
         time.time(),
     )
-
-
-def _confirmation(events: list[Event]) -> tuple[Confirmation | None, tuple[str, ...]]:
-    try:
-        return confirmation(events), ()
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return None, (f"the confirmation's records are invalid and were skipped ({error!r})",)
 
 
 def _axes(study: StudyPlan, state: StudyState) -> dict[str, Axis]:
@@ -112,11 +105,6 @@ def _axes(study: StudyPlan, state: StudyState) -> dict[str, Axis]:
         if path not in known
     }
     return known | others
-
-
-def is_of_search(stage: str) -> bool:
-    """Return whether a shared stage is part of the search; a confirmation's name their seed."""
-    return " seed=" not in stage
 
 
 def is_of(stage: str, backbone: str) -> bool:

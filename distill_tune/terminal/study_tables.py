@@ -1,13 +1,13 @@
 """Tables of a study for the terminal: status, trials, the best of each backbone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from distill_tune.records.extras.quoted import QuotedValue, quoted_values
 from distill_tune.records.formatting import duration, param_text, short_names
 from distill_tune.records.gpu_use import packing_words
 from distill_tune.records.pareto import front_sentences
-from distill_tune.records.status import StageInfo, StatusInfo
+from distill_tune.records.status import StageInfo, StatusInfo, is_of_search
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import StudyState, TrialRecord, best, by_value
 from distill_tune.records.words.fitness_text import is_unfit, stage_words
@@ -58,8 +58,13 @@ def is_a_terminal(stream: IO[str]) -> bool:
         return False
 
 
-def status_table(info: StatusInfo) -> "RenderableType":
-    """Return a status for the terminal: a heading, trials, the best, stages, warnings."""
+def status_table(info: StatusInfo, confirmation: Sequence[str] = ()) -> "RenderableType":
+    """Return a status for the terminal: a heading, trials, the best, stages, warnings.
+
+    Args:
+        info: The status.
+        confirmation: Standing of the confirmation in lines; empty before one.
+    """
     from rich.console import Group
     from rich.filesize import decimal
     from rich.text import Text
@@ -76,9 +81,10 @@ def status_table(info: StatusInfo) -> "RenderableType":
     parts += [Text(line) for line in info.comparison]
     parts += [Text(sentence) for sentence in (*info.continued, *front_sentences(info.front))]
     parts += [Text(f"stopped: {info.stop}")] if info.stop else []
-    if info.stages:
-        parts.append(_stages_table(info.stages))
+    if stages := [stage for stage in info.stages if is_of_search(stage.name)]:
+        parts.append(_stages_table(stages))
     parts += [Text(packing_words(*found)) for found in info.packing.items()]
+    parts += [Text(line) for line in confirmation]
     parts += [Text(f"warning: {text}", style="yellow") for text in info.warnings]
     return Group(*parts)
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.replay import Fold, fold
-from distill_tune.records.status import StatusInfo, status_info
+from distill_tune.records.status import StatusInfo, is_of_search, status_info
 from distill_tune.records.trials import OBJECTIVE, Event, StudyState
 from distill_tune.records.words.fitness_text import least_fit, stage_words
 from distill_tune.terminal.event_lines import StudyGoals, event_line, goals_of, standing
-from distill_tune.terminal.study_tables import latest_trials, status_table, trials_table
+from distill_tune.terminal.study_status import confirmation_lines, status_view
+from distill_tune.terminal.study_tables import latest_trials, trials_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -52,27 +53,28 @@ def watch(
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while info.state == "running":
-                live.update(_view(info, fold(events), console), refresh=True)
+                live.update(_view(info, events, console), refresh=True)
                 pause(EVERY_S)
                 events = directory.events()
                 info = status_info(directory, events)
     finally:
         # Also after Ctrl-C: the view is gone by now.
-        console.print(status_table(info))
+        console.print(status_view(info, events))
     return info
 
 
-def _view(info: StatusInfo, state: StudyState, console: "Console") -> "RenderableType":
+def _view(info: StatusInfo, events: list[Event], console: "Console") -> "RenderableType":
     """Return a short status and, below it, as many trials as fit on the terminal."""
     from rich.console import Group
     from rich.text import Text
 
-    status = status_table(info._replace(stages=(), warnings=info.warnings[-_WARNINGS:]))
-    stage = least_fit(info.stages)
+    short = info._replace(stages=(), warnings=info.warnings[-_WARNINGS:])
+    status = status_view(short, events)
+    stage = least_fit([one for one in info.stages if is_of_search(one.name)])
     if stage is not None:
         status = Group(status, Text(f"{stage.name}: {stage_words(stage)}"))
     taken = len(console.render_lines(status, pad=False)) + _HEAD_ROWS
-    latest = latest_trials(state, max(_LEAST_ROWS, console.height - taken))
+    latest = latest_trials(fold(events), max(_LEAST_ROWS, console.height - taken))
     rows = [trials_table(latest, is_short=True)] if latest.trials else []
     # The last line is empty, because a terminal prints ^C at the cursor and breaks that line.
     return Group(status, *rows, "")
@@ -85,34 +87,46 @@ class _ChangeLines:
         self._directory, self._console = directory, console
         self._fold = Fold()
         self._goals = _UNKNOWN
-        self._seen = 0
+        self._events: list[Event] = []
+        self._confirmation: tuple[str, ...] = ()
 
     def begin(self, info: StatusInfo) -> None:
         """Print the current status of the study."""
         for event in self._new_events():
             self._fold.add(event)
         self._say(self._summary(info))
+        self._say_confirmation(info)
 
     def update(self, info: StatusInfo) -> None:
         """Print what has happened since the last update."""
         for event in self._new_events():
-            if self._fold.add(event):
+            is_stage = event["event"] == "stage"
+            if self._fold.add(event) and not (is_stage and not is_of_search(event["name"])):
                 self._say(event_line(event, self._state, self._goals))
         if info.state != "running":
             self._say(self._summary(info))
+        self._say_confirmation(info)
 
     @property
     def _state(self) -> StudyState:
         return self._fold.state
 
     def _new_events(self) -> list[Event]:
-        events = self._directory.events()
-        new, self._seen = events[self._seen :], len(events)
+        num_seen, self._events = len(self._events), self._directory.events()
+        new = self._events[num_seen:]
         self._goals = goals_of(new) or self._goals
         return new
 
     def _summary(self, info: StatusInfo) -> str:
         return ", ".join([f"{info.study}: {info.state}", *standing(self._state, self._goals)])
+
+    def _say_confirmation(self, info: StatusInfo) -> None:
+        """Print where a confirmation stands, if that has changed."""
+        lines = confirmation_lines(info, self._events)
+        if lines != self._confirmation:
+            self._confirmation = lines
+            for line in lines:
+                self._say(line)
 
     def _say(self, line: str) -> None:
         if line:

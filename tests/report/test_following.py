@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from distill_tune.cli import app
+from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import FollowError, StudyError
-from distill_tune.records.confirm_log import STARTED
+from distill_tune.records.confirm_log import ENDED, STARTED
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.following.follow import Followed, FollowOptions, follow
 from tests.confirmation.test_summary import CLEAR, log
@@ -308,6 +309,21 @@ def test_of_several_new_bests_at_once_only_the_last_is_told(tmp_path: Path, inbo
     assert [body["kind"] for body in inbox.bodies] == ["new_best", "search_ended"]
     assert inbox.bodies[0]["fields"]["trial"] == f"{NAME}-0004"
     assert send(directory, inbox.to).num_notices == 0
+
+
+def test_a_webhook_is_told_what_a_confirmation_found(tmp_path: Path, inbox: Inbox) -> None:
+    directory = begin(tmp_path)
+    end(directory)
+    events = log({NAME: CLEAR})
+    for event in [*events, {"event": ENDED, "reading": 1}]:
+        directory.append(event)
+    send(directory, inbox.to)
+    found = confirmation(directory.events())
+    assert found is not None
+    (one,) = found.backbones
+    body = inbox.bodies[-1]
+    assert body["text"] == f"study: the confirmation ended; {NAME}: {one.verdict}."
+    assert body["fields"]["verdicts"] == {NAME: one.verdict}
 
 
 def test_a_webhook_that_fails_gets_the_rest_later(tmp_path: Path, inbox: Inbox) -> None:

@@ -11,19 +11,24 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from distill_tune.confirmation.evidence.summary import confirmation
 from distill_tune.errors import StudyError
-from distill_tune.records.confirm_log import STARTED
+from distill_tune.records.confirm_log import CHOSEN, ENDED, STARTED
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.formatting import duration
 from distill_tune.records.status import StageInfo, status_info, status_json
 from distill_tune.records.words.metric_names import title
 from distill_tune.report.study_records import source
+from distill_tune.terminal.confirmation_tables import confirmation_view
+from distill_tune.terminal.study_status import current_status, status_data
 from distill_tune.terminal.study_tables import (
     final_summary,
     latest_trials,
     status_table,
     trials_table,
 )
+from tests.confirmation.test_summary import CLEAR
+from tests.confirmation.test_summary import log as confirmation_log
 
 PARAMS = {
     "joint.margin": 0.31234,
@@ -152,6 +157,48 @@ def test_a_confirmation_is_no_search(directory: StudyDirectory, end: str | None)
     # Nobody trains the trial that the search left open.
     assert info.counts["alexnet"] == {"failed": 1, "interrupted": 1}
     assert found.outcome(found.state.trials[4]) == "interrupted"
+
+
+def test_a_status_says_where_the_confirmation_stands(directory: StudyDirectory) -> None:
+    assert status_data(directory)["confirmation"] is None
+    begun, *events = confirmation_log({"resnet50": CLEAR}, arms=list(CLEAR))
+    directory.append(begun)
+    stage(directory, "classifier/resnet50 seed=1000", 15.0, cached=False)
+    with directory.lock():
+        assert "\nconfirmation: running\n" in shown(current_status(directory))
+    for event in events[:5]:
+        directory.append(event)
+    with directory.lock():
+        text, data = shown(current_status(directory)), status_data(directory)
+    assert "\nconfirmation: 0 of 5 seeds, 2 of 30 runs\n" in text
+    assert "seed=1000" not in text
+    assert "classifier/resnet50 " in text
+    assert data["confirmation"]["state"] == "running"
+    assert data["confirmation"]["progress"]["runs_done"] == 2
+    text = shown(current_status(directory), 200)
+    assert "\nconfirmation: unfinished, 0 of 5 seeds, 2 of 30 runs\n" in text
+    for event in [*events[5:], {"event": ENDED, "reading": 1}]:
+        directory.append(event)
+    text = shown(current_status(directory), 400)
+    found = confirmation(directory.events())
+    assert found is not None
+    (one,) = found.backbones
+    assert one.verdict.startswith("GAN distillation helps against the baseline")
+    assert f"\nconfirmation: finished\nresnet50: {one.verdict}.\n" in text
+    assert f"resnet50: {one.verdict}." in "".join(
+        shown(part, 400) for part in confirmation_view(found)
+    )
+    assert status_data(directory)["confirmation"] == {
+        "state": "finished",
+        "progress": {"seeds_done": 5, "seeds": 5, "runs_done": 30, "runs": 30, "command": ""},
+        "verdicts": {"resnet50": one.verdict},
+    }
+
+
+def test_a_confirmation_that_makes_no_sense_leaves_the_status(directory: StudyDirectory) -> None:
+    directory.append({"event": STARTED})
+    directory.append({"event": CHOSEN, "backbone": ["a"]})
+    assert "\nconfirmation: unfinished\n" in shown(current_status(directory))
 
 
 def test_a_status_is_plain_json(directory: StudyDirectory) -> None:

@@ -15,6 +15,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.status import status_info
 from distill_tune.terminal import watch as watching
 from distill_tune.terminal.watch import watch
+from tests.confirmation.test_summary import log
 
 TERMS = {
     "search": {"metric": "val/accuracy", "num_trials": 2},
@@ -93,7 +94,9 @@ def test_the_view_fits_the_terminal(directory: StudyDirectory, height: int) -> N
         stage = {"name": f"warmup seed={number}", "key": f"{number}", "cached": False}
         directory.append({"event": "stage", **stage, "seconds": 1.0, "cost_s": 1.0, "metrics": {}})
     console = Console(width=120, height=height, force_terminal=True)
-    lines = console.render_lines(watching._view(status_info(directory), directory.state(), console))
+    lines = console.render_lines(
+        watching._view(status_info(directory), directory.events(), console)
+    )
     assert len(lines) <= height
 
 
@@ -103,10 +106,42 @@ def test_the_view_names_the_least_fit_generator(directory: StudyDirectory) -> No
         curve = [{"step": 50, "agreement": agreement, "diversity": 0.8}]
         directory.append({"event": "stage", **stage, "steps": 50, "curve": curve})
     console = Console(width=80, height=24, file=io.StringIO(), color_system=None)
-    console.print(watching._view(status_info(directory), directory.state(), console))
+    console.print(watching._view(status_info(directory), directory.events(), console))
     assert isinstance(console.file, io.StringIO)
     assert "warmup lr=2: 50 steps, agreement 0.41, diversity 0.80\n" in console.file.getvalue()
     assert "warmup lr=1" not in console.file.getvalue()
+
+
+def test_in_a_pipe_a_confirmation_is_a_line_per_run(directory: StudyDirectory) -> None:
+    directory.append({"event": "session_ended", "status": "finished"})
+    begun, *events = log({"resnet50": {"baseline": [0.5], "gan_distillation": [0.6]}})
+    begun["plan"]["arms"] = ["baseline", "gan_distillation"]
+    stage = {"event": "stage", "name": "warmup seed=1000", "key": "k", "cached": False}
+    steps = iter([begun, stage | {"seconds": 1.0, "cost_s": 1.0, "metrics": {}}, *events])
+    console = Console(width=80, file=io.StringIO())
+
+    def pause(_seconds: float) -> None:
+        event = next(steps, None)
+        if event is None:
+            running.close()
+        else:
+            directory.append(event)
+
+    with ExitStack() as running:
+        running.enter_context(directory.lock())
+        watch(directory, console, pause)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines[:5] == [
+        "resnet: running, 0/2 trials",
+        "confirmation: running",
+        "confirmation: 0 of 1 seeds, 1 of 2 runs",
+        "confirmation: 1 of 1 seeds, 2 of 2 runs",
+        "resnet: finished, 0/2 trials",
+    ]
+    assert lines[5] == "confirmation: finished"
+    assert lines[6].startswith("resnet50: ")
+    assert len(lines) == 7
 
 
 def test_a_study_that_does_not_run_is_shown_once(directory: StudyDirectory) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.records.status import StageInfo
+from distill_tune.records.status import StageInfo, is_of_search
 from distill_tune.records.trials import (
     AGREEMENT,
     DIVERSITY,
@@ -26,7 +26,7 @@ from distill_tune.records.words.fitness_text import (
 from distill_tune.report.axes import Axis
 from distill_tune.report.drawing import Dot, Panel, panels
 from distill_tune.report.pictures import ReportPicture, warmup_pictures
-from distill_tune.report.study_records import Source, is_of_search
+from distill_tune.report.study_records import Source
 
 TITLE = "Is the generator fit?"
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from distill_tune.records.formatting import duration
+from distill_tune.records.status import is_of_search
 from distill_tune.report.drawing import Bar, bars
-from distill_tune.report.study_records import Source, is_of_search, spent_s
+from distill_tune.report.study_records import Source, spent_s
 
 TITLE = "Where the time went"
 

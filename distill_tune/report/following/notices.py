@@ -3,6 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 
+from distill_tune.confirmation.evidence.standing import (
+    sound_confirmation,
+    verdict_lines,
+    verdicts_of,
+)
 from distill_tune.records.confirm_log import ENDED
 from distill_tune.records.extras.quoted import quoted, quoted_values
 from distill_tune.records.replay import Fold
@@ -35,7 +40,9 @@ def _of_events(study: str, events: Iterable[Event], *, is_running: bool) -> Iter
     log = Fold()
     highest: dict[str, TrialRecord] = {}
     session, is_open, last = 0, False, 0.0
+    seen: list[Event] = []
     for event in events:
+        seen.append(event)
         if not log.add(event):
             continue
         kind, last = event["event"], event["time"]
@@ -47,13 +54,22 @@ def _of_events(study: str, events: Iterable[Event], *, is_running: bool) -> Iter
         elif kind == "trial_ended":
             yield from _of_trial(log.state, int(event["trial"]), highest)
         elif kind == ENDED:
-            fields = {"study": study, "reading": event.get("reading")}
-            text = "the confirmation ended"
-            yield Notice(f"confirmation/{last!r}", "confirmation_ended", text, last, fields)
+            yield _confirmation_end(study, seen)
     if is_open and not is_running and session:
         state = log.state
         name = f"session/{session}/killed"
         yield _end(name, study, "interrupted", last, state, "was killed")
+
+
+def _confirmation_end(study: str, events: list[Event]) -> Notice:
+    """Return the message about the last event, the end of a confirmation."""
+    found, _ = sound_confirmation(events)
+    verdicts = {} if found is None else verdicts_of(found)
+    fields = {"study": study, "reading": events[-1].get("reading"), "verdicts": verdicts}
+    said = " ".join(verdict_lines(verdicts))
+    text = f"the confirmation ended{'; ' if said else ''}{said}"
+    time = events[-1]["time"]
+    return Notice(f"confirmation/{time!r}", "confirmation_ended", text, time, fields)
 
 
 def _end(
