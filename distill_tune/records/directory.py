@@ -17,7 +17,7 @@ from distill_tune.records.event_log import EventLog
 from distill_tune.records.files.storage import storage_at
 from distill_tune.records.replay import fold
 from distill_tune.records.tables import epochs_csv, trials_csv
-from distill_tune.records.trials import Event, StudyState
+from distill_tune.records.trials import CONTINUED, Event, StudyState
 
 STUDY_FILE = "study.yaml"
 TRIALS_FILE = "trials.csv"
@@ -75,15 +75,30 @@ class StudyDirectory:
         return self._storage.path(name)
 
     def exists(self) -> bool:
-        """Return whether the directory holds a study; a folder without one does not count."""
-        return self._storage.exists(STUDY_FILE) or self._log.exists()
+        """Return whether the directory holds a study that has begun.
+
+        A search that was killed or found no room before its first session was recorded leaves a log
+        that is empty, or holds trials of other studies alone. That is no study yet.
+        """
+        if self._storage.exists(STUDY_FILE):
+            return True
+        if not self._log.exists():
+            return False
+        kinds = {event["event"] for event in self._log.events()}
+        return bool(kinds - {CONTINUED} or self.results())
+
+    def results(self) -> list[str]:
+        """Return the names of files and folders that only a study with trials has."""
+        return [name for name in ("ray", "tensorboard", TRIALS_FILE) if self.has(name)]
 
     def has(self, name: str) -> bool:
         """Return whether the directory holds a file of that name."""
         return self._storage.exists(name)
 
     def create(self) -> None:
-        """Create the folder of a new study; it holds a study once its first file is written.
+        """Create the folder of a new study, which exists once its first session is recorded.
+
+        The log of a search that never got so far is emptied.
 
         Raises:
             StudyError: A study already exists; the message says how to resume it.
@@ -94,6 +109,7 @@ class StudyDirectory:
                 f"`distill-tune resume {shlex.quote(self.root)}`, or give the new one another name"
             )
         self._storage.make()
+        self._log.clear()
 
     def refuse_unusable(self) -> None:
         """Raise StudyError if no study can be written here, or only through a symbolic link."""

@@ -60,6 +60,13 @@ class EventLog:
         """Return whether there is a log, or a copy of it."""
         return self._storage.exists(LOG_FILE) or self._storage.exists(COPY_FILE)
 
+    def clear(self) -> None:
+        """Empty the log and its copy, if they exist."""
+        self._known = None
+        for name in (COPY_FILE, LOG_FILE):
+            if self._storage.exists(name):
+                self._storage.write(name, b"")
+
     def append(self, event: Mapping[str, Any]) -> None:
         """Append one event; it is on disk when this returns.
 

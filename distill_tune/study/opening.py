@@ -14,7 +14,7 @@ from distill_tune.distill.configuration.probe import probe
 from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.plugins import options
-from distill_tune.records.directory import STUDY_FILE, TRIALS_FILE, StudyDirectory
+from distill_tune.records.directory import STUDY_FILE, StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
 from distill_tune.records.trials import Event
 from distill_tune.study.arms.weights_check import check_weights
@@ -119,8 +119,7 @@ def _require_log(directory: StudyDirectory) -> None:
     """Refuse a study with results but no log: new trials would reuse its trial numbers."""
     if directory.events():
         return
-    results = [name for name in ("ray", "tensorboard", TRIALS_FILE) if directory.has(name)]
-    if results:
+    if results := directory.results():
         what = "holds no events" if directory.has_log() else "is missing"
         raise StudyError(
             Message(

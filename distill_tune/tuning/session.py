@@ -1,6 +1,7 @@
 """Session of a search, from its start or its last interruption to its end."""
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from distill_tune import __version__
@@ -69,7 +70,7 @@ class Session:
                 stack.enter_context(self.directory.lock())
                 self._require_same()
                 if num_open(self.study, self.directory.state()) <= 0:
-                    return self._session(self._open(), None)
+                    return self._session(None)
             self.view.say(introduction(self.study.study, self.images, self.options.address))
             for line in image_lines(self.images, self.study.search.metric):
                 self.view.say(line)
@@ -89,7 +90,7 @@ class Session:
                 self.view.say(line)
             if is_new:
                 stack.enter_context(self.directory.lock())
-            return self._session(self._open(), trial_slots)
+            return self._session(trial_slots)
 
     def _check_nodes(self, trial_slots: Slots) -> None:
         from distill_tune.cluster.node_start_checks import check_nodes
@@ -141,35 +142,51 @@ class Session:
                 )
         return changes
 
-    def _session(self, journal: Journal, trial_slots: Slots | None) -> StudyState:
+    def _session(self, trial_slots: Slots | None) -> StudyState:
         """Search, unless there are no slots because nothing is left to do.
 
         Raises:
             DiskFullError: There was no room for the records, a checkpoint or anything else.
             StorageError: The records could not be read or written.
         """
+        with self._explained():
+            journal = self._open()
+            try:
+                status = self._search_until_stopped(journal, trial_slots)
+                journal.emit("session_ended", status=status)
+                self.directory.write_tables()
+                write_best(self.study, self.directory, journal.state)
+                describe_finalists(self.directory, journal.state)
+                self._clean_up(journal.state)
+            except SystemExit:
+                # The reader of the output is gone.
+                self._record_end(journal, "interrupted")
+                raise
+            except Exception:
+                self._record_end(journal, "failed")
+                raise
+        return journal.state
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Add to an error of the storage how to go on after it."""
         try:
-            status = self._search_until_stopped(journal, trial_slots)
-            journal.emit("session_ended", status=status)
-            self.directory.write_tables()
-            write_best(self.study, self.directory, journal.state)
-            describe_finalists(self.directory, journal.state)
-            self._clean_up(journal.state)
-        except SystemExit:
-            # The reader of the output is gone.
-            self._record_end(journal, "interrupted")
-            raise
+            yield
         except Exception as error:
-            self._record_end(journal, "failed")
             last = str(error).strip().splitlines()[-1:]
-            resume_hint = f"go on with: {resume_command(self.directory)}"
             if is_disk_full(error):
-                raise DiskFullError("\n".join([*last, f"Make room, then {resume_hint}"])) from error
+                lines = [*last, f"Make room, then {self._resume_hint()}"]
+                raise DiskFullError("\n".join(lines)) from error
             if isinstance(error, StudyError) and isinstance(error.__cause__, OSError):
-                lines = [*last, f"When the storage works again, {resume_hint}"]
+                lines = [*last, f"When the storage works again, {self._resume_hint()}"]
                 raise StorageError("\n".join(lines)) from error
             raise
-        return journal.state
+
+    def _resume_hint(self) -> str:
+        with suppress(StudyError):  # If that was the failure, it fails again.
+            if not self.directory.exists():
+                return "go on with the same command"
+        return f"go on with: {resume_command(self.directory)}"
 
     def _record_end(self, journal: Journal, status: str) -> None:
         with suppress(StudyError):  # If that was the failure, it fails again.

@@ -81,6 +81,42 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_written(
     assert directory.events() == []
 
 
+CONTINUED_TRIAL = {"event": "continued", "code": "c", "trials": []}
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b'{"event": "sess', b"\0" * 50, None], ids=["empty", "torn", "NULs", "trials"]
+)
+def test_a_log_without_a_session_is_no_study_and_a_search_takes_it_over(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    directory = StudyDirectory(str(tmp_path / "s"))
+    if left is None:
+        directory.append(CONTINUED_TRIAL)
+    else:
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s/events.jsonl").write_bytes(left)
+    assert not directory.exists()
+    with pytest.raises(StudyError, match=r"s: no study here \(no study.yaml\)"):
+        directory.require()
+    directory.create()
+    # What it took over from other studies is not mixed with what the next one takes over.
+    assert directory.events() == []
+    directory.append({"event": "session_started"})
+    assert [event["event"] for event in StudyDirectory(directory.root).events()] == [
+        "session_started"
+    ]
+    assert directory.exists()
+    with pytest.raises(StudyError, match="a study already exists here"):
+        directory.create()
+
+
+def test_an_empty_log_beside_results_is_a_study(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").touch()
+    (tmp_path / "tensorboard").mkdir()
+    assert StudyDirectory(str(tmp_path)).exists()
+
+
 @pytest.mark.parametrize("torn", ['{"event": "epo', '{"event"', "{", "\x00\x00\x00", '"', "12"])
 def test_a_torn_last_line_is_ignored_and_repaired(tmp_path: Path, torn: str) -> None:
     directory = StudyDirectory(str(tmp_path))

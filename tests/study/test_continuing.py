@@ -315,6 +315,16 @@ def test_several_studies_and_what_they_took_over_count_once() -> None:
     assert [trial.name for trial in taken(ours, "new").trials] == [t.name for t in both.trials]
 
 
+def test_what_a_search_took_over_that_never_began_is_taken_over_anew() -> None:
+    add(source(), 0)
+    found = taken()
+    directory = StudyDirectory("new")
+    trials = continued_fields(found.trials)
+    directory.append({"event": CONTINUED, "code": code_digest(), "trials": trials})
+    assert is_untouched(directory)
+    assert not is_untouched(begun(study(), found))
+
+
 def test_the_log_gives_the_trials_back() -> None:
     old = source()
     add(old, 0)

@@ -14,8 +14,11 @@ from typer import Exit
 from distill_tune.api import search
 from distill_tune.cli.running import CommandOptions, run_search
 from distill_tune.cluster.resources import Slots
+from distill_tune.errors import DiskFullError
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.event_log import LOG_FILE
+from distill_tune.records.files.local_files import LocalFiles
 from distill_tune.records.trials import StudyState, best
 from distill_tune.study.opened_study import StudyRequest, open_new
 from distill_tune.study.study import Study
@@ -173,6 +176,29 @@ def test_finalists_follow_and_choose_the_winner(tmp_path: Path, machine: Machine
     text = (tmp_path / f"best/{BACKBONE}.yaml").read_text()
     assert f"the first seed alone would have chosen {BACKBONE}-0000 (0.8000)" in text
     assert read_yaml(tmp_path / f"best/{BACKBONE}.yaml").value["joint"]["margin"] == 0.2
+
+
+@pytest.mark.parametrize("num_lines", range(3))
+def test_a_disk_that_is_full_from_the_first_lines_costs_nothing(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, num_lines: int
+) -> None:
+    root, append = tmp_path / "s", LocalFiles.append
+
+    def fill(self: LocalFiles, name: str, line: bytes) -> None:
+        root.mkdir(exist_ok=True)
+        (root / name).touch()
+        if (root / LOG_FILE).read_bytes().count(b"\n") >= num_lines:
+            raise DiskFullError(f"{root / name}: No space left on device")
+        append(self, name, line)
+
+    monkeypatch.setattr(LocalFiles, "append", fill)
+    with pytest.raises(DiskFullError) as caught:
+        searched(root)
+    hint = f"go on with: distill-tune resume {root}" if num_lines else "go on with the same command"
+    assert str(caught.value).endswith(f"No space left on device\nMake room, then {hint}")
+    assert machine.done == []
+    monkeypatch.setattr(LocalFiles, "append", append)
+    assert searched(root).sessions[-1].status == "finished"
 
 
 def test_their_stages_are_shared_for_each_seed(tmp_path: Path, machine: Machine) -> None:

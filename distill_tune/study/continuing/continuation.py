@@ -77,7 +77,12 @@ def continuation(sources: Sequence[str], study: Study, digest: str) -> Continuat
 
 
 def is_untouched(directory: StudyDirectory) -> bool:
-    """Return whether a study has neither trials of its own nor any taken over."""
+    """Return whether a study has neither trials of its own nor any taken over.
+
+    Trials that were taken over by a search which never began do not count.
+    """
+    if not directory.exists():
+        return True
     kinds = {event.get("event") for event in directory.events()}
     return not kinds & {CONTINUED, "trial_started"}
 
