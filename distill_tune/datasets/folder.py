@@ -23,6 +23,7 @@ from distill_tune.datasets.folder_tree.warnings import (
     class_warnings,
     left_out_warnings,
     names_of,
+    nested_warnings,
     shown_path,
     thumbnails_of,
     unused_warnings,
@@ -104,7 +105,8 @@ class Folder(ImageSource):
                 unknown_names(names, known=pool.classes, part="test", where="data.root")
             warnings = pool.warnings + left_out_warnings(own, self._root)
             if part == "train":
-                warnings += tree.warnings + unused_warnings(tree, self._root)
+                warnings += tree.warnings or self._nested(own)
+                warnings += unused_warnings(tree, self._root)
             if part != "test" and "test" in folders:
                 warnings += shared_files(part, own.classes, folders["test"].classes, self._root)
         return replace(pool, warnings=warnings, passed=pool.passed + thumbnails_of(own))
@@ -176,6 +178,12 @@ class Folder(ImageSource):
         given = self._given().values()
         above = {folder for path in given for folder in path.parents}
         return frozenset((*given, *above, *part.left_out))
+
+    def _nested(self, train: PartFolder) -> tuple[str, ...]:
+        """Return a warning about folders inside classes, unless the user says what classes are."""
+        if self._given().get("train") == self._root:
+            return ()
+        return nested_warnings(train.classes, self._classes(train), self._root)
 
     def _files(self, part: PartFolder) -> list[Path]:
         """Return the image files of all class folders of a part."""

@@ -55,6 +55,45 @@ def test_how_pieces_were_read_is_told_with_the_field_that_says_otherwise(tmp_pat
     assert source(tmp_path, train=".").load().warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (
+            ("animals/ant", "animals/bee", "plants/oak", "plants/elm"),
+            "animals/ant, animals/bee, plants/elm, plants/oak are folders inside a class, whose",
+        ),
+        (
+            ("a", "a/sub1", "a/sub2", "b", "b/sub1", "b/sub2"),
+            "a/sub1, a/sub2, b/sub1, b/sub2 are folders inside a class, whose images are taken",
+        ),
+        (("dog", "dog/puppies", "cat"), "dog/puppies is a folder inside a class, whose images are"),
+        (("set/dog/x", "set/dog/y", "set/cat"), "set/dog/x, set/dog/y are folders inside a class"),
+    ],
+)
+def test_folders_inside_classes_are_told_with_how_to_have_them_as_classes(
+    folders: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    pictures(tmp_path, *folders)
+    (warning,) = source(tmp_path).load().warnings
+    assert warning.startswith(said)
+    assert "to have such folders as classes, move them side by side into one folder" in warning
+    is_root = not folders[0].startswith("set")
+    assert warning.endswith("; data.train: . says that this is meant") == is_root
+    assert not is_root or source(tmp_path, train=".").load().warnings == ()
+
+
+def test_a_single_folder_in_each_class_is_usual(tmp_path: Path) -> None:
+    pictures(tmp_path, "ant/images", "bee/pictures", "cat")
+    assert source(tmp_path).load().warnings == ()
+
+
+def test_classes_that_differ_in_case_only_are_told(tmp_path: Path) -> None:
+    pictures(tmp_path, "Cat", "cat", "dog")
+    assert source(tmp_path).load().warnings == (
+        "classes whose names differ only in case or in spaces around them: 'Cat' and 'cat'",
+    )
+
+
 REFUSED = {
     "words": (("male", "female"), ("smile", "neutral")),
     "one word": (("cat", "dog"), ("left", "other")),

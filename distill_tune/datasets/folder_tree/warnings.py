@@ -11,8 +11,10 @@ from distill_tune.datasets.folder_tree.part_folders import PartFolder, Tree
 from distill_tune.datasets.folder_tree.part_names import is_named_for_thumbnails, role
 from distill_tune.datasets.images.image_files import images_in
 from distill_tune.datasets.images.printable import counted, printable
+from distill_tune.errors import abridged
 
 _MASK = re.compile(r"(.+?)[-_. ]+(mask|seg|segmentation|gt)(?:[-_ ]?\d+)?", re.IGNORECASE)
+_SHOWN: Final = 4
 
 _HARDLY_A_CLASS: Final = {
     **dict.fromkeys(("test", "tests", "testing", "eval", "evaluation", "holdout"), "test on"),
@@ -99,6 +101,34 @@ def class_warnings(
         shown = f"{counted(len(masks), 'file')} used although named like the mask of another image"
         warnings.append(f"{shown}, such as {shown_path(masks[0], root)}")
     return tuple(warnings)
+
+
+def nested_warnings(
+    folder: Path, of_class: Mapping[str, Sequence[Path]], root: Path
+) -> tuple[str, ...]:
+    """Return a warning about folders inside classes, whose images are taken together.
+
+    Args:
+        folder: Folder of the class folders.
+        of_class: Images of each class.
+        root: Root of the data set.
+    """
+    inner: list[str] = []
+    for paths in of_class.values():
+        parts = [path.relative_to(folder).parts for path in paths]
+        below = sorted({folder.joinpath(*names[:2]) for names in parts if len(names) > 2})
+        # The images of a class may well lie in a single folder, such as ``ant/images``.
+        if len(below) > 1 or (below and any(len(names) == 2 for names in parts)):
+            inner += [shown_path(path, root) for path in below]
+    if not inner:
+        return ()
+    noun = "is a folder" if len(inner) == 1 else "are folders"
+    meant = "; data.train: . says that this is meant" if folder == root else ""
+    warning = (
+        f"{abridged(inner, _SHOWN)} {noun} inside a class, whose images are taken together: to "
+        f"have such folders as classes, move them side by side into one folder{meant}"
+    )
+    return (warning,)
 
 
 def _masks(paths: Sequence[Path]) -> list[Path]:

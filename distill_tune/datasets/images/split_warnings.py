@@ -1,5 +1,7 @@
 """Warnings about the images of a draw: classes without any, weak ones, those in two splits."""
 
+from collections.abc import Sequence
+
 from distill_tune.datasets.image_pool import Indices, Pool, absent_classes
 from distill_tune.datasets.images.duplicates import digests, shared_images
 from distill_tune.datasets.images.near_duplicates import near_copies
@@ -22,8 +24,20 @@ def split_warnings(
     """
     shared = {"train": digests(train), "val": digests(val), "test": digests(*test)}
     near = () if is_redrawn else near_copies(train, val, test)
-    of_classes = _unmeasured_classes(val) + _single_images(train)
+    of_classes = _alike(train.classes) + _unmeasured_classes(val) + _single_images(train)
     return of_classes + weaknesses(train) + shared_images(shared) + near
+
+
+def _alike(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a warning that lists the classes whose names hardly differ, if any."""
+    names: dict[str, list[str]] = {}
+    for name in classes:
+        names.setdefault(name.strip().casefold(), []).append(repr(name))
+    alike = [" and ".join(some) for some in names.values() if len(some) > 1]
+    if not alike:
+        return ()
+    listed = abridged(alike, _SHOWN)
+    return (f"classes whose names differ only in case or in spaces around them: {listed}",)
 
 
 def _single_images(train: Pool) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def survey(source: ImageSource, say: Say = silent) -> Survey:
         warnings += source.load(read).warnings
     except InputError as refused:
         error = refused
+        warnings += read.train.warnings
     say("reading the test images")
     pools = _split(source, read, is_drawn=error is None)
     say("reading sizes and modes")
