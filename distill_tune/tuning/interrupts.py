@@ -1,6 +1,8 @@
 """The end of an experiment in which no epoch is lost: every trial ends its epoch and is saved.
 
-The first Ctrl-C begins it; the second one stops everything at once.
+The first Ctrl-C, a SIGTERM or the end of the time budget begins it. Only a second Ctrl-C stops
+everything at once: schedulers may send SIGTERM repeatedly, and shortly before or after the budget
+ends.
 """
 
 import signal
@@ -15,6 +17,7 @@ from ray.tune.stopper import NoopStopper
 
 from distill_tune.records.trials import INTERRUPTED, TrialRecord
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _EPOCHS, _REST_S = 2.0, 5.0
 
 
@@ -80,18 +83,25 @@ class DrainStopper(NoopStopper):
 
 
 class InterruptCallback(tune.Callback):
-    """Callback that drains the experiment at the first interrupt, and restores its handler then.
+    """Callback that drains the experiment at the first interrupt.
 
-    So the second interrupt is a KeyboardInterrupt. (Ray's own handler would end the experiment at
-    once: Ray asks trials to stop after their present epoch, and forgets what it came to.)
+    At the first Ctrl-C it restores the handler from before, so that the second one is a
+    KeyboardInterrupt. (Ray's own handler would end the experiment at once: Ray asks trials to stop
+    after their present epoch, and forgets what it came to.)
+
+    The time budget sends no signal: it is looked at between the experiment's steps, in whichever
+    thread these are.
 
     Args:
         tell: Takes ``INTERRUPTED``, in a thread of its own.
         drain: Of the experiment.
+        is_time_over: Returns whether the time budget is used up.
     """
 
-    def __init__(self, tell: Callable[[str], None], drain: Drain) -> None:
-        self._tell, self._drain = tell, drain
+    def __init__(
+        self, tell: Callable[[str], None], drain: Drain, is_time_over: Callable[[], bool]
+    ) -> None:
+        self._tell, self._drain, self._is_time_over = tell, drain, is_time_over
         self._before = signal.getsignal(signal.SIGINT)
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
@@ -100,14 +110,25 @@ class InterruptCallback(tune.Callback):
 
     def setup(self, *_spec: Any, **_info: Any) -> None:
         # Ray has installed its handler by now.
-        rays = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread() and callable(rays):
-            signal.signal(signal.SIGINT, self._first)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for which, handler in zip(SIGNALS, (self._ctrl_c, self._interrupt), strict=True):
+            # A signal that is ignored or ends the process goes on doing so.
+            if callable(signal.getsignal(which)):
+                signal.signal(which, handler)
 
-    def _first(self, *_signal: Any) -> None:
+    def _ctrl_c(self, *_signal: Any) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        # Told even if something else began the drain: Ctrl-C stops at once from now on.
+        self._begin()
+
+    def _interrupt(self, *_signal: Any) -> None:
+        if not self._drain.is_interrupted:
+            self._begin()
+
+    def _begin(self) -> None:
         # In a thread: the interrupted code may itself be printing.
         threading.Thread(target=self._tell, args=(INTERRUPTED,), daemon=True).start()
-        signal.signal(signal.SIGINT, self._before)
         self._drain.interrupt()
 
     def on_step_end(
@@ -116,6 +137,8 @@ class InterruptCallback(tune.Callback):
         trials: list[RayTrial],
         **info: Any,  # noqa: ARG002
     ) -> None:
+        if not self._drain.is_interrupted and self._is_time_over():
+            self._begin()
         self._drain.look(trials)
 
 

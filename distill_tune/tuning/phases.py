@@ -37,6 +37,7 @@ class Phases:
         view: Shows the progress.
         slots: Resources of a trial, and how many run at a time.
         is_sharing: Whether stages that runs have in common are computed once.
+        is_time_over: Returns whether the time budget is used up.
     """
 
     study: Study
@@ -45,12 +46,10 @@ class Phases:
     view: SearchView
     slots: Slots
     is_sharing: bool
+    is_time_over: Callable[[], bool]
 
-    def run(self, is_time_over: Callable[[], bool]) -> None:
+    def run(self) -> None:
         """Run what is open until it has ended, or something stops it.
-
-        Args:
-            is_time_over: Returns whether the time budget is used up.
 
         Raises:
             RayError: Ray gave up.
@@ -67,7 +66,7 @@ class Phases:
                 return
             finalists = open_finalists(self.study, self.journal.state)
             is_uninterrupted = self._phase(finalists, time_left)
-            if is_time_over() or not is_uninterrupted or not self._open_extras():
+            if not is_uninterrupted or not self._open_extras() or self.is_time_over():
                 return
 
     def _open_extras(self) -> list[dict[str, Any]]:
@@ -87,7 +86,7 @@ class Phases:
         return num_open(self.study, self.journal.state) > 0
 
     def _phase(self, finalists: list[dict[str, Any]], time_left: SearchTimeLeft) -> bool:
-        """Run stages, then trials or finalists; return whether nobody interrupted them."""
+        """Run stages, then trials or finalists; return whether nothing interrupted them."""
         from distill_tune.tuning.shared_stage_tasks import run_stages
 
         if finalists:
@@ -96,8 +95,8 @@ class Phases:
         time_left.expect(jobs, self.slots.count)
         if jobs:
             images = StudyImages(self.study.data, self.images)
-            run_stages(jobs, images, self.journal, self.view, self.slots)
-        return self._tune()
+            run_stages(jobs, images, self.journal, self.view, self.slots, self.is_time_over)
+        return not self.is_time_over() and self._tune()
 
     def _shared_jobs(self, finalists: list[dict[str, Any]]) -> list[Job]:
         """Return the stages that trials have in common or, in their turn, the finalists."""
@@ -112,11 +111,12 @@ class Phases:
     def _tune(self) -> bool:
         from ray.tune.error import TuneError
 
-        from distill_tune.tuning.tuner import tune_trials
+        from distill_tune.tuning.tuner import TuneOptions, tune_trials
 
         study, journal = self.study, self.journal
+        options = TuneOptions(is_sharing=self.is_sharing, is_time_over=self.is_time_over)
         try:
-            return tune_trials(study, self.images, journal, self.slots, is_sharing=self.is_sharing)
+            return tune_trials(study, self.images, journal, self.slots, options)
         except (RuntimeError, TuneError) as error:
             if is_disk_full(error):
                 raise

@@ -203,7 +203,8 @@ class Session:
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:
         try:
             if trial_slots is not None:
-                with terminate_as_interrupt(), self._time_budget.running():
+                with terminate_as_interrupt():
+                    self._time_budget.start()
                     self._search(journal, trial_slots)
         except KeyboardInterrupt:
             pass
@@ -212,11 +213,15 @@ class Session:
         return self._status(journal.state)
 
     def _search(self, journal: Journal, trial_slots: Slots) -> None:
-        is_sharing = self.options.is_sharing
-        phases = Phases(
-            self.study, self.images, journal, self.view, trial_slots, is_sharing=is_sharing
-        )
-        phases.run(lambda: self._time_budget.is_over)
+        Phases(
+            study=self.study,
+            images=self.images,
+            journal=journal,
+            view=self.view,
+            slots=trial_slots,
+            is_sharing=self.options.is_sharing,
+            is_time_over=self._time_budget.is_over,
+        ).run()
 
     def _status(self, state: StudyState) -> str:
         stop, num_extras = state.stop, len(open_extras(self.study, state))
@@ -224,4 +229,4 @@ class Session:
             return "stopped"
         if num_open(self.study, state) <= 0:
             return "finished"
-        return "time_budget" if self._time_budget.is_over else "interrupted"
+        return "time_budget" if self._time_budget.has_ended_work else "interrupted"

@@ -52,13 +52,15 @@ def run_stages(
     journal: "Journal",
     progress: StageProgress,
     slots: Slots,
+    is_time_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Compute the stages that trials share and the study lacks, with the resources of a trial.
 
     Stages that do not need each other run side by side, as many as trials may. If another study is
     computing a stage, it is waited for without holding any resources. A stage that fails is left to
     the trials, which then report the reason themselves. A stage whose node is lost starts over
-    elsewhere. The processes of the trials start as soon as a stage leaves room for another.
+    elsewhere. Once the time is over, no stage is waited for. The processes of the trials start as
+    soon as a stage leaves room for another.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
@@ -72,7 +74,7 @@ def run_stages(
     of_trials: WorkersAhead | None = None
     with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
         try:
-            while queue.waiting or queue.computing:
+            while (queue.waiting or queue.computing) and not is_time_over():
                 for work in queue.startable(lambda: pool.has_room):
                     placed = images.place(work.job.config.data)
                     pool.start(work, _stage, work.job, placed, store, slots.bundle)

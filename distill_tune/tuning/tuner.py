@@ -1,11 +1,10 @@
 """Ray Tune's part of a session: sampler, scheduler, tuner."""
 
 import itertools
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +32,7 @@ from distill_tune.tuning.sampling.distributions import Raw
 from distill_tune.tuning.sampling.proposals import SamplerPlan, raw_point, trial_name
 from distill_tune.tuning.sampling.sampler import SamplerPerBackbone
 from distill_tune.tuning.scheduler import MODE, AshaPerBackbone
+from distill_tune.tuning.stopping.experiments import run_experiment
 from distill_tune.tuning.stopping.stop_rules import StopRules
 from distill_tune.tuning.trainable import DistillTrial
 
@@ -115,19 +115,28 @@ def _defaults(study: Study) -> dict[str, Raw]:
     return raw_point(study.space.dimensions, values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """Options of :func:`tune_trials`.
+
+    Attributes:
+        trainable: Runs a trial.
+        is_sharing: Whether trials adopt the shared stages of the study.
+        is_time_over: Returns whether the session's time is used up.
+    """
+
+    trainable: type[tune.Trainable] = DistillTrial
+    is_sharing: bool = True
+    is_time_over: Callable[[], bool] = lambda: False
+
+
 def tune_trials(
-    study: Study,
-    images: ImageData,
-    journal: Journal,
-    slots: Slots,
-    trainable: type[tune.Trainable] = DistillTrial,
-    *,
-    is_sharing: bool = True,
+    study: Study, images: ImageData, journal: Journal, slots: Slots, options: TuneOptions
 ) -> bool:
     """Run every trial, and extra run that can be done now, that has not ended yet.
 
     Returns:
-        Whether nobody interrupted the trials; a rule may have stopped them.
+        Whether nobody and no time budget interrupted the trials; a rule may have stopped them.
 
     Each session is a Ray experiment of its own. Sampler and scheduler are rebuilt from the study's
     records, which hold every decision; an unfinished trial finds, by its name, the newest of the
@@ -139,11 +148,11 @@ def tune_trials(
     known how many trials share a GPU: ``slots`` give each a whole one.
     """
     placed = tune.with_parameters(
-        trainable,
+        options.trainable,
         study=study,
         images=PlacedImages.of(images),
         root=journal.directory.path(),
-        is_sharing=is_sharing,
+        is_sharing=options.is_sharing,
     )
     losses: Counter[int] = Counter()
     while True:
@@ -160,7 +169,7 @@ def tune_trials(
         capacity = CapacityCallback(present, limiter, journal)
         waiting = WaitingCallback(journal, capacity)
         saving = SavingCallback(journal.directory.root)
-        interrupts = InterruptCallback(journal.tell, scheduler.drain)
+        interrupts = InterruptCallback(journal.tell, scheduler.drain, options.is_time_over)
         stops = StopRules(study, journal, present.bundle).callbacks(scheduler.drain, sampler.close)
         tuner = tune.Tuner(
             tune.with_resources(placed, dict(present.bundle)),
@@ -174,32 +183,9 @@ def tune_trials(
             ),
         )
         with closing(capacity):
-            is_over = _is_over(tuner, callback, packing)
+            is_over = run_experiment(tuner, scheduler.drain, callback, packing)
         if is_over or num_open(study, journal.state) <= 0:
             return not scheduler.drain.is_interrupted
-
-
-def _is_over(tuner: tune.Tuner, callback: StudyCallback, packing: PackingCallback) -> bool:
-    """Run an experiment; return False if another one must take over."""
-    on_interrupt = signal.getsignal(signal.SIGINT)
-    is_main = threading.current_thread() is threading.main_thread()
-    try:
-        tuner.fit()
-    except Exception as error:
-        if callback.go_on_after(error):
-            return False
-        if callback.fatal is not None:
-            # Its own cause says what failed.
-            raise callback.fatal from callback.fatal.__cause__
-        raise
-    else:
-        # At an interrupt, the handler that was there before is restored.
-        is_interrupted = is_main and signal.getsignal(signal.SIGINT) is on_interrupt
-        return is_interrupted or not packing.is_due
-    finally:
-        if is_main:
-            # Ray leaves its own handler in place, which ends an experiment that is over.
-            signal.signal(signal.SIGINT, on_interrupt)
 
 
 def _tune_config(

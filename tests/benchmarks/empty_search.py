@@ -21,7 +21,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.tuner import tune_trials
+from distill_tune.tuning.tuner import TuneOptions, tune_trials
 
 NUM_REPORTS = 2
 # The shipped spaces' four dimensions; a factor of next to 1 judges every trial and stops next to
@@ -84,7 +84,8 @@ def search(folder: str, num_trials: int) -> None:
         journal = Journal(directory, progress.listen)
         journal.emit("session_started", command="empty", study=plain_study)
         bundle = slots(study.resources)
-        tune_trials(study, study.data.load(), journal, bundle, trainable=EmptyTrial)
+        options = TuneOptions(trainable=EmptyTrial)
+        tune_trials(study, study.data.load(), journal, bundle, options)
         journal.emit("session_ended", status="finished")
         directory.write_tables()
 

@@ -29,7 +29,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text, to_yaml
 from distill_tune.terminal.search_view import ConsoleSearchView
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.tuner import tune_trials
+from distill_tune.tuning.tuner import TuneOptions, tune_trials
 from tests.benchmarks.results import Result, spread
 from tests.benchmarks.stand_in import (
     NUM_CORES,
@@ -196,7 +196,8 @@ def search(folder: str, num_trials: int) -> dict[str, list[float]]:
         journal = _TimedJournal(directory, progress.listen)
         memory = _Memory(journal)
         journal.emit("session_started", command="slots", study=plain_study)
-        tune_trials(study, study.data.load(), journal, slots(study.resources), trainable=StandIn)
+        options, bundle = TuneOptions(trainable=StandIn), slots(study.resources)
+        tune_trials(study, study.data.load(), journal, bundle, options)
         journal.emit("session_ended", status="finished")
         directory.write_tables()
         memory.stop()

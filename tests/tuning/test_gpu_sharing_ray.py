@@ -20,7 +20,7 @@ from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
 from distill_tune.tuning.interrupts import Drain
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.tuner import settle, tune_trials
+from distill_tune.tuning.tuner import TuneOptions, settle, tune_trials
 from tests.commands import STUDY, Event, assert_nothing_is_doubled, epochs_reported, of_kind
 from tests.tuning.fake_gpu import FakeGpuTrial, MeetingTrial
 
@@ -75,7 +75,8 @@ class Search:
         settle(self.study, self.journal)
         with suppress(KeyboardInterrupt):
             held = slots(self.study.resources)
-            tune_trials(self.study, self.images, self.journal, held, trainable)
+            options = TuneOptions(trainable=trainable)
+            tune_trials(self.study, self.images, self.journal, held, options)
         self.journal.write_tables()
 
     def shares(self) -> dict[tuple[int, int], float]:

@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +61,7 @@ class Machine:
         jobs: Names of the stages that it was asked for.
         interrupts_drain: Whether it is interrupted while a rule drains the trials.
         late_value: Value of a trial that ends while a rule drains; None for no such trial.
+        is_time_over: Returns whether the time budget is used up, as trials are told.
     """
 
     patience: int = 99
@@ -66,8 +69,10 @@ class Machine:
     jobs: list[str] = field(default_factory=list)
     interrupts_drain: bool = False
     late_value: float | None = None
+    is_time_over: Callable[[], bool] = lambda: False
 
-    def tune(self, study: Study, _: ImageData, journal: Journal, *__: Any, **___: Any) -> bool:
+    def tune(self, study: Study, _: ImageData, journal: Journal, *options: Any) -> bool:
+        self.is_time_over = options[-1].is_time_over
         rules = StopRules(study, journal, {"CPU": 1})
         if not self._extras(study, journal, rules):
             return False
@@ -95,8 +100,10 @@ class Machine:
 
     def _is_going_on(self, name: str) -> bool:
         self.patience -= 1
-        self.done += [name] if self.patience >= 0 else []
-        return self.patience >= 0
+        if self.patience < 0 or self.is_time_over():
+            return False
+        self.done.append(name)
+        return True
 
     def _extra(self, journal: Journal, extra: dict[str, Any], epochs: int) -> None:
         about = {**extra["extra"], "backbone": BACKBONE, "params": extra["params"], "words": "w"}
@@ -432,3 +439,36 @@ def test_a_confirmation_follows_every_rule_but_those_on_hours(
     if not is_in_python:
         left_out = "the confirmation of the study (confirm:) is left out"
         assert (left_out in capsys.readouterr().out) == is_budget
+
+
+def test_a_time_budget_ends_a_search_in_a_thread_and_not_the_main_one(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_trial", lambda *_: time.sleep(0.1))
+    found: list[StudyState] = []
+    budget = "search.time_budget_s=0.15"
+    thread = threading.Thread(target=lambda: found.append(searched(tmp_path, budget)))
+    thread.start()
+    # An interrupt of the main thread would be raised here.
+    thread.join(60)
+    assert found[0].sessions[-1].status == "time_budget"
+    assert 1 <= len(machine.done) < 4
+
+
+@pytest.mark.parametrize("status", ["time_budget", "interrupted"])
+def test_a_session_was_ended_by_what_ended_its_work(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Its budget may end while trials that were interrupted before finish their epoch."""
+    machine.patience = 1 if status == "interrupted" else 99
+
+    def stages(*arguments: Any) -> None:
+        is_time_over = arguments[-1]
+        time.sleep(0 if status == "interrupted" else 0.3)
+        assert is_time_over() is (status == "time_budget")
+
+    monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", stages)
+    monkeypatch.setattr(machine, "_extra", lambda *_: time.sleep(0.3))
+    state = searched(tmp_path, "search.time_budget_s=0.2")
+    assert state.sessions[-1].status == status
+    assert len(machine.done) == (1 if status == "interrupted" else 0)

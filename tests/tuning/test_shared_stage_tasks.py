@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from unittest.mock import MagicMock
 
 import pytest
 
+from distill_tune.cluster.resources import Slots
 from distill_tune.cluster.task_pool import Ended
 from distill_tune.distill.trial import Report
 from distill_tune.records.directory import StudyDirectory
@@ -15,7 +17,7 @@ from distill_tune.training.shared_stages import StageResult
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, Job, SharedStage
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.shared_stage_tasks import _stage, _StageQueue
+from distill_tune.tuning.shared_stage_tasks import _stage, _StageQueue, run_stages
 from tests.commands import STUDY, of_kind, read_events
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
@@ -198,3 +200,48 @@ def test_asking_what_can_start_computes_no_keys(
     queue.add([driver.job("triplet"), driver.job("warmup"), driver.job("classifier")])
     monkeypatch.setattr(StageStore, "key", None)
     assert not list(queue.startable(lambda: False))
+
+
+def test_the_end_of_the_time_is_the_end_of_stages_that_are_not_ready(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this thread, whichever it is, and without a signal."""
+    started: list[str] = []
+    time_left = iter([True, True, False])
+
+    class EndlessTasks:
+        """A pool whose tasks never end."""
+
+        has_room = True
+
+        def __class_getitem__(cls, _: object) -> "type[EndlessTasks]":
+            return cls
+
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            started.append("cancelled")
+
+        def start(self, work: Any, *_: object) -> None:
+            started.append(work.job.name)
+
+        def listen(self) -> list[object]:
+            return []
+
+    module = "distill_tune.tuning.shared_stage_tasks"
+    monkeypatch.setattr(f"{module}.TaskPool", EndlessTasks)
+    monkeypatch.setattr(f"{module}.NodeWatch", lambda *_: None)
+    monkeypatch.setattr(f"{module}._workers_of_trials", lambda _: MagicMock())
+    journal = Journal(StudyDirectory(str(driver.root)), lambda *_: None)
+    images: Any = MagicMock()
+    images.digest.return_value = "digest"
+    jobs = [driver.job("warmup"), driver.job("triplet")]
+    slots = Slots({"CPU": 1}, 1)
+    run_stages(jobs, images, journal, Quiet(), slots, lambda: not next(time_left))
+    assert started == ["warmup", "cancelled"]
+    claim = driver.store.claim("warmup", jobs[0].config)
+    assert claim.take(), "another study may compute it"
+    claim.release()
