@@ -140,7 +140,8 @@ def evaluate(
 def predict(
     model_dir: ModelDir,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES", help="Files, or folders of files.")
+        list[Path],
+        typer.Argument(metavar="IMAGES", help="Image files, or folders of them; no .npz."),
     ],
     *,
     top: Annotated[int, typer.Option(min=1, help="Classes per image, most probable first.")] = 1,
@@ -149,7 +150,8 @@ def predict(
 ) -> None:
     """Predict the classes of images.
 
-    Files that cannot be read are named on stderr; the exit code is then 2.
+    Files that cannot be read are named on stderr; the exit code is then 2. The images of an .npz
+    are evaluated with evaluate --data.
     """
     with reporting():
         from distill_tune.cli.model_view import prediction_line

@@ -27,6 +27,7 @@ from distill_tune.errors import InputError, Message, Parameter, Text, abridged, 
 from distill_tune.interfaces import Split, ValueRanges
 
 _SHOWN = 8
+_ARRAYS = frozenset({".npy", ".npz"})
 _OF_FIELDS = re.compile(r"[;,]? *\(?\bdata\.(train|val|test)\b.*$")
 
 
@@ -92,11 +93,15 @@ def image_files(paths: Sequence[Path], where: str) -> list[Path]:
     """Return the files among ``paths``, and the image files below the folders among them.
 
     Raises:
-        InputError: A path does not exist, or is a folder without images.
+        InputError: A path does not exist, is a file of arrays, or is a folder without images.
     """
     found: list[Path] = []
     for path in paths:
         _refuse_missing(path, where)
+        if path.suffix.lower() in _ARRAYS and path.is_file():
+            takes = Message("`evaluate` with ", Parameter("data"), " takes an .npz with labels")
+            expected = Message("image files, or folders of them; ", takes)
+            raise InputError(where, got=str(path), expected=expected)
         with _named(where), permitted():
             below = image_paths(path) if path.is_dir() else [path]
         if not below:

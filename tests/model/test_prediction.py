@@ -131,3 +131,13 @@ def test_a_mistake_is_named(here: Path, arguments: str, message: str) -> None:
     status, stdout, stderr = run(*arguments.split())
     assert (status, stdout) == (2, "")
     assert stderr.startswith(message)
+
+
+def test_an_array_file_is_told_which_command_takes_it(here: Path) -> None:
+    model = write_model(here / "model", description(["ant", "bee"], 1))
+    np.savez("set.npz", x=np.zeros((2, 8, 8), dtype=np.uint8), y=[0, 1])
+    told = (
+        "IMAGES: got 'set.npz', expected image files, or folders of them; `evaluate` with --data "
+        "takes an .npz with labels\n"
+    )
+    assert run(model, "set.npz") == (2, "", told)
