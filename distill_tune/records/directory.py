@@ -206,23 +206,17 @@ class StudyDirectory:
         An object store has no lock: two searches there must have different names.
 
         Raises:
-            StudyError: Another search holds the lock.
+            StudyError: Another search holds the lock, or this user or the disk has no locks there.
         """
         if not self.is_local:
             yield
             return
-        from distill_tune.records.files.locks import FileLock, Timeout
+        from distill_tune.records.files.locks import held
 
         self._storage.make()
-        lock = FileLock(self.path(LOCK_FILE))
-        try:
-            lock.acquire(timeout=_LOCK_PATIENCE_S)
-        except Timeout as error:
-            raise StudyError(f"study {self.root} is in use by another search") from error
-        try:
+        busy = f"study {self.root} is in use by another search"
+        with held(self.path(LOCK_FILE), busy, patience_s=_LOCK_PATIENCE_S):
             yield
-        finally:
-            lock.release()
 
     def in_use(self) -> bool | None:
         """Return whether a search holds the lock; None if this cannot be known."""
@@ -230,12 +224,12 @@ class StudyDirectory:
             return None
         if not self._storage.exists(LOCK_FILE):
             return False
-        from distill_tune.records.files.locks import FileLock, Timeout
+        from distill_tune.records.files.locks import UNAVAILABLE, FileLock, Timeout
 
         try:
             with FileLock(self.path(LOCK_FILE)).acquire(timeout=0):
                 return False
         except Timeout:
             return True
-        except OSError:
+        except UNAVAILABLE:
             return None

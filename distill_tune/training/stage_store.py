@@ -19,7 +19,7 @@ from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import StudyError
 from distill_tune.records.checksums import add_checksum, strip_checksum
 from distill_tune.records.directory import STAGES_FOLDER, stage_picture
-from distill_tune.records.files.locks import FileLock, Timeout
+from distill_tune.records.files.locks import UNAVAILABLE, FileLock, Timeout
 from distill_tune.records.files.storage import storage_at
 from distill_tune.training.stages import (
     ComputePlace,
@@ -166,7 +166,7 @@ class Claim:
             self._lock.acquire(timeout=0)
         except Timeout:
             return False
-        except (OSError, NotImplementedError):
+        except UNAVAILABLE:
             # The folder is not writable or has no locks: nobody else can hold one.
             self._lock = None
         return True

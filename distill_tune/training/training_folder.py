@@ -14,7 +14,7 @@ from distill_tune import __version__
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
-from distill_tune.records.files.locks import FileLock, Timeout
+from distill_tune.records.files.locks import held
 from distill_tune.study.changes import PLACES, differences
 from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.stages import identity
@@ -37,11 +37,11 @@ def opened(out: Path) -> Iterator[None]:
     """
     try:
         (out / _FOLDER).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / BEGINNING)
-        with lock.acquire(timeout=_LOCK_PATIENCE_S):
+        busy = f"{out}: another training is running there"
+        with held(str(out / BEGINNING), busy, patience_s=_LOCK_PATIENCE_S):
             yield
-    except Timeout:
-        raise StudyError(f"{out}: another training is running there") from None
+    except DiskFullError as error:
+        raise DiskFullError(f"{error}\nMake room, then go on with the same command.") from error
     except OSError as error:
         message = error.strerror or str(error)
         if is_disk_full(error):

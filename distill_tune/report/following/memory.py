@@ -49,21 +49,13 @@ class Memory:
             StudyError: It cannot be written, or another process follows the study to this place.
         """
         if self._storage.is_local:
-            from distill_tune.records.files.locks import FileLock, Timeout
+            from distill_tune.records.files.locks import held
 
             self._storage.make()
-            lock = FileLock(self._storage.path(f"{Path(self._name).stem}.lock"))
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise StudyError(
-                    f"{lock.lock_file}: another process sends this study to the same place"
-                ) from None
-            try:
+            path = self._storage.path(f"{Path(self._name).stem}.lock")
+            with held(path, f"{path}: another process sends this study to the same place"):
                 self._read()
                 yield self
-            finally:
-                lock.release()
             return
         self._read()
         yield self
