@@ -185,3 +185,13 @@ def test_resources_that_no_node_has_are_an_error_and_no_hang() -> None:
     expected = "resources: got 1000 CPU per trial, expected at most what one node has: "
     assert message.startswith(f"bad.yaml:11:12: {expected}")
     assert message.endswith(" CPU")
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_named() -> None:
+    write(DIGITS, DIGITS.replace("}", ", val_fraction: 0.6, test_fraction: 0.5}"))
+    place, _, said = search().partition(" ")
+    assert place.startswith("bad.yaml:2:")
+    assert said == (
+        "data.val_fraction: got 0.6, expected less than 0.5: test_fraction is 0.5, and train is "
+        "the rest"
+    )

@@ -116,7 +116,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a model on images: overall, class by class, and what it confuses."""
-    with reporting():
+    with reporting(folder="MODEL"):
         from distill_tune.cli.model_view import assessment_view
         from distill_tune.model import load_model
         from distill_tune.model.assessed_images import assessed_images
@@ -153,7 +153,7 @@ def predict(
     Files that cannot be read are named on stderr; the exit code is then 2. The images of an .npz
     are evaluated with evaluate --data.
     """
-    with reporting():
+    with reporting(folder="MODEL"):
         from distill_tune.cli.model_view import prediction_line
         from distill_tune.datasets.images.printable import printable
         from distill_tune.datasets.labelled_images import image_files
@@ -199,7 +199,7 @@ def generate(  # noqa: PLR0913 - the options of the command line
     as_json: Json = False,
 ) -> None:
     """Write synthetic images of a model's generator, a contact sheet and a table of them."""
-    with reporting():
+    with reporting(folder="MODEL"):
         from distill_tune.cli.model_view import generation_table
         from distill_tune.model import load_model
         from distill_tune.model.device import chosen_device
@@ -241,7 +241,7 @@ def export(
 
     It takes images (uint8, 0..255, n x channels x size x size), and returns logits (n x classes).
     """
-    with reporting():
+    with reporting(folder="MODEL"):
         from distill_tune.model import load_model
         from distill_tune.model.export import export_model
 

@@ -27,6 +27,7 @@ from distill_tune.datasets.npz_file.headers import (
     array_extremes,
     header,
     images_shape,
+    reason,
     unreadable,
 )
 from distill_tune.datasets.npz_file.keys import EXPECTED_KEYS, looks_used, part_keys
@@ -140,7 +141,7 @@ class Npz(ImageSource):
             raise InputError(
                 "data.root",
                 got=Text(f"{key} of shape {shape} and {label_key} of {of_labels}"),
-                expected="one label for each image",
+                expected=f"one label for each image{_advice(label_key, shape, of_labels)}",
             )
         return images_shape(self._path, key)
 
@@ -180,7 +181,7 @@ class Npz(ImageSource):
                 raise not_found(self.root, path.parent.glob("*.npz"), expected="an .npz file")
             arrays = np.load(path, allow_pickle=False)
         except READ_ERRORS as error:
-            raise unreadable(f"{path} ({error})") from None
+            raise unreadable(f"{path} ({reason(path, error)})") from None
         if not isinstance(arrays, np.lib.npyio.NpzFile):
             raise unreadable(f"{path}, which holds a single array")
         return arrays
@@ -191,6 +192,12 @@ def _array(arrays: "np.lib.npyio.NpzFile", key: str) -> NDArray[Any]:
         return np.asarray(arrays[key])
     except READ_ERRORS as error:
         raise unreadable(f"{key}, which cannot be read ({error})") from None
+
+
+def _advice(key: str, shape: tuple[int, ...], of_labels: tuple[int, ...]) -> str:
+    """Return how to make labels of rows with a number for each class; empty if there are none."""
+    is_one_hot = len(of_labels) == 2 and of_labels[:1] == shape[:1] and of_labels[1] > 1
+    return f": {key}.argmax(1), if a 1 in each row marks the class" if is_one_hot else ""
 
 
 def _pixels(images: NDArray[Any], key: str, ranges: ValueRanges) -> Bytes:

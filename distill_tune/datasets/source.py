@@ -63,7 +63,9 @@ class ImageSource(Config):
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
         if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction + test_fraction must stay below 1: train is the rest")
+            most = f"less than {1 - self.test_fraction:g}"
+            expected = f"{most}: test_fraction is {self.test_fraction:g}, and train is the rest"
+            raise ValueError(InputError("val_fraction", got=self.val_fraction, expected=expected))
         return self
 
     @property

@@ -1,6 +1,7 @@
 """Model folders: plain files, written after training and read without trusting them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from distill_tune.distill.metrics.best_weights import StateDict
 from distill_tune.distill.monitoring.by_class import class_results
 from distill_tune.distill.trial import Trial
 from distill_tune.distill.trial_config import TrialConfig
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.interfaces import ImageData, Metrics, plain
 from distill_tune.model.description import ClassNumbers, Description, Transforms
 from distill_tune.plugins import digests
@@ -138,6 +139,7 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
     Raises:
         InputError: A file is missing, damaged, or of another model; the message names it.
     """
+    _require_model(folder)
     document = read_yaml(folder / MODEL)
     stored = parse(Description, document)
     try:
@@ -161,6 +163,21 @@ def load_model(folder: Path, device: torch.device = CPU) -> Model:
         stored.metric,
         stored.by_class,
     )
+
+
+def _require_model(folder: Path) -> None:
+    """Raise InputError if a folder is no model's; name a model folder in it or beside it."""
+    with suppress(OSError):  # Reading says why a folder cannot be entered.
+        if (folder / MODEL).exists():
+            return
+        expected = f"a model folder (with {MODEL})"
+        inside = sorted(
+            path.parent for depth in ("*", "models/*") for path in folder.glob(f"{depth}/{MODEL}")
+        )
+        if inside:
+            expected += f", such as {inside[0]}"
+        beside = [str(path.parent) for path in folder.parent.glob(f"*/{MODEL}")]
+        raise InputError(Parameter("folder"), got=str(folder), expected=expected, choices=beside)
 
 
 def load_classifier(folder: Path) -> tuple[Classifier, tuple[str, ...]]:

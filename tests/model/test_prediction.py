@@ -119,7 +119,12 @@ def test_only_readable_files_end_well(here: Path) -> None:
     [
         ("model photo", "IMAGES: got 'photo', expected a file or a folder that exists. Did you "),
         ("model hollow", "IMAGES: got hollow without image files, expected images"),
-        ("modle photos", "file: got 'modle/model.yaml', expected a file that exists"),
+        (
+            "modle photos",
+            "MODEL: got 'modle', expected a model folder (with model.yaml). Did you mean 'model'?",
+        ),
+        (". photos", "MODEL: got '.', expected a model folder (with model.yaml), such as model"),
+        ("photos photos", "MODEL: got 'photos', expected a model folder (with model.yaml)\n"),
         ("model photos --device cuda:99", "--device: got 'cuda:99', expected cpu"),
         (f"model {'x' * 300}", f"IMAGES: got {'x' * 300} (File name too long), expected a path"),
     ],

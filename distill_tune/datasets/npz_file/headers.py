@@ -4,7 +4,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -43,6 +43,14 @@ class Header(NamedTuple):
 def unreadable(got: str) -> InputError:
     """Return the error for a file, or an array in it, that cannot be read."""
     return InputError("data.root", got=Text(got), expected="an .npz file as numpy.savez writes it")
+
+
+def reason(path: Path, error: Exception) -> str:
+    """Return why a file cannot be read, in words without NumPy's advice to allow pickle."""
+    with suppress(OSError):
+        if path.is_file() and not zipfile.is_zipfile(path):
+            return "not a zip archive, which every .npz is"
+    return str(error)
 
 
 def header(path: Path, key: str) -> Header:

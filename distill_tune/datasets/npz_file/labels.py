@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from distill_tune.datasets.image_pool import Labels
 from distill_tune.datasets.images.printable import printable
-from distill_tune.errors import InputError, Text
+from distill_tune.errors import InputError, Text, abridged
 
 _SHOWN = 5
 
@@ -44,13 +44,23 @@ def usable_names(names: NDArray[Any]) -> NDArray[Any]:
     Raises:
         InputError: The array is not a list of distinct names.
     """
-    if names.ndim != 1 or names.dtype.kind not in "iuSU" or len(set(names.tolist())) != len(names):
+    if names.ndim != 1 or names.dtype.kind not in "iuSU":
         raise InputError(
             "data.root",
             got=Text(f"classes of type {names.dtype} and shape {names.shape}"),
             expected="a list of different names in classes",
         )
-    return _decoded(names)
+    found = _decoded(names)
+    double = [str(name) for name, count in Counter(found.tolist()).items() if count > 1]
+    if double:
+        raise InputError(
+            "data.root",
+            got=Text(
+                f"classes that hold {abridged([repr(name) for name in double], _SHOWN)} twice"
+            ),
+            expected="a list of different names in classes",
+        )
+    return found
 
 
 def _decoded(values: NDArray[Any]) -> NDArray[Any]:

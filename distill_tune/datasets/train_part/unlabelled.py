@@ -19,7 +19,7 @@ from distill_tune.datasets.images.arrays import channels_first, fit, to_bytes, w
 from distill_tune.datasets.images.file_values import completed
 from distill_tune.datasets.images.image_files import decode_all, image_paths
 from distill_tune.datasets.images.value_range import array_levels, kind_of
-from distill_tune.datasets.npz_file.headers import READ_ERRORS, header, images_shape
+from distill_tune.datasets.npz_file.headers import READ_ERRORS, header, images_shape, reason
 from distill_tune.datasets.splits import Draw
 from distill_tune.errors import InputError, Text, closest
 from distill_tune.interfaces import Split, ValueRanges
@@ -234,7 +234,7 @@ def _names(path: Path) -> list[str]:
         with np.load(path, allow_pickle=False) as arrays:
             return sorted(arrays.files)
     except READ_ERRORS as error:
-        met = Text(f"{path} ({error})")
+        met = Text(f"{path} ({reason(path, error)})")
         expected = "an .npz file as numpy.savez writes it"
         raise InputError(WHERE, got=met, expected=expected) from None
 

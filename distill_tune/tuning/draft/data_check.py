@@ -49,13 +49,13 @@ def surveyed(
     Raises:
         InputError: There are no readable images.
     """
-    source, _ = source_of(os.fspath(data), assignments)
-    with blamed_on_options():
+    source, fields = source_of(os.fspath(data), assignments)
+    with blamed_on_options(fields):
         found = survey(source, say)
     if found.error is None:
         return found
     try:
-        with blamed_on_options():
+        with blamed_on_options(fields):
             raise found.error
     except InputError as error:
         return found._replace(error=error)

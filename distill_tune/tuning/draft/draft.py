@@ -49,7 +49,7 @@ def draft_study(name: str, facts: ImageFacts, wish: Wish, views: Views) -> Draft
         InputError: A class has too few images, or a backbone does not accept the images.
         RehearsalError: A trial cannot run here, for example for lack of memory.
     """
-    with cluster(None), blamed_on_options():
+    with cluster(None), blamed_on_options(facts.fields):
         machine = this_machine()
         for size in image_sizes(facts, machine):
             case = Case(facts, machine, wish, size)

@@ -86,7 +86,7 @@ def look_at(data: str, assignments: Sequence[str] = ()) -> ImageFacts:
     """
     source, fields = source_of(data, assignments)
     own = source if isinstance(source, Folder | Npz) else None
-    with blamed_on_options():
+    with blamed_on_options(fields):
         sides = sorted(own.shorter_sides(_MOST_OPENED)) if own else []
         if sides and "image_size" not in fields:
             size = max(4, min(sides[len(sides) // 2], _MOST_PIXELS))

@@ -1,7 +1,7 @@
 """The data set that ``--data`` names: its kind is recognised from the files that are there."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,19 +56,28 @@ def source_of(data: str, assignments: Sequence[str] = ()) -> tuple[ImageSource, 
 
 
 @contextmanager
-def blamed_on_options() -> Iterator[None]:
-    """Report errors in data and backbones against the command's options: there is no file yet."""
+def blamed_on_options(fields: Mapping[str, Any]) -> Iterator[None]:
+    """Report errors in data and backbones against the command's options: there is no file yet.
+
+    Args:
+        fields: Given fields of ``data``, as :func:`source_of` returns them.
+    """
     try:
         yield
     except InputError as error:
         option = {"data": _DATA, "backbones": BACKBONE}.get(error.where.partition(".")[0])
         if option is None or error.location:
             raise
-        is_given = error.where in SETTABLE and error.where != "data.root"
+        is_field = error.where in SETTABLE and error.where != "data.root"
         expected, choices = error.expected, error.choices
-        if not is_given and "data." in f"{error.got} {error.expected}":
+        where: str = option
+        if is_field and error.where.removeprefix("data.") in fields:
+            where = Message(_SET, f" {error.where}")
+        elif is_field:
+            where = Message(option, f" {fields['root']}") if "root" in fields else option
+            expected = Message(expected, "; ", _SET, f" {error.where}=VALUE gives it")
+        elif any(name in f"{error.got} {error.expected}" for name in SETTABLE):
             expected = Message(expected, "; ", _SET, " data.FIELD=VALUE gives such a field")
-        where = Message(_SET, f" {error.where}") if is_given else option
         raise InputError(where, got=error.got, expected=expected, choices=choices) from None
 
 

@@ -106,9 +106,14 @@ def test_an_ambiguous_range_of_values_is_given_by_an_option(tmp_path: Path) -> N
     with pytest.raises(InputError) as refused:
         look_at(data)
     said = refused.value.spelled(option)
-    assert said.startswith("--set data.value_range: got x with values in 0..1.7 and fractions")
+    assert said.startswith(f"--data {data}: got x with values in 0..1.7 and fractions, expected ")
+    assert said.endswith("; --set data.value_range=VALUE gives it")
     found = look_at(data, ["data.value_range=[0, 1.5]"])
     assert found.fields == {"kind": "npz", "root": data, "value_range": [0, 1.5]}
+    np.savez(tmp_path / "a.npz", x=values * np.nan, y=[0, 1] * 10)
+    with pytest.raises(InputError) as refused:
+        look_at(data, ["data.value_range=[0, 1.5]"])
+    assert refused.value.spelled(option).startswith("--set data.value_range: got x with values")
 
 
 def test_deep_files_below_zero_are_read_with_a_given_range(tmp_path: Path) -> None:
