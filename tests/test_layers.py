@@ -243,13 +243,24 @@ def test_help_status_and_report_answer_without_torch_or_ray(work: str, tmp_path:
     directory.append({"event": "session_started", "command": "search"})
     directory.append({"event": "trial_started", **trial})
     directory.append({"event": "epoch", "trial": 0, "epoch": 1, "metrics": {"objective": 0.5}})
+    _run_lightly(work.format(study=tmp_path), "not end.code")
+
+
+def test_a_study_that_is_not_there_is_told_without_torch_or_ray() -> None:
+    for words in (["resume", "no"], ["confirm", "no"], ["train", "--study", "no", "--out", "m"]):
+        said = _run_lightly(f"from distill_tune.cli import app; app({words})", "end.code == 2")
+        assert said == "no: no study here (no study.yaml)\n"
+
+
+def _run_lightly(work: str, end: str) -> str:
+    """Run code that may not import what is large; return what it writes to stderr."""
     heavy = "{'torch', 'torchvision', 'ray', 'optuna', 'pandas', 'sklearn', 'tensorboard'}"
     script = (
         "import sys\n"
         "try:\n"
-        f"    {work.format(study=tmp_path)}\n"
+        f"    {work}\n"
         "except SystemExit as end:\n"
-        "    assert not end.code, end\n"
+        f"    assert {end}, end\n"
         f"assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)\n"
     )
     done = subprocess.run(
@@ -261,3 +272,4 @@ def test_help_status_and_report_answer_without_torch_or_ray(work: str, tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stderr

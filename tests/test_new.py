@@ -199,6 +199,10 @@ def test_what_cannot_be_written_is_refused_before_any_work() -> None:
     assert refused("new", "folder.yaml", "--data", "digits", "--force") == folder
     nowhere = "FILE: got 'no/my.yaml', expected a file in a folder that exists"
     assert refused("new", "no/my.yaml", "--data", "digits").startswith(nowhere)
+    system = (
+        "FILE: got /proc/my.yaml (No such file or directory), expected a file that can be written"
+    )
+    assert refused("new", "/proc/my.yaml", "--data", "a.npz") == system
     name = "FILE: got 'my.txt', expected a name that ends in .yaml"
     assert refused("new", "my.txt", "--data", "digits") == name
 

@@ -142,7 +142,7 @@ def resume(  # noqa: PLR0913 - the options of the command line
 ) -> None:
     """Resume a study that was interrupted, or give it more trials."""
     with reporting():
-        prepare(address)
+        prepare(address, study_dir)
         with opening(as_json=as_json):
             from distill_tune.study.opened_study import open_stored
 
@@ -226,7 +226,7 @@ def confirm(  # noqa: PLR0913 - the options of the command line
 ) -> None:
     """Test whether the gain is real: the best configuration against its rivals, on fresh seeds."""
     with reporting():
-        prepare(address)
+        prepare(address, study_dir)
         with opening(as_json=as_json):
             from distill_tune.confirmation.commands import open_to_confirm
 

@@ -95,9 +95,12 @@ def _recipe(
 
         return read_recipe(config)
     from distill_tune.records.directory import StudyDirectory
+
+    directory = StudyDirectory(str(study))
+    directory.require()
     from distill_tune.training.trial_recipe import trial_recipe
 
-    return trial_recipe(StudyDirectory(str(study)), trial=trial, backbone=backbone)
+    return trial_recipe(directory, trial=trial, backbone=backbone)
 
 
 def evaluate(

@@ -1,5 +1,6 @@
 """``distill-tune new``."""
 
+import os
 import re
 import shlex
 import sys
@@ -100,6 +101,12 @@ def _permitted(file: Path) -> Iterator[None]:
 
 
 def _refuse_place(file: Path, *, is_forced: bool) -> None:
+    """Refuse a file that cannot be written; the content of an existing one is kept.
+
+    Raises:
+        InputError: Its name, its folder, or the file that is there is unsuitable.
+        OSError: The system refuses to write to it.
+    """
     reasons = {
         "a name that ends in .yaml": file.suffix.lower() not in {".yaml", ".yml"},
         "a file in a folder that exists": not file.absolute().parent.is_dir(),
@@ -109,3 +116,8 @@ def _refuse_place(file: Path, *, is_forced: bool) -> None:
     for expected, is_refused in reasons.items():
         if is_refused:
             raise InputError("FILE", got=str(file), expected=expected)
+    if not os.path.lexists(file):
+        file.touch(exist_ok=False)
+        file.unlink()
+    elif file.exists():
+        file.open("a").close()

@@ -49,8 +49,20 @@ class CommandOptions(NamedTuple):
         )
 
 
-def prepare(address: str | None) -> None:
-    """Set Ray's environment before anything imports Ray."""
+def prepare(address: str | None, study: str | None = None) -> None:
+    """Set Ray's environment before anything imports Ray.
+
+    Args:
+        address: Address of a Ray cluster; None: this machine.
+        study: Folder of the study that the command takes, which must exist.
+
+    Raises:
+        StudyError: There is no study.
+    """
+    if study is not None:
+        from distill_tune.records.directory import StudyDirectory
+
+        StudyDirectory(study).require()
     from distill_tune.cluster.environment import prepare as set_environment
 
     set_environment(address)
