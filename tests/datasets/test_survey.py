@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from distill_tune import check
 from distill_tune.cli import app
+from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.survey.survey import Survey
 from distill_tune.errors import InputError
 from distill_tune.terminal.data_check_view import survey_warnings
@@ -87,6 +88,29 @@ def test_copies_in_a_separate_test_part_are_found(folder: Path) -> None:
     across = [one for one in found.copies if one.splits[1] == "test"]
     assert len(across) == 8
     assert "8 pairs of images the same, in different splits" in shown(found)
+    source = Folder(kind="folder", root=str(root))
+    assert any("8 test files are in train too" in text for text in source.load().warnings)
+    assert "in train too" not in shown(found), "told once"
+
+
+def test_copies_in_drawn_splits_are_told_once(folder: Path) -> None:
+    for number in range(8):
+        shutil.copy(folder / "ant/0.png", folder / f"ant/again{number}.png")
+    warnings = Folder(kind="folder", root=str(folder)).load().warnings
+    assert any("in train too" in text for text in warnings)
+    found = check(folder)
+    assert "in different splits" in shown(found)
+    assert " too" not in shown(found)
+
+
+def test_images_of_a_pixel_are_told_and_scaled_up(tmp_path: Path) -> None:
+    for number in range(16):
+        path = tmp_path / "dots" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (1, 1) if number else (9, 9), 9 * number).save(path)
+    found = check(tmp_path / "dots")
+    assert "15 training images are below 4 pixels: a search takes them scaled up" in shown(found)
+    assert Folder(kind="folder", root=str(tmp_path / "dots")).load().image_size == 64
 
 
 def test_files_that_cannot_be_read_are_named(folder: Path) -> None:

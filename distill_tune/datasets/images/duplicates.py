@@ -1,6 +1,7 @@
 """Images that occur in two splits: scores on them measure memory, not skill."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,14 @@ from distill_tune.datasets.images.image_files import image_paths
 from distill_tune.datasets.images.printable import counted
 
 _NOUNS = {"train": "training", "val": "validation", "test": "test"}
+
+
+_TOLD = re.compile(r"\d+ (validation|test) (image|file)s? (is|are) in (train|val) too")
+
+
+def is_of_shared(warning: str) -> bool:
+    """Return whether a warning is one that this module gives."""
+    return _TOLD.match(warning) is not None
 
 
 def digests(pool: Pool, indices: Indices | None = None) -> list[tuple[bytes, str]]:

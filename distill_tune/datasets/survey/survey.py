@@ -7,7 +7,10 @@ from distill_tune.datasets.folder import Folder
 from distill_tune.datasets.folder_tree.origin import passed_over
 from distill_tune.datasets.folder_tree.part_names import Part
 from distill_tune.datasets.image_pool import Pool, Pools
+from distill_tune.datasets.images.duplicates import is_of_shared
 from distill_tune.datasets.images.image_files import sizes_and_modes
+from distill_tune.datasets.images.printable import counted
+from distill_tune.datasets.npz_file.headers import MIN_SIDE
 from distill_tune.datasets.source import ImageSource
 from distill_tune.datasets.survey.copies import Copy, copies
 from distill_tune.errors import InputError
@@ -15,6 +18,7 @@ from distill_tune.interfaces import Say, ValueRanges, silent
 
 _MOST_OPENED = 20_000
 """Files whose headers are read to learn sizes and modes."""
+_SCALED_UP = "a search takes them scaled up, but there is nothing to see in them"
 
 
 class Survey(NamedTuple):
@@ -63,7 +67,7 @@ def survey(source: ImageSource, say: Say = silent) -> Survey:
     warnings += passed_over(read.train.passed + (read.val.passed if read.val else ()))
     error: InputError | None = None
     try:
-        # Near copies are listed below, with those of a separate test part.
+        # Copies are listed below, with those of a separate test part.
         warnings += source.load(read).warnings
     except InputError as refused:
         error = refused
@@ -75,6 +79,8 @@ def survey(source: ImageSource, say: Say = silent) -> Survey:
     files = sizes_and_modes(source.some_files(_MOST_OPENED)) if isinstance(source, Folder) else []
     side, mode = train.images.shape[-1], "L" if train.images.shape[1] == 1 else "RGB"
     seen = files or [((side, side), mode)] * len(train.labels)
+    if small := sum(min(size) < MIN_SIDE for size, _ in seen):
+        warnings += (f"{counted(small, 'training image')} below {MIN_SIDE} pixels: {_SCALED_UP}",)
     return Survey(
         name=source.name,
         classes=train.classes,
@@ -85,7 +91,8 @@ def survey(source: ImageSource, say: Say = silent) -> Survey:
         value_ranges=pools.get("test", train).value_ranges,
         unreadable=tuple(dict.fromkeys(line for pool in pools.values() for line in pool.skipped)),
         copies=copies(pools, say),
-        warnings=warnings,
+        # Images in two splits are among the copies.
+        warnings=tuple(text for text in warnings if not is_of_shared(text)),
         error=error,
         train=train,
     )
