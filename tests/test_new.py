@@ -160,7 +160,8 @@ def test_an_ambiguous_range_is_refused_with_the_option_that_gives_it(
     steps_take(0.05, monkeypatch)
     np.savez("a.npz", x=np.linspace(0, 1.7, 40 * 64).reshape(40, 8, 8), y=[0, 1] * 20)
     said = refused("new", "my.yaml", "--data", "a.npz", stdout="looking at a.npz\n")
-    assert said.startswith("--data a.npz: got x with values in 0..1.7 and fractions, expected ")
+    place = f"--data {Path('a.npz').absolute()}"
+    assert said.startswith(f"{place}: got x with values in 0..1.7 and fractions, expected ")
     assert said.endswith("; --set data.value_range=VALUE gives it")
     _, study = new("--data", "a.npz", "--set", "data.value_range=[0, 1.7]")
     assert getattr(study.data, "value_range", None) == (0.0, 1.7)
