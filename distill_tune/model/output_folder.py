@@ -11,7 +11,7 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
 
     Args:
         out: The folder, new or empty.
-        beginning: File in it by which the command recognises its own work, to resume it.
+        beginning: Folder in it by which the command recognises its own work, to resume it.
 
     Raises:
         InputError: The folder holds anything else, or cannot be made.
@@ -19,7 +19,7 @@ def refuse_unusable(out: Path, *, beginning: str = "") -> None:
     expected = "a new or empty folder"
     try:
         is_full = out.exists() and (not out.is_dir() or any(out.iterdir()))
-        is_begun = bool(beginning) and (out / beginning).is_file()
+        is_begun = bool(beginning) and (out / beginning).is_dir()
     except OSError as error:
         met = Text(f"{out} ({error.strerror})")
         raise InputError(Parameter("out"), got=met, expected=expected) from None

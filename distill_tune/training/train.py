@@ -34,6 +34,7 @@ from distill_tune.training.training_folder import (
     NAME,
     TrainingProgress,
     clear,
+    clear_rest,
     notes,
     opened,
     read_notes,
@@ -83,6 +84,7 @@ def train_model(
     config = parse(TrialConfig, recipe.document)
     # The model's folder says where its images are, wherever it is read.
     config = config.model_copy(update={"data": data_with_absolute_paths(config.data)})
+    clear_rest(out)
     refuse_unusable(out, beginning=BEGINNING)
     images, origin = _load_images(config, recipe.document)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,7 +1,7 @@
 """Folder of an unfinished training: its lock, its checkpoints, and how to resume from them.
 
-Until the model is written, ``unfinished_training/`` holds checkpoints as a search writes them, and
-a lock by which a training recognises its own folder.
+Until the model is written, ``unfinished_training/``, by which a training recognises its own folder,
+holds a lock and checkpoints as a search writes them.
 """
 
 import shutil
@@ -14,6 +14,7 @@ from distill_tune import __version__
 from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import DiskFullError, StudyError, is_disk_full
+from distill_tune.model.folder import MODEL
 from distill_tune.records.files.locks import held
 from distill_tune.study.changes import PLACES, differences
 from distill_tune.training.run_spec import RunSpec
@@ -21,9 +22,10 @@ from distill_tune.training.stages import identity
 
 NAME = "training"
 """Name of its checkpoints; those of a search have the name of their trial."""
-_FOLDER = "unfinished_training"
-BEGINNING = f"{_FOLDER}/lock"
-"""File by which the folder of an unfinished training is recognised."""
+BEGINNING = "unfinished_training"
+"""Folder in it by which the folder of an unfinished training is recognised."""
+_LOCK = f"{BEGINNING}/lock"
+_ENDED = f".{BEGINNING}.ended"
 _LOCK_PATIENCE_S = 1.0
 
 
@@ -36,9 +38,9 @@ def opened(out: Path) -> Iterator[None]:
         DiskFullError: There is no room.
     """
     try:
-        (out / _FOLDER).mkdir(parents=True, exist_ok=True)
+        (out / BEGINNING).mkdir(parents=True, exist_ok=True)
         busy = f"{out}: another training is running there"
-        with held(str(out / BEGINNING), busy, patience_s=_LOCK_PATIENCE_S):
+        with held(str(out / _LOCK), busy, patience_s=_LOCK_PATIENCE_S):
             yield
     except DiskFullError as error:
         raise DiskFullError(f"{error}\nMake room, then go on with the same command.") from error
@@ -52,14 +54,29 @@ def opened(out: Path) -> Iterator[None]:
 
 def root(out: Path) -> str:
     """Return the root of its checkpoints, which lie below it as in a study."""
-    return str(out.absolute() / _FOLDER)
+    return str(out.absolute() / BEGINNING)
 
 
 def clear(out: Path) -> None:
-    """Delete what only an unfinished training needs, and the folder if that was all."""
-    shutil.rmtree(out / _FOLDER, ignore_errors=True)
+    """Delete what only an unfinished training needs, and the folder if that was all.
+
+    It gets another name first: if this is killed, the training has ended, whatever is left of it.
+    """
+    with suppress(OSError):
+        (out / BEGINNING).rename(out / _ENDED)
+    for name in (_ENDED, BEGINNING):
+        shutil.rmtree(out / name, ignore_errors=True)
     with suppress(OSError):
         out.rmdir()
+
+
+def clear_rest(out: Path) -> None:
+    """Delete what is left of a training that was killed while it deleted its checkpoints."""
+    with suppress(OSError):
+        shutil.rmtree(out / _ENDED, ignore_errors=True)
+        # A version that did not rename the folder may have deleted the lock first.
+        if (out / MODEL).is_file() and not (out / _LOCK).exists():
+            shutil.rmtree(out / BEGINNING, ignore_errors=True)
 
 
 class TrainingProgress(NamedTuple):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 import distill_tune
 from distill_tune.cli import app
 from distill_tune.distill.trial import Report
-from distill_tune.errors import DiskFullError, StudyError
+from distill_tune.errors import DiskFullError, InputError, StudyError
 from distill_tune.interfaces import Metrics
 from distill_tune.terminal.training_view import TrainingView
 from distill_tune.training import train, training_folder
@@ -178,6 +179,48 @@ def test_an_interrupt_ends_it_at_the_next_report_and_the_same_command_goes_on(
     assert second.exit_code == 0, second.output
     assert "resuming after warmup 2/3" in second.stdout.splitlines()
     assert_same(out, whole.folder)
+
+
+def test_one_that_was_killed_before_it_had_its_lock_is_begun(tmp_path: Path) -> None:
+    (tmp_path / "model/unfinished_training").mkdir(parents=True)
+    seen: dict[Place, Metrics] = {}
+    die_at(tmp_path, ("warmup", 1), seen)
+    assert seen
+
+
+@pytest.mark.parametrize("num_deleted", range(3))
+def test_one_that_was_killed_while_it_tidied_up_is_over_and_tidied_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_deleted: int
+) -> None:
+    out = tmp_path / "model"
+    with training_folder.opened(out):
+        (out / "unfinished_training/checkpoints").mkdir()
+        (out / "unfinished_training/checkpoints/trial.pt").touch()
+        (out / "model.yaml").touch()
+        left, unlink = [num_deleted], os.unlink
+
+        def die(*where: object, **how: object) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Stopped
+            unlink(*where, **how)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "unlink", die)
+        with suppress(Stopped):
+            training_folder.clear(out)
+        monkeypatch.undo()
+    with pytest.raises(InputError, match=r"model, which already exists, expected a new or empty"):
+        Trained(recipe(tmp_path), out)
+    assert [path.name for path in out.iterdir()] == ["model.yaml"]
+
+
+def test_what_an_older_version_left_of_its_checkpoints_is_deleted(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    (out / "unfinished_training/checkpoints").mkdir(parents=True)
+    (out / "model.yaml").touch()
+    with pytest.raises(InputError, match="already exists"):
+        Trained(recipe(tmp_path), out)
+    assert [path.name for path in out.iterdir()] == ["model.yaml"]
 
 
 @pytest.mark.slow
