@@ -49,6 +49,7 @@ class Session:
     options: RunOptions
     continuation: Continuation | None = None
     _time_budget: TimeBudget = field(init=False)
+    _is_open: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._time_budget = TimeBudget(self.study.search.time_budget_s)
@@ -151,6 +152,7 @@ class Session:
         """
         with self._explained():
             journal = self._open()
+            self._is_open = True
             try:
                 status = self._search_until_stopped(journal, trial_slots)
                 journal.emit("session_ended", status=status)
@@ -177,14 +179,16 @@ class Session:
             if is_disk_full(error):
                 lines = [*last, f"Make room, then {self._resume_hint()}"]
                 raise DiskFullError("\n".join(lines)) from error
-            if isinstance(error, StudyError) and isinstance(error.__cause__, OSError):
+            is_os_error = isinstance(error, StudyError) and isinstance(error.__cause__, OSError)
+            if is_os_error or isinstance(error, StorageError):
                 lines = [*last, f"When the storage works again, {self._resume_hint()}"]
                 raise StorageError("\n".join(lines)) from error
             raise
 
     def _resume_hint(self) -> str:
         with suppress(StudyError):  # If that was the failure, it fails again.
-            if not self.directory.exists():
+            # A study that was open may be gone; it is resumed once it is back.
+            if not self._is_open and not self.directory.exists():
                 return "go on with the same command"
         return f"go on with: {resume_command(self.directory)}"
 

@@ -16,7 +16,7 @@ from typer import Exit
 from distill_tune.api import search
 from distill_tune.cli.running import CommandOptions, run_search
 from distill_tune.cluster.resources import Slots
-from distill_tune.errors import DiskFullError
+from distill_tune.errors import DiskFullError, StorageError
 from distill_tune.interfaces import ImageData
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.event_log import LOG_FILE
@@ -472,3 +472,28 @@ def test_a_session_was_ended_by_what_ended_its_work(
     state = searched(tmp_path, "search.time_budget_s=0.2")
     assert state.sessions[-1].status == status
     assert len(machine.done) == (1 if status == "interrupted" else 0)
+
+
+def test_a_study_that_is_moved_ends_its_search_and_goes_on_once_it_is_back(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, elsewhere = tmp_path / "one", tmp_path / "elsewhere"
+    trial = machine._trial
+
+    def moving(journal: Journal, number: int, epochs: int) -> None:
+        if number == 1:
+            root.rename(elsewhere)
+        trial(journal, number, epochs)
+
+    monkeypatch.setattr(machine, "_trial", moving)
+    with pytest.raises(StorageError) as caught:
+        searched(root, text=ONE_AT_A_TIME)
+    monkeypatch.setattr(machine, "_trial", trial)
+    first, last = str(caught.value).splitlines()
+    assert first.startswith(f"the study's folder is gone: {root} (moved,")
+    assert last == f"When the storage works again, go on with: distill-tune resume {root}"
+    assert caught.value.exit_code == 1
+    assert not root.exists()
+    elsewhere.rename(root)
+    state = searched(root, text=ONE_AT_A_TIME)
+    assert (state.sessions[-1].status, len(state.trials)) == ("finished", 3)

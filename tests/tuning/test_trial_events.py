@@ -10,7 +10,8 @@ from ray import cloudpickle
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.experiment import Trial as RayTrial
 
-from distill_tune.errors import DiskFullError
+from distill_tune.cluster.failures.ray_errors import STORAGE_LOST
+from distill_tune.errors import DiskFullError, StorageError
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import TrialRecord
 from distill_tune.records.words.fitness_text import unfit_warning
@@ -267,17 +268,29 @@ def test_a_worker_killed_for_memory_as_it_starts_is_not_tried_again(
     assert ended(journal).reason == "out_of_memory"
 
 
-def test_a_full_disk_is_no_failure_of_the_trial(
-    journal: Journal, callback: StudyCallback, tmp_path: Path
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (OSError(28, "No space left on device"), DiskFullError, "No space left on device"),
+        (ValueError(f"{STORAGE_LOST[1]} storage anymore."), StorageError, "still in its place"),
+    ],
+)
+def test_a_full_disk_or_a_folder_that_is_gone_is_no_failure_of_the_trial(
+    journal: Journal,
+    callback: StudyCallback,
+    tmp_path: Path,
+    error: Exception,
+    kind: type[StorageError],
+    text: str,
 ) -> None:
-    trial = ray_trial(tmp_path, OSError(28, "No space left on device"))
+    trial = ray_trial(tmp_path, error)
     callback.on_trial_start(**ROW, trial=trial)
     for tell in (callback.on_trial_recover, callback.on_trial_error):
-        with pytest.raises(DiskFullError, match="No space left on device"):
+        with pytest.raises(kind, match=text):
             tell(**ROW, trial=trial)
-    assert isinstance(callback.fatal, DiskFullError)
+    assert isinstance(callback.fatal, kind)
     # Whatever Ray makes of it, nothing more is recorded.
-    with pytest.raises(DiskFullError):
+    with pytest.raises(kind):
         callback.on_trial_complete(**ROW, trial=trial)
     assert [event["event"] for event in journal.directory.events()] == ["trial_started"]
 

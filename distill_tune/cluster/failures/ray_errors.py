@@ -3,8 +3,13 @@
 from pathlib import Path
 
 from distill_tune.cluster.failures.memory_kills import is_memory_kill
-from distill_tune.errors import DiskFullError, is_disk_full
+from distill_tune.errors import DiskFullError, StorageError, is_disk_full
 
+STORAGE_LOST = (
+    "have read/write access to the configured storage path",
+    "Could not recover from checkpoint as it does not exist on",
+)
+"""What Ray says if the folder of an experiment or of a checkpoint has disappeared."""
 _TAKEN_BACK = ("node was preempted:", "node was terminated expectedly:")
 
 
@@ -36,12 +41,18 @@ def explain(error: object) -> tuple[str, str]:
 
     Raises:
         DiskFullError: The disk was full, which is not the trial's fault.
+        StorageError: The folder of the study cannot be reached, which is not its fault either.
     """
     from ray.exceptions import RayActorError
 
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if is_disk_full(error):
         raise DiskFullError(lines[-1])
+    if any(text in str(error) for text in STORAGE_LOST):
+        raise StorageError(
+            "Ray cannot reach a trial's checkpoints in the study's folder: is the folder still in "
+            "its place, for every node?"
+        )
     is_lost = isinstance(error, RayActorError) and not error.actor_init_failed
     return "worker_lost" if is_lost else "error", lines[-1] if lines else "no message"
 

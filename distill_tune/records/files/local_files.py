@@ -1,5 +1,6 @@
 """Files in a folder on this machine, written so that neither a kill nor a power cut tears them."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from distill_tune.errors import DiskFullError, InputError, StudyError, is_disk_full
+from distill_tune.errors import DiskFullError, InputError, StorageError, StudyError, is_disk_full
 
 
 def whole_lines(log: bytes) -> bytes:
@@ -25,7 +26,12 @@ def whole_lines(log: bytes) -> bytes:
 
 
 class LocalFiles:
-    """A folder on this machine; appended and written data are on the disk on return."""
+    """A folder on this machine; appended and written data are on the disk on return.
+
+    A new folder is made when its first file is written. One that was there and is gone (moved,
+    deleted, not mounted) is not made anew: writing there raises a StorageError. It is also gone if
+    the logs that were appended to are: something else may have made a folder in its place.
+    """
 
     is_local = True
 
@@ -35,6 +41,8 @@ class LocalFiles:
         except RuntimeError:
             expected = "a user that this machine knows after the '~'"
             raise InputError("study directory", got=root, expected=expected) from None
+        self._was_there = self._is_there()
+        self._logs: set[str] = set()
 
     def path(self, name: str) -> str:
         return str(self._root / name)
@@ -42,6 +50,29 @@ class LocalFiles:
     def make(self) -> None:
         with explained(self.path("")):
             self._root.mkdir(parents=True, exist_ok=True)
+            self._was_there = True
+
+    def _is_there(self) -> bool:
+        with suppress(OSError, ValueError):
+            return self._root.is_dir()
+        return False
+
+    def _make_folder(self, target: Path) -> None:
+        """Create the folder of a file.
+
+        Raises:
+            StorageError: The root was there, and is gone.
+        """
+        is_gone = self._was_there and not self._is_there()
+        if is_gone or (self._logs and not any((self._root / log).exists() for log in self._logs)):
+            what = "the study's folder" if self._logs else "the folder"
+            cause = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
+            raise StorageError(
+                f"{what} is gone: {self._root} (moved, deleted or not mounted?); put it back, in "
+                "place of anything that is there now"
+            ) from cause
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._was_there = True
 
     def exists(self, name: str) -> bool:
         with explained(self.path(name)):
@@ -66,7 +97,7 @@ class LocalFiles:
         target = self._root / name
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with explained(self.path(name)):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(target)
             try:
                 with temporary.open("wb") as file:
                     file.write(content)
@@ -79,12 +110,13 @@ class LocalFiles:
     def append(self, name: str, line: bytes) -> None:
         target = self._root / name
         with explained(self.path(name)):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(target)
             with target.open("a+b") as file:
                 _repair(file)
                 file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+        self._logs.add(name)
 
     def names(self) -> list[str]:
         if not self._root.is_dir():

@@ -31,10 +31,20 @@ class Storage(Protocol):
         """Return a file's content; raise StudyError if it cannot be read."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file atomically: a reader sees the old content or the new, never a part."""
+        """Replace a file atomically: a reader sees the old content or the new, never a part.
+
+        Raises:
+            StorageError: The root was there, and is gone.
+            StudyError: The file cannot be written.
+        """
 
     def append(self, name: str, line: bytes) -> None:
-        """Append one line (without its newline) to a log, repairing a line torn by a kill."""
+        """Append one line (without its newline) to a log, repairing a line torn by a kill.
+
+        Raises:
+            StorageError: The root was there, and is gone.
+            StudyError: The line cannot be written.
+        """
 
     def names(self) -> list[str]:
         """Return the names of the files directly under the root, sorted."""

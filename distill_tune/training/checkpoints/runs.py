@@ -1,5 +1,7 @@
 """Checkpoints of a run outside of Ray Tune: a training, or an arm of a confirmation."""
 
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +26,8 @@ class RunCheckpoints:
 
     def __init__(self, runner: Runner[Any], share: float) -> None:
         self._runner, self._clock = runner, CheckpointClock(share)
+        storage = storage_at(runner.spec.root)
+        self._had_root = storage.is_local and storage.exists("")
 
     def offer(self, number: int, notes: Mapping[str, Any]) -> None:
         """Write a checkpoint if one is due.
@@ -48,10 +52,13 @@ class RunCheckpoints:
     def _write(self, number: int, notes: Mapping[str, Any]) -> None:
         """Write a checkpoint, and delete all but the last two.
 
-        On a disk it appears as a whole. In an object store its checksum is written last.
+        On a disk it appears as a whole. In an object store its checksum is written last. A study
+        that is gone is not made anew.
         """
         spec = self._runner.spec
         storage, name = storage_at(spec.root), f"{RUNS_FOLDER}/{spec.name}/checkpoint_{number:06d}"
+        if self._had_root and not storage.exists(""):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), spec.root)
         if storage.is_local:
             self._write_on_disk(Path(storage.path(name)), notes)
         else:

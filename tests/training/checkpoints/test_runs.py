@@ -89,3 +89,17 @@ def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path: Path) -> None:
     checkpoints(str(tmp_path)).offer(2, {"number": 2})
     assert found(str(tmp_path), tmp_path) == [2, 1]
     assert not half.exists()
+
+
+def test_a_study_that_is_gone_is_not_made_anew_for_a_checkpoint(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    root.mkdir()
+    offered = checkpoints(str(root))
+    offered.offer(1, {"number": 1})
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=str(root)):
+        offered.offer(2, {"number": 2})
+    assert not root.exists()
+    (tmp_path / "elsewhere").rename(root)
+    offered.offer(2, {"number": 2})
+    assert found(str(root), tmp_path) == [2, 1]
