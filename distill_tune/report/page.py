@@ -11,7 +11,6 @@ from markupsafe import Markup
 from distill_tune.confirmation.evidence.tables import value_line
 from distill_tune.records.formatting import duration, param_text
 from distill_tune.records.pareto import front_sentences
-from distill_tune.records.words.metric_names import title
 from distill_tune.report.class_results import class_table
 from distill_tune.report.contents import Contents
 from distill_tune.report.tables import confirmation_tables, trials_table
@@ -73,7 +72,7 @@ def _value_lines(found: Contents) -> list[str]:
     confirmation = found.source.confirmation
     if confirmation is None:
         return []
-    return [value_line(one, title(confirmation.metric)) for one in confirmation.backbones]
+    return [value_line(confirmation, one) for one in confirmation.backbones]
 
 
 def _counts(found: Contents) -> str:

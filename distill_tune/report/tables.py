@@ -8,7 +8,7 @@ from distill_tune.confirmation.evidence.tables import backbones_rows, priced_row
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
-from distill_tune.records.words.metric_names import column_title, title, unit
+from distill_tune.records.words.metric_names import column_title, title_with_unit
 from distill_tune.report.axes import real
 from distill_tune.report.study_records import Source
 
@@ -87,13 +87,13 @@ def _number(value: float | None, text: str) -> Cell:
 
 def confirmation_tables(found: Confirmation) -> tuple[PageTable, ...]:
     """Return the poster's two kinds of table: one of all backbones, and one of arms for each."""
-    shown = f"Test {title(found.metric)} {unit(found.metric)}"
+    shown = f"Test {title_with_unit(found.metric)}"
     first = _table(f"{shown}, mean ± standard deviation over seeds", backbones_rows(found))
     arms = [
         _table(
             f"{one.backbone}, trial {one.trial} (gain: over the baseline; "
             "over it: GAN distillation's)",
-            priced_rows(one),
+            priced_rows(found, one),
         )
         for one in found.backbones
     ]

@@ -11,10 +11,11 @@ from distill_tune.confirmation.evidence.tables import (
     Rows,
     arms_rows,
     backbones_rows,
+    price_title,
     prices_rows,
     value_line,
 )
-from distill_tune.records.words.metric_names import title, unit
+from distill_tune.records.words.metric_names import title_with_unit
 from distill_tune.terminal.result_table import below_its_title, result_table
 
 if TYPE_CHECKING:
@@ -28,21 +29,20 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
     """Yield the tables and sentences of a confirmation for the terminal."""
     from rich.markup import escape
 
-    name = title(found.metric)
-    shown = f"test {name} {unit(found.metric)}, mean ± standard deviation over seeds"
+    shown = f"test {title_with_unit(found.metric)}, mean ± standard deviation over seeds"
     yield _table(shown, backbones_rows(found))
     for one in found.backbones:
         yield _table(
             f"{one.backbone} (gain: over the baseline; over it: GAN distillation's)",
-            _narrow(arms_rows(one)),
+            _narrow(arms_rows(found, one)),
         )
         if prices := prices_rows(one):
-            yield _table(f"{one.backbone}: points per hour that the arm takes longer", prices)
+            yield _table(f"{one.backbone}: {price_title(found.metric)}", prices)
         if classes := class_rows(found, one):
             yield _table(class_title(found, one), classes)
     yield ""
     for one in found.backbones:
-        yield escape(value_line(one, name))
+        yield escape(value_line(found, one))
     for line in verdict_lines(verdicts_of(found)):
         backbone, colon, rest = escape(line).partition(": ")
         yield f"[bold]{backbone}[/bold]{colon}{rest}"

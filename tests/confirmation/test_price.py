@@ -52,7 +52,7 @@ def runs(arm: str, hours: Sequence[float], **fields: Any) -> list[RunRecord]:
 
 def price(gain: float, hours: Sequence[float], others: Sequence[float]) -> Price | None:
     of_method, of_other = runs("gan_distillation", hours), runs("equal_steps", others)
-    return price_of(Gain(len(hours), gain), of_method, of_other)
+    return price_of(Gain(len(hours), gain), of_method, of_other, "accuracy")
 
 
 def test_a_price_is_the_gain_for_each_hour_that_the_arm_takes_longer() -> None:
@@ -90,7 +90,9 @@ def test_the_time_of_two_seeds_gives_no_price() -> None:
 def test_a_lost_run_is_no_time() -> None:
     lost = runs("gan_distillation", [9.0], status="failed", test={})
     others = runs("equal_steps", [0.1] * 4)
-    found = price_of(Gain(4, 0.03), [*lost, *runs("gan_distillation", [0.3] * 4)[1:]], others)
+    found = price_of(
+        Gain(4, 0.03), [*lost, *runs("gan_distillation", [0.3] * 4)[1:]], others, "accuracy"
+    )
     assert found is not None
     assert found.points_per_hour == pytest.approx(15)
 
@@ -157,8 +159,8 @@ def test_without_a_gain_or_a_cost_there_is_no_price(
     gain: Gain | None, own: dict[str, Any], other: dict[str, Any]
 ) -> None:
     of_method = runs("gan_distillation", [0.3] * 3, **own)
-    assert price_of(gain, of_method, runs("equal_steps", [0.1] * 3, **other)) is None
-    assert price_of(gain, of_method, []) is None
+    assert price_of(gain, of_method, runs("equal_steps", [0.1] * 3, **other), "accuracy") is None
+    assert price_of(gain, of_method, [], "accuracy") is None
 
 
 def test_every_gain_of_a_confirmation_has_its_price() -> None:
@@ -196,7 +198,7 @@ def shown_by(events: list[Event]) -> str:
 def test_prices_stand_beside_the_gains() -> None:
     found = found_in(priced())
     (one,) = found.backbones
-    head, *rows = priced_rows(one)
+    head, *rows = priced_rows(found, one)
     assert head[2:7] == ["gain", "gain per core-h", "over it", "95 %", "over it per core-h"]
     of_equal_steps = next(row for row in rows if row[0] == "Baseline, equal steps")
     assert of_equal_steps[2:5] == ["+1.00", "+20", "+4.08"]
@@ -230,7 +232,7 @@ def test_json_has_the_price_in_each_gain() -> None:
 def test_a_log_that_does_not_tell_of_cores_has_no_prices() -> None:
     found = found_in(log({"resnet50": CLEAR}))
     (one,) = found.backbones
-    assert priced_rows(one) == arms_rows(one)
+    assert priced_rows(found, one) == arms_rows(found, one)
     assert "core-h" not in markdown(found)
     assert "core-h" not in shown_by(log({"resnet50": CLEAR}))
     assert as_json(found)["backbones"]["resnet50"]["arms"]["equal_steps"]["cost"] is None

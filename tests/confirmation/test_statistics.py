@@ -83,7 +83,7 @@ def test_a_difference_that_is_the_same_on_every_seed_shows_nothing(count: int) -
     assert (found.low, found.high, found.p_value, found.p_mean_gain_positive) == (None,) * 4
     assert effect(found, found.p_value) == "no evidence"
     words = f"+1.67 points, no interval as it is the same on every seed, n = {count}"
-    assert gain_words(found, None) == words
+    assert gain_words(found, None, "accuracy") == words
 
 
 def test_few_test_images_do_not_make_chance_look_like_an_effect() -> None:
@@ -157,7 +157,9 @@ def test_a_gain_beside_zero_shows_nothing_once_several_were_looked_at() -> None:
 
 def compared(what: str, differences: list[float]) -> Compared:
     found = gain(differences)
-    return Compared(what, what.title(), found, found.p_value, effect(found, found.p_value))
+    return Compared(
+        what, what.title(), found, found.p_value, effect(found, found.p_value), "accuracy"
+    )
 
 
 CLEAR = [0.02, 0.025, 0.018, 0.022, 0.021]

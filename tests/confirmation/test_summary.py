@@ -27,6 +27,8 @@ from distill_tune.records.confirm_log import (
     runs_csv,
 )
 from distill_tune.records.trials import Event
+from distill_tune.records.words.metric_names import on_validation, title
+from distill_tune.report.tables import confirmation_tables
 from distill_tune.terminal.confirmation_tables import confirmation_view
 
 Accuracies = Mapping[str, Sequence[float | None]]
@@ -287,8 +289,56 @@ def test_a_seed_that_failed_counts_as_chance_against_its_arm() -> None:
     (told,) = [text for text in found.remarks if "GAN augmentation" in text and "failed" in text]
     assert "1 of 5 seeds (diverged) failed; each counts as chance, 20.00" in told
     assert found.num_readings == len(CLEAR) * 5 - 1
-    (title,) = [row[0] for row in arms_rows(found.backbones[0]) if "failed" in row[0]]
+    (title,) = [row[0] for row in arms_rows(found, found.backbones[0]) if "failed" in row[0]]
     assert title == "GAN augmentation (1 of 5 failed)"
+
+
+def measured_by(name: str) -> list[Event]:
+    """Return a log whose metric is 1 below the accuracy, with prices and a failed seed."""
+    rival = [0.70, None, 0.70, 0.70, 0.70]
+    events = log({"resnet50": dict(CLEAR) | {"gan_augmentation": rival}})
+    for event in events:
+        if event["event"] == CHOSEN:
+            event |= {"metric": on_validation(name), "search_value": -0.21}
+        elif event["event"] == RUN:
+            is_method = event["arm"] == "gan_distillation"
+            event |= {
+                "cpus": 2,
+                "chance": {name: -2.3},
+                "seconds": {"joint": 60 + 3600 * is_method},
+            }
+            if event["test"]:
+                event |= {"value": -0.3, "test": {name: event["test"]["accuracy"] - 1}}
+    return events
+
+
+@pytest.mark.parametrize("name", ["-loss", "kappa", "mcc"])
+def test_a_metric_that_is_no_share_is_shown_as_it_is(name: str) -> None:
+    found = found_in(measured_by(name))
+    console = Console(width=200, file=io.StringIO(), color_system=None)
+    for part in confirmation_view(found):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    shown, words = console.file.getvalue(), title(name)
+    for text in (markdown(found), shown):
+        for unit in ("points", "Points", "in %", "hundredths"):
+            assert unit not in text
+        assert f"est {words}, mean ± standard deviation over seeds" in text
+        assert "-0.2392 ± 0.0138" in text
+        assert "+0.0408, 95 %: +0.0378 to +0.0438, Holm's p" in text
+        assert "n = 5, +0.02 per core-hour)" in text
+        line = f"validation {words} -0.2100 in the search -> -0.3000 ± 0.0000 with fresh seeds"
+        assert line in text
+        assert "each counts as chance, -2.3000" in text
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    for part in confirmation_view(found):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    assert "+0.0408" in console.file.getvalue()
+    assert "…" not in console.file.getvalue()
+    tables = confirmation_tables(found)
+    assert tables[0].title == f"Test {words}, mean ± standard deviation over seeds"
+    assert "+0.0408" in {cell.text for row in tables[1].rows for cell in row}
 
 
 def test_a_seed_on_which_the_method_failed_counts_against_the_method() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import distill_tune
 from distill_tune import compare
 from distill_tune.cli import app
+from distill_tune.records.confirm_log import CHOSEN
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report.comparison.course import colour
 from distill_tune.report.comparison.tables import comparison_tables
@@ -99,6 +100,18 @@ def test_confirmed_studies_are_paired_by_seed(tmp_path: Path) -> None:
     assert pairs["first", "third"].adjusted_p == 1.0
     assert "resnet18: first over second: +2.00 points" in pairs["first", "second"].sentence
     assert pairs["second", "third"].sentence.endswith("n = 5: third is better")
+
+
+def test_a_difference_of_a_metric_that_is_no_share_is_not_in_points(tmp_path: Path) -> None:
+    directories = [make_study(tmp_path / name, 8) for name in ("first", "second")]
+    for directory, lead in zip(directories, (0.0, -0.02), strict=True):
+        values = {"gan_distillation": [0.7 + lead + seed / 1000 for seed in range(4)]}
+        for event in log({NAME: values}):
+            metric = {"metric": "val/kappa"} if event["event"] == CHOSEN else {}
+            test = {"test": {"kappa": event["test"]["accuracy"]}} if event.get("test") else {}
+            directory.append(event | metric | test)
+    (pair,) = of(*directories).pairs
+    assert "first over second: +0.0200, no interval" in pair.sentence
 
 
 @pytest.mark.parametrize(

@@ -107,18 +107,22 @@ def arm_evidence(
     values = {arm: _accuracies(found, metric, chance) for arm, found in by_arm.items()}
     method = next((arm for arm, found in by_arm.items() if found[0].role == "method"), None)
     in_order = sorted(by_arm.values(), key=lambda found: found[0].order)
-    arms = (_priced(_arm(found, values, method), by_arm, method or "") for found in in_order)
+    arms = (
+        _priced(_arm(found, values, method), by_arm, method or "", metric) for found in in_order
+    )
     of_method = by_arm.get(method or "", [])
     return tuple(arm._replace(class_gains=_class_gains(of_method, by_arm[arm.arm])) for arm in arms)
 
 
-def _priced(arm: ArmEvidence, runs: Mapping[str, list[RunRecord]], method: str) -> ArmEvidence:
+def _priced(
+    arm: ArmEvidence, runs: Mapping[str, list[RunRecord]], method: str, metric: str
+) -> ArmEvidence:
     own = runs[arm.arm]
     return arm._replace(
         cost=cost_of(own),
-        baseline_price=price_of(arm.over_baseline, own, runs.get("baseline", [])),
-        method_price=price_of(arm.method_over, runs.get(method, []), own),
-        control_price=price_of(arm.over_control, own, runs.get(arm.control, [])),
+        baseline_price=price_of(arm.over_baseline, own, runs.get("baseline", []), metric),
+        method_price=price_of(arm.method_over, runs.get(method, []), own, metric),
+        control_price=price_of(arm.over_control, own, runs.get(arm.control, []), metric),
     )
 
 

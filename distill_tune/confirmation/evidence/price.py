@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from distill_tune.confirmation.evidence.statistics import Gain
 from distill_tune.records.confirm_log import RunRecord
+from distill_tune.records.words.metric_names import is_share
 
 _LEAST_SHARE = 0.01
 """Share of an arm's own time below which a difference is no further cost."""
@@ -36,12 +37,13 @@ class Price(NamedTuple):
     Attributes:
         extra_hours: Hours that the arm takes beyond the other one, for each run: the median over
             the seeds of both; may be negative.
-        points_per_hour: Gain in points for each of these hours; None if the arm is not shown to
-            take longer.
+        points_per_hour: Gain for each of these hours, in points, or in the unit of a metric that is
+            no share; None if the arm is not shown to take longer.
         unit: ``core-hour`` or ``GPU-hour``.
         low: Lower end of the 95 % interval of ``extra_hours``, see :func:`median_interval`.
         high: Upper end.
         is_free: Whether the arm is shown to take no longer.
+        is_share: Whether the gain is in points.
     """
 
     extra_hours: float
@@ -50,6 +52,7 @@ class Price(NamedTuple):
     low: float
     high: float
     is_free: bool = False
+    is_share: bool = True
 
     @property
     def cell(self) -> str:
@@ -64,7 +67,7 @@ class Price(NamedTuple):
         """The price in words, such as ``+27 points per core-hour``."""
         if self.points_per_hour is None:
             return "at no further cost" if self.is_free else "at about the same cost"
-        return f"{self.cell} points per {self.unit}"
+        return f"{self.cell}{' points' if self.is_share else ''} per {self.unit}"
 
 
 def seconds_of(runs: Iterable[RunRecord]) -> float:
@@ -113,7 +116,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def price_of(
-    gain: Gain | None, runs: Sequence[RunRecord], others: Sequence[RunRecord]
+    gain: Gain | None, runs: Sequence[RunRecord], others: Sequence[RunRecord], metric: str
 ) -> Price | None:
     """Return the price of a gain of one arm over another.
 
@@ -123,6 +126,7 @@ def price_of(
         gain: The gain.
         runs: Runs of the arm that gains.
         others: Runs of the arm that it gains over.
+        metric: Name of the metric.
     """
     (count, unit), (other_count, other_unit) = _resources(runs), _resources(others)
     if gain is None or gain.num_pairs == 0 or not (count and other_count) or unit != other_unit:
@@ -137,7 +141,10 @@ def price_of(
     low, high = median_interval(extra)
     least = _LEAST_SHARE * median(hours)
     # Of values that are equal but for rounding, the difference is rarely zero.
-    points = 0.0 if abs(gain.mean) <= _NO_GAIN else 100 * gain.mean
+    scale = 100 if is_share(metric) else 1
+    points = 0.0 if abs(gain.mean) <= _NO_GAIN else scale * gain.mean
     is_dearer = low > 0 and median(extra) > least
     price = points / median(extra) if is_dearer else None
-    return Price(median(extra), price, unit, low, high, is_free=high <= least)
+    return Price(
+        median(extra), price, unit, low, high, is_free=high <= least, is_share=is_share(metric)
+    )

@@ -7,6 +7,7 @@ from distill_tune.confirmation.evidence.statistics import gain_words
 from distill_tune.records.confirm_log import EVIDENCE, RUN, STARTED, RunRecord, newest_request
 from distill_tune.records.trials import UNFIT_AGREEMENT, Event
 from distill_tune.records.words.fitness_text import fitness
+from distill_tune.records.words.metric_names import value_text
 
 if TYPE_CHECKING:
     from distill_tune.confirmation.evidence.arm_evidence import ArmEvidence
@@ -38,7 +39,7 @@ def remarks(log: list[Event], records: list[RunRecord], found: "Confirmation") -
         )
     yield from _of_images(log, records, found)
     for one in found.backbones:
-        yield from _of_arms(one, found.chance)
+        yield from _of_arms(one, found)
         confirmed = {r.trial for r in records if r.backbone == one.backbone and r.test}
         if len(confirmed) > 1:
             yield (
@@ -74,7 +75,7 @@ def _of_images(log: list[Event], records: list[RunRecord], found: "Confirmation"
         yield f"{len(others)} earlier runs, {how}, are not counted"
 
 
-def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
+def _of_arms(one: "BackboneEvidence", found: "Confirmation") -> Iterator[str]:
     controls = [arm for arm in one.arms if arm.role in {"baseline", "rival"}]
     untuned = [arm.title for arm in controls if arm.is_concerned and not arm.is_tuned]
     if untuned:
@@ -82,28 +83,28 @@ def _of_arms(one: "BackboneEvidence", chance: float | None) -> Iterator[str]:
     unconcerned = [arm.title for arm in controls if not arm.is_concerned]
     if unconcerned:
         yield f"{one.backbone}: no searched param affects {'; '.join(unconcerned)}"
-    yield from _of_combinations(one)
+    yield from _of_combinations(one, found.metric)
     for arm in one.arms:
-        yield from _of_failures(f"{one.backbone}, {arm.title}", arm, chance)
+        yield from _of_failures(f"{one.backbone}, {arm.title}", arm, found)
         yield from _of_generators(f"{one.backbone}, {arm.title}", arm)
 
 
-def _of_combinations(one: "BackboneEvidence") -> Iterator[str]:
+def _of_combinations(one: "BackboneEvidence", metric: str) -> Iterator[str]:
     """Yield what the method adds to each addition that it is combined with."""
     titles = {arm.arm: arm.title for arm in one.arms}
     for arm in one.arms:
         if arm.over_control is not None:
             price = f", {arm.control_price.words}" if arm.control_price else ""
-            gain = f"{gain_words(arm.over_control, None)}{price} (not corrected)"
+            gain = f"{gain_words(arm.over_control, None, metric)}{price} (not corrected)"
             yield f"{one.backbone}: {arm.title}, over {titles[arm.control]} alone: {gain}"
 
 
-def _of_failures(who: str, arm: "ArmEvidence", chance: float | None) -> Iterator[str]:
+def _of_failures(who: str, arm: "ArmEvidence", found: "Confirmation") -> Iterator[str]:
     total = len({*arm.accuracies, *arm.failures, *arm.lost})
     if arm.failures:
         counted = "pairs with them are left out: no run records the chance level"
-        if chance is not None:
-            counted = f"each counts as chance, {100 * chance:.2f}"
+        if found.chance is not None:
+            counted = f"each counts as chance, {value_text(found.chance, found.metric)}"
         yield f"{who}: {_share(arm.failures, total)} failed; {counted}"
     if arm.lost:
         yield f"{who}: {_share(arm.lost, total)} lost, not counted; the same command repeats them"

@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from distill_tune.records.words.metric_names import gain_text, value_text
+
 Effect = Literal["helps", "no evidence", "harms"]
 
 _LEVEL = 0.95
@@ -136,6 +138,7 @@ class Compared(NamedTuple):
         gain: Gain of the method over the other arm.
         adjusted_p: p-value of the gain, adjusted by :func:`holm`.
         effect: Effect that the gain shows.
+        metric: Name of the metric.
         price: Price of the gain in words; empty if unknown.
     """
 
@@ -144,12 +147,13 @@ class Compared(NamedTuple):
     gain: Gain
     adjusted_p: float | None
     effect: Effect
+    metric: str
     price: str = ""
 
     @property
     def gain_words(self) -> str:
         """The gain in words, with its corrected p-value and its price."""
-        words = gain_words(self.gain, self.adjusted_p)
+        words = gain_words(self.gain, self.adjusted_p, self.metric)
         return f"{words}, {self.price}" if self.price else words
 
 
@@ -174,17 +178,24 @@ def verdict(known: Sequence[Compared], missing: Sequence[str], who: str) -> str:
     return "; ".join([f"{who} {clauses}", *missing] if known else missing)
 
 
-def gain_words(found: Gain, adjusted_p: float | None) -> str:
-    """Return a gain in points: ``+1.20 points, 95 %: +0.40 to +2.00, Holm's p 0.012, n = 5``."""
+def gain_words(found: Gain, adjusted_p: float | None, metric: str) -> str:
+    """Return a gain in words: ``+1.20 points, 95 %: +0.40 to +2.00, Holm's p 0.012, n = 5``.
+
+    Args:
+        found: The gain.
+        adjusted_p: Its p-value, adjusted by :func:`holm`; None: it is left out.
+        metric: Name of the metric; the gain of one that is no share is not in points.
+    """
     if found.num_pairs == 0:
         return "no seed on which both have a value"
-    text, count = f"{100 * found.mean:+.2f} points", f"n = {found.num_pairs}"
+    text, count = gain_text(found.mean, metric), f"n = {found.num_pairs}"
     if found.low is None or found.high is None:
         is_few = found.num_pairs < _LEAST_FOR_INTERVAL
         why = "with fewer than three seeds" if is_few else "as it is the same on every seed"
         return f"{text}, no interval {why}, {count}"
     p_value = "" if adjusted_p is None else f", Holm's p {p_words(adjusted_p)}"
-    return f"{text}, 95 %: {100 * found.low:+.2f} to {100 * found.high:+.2f}{p_value}, {count}"
+    low, high = (value_text(end, metric, has_sign=True) for end in (found.low, found.high))
+    return f"{text}, 95 %: {low} to {high}{p_value}, {count}"
 
 
 def p_words(value: float) -> str:

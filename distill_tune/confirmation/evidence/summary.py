@@ -148,7 +148,11 @@ def _backbone(
     what, how = "its rival", f"named {request.when}"
     if request.rival is None:
         what, how = "its strongest rival", f"the highest mean of {len(rivals)}"
-    compared = (_compared(baseline, "the baseline"), _compared(rival, what, f", {how}"))
+    metric = without_split(str(choice["metric"]))
+    compared = (
+        _compared(baseline, metric, "the baseline"),
+        _compared(rival, metric, what, f", {how}"),
+    )
     who, known = _method_words(of_method), [one for one in compared if one is not None]
     said = verdict(known, list(_missing(arms, baseline, rival, request)), who)
     if not any(arm.accuracies for arm in arms if arm.role == "method"):
@@ -202,9 +206,10 @@ def _method_words(runs: Iterable[RunRecord]) -> str:
     return f"The best configuration, which has no GAN (joint.extra_images: {', '.join(kinds)}),"
 
 
-def _compared(arm: ArmEvidence | None, what: str, how: str = "") -> Compared | None:
+def _compared(arm: ArmEvidence | None, metric: str, what: str, how: str = "") -> Compared | None:
     if arm is None or arm.method_over is None:
         return None
     shown = arm.effect or "no evidence"
     price = arm.method_price.words if arm.method_price else ""
-    return Compared(what, f"{arm.title}{how}", arm.method_over, arm.adjusted_p, shown, price)
+    title = f"{arm.title}{how}"
+    return Compared(what, title, arm.method_over, arm.adjusted_p, shown, metric, price)

@@ -8,7 +8,7 @@ from distill_tune.confirmation.evidence.class_evidence import class_json, class_
 from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
 from distill_tune.confirmation.evidence.price import Price
 from distill_tune.confirmation.evidence.statistics import Gain, p_words
-from distill_tune.records.words.metric_names import title, unit
+from distill_tune.records.words.metric_names import is_share, title, title_with_unit, value_text
 
 Rows = list[list[str]]
 
@@ -19,14 +19,16 @@ def backbones_rows(found: Confirmation) -> Rows:
     head = ["", *(one.backbone for one in backbones)]
     lines: Rows = [head]
     for arm in _standing(found):
-        cells = [_accuracy(_of(one, arm)) for one in backbones]
+        cells = [_value(_of(one, arm), found.metric) for one in backbones]
         lines.append([_title(found, arm), *cells])
-    gains = [_shown_gain(one.baseline.method_over if one.baseline else None) for one in backbones]
+    over = [one.baseline.method_over if one.baseline else None for one in backbones]
+    gains = [_shown_gain(gain, found.metric) for gain in over]
     lines.append(["Gain", *gains])
     prices = [one.baseline.method_price if one.baseline else None for one in backbones]
     units = [price.unit for price in prices if price is not None]
     if units:
-        lines.append([f"Points per {units[0]}", *map(_price, prices)])
+        what = "Points" if is_share(found.metric) else "Gain"
+        lines.append([f"{what} per {units[0]}", *map(_price, prices)])
     return lines
 
 
@@ -48,14 +50,14 @@ PROBABILITY = "P(mean gain > 0)"
 _HEAD = ["arm", "test", "gain", "over it", "95 %", "Holm's p", PROBABILITY, "n", "time"]
 
 
-def arms_rows(one: BackboneEvidence) -> Rows:
+def arms_rows(found: Confirmation, one: BackboneEvidence) -> Rows:
     """Return the poster's second table for a backbone, one row per arm; the head comes first."""
-    return [_HEAD, *(_arm_row(arm) for arm in one.arms)]
+    return [_HEAD, *(_arm_row(arm, found.metric) for arm in one.arms)]
 
 
-def priced_rows(one: BackboneEvidence) -> Rows:
+def priced_rows(found: Confirmation, one: BackboneEvidence) -> Rows:
     """Return the table with the price of each gain beside it, if prices are known."""
-    prices, rows = prices_rows(one), arms_rows(one)
+    prices, rows = prices_rows(one), arms_rows(found, one)
     if not prices:
         return rows
     gain, over = (_HEAD.index(name) + 1 for name in ("gain", "95 %"))
@@ -63,6 +65,12 @@ def priced_rows(one: BackboneEvidence) -> Rows:
         [*row[:gain], price[2], *row[gain:over], price[3], *row[over:]]
         for row, price in zip(rows, prices, strict=True)
     ]
+
+
+def price_title(metric: str) -> str:
+    """Return the title of the table of prices."""
+    gain = "points" if is_share(metric) else "gain"
+    return f"{gain} per hour that the arm takes longer"
 
 
 def prices_rows(one: BackboneEvidence) -> Rows:
@@ -84,7 +92,7 @@ def _price(price: Price | None) -> str:
     return "" if price is None else price.cell
 
 
-def _arm_row(arm: ArmEvidence) -> list[str]:
+def _arm_row(arm: ArmEvidence, metric: str) -> list[str]:
     over = arm.method_over
     positive = None if over is None else over.p_mean_gain_positive
     time = "-" if math.isnan(arm.seconds) else f"{arm.seconds:.0f}s"
@@ -94,10 +102,10 @@ def _arm_row(arm: ArmEvidence) -> list[str]:
     failed = f" ({len(arm.failures)} of {total} failed)" if arm.failures else ""
     return [
         f"{arm.title}{failed}",
-        _accuracy(arm),
-        "" if arm.over_baseline is None else _points(arm.over_baseline.mean),
-        "" if over is None else _points(over.mean),
-        "" if over is None else _interval(over),
+        _value(arm, metric),
+        "" if arm.over_baseline is None else _gain(arm.over_baseline.mean, metric),
+        "" if over is None else _gain(over.mean, metric),
+        "" if over is None else _interval(over, metric),
         "" if arm.adjusted_p is None else p_words(arm.adjusted_p),
         "" if positive is None else f"{positive:.3f}",
         str(len(arm.accuracies)),
@@ -105,52 +113,57 @@ def _arm_row(arm: ArmEvidence) -> list[str]:
     ]
 
 
-def _accuracy(arm: ArmEvidence | None) -> str:
+def _value(arm: ArmEvidence | None, metric: str) -> str:
     if arm is None or not arm.accuracies:
         return "-"
-    spread = "" if arm.spread is None else f" ± {100 * arm.spread:.2f}"
-    return f"{100 * arm.mean:.2f}{spread}"
+    return f"{value_text(arm.mean, metric)}{_spread(arm.spread, metric)}"
 
 
-def _shown_gain(found: Gain | None) -> str:
+def _spread(spread: float | None, metric: str) -> str:
+    return "" if spread is None else f" ± {value_text(spread, metric)}"
+
+
+def _shown_gain(found: Gain | None, metric: str) -> str:
     if found is None or found.num_pairs == 0:
         return ""
-    interval = _interval(found)
-    return _points(found.mean) + (f" ({interval})" if interval else "")
+    interval = _interval(found, metric)
+    return _gain(found.mean, metric) + (f" ({interval})" if interval else "")
 
 
-def _interval(found: Gain) -> str:
+def _interval(found: Gain, metric: str) -> str:
     if found.low is None or found.high is None:
         return ""
-    return f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
+    return f"{_gain(found.low, metric)} to {_gain(found.high, metric)}"
 
 
-def _points(value: float) -> str:
-    return "" if math.isnan(value) else f"{100 * value:+.2f}"
+def _gain(value: float, metric: str) -> str:
+    return "" if math.isnan(value) else value_text(value, metric, has_sign=True)
 
 
-def value_line(one: BackboneEvidence, metric: str) -> str:
+def value_line(found: Confirmation, one: BackboneEvidence) -> str:
     """Return a line that compares the search's own value with the mean over fresh seeds."""
-    spread = "" if one.confirmed_spread is None else f" ± {100 * one.confirmed_spread:.2f}"
-    confirmed = "-" if math.isnan(one.confirmed_value) else f"{100 * one.confirmed_value:.2f}"
+    metric, value = found.metric, one.confirmed_value
+    confirmed = "-" if math.isnan(value) else value_text(value, metric)
+    spread = _spread(one.confirmed_spread, metric)
     failed = f" ({one.failed_seeds})" if one.failed_seeds else ""
     return (
-        f"{one.backbone}, trial {one.trial}: validation {metric} {100 * one.search_value:.2f} in "
-        f"the search -> {confirmed}{spread} with fresh seeds{failed}"
+        f"{one.backbone}, trial {one.trial}: validation {title(metric)} "
+        f"{value_text(one.search_value, metric)} in the search -> "
+        f"{confirmed}{spread} with fresh seeds{failed}"
     )
 
 
 def markdown(found: Confirmation) -> str:
     """Return a confirmation as Markdown, for a README or a paper."""
     parts = [
-        f"Test {title(found.metric)} {unit(found.metric)}, mean ± standard deviation over seeds.",
+        f"Test {title_with_unit(found.metric)}, mean ± standard deviation over seeds.",
         _pipes(backbones_rows(found)),
     ]
     for one in found.backbones:
-        parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(priced_rows(one))]
+        parts += [f"**{one.backbone}**, trial {one.trial}:", _pipes(priced_rows(found, one))]
         if classes := class_rows(found, one):
             parts += [f"{class_title(found, one)}:", _pipes(classes)]
-        parts += [f"{value_line(one, title(found.metric))}.", f"**{one.verdict}.**"]
+        parts += [f"{value_line(found, one)}.", f"**{one.verdict}.**"]
     notes = [f"The test split was read for {found.num_readings} trained models.", *found.remarks]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
 

@@ -65,6 +65,18 @@ def is_share(metric: str) -> bool:
     return without_split(metric) in _SHARES
 
 
-def unit(metric: str) -> str:
-    """Return the unit of a metric that is shown multiplied by 100."""
-    return "in %" if is_share(metric) else "in hundredths"
+def title_with_unit(metric: str) -> str:
+    """Return a metric in words with the unit of its values, such as ``macro F1 in %``."""
+    return f"{title(metric)} in %" if is_share(metric) else title(metric)
+
+
+def value_text(value: float, metric: str, *, has_sign: bool = False) -> str:
+    """Return a value, a spread or a gain: a share in %, ``93.22``; any other metric ``-0.2100``."""
+    scaled, digits = (100 * value, 2) if is_share(metric) else (value, 4)
+    return f"{scaled:{'+' if has_sign else ''}.{digits}f}"
+
+
+def gain_text(value: float, metric: str) -> str:
+    """Return a gain: in points, ``+1.20 points``, or of a metric that is no share ``+0.0900``."""
+    shown = value_text(value, metric, has_sign=True)
+    return f"{shown} points" if is_share(metric) else shown

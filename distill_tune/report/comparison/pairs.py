@@ -31,6 +31,7 @@ class StudyPair(NamedTuple):
         adjusted_p: Its p-value, corrected for all pairs (Holm); None for fewer than three seeds.
         effect: What the gain shows: ``helps`` if the first is better.
         reason: Why nothing is paired; empty if there is a pair.
+        metric: Metric of the gain; empty if nothing is paired.
     """
 
     first: str
@@ -40,6 +41,7 @@ class StudyPair(NamedTuple):
     adjusted_p: float | None
     effect: Effect
     reason: str
+    metric: str = ""
 
     @property
     def sentence(self) -> str:
@@ -51,7 +53,7 @@ class StudyPair(NamedTuple):
             return f"{names}: not paired, {self.reason}"
         shown = {"helps": f"{self.first} is better", "harms": f"{self.second} is better"}
         verdict = shown.get(self.effect, "no evidence of a difference")
-        return f"{names}: {gain_words(self.gain, self.adjusted_p)}: {verdict}"
+        return f"{names}: {gain_words(self.gain, self.adjusted_p, self.metric)}: {verdict}"
 
 
 def study_pairs(sources: Mapping[str, Source]) -> tuple[StudyPair, ...]:
@@ -92,7 +94,9 @@ def _pair(
     values, reason = _values(two, sources)
     found = paired_gain(*values) if not reason else _NO_PAIRS
     backbones = two[0].backbone, two[1].backbone
-    return StudyPair(names[0], names[1], backbones, found, None, "no evidence", reason)
+    confirmed = [one.confirmation for one in sources if one.confirmation is not None]
+    metric = confirmed[0].metric if confirmed and not reason else ""
+    return StudyPair(names[0], names[1], backbones, found, None, "no evidence", reason, metric)
 
 
 def _values(
