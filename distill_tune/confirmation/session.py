@@ -210,7 +210,7 @@ class _ConfirmationSession:
             if picture is not None:
                 store_picture(directory, one.backbone, picture)
                 name = f"tensorboard/confirm-{file_part(one.backbone)}"
-                writer = TensorBoard(directory.path(name))
+                writer = TensorBoard(directory.path(name), self.plan.study.search.metric)
                 writer.picture(picture.name, 0, picture.pixels)
                 writer.close()
         return found

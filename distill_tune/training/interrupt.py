@@ -1,26 +1,28 @@
 """Ctrl-C and SIGTERM in a training: the first stops it at its next report, the second at once."""
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_MESSAGE = "\nstopping after this epoch; Ctrl-C again stops at once\n"
+_MESSAGE = "stopping after this epoch; Ctrl-C again stops at once"
 
 
 @contextmanager
-def stopping_at_a_report() -> Iterator[Callable[[], bool]]:
+def stopping_at_a_report(say: Callable[[str], object]) -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether a stop was requested.
 
     Outside the main thread, where no signal arrives, it always returns False.
 
+    Args:
+        say: Takes the line that tells of the first signal, in a thread of its own: the signal may
+            have interrupted another line.
+
     Raises:
         KeyboardInterrupt: Raised in the body by the second signal.
     """
-    asked = threading.Event()
+    asked, woken = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
@@ -29,12 +31,21 @@ def stopping_at_a_report() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        # Not with print: the signal may have interrupted one.
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _MESSAGE.encode())
+        woken.set()
 
+    def tell() -> None:
+        woken.wait()
+        if asked.is_set():
+            with suppress(OSError):  # The reader of the output may be gone.
+                say(_MESSAGE)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
     before = {which: signal.signal(which, ask) for which in _SIGNALS}
     try:
         yield asked.is_set
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
+        woken.set()
+        teller.join()

@@ -107,7 +107,7 @@ def train_model(
                 _warn(runner, say)
                 if runner.restored is not None:
                     say(f"resuming after {runner.restored.at}")
-                for report in _checkpointed(runner, config):
+                for report in _checkpointed(runner, config, say):
                     if listen is not None:
                         listen(report)
                     _warn(runner, say)
@@ -142,12 +142,14 @@ def _write(runner: Runner[TrainingProgress], out: Path, recipe: Recipe) -> dict[
     }
 
 
-def _checkpointed(runner: Runner[TrainingProgress], config: TrialConfig) -> Iterator[Report]:
+def _checkpointed(
+    runner: Runner[TrainingProgress], config: TrialConfig, say: Say
+) -> Iterator[Report]:
     """Train to the end; write checkpoints as often as their share of the time allows."""
     before = runner.restored.number if runner.restored else 0
     checkpoints = RunCheckpoints(runner, _CHECKPOINT_SHARE)
     try:
-        with stopping_at_a_report() as is_asked_to_stop:
+        with stopping_at_a_report(say) as is_asked_to_stop:
             for number, report in enumerate(runner.reports(), start=before + 1):
                 yield report
                 if runner.trial.state.stage == "done":

@@ -11,6 +11,7 @@ from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.gpu_use import PACKING
 from distill_tune.records.replay import Fold
 from distill_tune.records.trials import CONTINUED, OBJECTIVE, Event, StudyState, TrialRecord
+from distill_tune.records.words.metric_names import ACCURACY
 from distill_tune.study.continuing.source_code import running_code
 from distill_tune.study.rungs import RungEvent
 from distill_tune.training.tensorboard.writer import TensorBoard
@@ -127,7 +128,8 @@ class Journal:
 
     def end_trial(self, number: int, name: str, *, status: str, reason: str, detail: str) -> None:
         """Record a trial's end, in TensorBoard first: its run is not opened after the event."""
-        writer = TensorBoard(self.directory.path(f"tensorboard/{name}"))
+        metric = self.state.metric or ACCURACY
+        writer = TensorBoard(self.directory.path(f"tensorboard/{name}"), metric)
         writer.hparams_end(succeeded=status != "failed")
         writer.close()
         self.emit("trial_ended", trial=number, status=status, reason=reason, detail=detail)

@@ -174,6 +174,7 @@ def test_an_interrupt_ends_it_at_the_next_report_and_the_same_command_goes_on(
     command = ["train", "--config", str(write_config(tmp_path)), "--out", str(out), *OPTIONS]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 130, first.output
+    assert "stopping after this epoch; Ctrl-C again stops at once" in first.stdout.splitlines()
     assert first.stderr.startswith("interrupted; go on with:\n  distill-tune")
     second = CliRunner().invoke(app, command)
     assert second.exit_code == 0, second.output

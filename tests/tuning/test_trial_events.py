@@ -9,6 +9,7 @@ import pytest
 from ray import cloudpickle
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.experiment import Trial as RayTrial
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distill_tune.cluster.failures.ray_errors import STORAGE_LOST
 from distill_tune.errors import DiskFullError, StorageError
@@ -304,3 +305,17 @@ def test_an_earlier_pickled_error_is_not_taken_for_the_last_one(
     callback.on_trial_start(**ROW, trial=trial)
     callback.on_trial_error(**ROW, trial=trial)
     assert (ended(journal).reason, ended(journal).detail) == ("error", "TuneError: something else")
+
+
+def test_a_trial_that_failed_before_its_run_has_the_layout_of_the_searchs_metric(
+    journal: Journal,
+) -> None:
+    study = {"search": {"metric": "val/macro_f1"}}
+    journal.emit("session_started", command="search", study=study)
+    journal.end_trial(0, "alexnet-0000", status="failed", reason="error", detail="")
+    events = EventAccumulator(journal.directory.path("tensorboard/alexnet-0000"))
+    events.Reload()
+    (event,) = events.Tensors("custom_scalars__config__")
+    (layout,) = event.tensor_proto.string_val
+    assert rb"joint/val/macro_f1$" in layout
+    assert b"accuracy" not in layout
