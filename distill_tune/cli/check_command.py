@@ -31,6 +31,8 @@ def check(
     The exit code is 2 if no search could run.
     """
     with reporting(data="DATA"):
+        from rich.text import Text
+
         from distill_tune.terminal.data_check_view import survey_view, survey_warnings
         from distill_tune.terminal.waiting import patience
         from distill_tune.tuning.draft.data_check import survey_json, surveyed, write_check
@@ -39,7 +41,7 @@ def check(
         with patience(output, "reading the images") as say:
             found = surveyed(data, assignments or [], say)
         for part in survey_view(found):
-            output.print(part)
+            output.print(part, soft_wrap=isinstance(part, Text))
         for text in survey_warnings(found):
             output.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
         for path in write_check(found, out) if out is not None else ():

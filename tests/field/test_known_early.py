@@ -50,8 +50,8 @@ def test_the_test_part_of_an_npz_is_checked_at_once(
 
 
 def test_arrays_that_nothing_reads_are_named(tmp_path: Path) -> None:
-    data = npz(tmp_path, **TRAIN, x_valid=X, y_valid=Y, camera=np.array("a")).load()
-    assert [text.partition(" (")[0] for text in data.warnings] == ["not read: x_valid, y_valid"]
+    data = npz(tmp_path, **TRAIN, x_extra=X, y_extra=Y, camera=np.array("a")).load()
+    assert [text.partition(" (")[0] for text in data.warnings] == ["not read: x_extra, y_extra"]
 
 
 @pytest.mark.parametrize(

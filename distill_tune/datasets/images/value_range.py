@@ -104,7 +104,7 @@ def _found(parts: Mapping[str, Extremes]) -> Range:
     whole = _merged(parts.values())
     name = " and ".join(parts)
     if not (math.isfinite(whole.low) and math.isfinite(whole.high)):
-        raise _refusal(f"{name} with {_NOT_FINITE}", "finite values")
+        raise _not_finite(name)
     if not _is_usable(whole):
         raise _refusal(
             f"{name} with {whole.words}",
@@ -146,6 +146,11 @@ def _white(one: Extremes) -> int:
         return next((white for white in WHITES if one.high <= white * ABOUT), WHITES[-1])
     # A maximum of 256, 4096 and so on is due to rounding; one of 2 may not be.
     return next(white for white in WHITES if one.high <= white + (white > 1))
+
+
+def _not_finite(name: str) -> InputError:
+    """Return the error for values that no range can help."""
+    return InputError("data.root", got=Text(f"{name} with {_NOT_FINITE}"), expected="finite values")
 
 
 def _refusal(got: str, expected: str) -> InputError:
@@ -202,15 +207,15 @@ def array_levels(images: NDArray[Any], pair: Range, name: str, *, is_given: bool
         InputError: The values are not finite, or do not fit a range detected for others.
     """
     one = extremes_of(images)
-    reason = ""
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
-        reason = _NOT_FINITE
-    elif not is_given:
+        raise _not_finite(name)
+    reason = ""
+    if not is_given:
         reason = misfit(images, pair)
         if 0 < one.high <= ABOUT < pair[1]:
             reason = f"{one.words}, the range of the data is {range_words(pair)}"
     if reason:
-        raise _refusal(f"{name} with {reason}", "finite values of one range in all parts")
+        raise _refusal(f"{name} with {reason}", "values of one range in all parts")
     # float32, used before there were other ranges, keeps these images equal bit for bit.
     is_usual = pair in (UNIT, BYTES)
     return levels(images, pair, np.float32 if is_usual else np.float64)

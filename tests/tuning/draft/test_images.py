@@ -111,9 +111,12 @@ def test_an_ambiguous_range_of_values_is_given_by_an_option(tmp_path: Path) -> N
     found = look_at(data, ["data.value_range=[0, 1.5]"])
     assert found.fields == {"kind": "npz", "root": data, "value_range": [0, 1.5]}
     np.savez(tmp_path / "a.npz", x=values * np.nan, y=[0, 1] * 10)
-    with pytest.raises(InputError) as refused:
-        look_at(data, ["data.value_range=[0, 1.5]"])
-    assert refused.value.spelled(option).startswith("--set data.value_range: got x with values")
+    for given in ([], ["data.value_range=[0, 1.5]"]):
+        with pytest.raises(InputError) as refused:
+            look_at(data, given)
+        said = refused.value.spelled(option)
+        assert said.startswith("--data: got x with values that are infinite or not numbers (NaN), ")
+        assert said.endswith("expected finite values")
 
 
 def test_deep_files_below_zero_are_read_with_a_given_range(tmp_path: Path) -> None:
@@ -135,6 +138,9 @@ def test_deep_files_below_zero_are_read_with_a_given_range(tmp_path: Path) -> No
 def test_folders_that_look_like_parts_are_named_by_an_option(tmp_path: Path) -> None:
     for part in ("train", "test"):
         paint(tmp_path / part, {"a": RED, "b": BLUE}, 3, (8, 8))
+    with pytest.raises(InputError) as refused:
+        look_at(str(tmp_path), ["data.train=nowhere"])
+    assert refused.value.spelled(option).startswith("--set data.train: got 'nowhere', expected a ")
     found = look_at(str(tmp_path), ["data.train=.", "data.flip=false", "data.image_size=6"])
     assert (found.classes, found.counts, found.flips) == (("test", "train"), (6, 6), False)
     assert found.pools.train.images.shape[-1] == 6
