@@ -25,6 +25,7 @@ class ClassRow(NamedTuple):
         num_test: Test images.
         test_recall_control: Test recall of the baseline of the confirmation, mean over seeds.
         test_recall: Test recall of the method, mean over seeds.
+        test_gain: Test recall of the method minus that of the baseline, over the seeds of both.
     """
 
     name: str
@@ -37,19 +38,22 @@ class ClassRow(NamedTuple):
     num_test: float | None = None
     test_recall_control: float | None = None
     test_recall: float | None = None
+    test_gain: float | None = None
 
 
 _HEADS: Mapping[str, str] = {
+    "test_recall_control": "test recall, baseline",
+    "test_recall": "test recall, method",
+    "test_gain": "gain",
+    "num_test": "test images",
     "num_train": "training images",
+    "recall_stage_one": "validation recall before the GAN",
+    "recall": "validation recall",
     "num_val": "validation images",
-    "recall_stage_one": "recall before the GAN",
-    "recall": "recall",
     "agreement": "GAN agreement",
     "diversity": "GAN diversity",
-    "num_test": "test images",
-    "test_recall_control": "test recall, baseline",
-    "test_recall": "test recall",
 }
+"""Columns of the table; what a narrow page may cut off comes last."""
 _OF_MODEL = ("num_train", "num_val", "recall_stage_one", "recall", "agreement", "diversity")
 
 
@@ -92,6 +96,7 @@ def _with_test(row: ClassRow, evidence: BackboneEvidence, place: int) -> ClassRo
         num_test=_at(method.class_counts if method else (), place),
         test_recall=_at(method.recalls if method else (), place),
         test_recall_control=_at(control.recalls if control else (), place),
+        test_gain=_at(control.class_gains if control else (), place),
     )
 
 
@@ -107,11 +112,21 @@ def class_table(backbone: str, rows: tuple[ClassRow, ...]) -> PageTable:
         for row in rows
     )
     head = ("class", *(_HEADS[field] for field in shown))
-    return PageTable(f"{backbone}: classes", head, cells, is_sortable=True)
+    is_tested = any(row.test_recall is not None for row in rows)
+    seeds = "; on the test split means over seeds" if is_tested else ""
+    title = f"{backbone}: recall of each class in %{seeds}"
+    return PageTable(title, head, cells, is_sortable=True)
 
 
 def _cell(field: str, value: float | None) -> Cell:
     if value is None:
         return Cell("", "", "number")
-    text = f"{value:.0f}" if field.startswith("num_") else f"{value:.3f}"
-    return Cell(text, repr(value), "number")
+    return Cell(_text(field, value), repr(value), "number")
+
+
+def _text(field: str, value: float) -> str:
+    if field.startswith("num_"):
+        return f"{value:.0f}"
+    if field in {"agreement", "diversity"}:
+        return f"{value:.2f}"
+    return f"{100 * value:+.1f}" if field == "test_gain" else f"{100 * value:.1f}"

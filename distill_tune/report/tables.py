@@ -3,8 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from distill_tune.confirmation.evidence.findings import Confirmation
-from distill_tune.confirmation.evidence.tables import backbones_rows, priced_rows
+from distill_tune.confirmation.evidence.findings import BackboneEvidence, Confirmation
+from distill_tune.confirmation.evidence.tables import (
+    arms_rows,
+    backbones_rows,
+    price_title,
+    prices_rows,
+)
 from distill_tune.records.formatting import duration
 from distill_tune.records.tables import flat
 from distill_tune.records.trials import TrialRecord
@@ -86,18 +91,18 @@ def _number(value: float | None, text: str) -> Cell:
 
 
 def confirmation_tables(found: Confirmation) -> tuple[PageTable, ...]:
-    """Return the poster's two kinds of table: one of all backbones, and one of arms for each."""
+    """Return one table of all backbones, then one of arms, and one of prices, for each."""
     shown = f"Test {title_with_unit(found.metric)}"
     first = _table(f"{shown}, mean ± standard deviation over seeds", backbones_rows(found))
-    arms = [
-        _table(
-            f"{one.backbone}, trial {one.trial} (gain: over the baseline; "
-            "over it: GAN distillation's)",
-            priced_rows(found, one),
-        )
-        for one in found.backbones
-    ]
-    return (first, *arms)
+    return (first, *(table for one in found.backbones for table in _of_backbone(found, one)))
+
+
+def _of_backbone(found: Confirmation, one: BackboneEvidence) -> Iterator[PageTable]:
+    """Yield the arms of a backbone, then the prices of their gains, if they are known."""
+    over = "gain: over the baseline; over it: GAN distillation's"
+    yield _table(f"{one.backbone}, trial {one.trial} ({over})", arms_rows(found, one))
+    if prices := prices_rows(one):
+        yield _table(f"{one.backbone}: {price_title(found.metric)}", prices)
 
 
 def _table(title: str, rows: Iterable[list[str]]) -> PageTable:

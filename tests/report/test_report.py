@@ -16,6 +16,7 @@ from distill_tune.cli import app
 from distill_tune.cli.running import write_page
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.report import FILES
+from distill_tune.report.class_results import class_results, class_table
 from distill_tune.report.figures import OF_A_BACKBONE, OF_THE_STUDY
 from distill_tune.report.study_records import source
 from distill_tune.report.tables import trials_table
@@ -74,15 +75,33 @@ def test_the_classes_of_the_best_model_and_of_the_confirmation_are_shown(tmp_pat
     assert (ant["name"], ant["agreement"], ant["diversity"]) == ("<ant>", 0.5, None)
     assert set(bee.values()) == {"bee", None}
     assert "classes" in page.ids
-    assert "recall before the GAN" in page.text
+    assert "validation recall before the GAN" in page.text
+    assert "75.0" in page.text
     assert "GAN diversity" not in page.text
     assert "classes" not in report(make_study(tmp_path / "other", 6, ONE))[0].ids
     # The trial that was confirmed is not the search's best one.
     confirmed = {"<ant>": of_class | {"recall": 0.5}}
     directory.write_text("models/resnet18-0004/model.yaml", to_yaml({"by_class": confirmed}))
+    recalls = {"equal_steps": [0.5, 0.8], "gan_distillation": [0.75, 0.7]}
     for event in log({"resnet18": CLEAR}):
+        if event.get("arm") in recalls:
+            event |= {"recalls": recalls[event["arm"]], "class_counts": [4, 10]}
         directory.append(event)
-    assert [row["recall"] for row in report(directory)[1]["classes"]["resnet18"]] == [0.5, None]
+    found = source(directory)
+    rows = class_results(found, "resnet18")
+    assert [row.recall for row in rows] == [0.5, None]
+    assert [row.test_gain for row in rows] == pytest.approx([0.25, -0.1])
+    table = class_table("resnet18", rows)
+    assert table.title == (
+        "resnet18: recall of each class in %; on the test split means over seeds"
+    )
+    # What decides comes first, where no page is too narrow for it.
+    head = ("class", "test recall, baseline", "test recall, method", "gain", "test images")
+    assert table.head[:5] == head
+    assert [[cell.text for cell in row[:5]] for row in table.rows] == [
+        ["<ant>", "50.0", "75.0", "+25.0", "4"],
+        ["bee", "80.0", "70.0", "-10.0", "10"],
+    ]
 
 
 def test_every_figure_has_a_text_that_says_the_same(tmp_path: Path) -> None:
