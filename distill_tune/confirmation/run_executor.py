@@ -19,7 +19,7 @@ from distill_tune.study.study import Study
 from distill_tune.training.run_times import ALL_STAGES
 from distill_tune.training.stages import ComputePlace, Job
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.run_options import ConfirmationView, RunOptions
+from distill_tune.tuning.run_options import ConfirmationView, RunOptions, StageOptions
 from distill_tune.tuning.shared_stage_tasks import run_stages
 from distill_tune.tuning.time_left import RunsTimeLeft
 
@@ -76,7 +76,8 @@ class RunExecutor:
         jobs = shared_by(todo, self.images, place) if is_sharing else []
         self.view.expect(len(todo), self._estimate(todo, jobs, present.count))
         if jobs:
-            run_stages(jobs, self.images, self.journal, self.view, present)
+            options = StageOptions(checkpoint_share=self.study.search.checkpoint_share)
+            run_stages(jobs, self.images, self.journal, self.view, present, options)
         if self._pool is None:
             self._pool = self._new_pool(present, is_sharing=is_sharing)
         self._pool.compute(todo, self.view)

@@ -10,6 +10,7 @@ from distill_tune.distill.trial import Report, Trial
 from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.trials import FidelityPoint
 from distill_tune.records.words.fitness_text import curve_of
+from distill_tune.training.checkpoints.stage_runs import StageCheckpoints, StagePlace
 from distill_tune.training.memory import is_out_of_memory
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import PREDECESSORS, STAGES, Job, SharedStage
@@ -74,16 +75,26 @@ class StageResult(NamedTuple):
         return self._asdict() | {"curve": [one._asdict() for one in self.curve]}
 
 
+def checkpoints_of(job: Job, store: StageStore) -> StagePlace:
+    """Return where the checkpoints of a stage lie while it is being computed."""
+    return StagePlace(store.root, f"{job.stage}-{store.key(job.stage, job.config)}")
+
+
 def compute_stage(
-    job: Job, images: ImageData, store: StageStore, device: torch.device
+    job: Job, images: ImageData, store: StageStore, device: torch.device, share: float = 0.05
 ) -> Iterator[StageResult | tuple[str, Report]]:
     """Compute a stage's product and store it.
+
+    If an earlier attempt left a checkpoint, the stage goes on from there. It then yields the
+    reports from before again: whoever starts it twice gets the same messages, and the same product,
+    bit for bit on a CPU.
 
     Args:
         job: What to compute; the study holds the products it starts from.
         images: The study's data.
         store: Where to store the product.
         device: Where to compute.
+        share: Largest share of its time that checkpoints may take, in (0, 1].
 
     Yields:
         Its name and a report, for each report; at the end, its outcome.
@@ -92,22 +103,49 @@ def compute_stage(
         ValueError: The product of an earlier stage is missing or damaged.
     """
     began = time.perf_counter()
+    place = checkpoints_of(job, store)
+    trial, reports = _resumed(job, images, store, device)
+    checkpoints = StageCheckpoints(place, trial, share)
+    yield from [(job.name, report) for report in reports]
+    for report in trial.run_stage(job.stage):
+        reports.append(report)
+        yield job.name, report
+        if report.step < report.num_steps:
+            checkpoints.offer(reports)
+    grid = b""
+    if job.stage == "warmup":
+        grid = grid_png(trial.sample_images(GRID_PER_CLASS), columns=GRID_PER_CLASS)
+    cost_s = store.write(job.stage, job.config, reports, trial.product(job.stage), grid)
+    place.clear()
+    key = store.key(job.stage, job.config)
+    yield StageResult.computed(job, key, reports, time.perf_counter() - began, cost_s)
+
+
+def _resumed(
+    job: Job, images: ImageData, store: StageStore, device: torch.device
+) -> tuple[Trial, list[Report]]:
+    """Return a trial as the newest sound checkpoint of the stage has it, and its reports so far."""
+    for state, reports in checkpoints_of(job, store).saved(device):
+        trial = _fresh(job, images, store, device)
+        try:
+            trial.load_state_dict(state)
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            continue
+        return trial, reports
+    return _fresh(job, images, store, device), []
+
+
+def _fresh(job: Job, images: ImageData, store: StageStore, device: torch.device) -> Trial:
+    """Return a trial that starts the stage."""
     trial = Trial(job.config, images, device)
     for before in PREDECESSORS[job.stage]:
         saved = store.read(before, job.config, device)
         if saved is None:
             raise ValueError(f"{store.path(before, job.config)}: missing")
         trial.adopt(before, saved["product"])
-    reports = []
-    for report in trial.run_stage(job.stage):
-        reports.append(report)
-        yield job.name, report
-    grid = b""
-    if job.stage == "warmup":
-        grid = grid_png(trial.sample_images(GRID_PER_CLASS), columns=GRID_PER_CLASS)
-    cost_s = store.write(job.stage, job.config, reports, trial.product(job.stage), grid)
-    key = store.key(job.stage, job.config)
-    yield StageResult.computed(job, key, reports, time.perf_counter() - began, cost_s)
+    return trial
 
 
 class Adopted(NamedTuple):

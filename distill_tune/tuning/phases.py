@@ -22,7 +22,7 @@ from distill_tune.tuning.extras.open_runs import (
     open_finalists,
 )
 from distill_tune.tuning.journal import Journal
-from distill_tune.tuning.run_options import SearchView
+from distill_tune.tuning.run_options import SearchView, StageOptions
 from distill_tune.tuning.time_left import SearchTimeLeft
 
 
@@ -95,7 +95,9 @@ class Phases:
         time_left.expect(jobs, self.slots.count)
         if jobs:
             images = StudyImages(self.study.data, self.images)
-            run_stages(jobs, images, self.journal, self.view, self.slots, self.is_time_over)
+            share = self.study.search.checkpoint_share
+            options = StageOptions(checkpoint_share=share, is_time_over=self.is_time_over)
+            run_stages(jobs, images, self.journal, self.view, self.slots, options)
         return not self.is_time_over() and self._tune()
 
     def _shared_jobs(self, finalists: list[dict[str, Any]]) -> list[Job]:

@@ -1,5 +1,6 @@
 """Options of a search or a confirmation, and the views that show its progress."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -104,3 +105,16 @@ class RunOptions:
         if self.scale_to is not None and self.address is None:
             expected = Message(Parameter("address"), " of a cluster with an autoscaler beside it")
             raise InputError(Parameter("scale_to"), got=self.scale_to, expected=expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """Options of :func:`run_stages`.
+
+    Attributes:
+        checkpoint_share: Largest share of a stage's time that its checkpoints may take.
+        is_time_over: Returns whether the session's time is used up.
+    """
+
+    checkpoint_share: float
+    is_time_over: Callable[[], bool] = lambda: False

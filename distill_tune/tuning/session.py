@@ -18,6 +18,7 @@ from distill_tune.study.opening import check_same, resume_command
 from distill_tune.study.study import Study
 from distill_tune.study.validation import to_yaml
 from distill_tune.training.checkpoints.folders import delete_leftovers
+from distill_tune.training.checkpoints.stage_runs import delete_stage_checkpoints
 from distill_tune.training.kept_models import keep_best_models
 from distill_tune.tuning.extras.finalists import describe_finalists, record_finalists
 from distill_tune.tuning.extras.open_runs import is_searched, num_open, open_extras
@@ -202,6 +203,8 @@ class Session:
         runs = [*state.trials.values(), *(extra.run for extra in state.extras.values())]
         over = {run.name for run in runs if run.ended_at is not None}
         delete_leftovers(self.directory.root, over)
+        if num_open(self.study, state) <= 0:
+            delete_stage_checkpoints(self.directory.root)
         keep_best_models(self.directory, state, self.study.search.num_kept)
 
     def _search_until_stopped(self, journal: Journal, trial_slots: Slots | None) -> str:

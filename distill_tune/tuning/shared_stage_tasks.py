@@ -18,10 +18,10 @@ from distill_tune.distill.trial import Report
 from distill_tune.errors import StudyError
 from distill_tune.records.words.fitness_text import briefly, is_unfit, last, unfit_warning
 from distill_tune.training.devices import device_of, return_freed_memory
-from distill_tune.training.shared_stages import StageResult, compute_stage
+from distill_tune.training.shared_stages import StageResult, checkpoints_of, compute_stage
 from distill_tune.training.stage_store import Claim, StageStore
 from distill_tune.training.stages import PREDECESSORS, ComputePlace, Job
-from distill_tune.tuning.run_options import StageProgress
+from distill_tune.tuning.run_options import StageOptions, StageProgress
 
 if TYPE_CHECKING:
     from distill_tune.tuning.journal import Journal
@@ -52,15 +52,16 @@ def run_stages(
     journal: "Journal",
     progress: StageProgress,
     slots: Slots,
-    is_time_over: Callable[[], bool] = lambda: False,
+    options: StageOptions,
 ) -> None:
     """Compute the stages that trials share and the study lacks, with the resources of a trial.
 
     Stages that do not need each other run side by side, as many as trials may. If another study is
     computing a stage, it is waited for without holding any resources. A stage that fails is left to
-    the trials, which then report the reason themselves. A stage whose node is lost starts over
-    elsewhere. Once the time is over, no stage is waited for. The processes of the trials start as
-    soon as a stage leaves room for another.
+    the trials, which then report the reason themselves. A stage whose node is lost goes on
+    elsewhere from its last checkpoint, as one that was interrupted does in the next session.
+    Once the time is over, no stage is waited for. The processes of the trials start as soon as a
+    stage leaves room for another.
     """
     digests = {job.config.data.subset_seed: images.digest(job.config.data) for job in jobs}
     store = StageStore(journal.directory.path(), digests, ComputePlace.of(slots.bundle))
@@ -70,14 +71,15 @@ def run_stages(
     if not queue.waiting:
         return
     nodes = NodeWatch(slots, journal.directory, journal.warn)
-    options = task_options(slots.bundle)
+    resources = task_options(slots.bundle)
     of_trials: WorkersAhead | None = None
-    with TaskPool[_StageWork](nodes, options, max_retries=2) as pool:
+    with TaskPool[_StageWork](nodes, resources, max_retries=2) as pool:
         try:
-            while (queue.waiting or queue.computing) and not is_time_over():
+            while (queue.waiting or queue.computing) and not options.is_time_over():
                 for work in queue.startable(lambda: pool.has_room):
                     placed = images.place(work.job.config.data)
-                    pool.start(work, _stage, work.job, placed, store, slots.bundle)
+                    share = options.checkpoint_share
+                    pool.start(work, _stage, work.job, placed, store, slots.bundle, share)
                 if pool.has_room:
                     # Whatever waits needs a stage that is not over: a core is free until then.
                     of_trials = of_trials or _workers_of_trials(slots.count)
@@ -124,6 +126,7 @@ class _StageQueue:
         saved = self._saved(job)
         if saved is None and self._store.adopt(job.stage, job.config):
             saved = self._saved(job)
+            checkpoints_of(job, self._store).clear()
         if saved is None:
             return False
         self._store.show(job.stage, job.config, saved)
@@ -226,13 +229,13 @@ class _StageQueue:
 
 
 def _stage(
-    job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float]
+    job: Job, placed: PlacedImages, store: StageStore, bundle: dict[str, float], share: float
 ) -> Iterator[StageResult | tuple[str, Report | str]]:
     wait_for_study(store.root)
     # The first report may be minutes away: an epoch of large images, the training of the judge.
     yield job.name, "started"
     try:
-        yield from compute_stage(job, placed.images(), store, device_of(bundle))
+        yield from compute_stage(job, placed.images(), store, device_of(bundle), share)
     finally:
         # After the last stage, this process is idle while trials fill the memory.
         return_freed_memory()

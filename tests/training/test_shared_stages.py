@@ -15,9 +15,22 @@ from distill_tune.interfaces import ImageData, Metrics
 from distill_tune.records.checksums import add_checksum
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
-from distill_tune.training.shared_stages import StageResult, adopt_stages, compute_stage
+from distill_tune.training.checkpoints.stage_runs import delete_stage_checkpoints
+from distill_tune.training.shared_stages import (
+    StageResult,
+    adopt_stages,
+    checkpoints_of,
+    compute_stage,
+)
 from distill_tune.training.stage_store import StageStore, common_root
-from distill_tune.training.stages import STAGES, ComputePlace, Job, SharedStage, shared_jobs
+from distill_tune.training.stages import (
+    PREDECESSORS,
+    STAGES,
+    ComputePlace,
+    Job,
+    SharedStage,
+    shared_jobs,
+)
 from tests.commands import STUDY
 
 CPU = torch.device("cpu")
@@ -290,3 +303,93 @@ def test_the_jobs_of_a_study_are_found_by_its_trials(
         *["warmup"] * 10,
         *["triplet"] * 2,
     ]
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two products are equal, bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return bool(one == other)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    study: Study, images: ImageData, tmp_path_factory: pytest.TempPathFactory
+) -> StageStore:
+    """Return a study whose stages were computed without an interruption."""
+    root = tmp_path_factory.mktemp("runs") / "whole"
+    found = StageStore(str(root), images.digest, ComputePlace("cpu", 1))
+    for stage in STAGES:
+        compute(study, found, images, stage)
+    return found
+
+
+def interrupted(work: Job, images: ImageData, store: StageStore, count: int) -> list[Report]:
+    """Compute a stage with a checkpoint at every report, and end it at one; return the reports."""
+    computing = compute_stage(work, images, store, CPU, 1.0)
+    reports = [next(computing)[1] for _ in range(count)]
+    computing.close()  # type: ignore[attr-defined]
+    return reports  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("stage", "count", "num_damaged"),
+    [
+        ("classifier", 2, 0),
+        ("warmup", 5, 0),
+        ("warmup", 5, 1),
+        ("triplet", 2, 0),
+        ("triplet", 2, 1),
+    ],
+)
+def test_an_interrupted_stage_goes_on_and_ends_as_one_left_alone(
+    study: Study,
+    store: StageStore,
+    images: ImageData,
+    uninterrupted: StageStore,
+    *,
+    stage: SharedStage,
+    count: int,
+    num_damaged: int,
+) -> None:
+    work = job(study, stage)
+    for before in PREDECESSORS[stage]:
+        ready = uninterrupted.read(before, work.config, CPU)
+        assert ready is not None
+        store.write(before, work.config, [], ready["product"])
+    first = interrupted(work, images, store, count)
+    place = checkpoints_of(work, store)
+    folders = sorted(Path(place.root, "checkpoints", place.name).iterdir(), reverse=True)
+    # The last two are kept. That of the report at which it ended was not written.
+    assert [int(folder.name[-6:]) for folder in folders] == [count - 1, count - 2][: count - 1]
+    for folder in folders[:num_damaged]:
+        path = folder / "trial.pt"
+        path.write_bytes(path.read_bytes()[:-9])
+    *said, result = compute_stage(work, images, store, CPU)
+    assert isinstance(result, StageResult)
+    again = [one[1] for one in said if not isinstance(one, StageResult)]
+    # Whoever started it gets the same messages; those from before the checkpoint to the second.
+    kept = max(count - 1 - num_damaged, 0) if num_damaged < len(folders) else 0
+    assert [one.seconds for one in again[:kept]] == [one.seconds for one in first[:kept]]
+    assert kept == count - 1 or again[kept].seconds != first[kept].seconds
+    saved, whole = (one.read(stage, work.config, CPU) for one in (store, uninterrupted))
+    assert saved is not None
+    assert whole is not None
+    assert is_same(saved["product"], whole["product"])
+    assert is_same(saved["grid"], whole["grid"])
+    both = [[Report(*one) for one in found["reports"]] for found in (saved, whole)]
+    assert without_seconds(both[0]) == without_seconds(both[1]) == without_seconds(again)
+    assert saved["seconds"] == sum(one.seconds for one in again)
+    assert not Path(place.root, "checkpoints").exists()
+
+
+def test_what_stages_left_that_never_ended_is_deleted_and_nothing_else(root: Path) -> None:
+    names = ["warmup-0123456789abcdef", "triplet-00000000000000ff", "resnet50-0000", "confirm-a"]
+    for name in names:
+        (root / "checkpoints" / name).mkdir(parents=True)
+    delete_stage_checkpoints(str(root))
+    assert sorted(path.name for path in (root / "checkpoints").iterdir()) == sorted(names[2:])

@@ -463,9 +463,8 @@ def test_a_session_was_ended_by_what_ended_its_work(
     machine.patience = 1 if status == "interrupted" else 99
 
     def stages(*arguments: Any) -> None:
-        is_time_over = arguments[-1]
         time.sleep(0 if status == "interrupted" else 0.3)
-        assert is_time_over() is (status == "time_budget")
+        assert arguments[-1].is_time_over() is (status == "time_budget")
 
     monkeypatch.setattr("distill_tune.tuning.shared_stage_tasks.run_stages", stages)
     monkeypatch.setattr(machine, "_extra", lambda *_: time.sleep(0.3))

@@ -17,6 +17,7 @@ from distill_tune.training.shared_stages import StageResult
 from distill_tune.training.stage_store import StageStore
 from distill_tune.training.stages import ComputePlace, Job, SharedStage
 from distill_tune.tuning.journal import Journal
+from distill_tune.tuning.run_options import StageOptions
 from distill_tune.tuning.shared_stage_tasks import _stage, _StageQueue, run_stages
 from tests.commands import STUDY, of_kind, read_events
 
@@ -78,7 +79,7 @@ def test_a_stage_says_that_it_has_started_long_before_its_first_report(driver: D
     driver.root.mkdir(parents=True)
     (driver.root / "study.yaml").touch()
     placed: Any = None  # Images are taken afterwards.
-    told = _stage(driver.job("warmup"), placed, driver.store, {"CPU": 1})
+    told = _stage(driver.job("warmup"), placed, driver.store, {"CPU": 1}, 0.05)
     assert next(told) == ("warmup", "started")
 
 
@@ -109,7 +110,10 @@ def test_a_product_of_another_study_brings_its_curve_and_its_picture(driver: Dri
     driver.write(job, 0.5, 0.96)
     driver.store.publish(job.stage, job.config)
     other = Driver(driver.root.parent / "two")
+    begun = other.root / f"checkpoints/warmup-{other.store.key('warmup', job.config)}"
+    (begun / "checkpoint_000001").mkdir(parents=True)
     assert other.queue().is_ready(job)
+    assert not begun.exists(), "nothing goes on from there"
     (event,) = other.events("stage")
     assert [row["agreement"] for row in event["curve"]] == [0.5, 0.96]
     (grid,) = other.root.glob("stages/*.png")
@@ -240,7 +244,8 @@ def test_the_end_of_the_time_is_the_end_of_stages_that_are_not_ready(
     images.digest.return_value = "digest"
     jobs = [driver.job("warmup"), driver.job("triplet")]
     slots = Slots({"CPU": 1}, 1)
-    run_stages(jobs, images, journal, Quiet(), slots, lambda: not next(time_left))
+    options = StageOptions(checkpoint_share=0.05, is_time_over=lambda: not next(time_left))
+    run_stages(jobs, images, journal, Quiet(), slots, options)
     assert started == ["warmup", "cancelled"]
     claim = driver.store.claim("warmup", jobs[0].config)
     assert claim.take(), "another study may compute it"

@@ -1,4 +1,4 @@
-"""Checkpoints of a run outside of Ray Tune: a training, or an arm of a confirmation."""
+"""Checkpoints outside of Ray Tune: of a training, an arm of a confirmation or a shared stage."""
 
 import errno
 import os
@@ -7,13 +7,35 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from distill_tune.records.files.storage import storage_at
 from distill_tune.training.checkpoints.clock import CheckpointClock
 from distill_tune.training.checkpoints.content import CHECKPOINT, CHECKSUM, flush
 from distill_tune.training.checkpoints.folders import RUNS_FOLDER, delete_older
-from distill_tune.training.runner import Runner
+
+
+class Place(Protocol):
+    """Place of a run's checkpoints: below a study directory, URI or other root, under its name."""
+
+    @property
+    def root(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Run(Protocol):
+    """Run whose checkpoints are written, such as a ``Runner``."""
+
+    @property
+    def spec(self) -> Place: ...
+
+    def num_bytes(self) -> int:
+        """Return the size of a checkpoint of the present state."""
+
+    def write(self, folder: Path, notes: Mapping[str, Any]) -> None:
+        """Write a checkpoint of the present state into an empty folder."""
 
 
 class RunCheckpoints:
@@ -24,7 +46,7 @@ class RunCheckpoints:
         share: Largest share of its time that they may take, in (0, 1].
     """
 
-    def __init__(self, runner: Runner[Any], share: float) -> None:
+    def __init__(self, runner: Run, share: float) -> None:
         self._runner, self._clock = runner, CheckpointClock(share)
         storage = storage_at(runner.spec.root)
         self._had_root = storage.is_local and storage.exists("")
