@@ -11,8 +11,9 @@ from distill_tune.datasets import Dataset, unsealed
 from distill_tune.datasets.split_images import digest
 from distill_tune.distill.monitoring.evaluation import features_and_logits, recalls, scores
 from distill_tune.distill.trial_config import TrialConfig
+from distill_tune.errors import StudyError
 from distill_tune.interfaces import Metrics, Split
-from distill_tune.records.confirm_log import READING
+from distill_tune.records.confirm_log import READING, run_records
 from distill_tune.training.devices import device_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,18 @@ class SealedTest:
         self.digest = ""
 
     def open(self, run: ArmRun) -> Any:
-        """Log that a run's model is read, then return where Ray keeps the test images."""
+        """Log that a run's model is read, then return where Ray keeps the test images.
+
+        Raises:
+            StudyError: Earlier runs were read on other test images.
+        """
+        if self._placed is None:
+            with unsealed():
+                split = self._data.load_test()
+            self.digest = digest((), split)
+            self._require_same(split)
+            self.chance = chance(split.labels, run.config.metric)
+            self._placed = placed_split(split)
         self._journal.emit(
             READING,
             run=run.name,
@@ -50,13 +62,22 @@ class SealedTest:
             seed=run.config.seed,
             reading=self.reading,
         )
-        if self._placed is None:
-            with unsealed():
-                split = self._data.load_test()
-            self.digest = digest((), split)
-            self.chance = chance(split.labels, run.config.metric)
-            self._placed = placed_split(split)
         return self._placed
+
+    def _require_same(self, split: Split) -> None:
+        """Raise ``StudyError`` if an earlier run was read on other images than these."""
+        for run in run_records(self._journal.directory.events()):
+            # Logs of older versions have the numbers of images alone.
+            count = sum(run.class_counts)
+            is_other = (
+                run.test_images != self.digest if run.test_images else count != len(split.labels)
+            )
+            if run.test and count and is_other:
+                raise StudyError(
+                    f"{self._journal.directory.root}: got {len(split.labels)} test images (digest "
+                    f"{self.digest}), expected the {count} of {run.name} (digest "
+                    f"{run.test_images or 'unknown'}): arms are compared on the same images"
+                )
 
 
 class Reading(NamedTuple):

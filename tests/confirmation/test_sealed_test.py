@@ -2,14 +2,22 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import distill_tune
+from distill_tune.confirmation import sealed_test
+from distill_tune.confirmation.sealed_test import SealedTest
 from distill_tune.datasets import ImageSource, unsealed
 from distill_tune.datasets.digits import Digits
-from distill_tune.errors import InputError, SealedTestError
+from distill_tune.errors import InputError, SealedTestError, StudyError
+from distill_tune.records.confirm_log import READING
+from distill_tune.records.directory import StudyDirectory
+from distill_tune.tuning.journal import Journal
 from tests.commands import STUDY, Run, read_events, rows, write_space
+from tests.confirmation.test_summary import run
 
 PACKAGE = Path(distill_tune.__file__).parent
 SNOOP = """
@@ -53,6 +61,40 @@ def test_a_source_without_test_images_says_so_before_it_opens_any() -> None:
     data: ImageSource = Digits(kind="digits", test_fraction=0.0)
     with pytest.raises(InputError, match=r"data\.test_fraction: got 0.0, expected more than 0"):
         data.require_test()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "is_refused"),
+    [
+        ({"test_images": "0123456789abcdef", "class_counts": [5, 5]}, True),
+        ({"class_counts": [5, 5]}, True),
+        ({"class_counts": [359]}, False),
+        ({"class_counts": [5, 5], "test": {}}, False),
+        ({}, False),
+    ],
+)
+def test_runs_that_were_read_on_other_images_refuse_these(
+    recorded: dict[str, Any], is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = StudyDirectory(str(tmp_path / "study"))
+    directory.append(run("resnet18", "equal_steps", 1000, 0.7) | recorded)
+    images: ImageSource = Digits(kind="digits")
+    monkeypatch.setattr(sealed_test, "placed_split", lambda split: split)
+    test = SealedTest(images, Journal(directory, lambda *_: None), reading=1)
+    asked: Any = SimpleNamespace(
+        name="next",
+        backbone="resnet18",
+        arm=SimpleNamespace(name="baseline"),
+        key="k",
+        config=SimpleNamespace(seed=1001, metric="val/accuracy"),
+    )
+    if is_refused:
+        with pytest.raises(StudyError, match=r"got 359 test images .* expected the 10 of confirm-"):
+            test.open(asked)
+        assert not [event for event in directory.events() if event["event"] == READING]
+    else:
+        test.open(asked)
+        assert [event["run"] for event in directory.events() if event["event"] == READING]
 
 
 @pytest.mark.storm
