@@ -160,6 +160,8 @@ def test_the_address_of_rays_client_is_refused_with_the_command_for_a_job() -> N
     where = ["--address", "ray://head:10001"]
     message = f"--address: got 'ray://head:10001', {expected}"
     assert search(*where) == message
+    Path("runs/x").mkdir(parents=True)
+    Path("runs/x/study.yaml").touch()
     assert refused("resume", "runs/x", *where) == message
     assert refused("confirm", "runs/x", *where) == message
 

@@ -71,10 +71,8 @@ def _train(source: Source, winner: TrialRecord, confirmed: str) -> Command:
     root, name = source.directory.root, file_part(winner.backbone)
     out = shlex.quote(f"model-{name}")
     if confirmed != winner.name:
-        chosen = f"--study {shlex.quote(root)} --trial {shlex.quote(confirmed)}"
-        return Command(
-            f"train the confirmed {winner.backbone}", f"distill-tune train {chosen} --out {out}"
-        )
+        line = f"distill-tune train --study {shlex.quote(root)} --trial {shlex.quote(confirmed)}"
+        return Command(f"train the confirmed {winner.backbone}", f"{line} --out {out}")
     config = shlex.quote(f"{root}/best/{name}.yaml")
     line = f"distill-tune train --config {config} --out {out}"
     return Command(f"train the best {winner.backbone}", line)

@@ -76,6 +76,9 @@ def test_a_machine_that_is_too_busy_gets_a_second_chance(
             raise RuntimeError("The current node timed out during startup. This could happen")
 
     monkeypatch.setattr(ray_session, "_init", init)
+    # Tests before this one may have left Ray running, which this one does not touch.
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
     if failures == 1:
         ray_session.start_or_join(None)
     else:
