@@ -57,8 +57,8 @@ def one_class(folder: Path, name: str, root: Path) -> InputError:
         name: Name of the class.
         root: Root of the data set.
     """
-    own = next(path for path in folder.iterdir() if printable(path.name) == name)
-    advice = sorting_advice(own, folder, root)
+    own = [path for path in folder.iterdir() if printable(path.name) == name]
+    advice = sorting_advice(*own, folder, root)
     got = Text(f"one class only: {name!r}")
     return InputError("data.root", got=got, expected=f"two classes or more{advice}")
 
