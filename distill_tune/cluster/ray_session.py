@@ -39,10 +39,8 @@ _IN_USE = (
     "Ray is already running in this process (ray.init() was called before): call ray.shutdown() "
     "first, so that Ray can be started, or joined, as needed here"
 )
-
-
 _SLOW = "timed out during startup"
-"""What Ray says if one of its processes does not answer in time."""
+"""Text in Ray's error if one of its processes does not answer in time."""
 _BUSY = "The machine may be very busy: try again once it is less so"
 
 

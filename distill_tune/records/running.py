@@ -1,4 +1,4 @@
-"""Whether a study is running, and whether it is its search that runs."""
+"""Status of a study: does it run, and is it its search that runs."""
 
 from typing import Final, Literal
 

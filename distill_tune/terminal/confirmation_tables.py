@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from distill_tune.confirmation.evidence.class_evidence import class_rows, class_title
 from distill_tune.confirmation.evidence.findings import Confirmation
-from distill_tune.confirmation.evidence.standing import verdict_lines, verdicts_of
 from distill_tune.confirmation.evidence.tables import (
     PROBABILITY,
     Rows,
@@ -43,9 +42,9 @@ def confirmation_view(found: Confirmation) -> "Iterator[RenderableType]":
     yield ""
     for one in found.backbones:
         yield escape(value_line(found, one))
-    for line in verdict_lines(verdicts_of(found)):
-        backbone, colon, rest = escape(line).partition(": ")
-        yield f"[bold]{backbone}[/bold]{colon}{rest}"
+    yield from (
+        f"[bold]{escape(one.backbone)}[/bold]: {escape(one.verdict)}." for one in found.backbones
+    )
     yield f"The test split was read for {found.num_readings} trained models."
     yield from (f"note: {escape(text)}" for text in found.remarks)
 

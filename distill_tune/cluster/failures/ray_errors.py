@@ -9,7 +9,7 @@ STORAGE_LOST = (
     "have read/write access to the configured storage path",
     "Could not recover from checkpoint as it does not exist on",
 )
-"""What Ray says if the folder of an experiment or of a checkpoint has disappeared."""
+"""Texts in Ray's errors if the folder of an experiment or of a checkpoint has disappeared."""
 _TAKEN_BACK = ("node was preempted:", "node was terminated expectedly:")
 
 

@@ -25,7 +25,7 @@ class Progress(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to run."""
+        """Return whether nothing is left to run."""
         return self.runs_done == self.runs
 
     @property

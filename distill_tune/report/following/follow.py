@@ -112,10 +112,8 @@ class _Following:
     def until_the_end(self, memory: Memory) -> Followed:
         while True:
             # The status comes first: a search that has ended by then adds nothing to the log.
-            status = self._status()
-            events = self._directory.events()
-            is_running = is_search_running(fold(events), status)
-            error = self._send(events, memory, is_running=is_running)
+            status, is_running = self._status()
+            error = self._send(self._directory.events(), memory, is_running=is_running)
             if self._options.is_once or status != "running":
                 break
             if error:
@@ -127,9 +125,11 @@ class _Following:
             self._place.title, status, len(self._runs), self._num_epochs, self._num_notices
         )
 
-    def _status(self) -> StudyStatus:
+    def _status(self) -> tuple[StudyStatus, bool]:
+        """Return the status of the study, and whether it is its search that runs."""
         state = fold(self._directory.events())
-        return study_status(state, self._directory.in_use(), time.time())
+        status = study_status(state, self._directory.in_use(), time.time())
+        return status, is_search_running(state, status)
 
     def _send(self, events: list[Event], memory: Memory, *, is_running: bool) -> str:
         """Send everything that is new, in order; return why it stopped, or an empty text."""

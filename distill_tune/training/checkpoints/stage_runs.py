@@ -57,7 +57,7 @@ class StagePlace(NamedTuple):
 
 @dataclass(frozen=True)
 class _StageRun:
-    """What :class:`RunCheckpoints` writes of a stage."""
+    """Content of a stage's checkpoints, for :class:`RunCheckpoints`."""
 
     spec: StagePlace
     trial: Trial
