@@ -1,6 +1,7 @@
 """The README's results are built from kept confirmations, and from nothing else."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def test_a_kept_gain_follows_from_the_accuracies_of_its_seeds(kept: Kept) -> Non
 
 def test_kept_confirmations_are_small() -> None:
     assert all(path.stat().st_size < 200_000 for path in FOLDER.glob("*.json"))
+
+
+def test_kept_confirmations_name_no_folder_of_a_machine() -> None:
+    for file in FOLDER.glob("*.json"):
+        assert not re.findall(r"[\"' ]/\w+/[\w/.-]+", file.read_text(encoding="utf-8")), file.name
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,11 @@ class Progress(NamedTuple):
         return self.runs_done == self.runs
 
     @property
+    def json(self) -> dict[str, int]:
+        """The numbers as JSON-compatible data; the command names folders of this machine."""
+        return {name: value for name, value in self._asdict().items() if name != "command"}
+
+    @property
     def words(self) -> str:
         """The progress, such as ``3 of 10 seeds, 24 of 70 runs``."""
         return f"{self.seeds_done} of {self.seeds} seeds, {self.runs_done} of {self.runs} runs"

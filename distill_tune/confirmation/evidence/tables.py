@@ -182,7 +182,7 @@ def as_json(found: Confirmation) -> dict[str, Any]:
         "is_redrawn": found.is_redrawn,
         "num_comparisons": found.num_comparisons,
         "chance": found.chance,
-        "progress": None if found.progress is None else found.progress._asdict(),
+        "progress": None if found.progress is None else found.progress.json,
         "remarks": list(found.remarks),
         "backbones": {
             one.backbone: {
