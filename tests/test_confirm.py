@@ -245,10 +245,18 @@ def test_a_search_that_is_to_be_confirmed_ends_with_it(tmp_path: Path) -> None:
     assert any("confirm.redraw is off" in text for text in remarks)
     # What was searched for the method is searched for the arm that it concerns.
     arms = tmp_path / "runs/tiny/arms"
-    assert {folder.name for folder in arms.iterdir()} == {"gan_augmentation", ".stages"}
-    started = of_kind(read_events(arms / "gan_augmentation"), "trial_started")
+    assert {folder.name for folder in arms.iterdir()} == {"gan_augmentation"}
+    events = read_events(arms / "gan_augmentation")
+    started = of_kind(events, "trial_started")
     assert len({event["trial"] for event in started}) == 2
     assert set(started[0]["params"]) == {"joint.synthetic_ratio", "joint.gan_lr"}
+    # What both begin with was trained once; the triplet stage is the arm's own.
+    stages = of_kind(events, "stage")
+    assert {(event["name"].partition("/")[0], event["cached"]) for event in stages} >= {
+        ("classifier", True),
+        ("warmup", True),
+    }
+    assert all(event["cached"] or event["name"].startswith("triplet") for event in stages)
 
 
 def refused(*arguments: str) -> str:

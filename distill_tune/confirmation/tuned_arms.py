@@ -6,7 +6,7 @@ from typing import Any
 from distill_tune.distill.trial_config import TrialTemplate
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.interfaces import ImageData
-from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.directory import ARMS_FOLDER, StudyDirectory
 from distill_tune.records.trials import StudyState, best
 from distill_tune.study.arms import METHOD, Arm, known_arms
 from distill_tune.study.dimensions import Dimension
@@ -128,7 +128,7 @@ def tune_arms(
     require_package(study.search)
     tuned = {}
     num_trials = _num_trials(study, directory.state())
-    places = {name: StudyDirectory(directory.path(f"arms/{name}")) for name in names}
+    places = {name: StudyDirectory(directory.path(f"{ARMS_FOLDER}/{name}")) for name in names}
     studies = {
         name: arm_study(study, known_arms()[name], num_trials, _sampler(place))
         for name, place in places.items()

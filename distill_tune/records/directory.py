@@ -26,6 +26,7 @@ PAGE_FILE = "report.html"
 JOURNAL_FILE = "optuna.journal"
 LOCK_FILE = "lock"
 STAGES_FOLDER = "stages"
+ARMS_FOLDER = "arms"
 FIGURES_FOLDER = "confirm/figures"
 
 # Checking whether a study is in use takes its lock for an instant; a search waits for that.

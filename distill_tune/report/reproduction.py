@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from distill_tune.errors import show
-from distill_tune.records.directory import STUDY_FILE, file_part
+from distill_tune.records.directory import ARMS_FOLDER, STUDY_FILE, file_part
 from distill_tune.records.formatting import class_sizes
 from distill_tune.records.trials import TrialRecord
 from distill_tune.report.study_records import Source
@@ -43,7 +43,7 @@ def commands(source: Source) -> tuple[Command, ...]:
         if winner is not None:
             found.append(_train(source, winner, trials.get(backbone, winner.name)))
     for arm in _tuned_arms(source):
-        line = f"distill-tune report {shlex.quote(f'{source.directory.root}/arms/{arm}')}"
+        line = f"distill-tune report {shlex.quote(f'{source.directory.root}/{ARMS_FOLDER}/{arm}')}"
         found.append(Command(f"see the search of {arm}, an arm of the confirmation", line))
     logdir = shlex.quote(f"{source.directory.root}/tensorboard")
     found.append(Command("see every curve", f"tensorboard --logdir {logdir}"))
@@ -82,7 +82,7 @@ def _tuned_arms(source: Source) -> list[str]:
     """Return the arms of the confirmation that had their own search."""
     backbones = source.confirmation.backbones if source.confirmation else ()
     names = dict.fromkeys(arm.arm for one in backbones for arm in one.arms)
-    return [name for name in names if source.directory.has(f"arms/{name}/{STUDY_FILE}")]
+    return [name for name in names if source.directory.has(f"{ARMS_FOLDER}/{name}/{STUDY_FILE}")]
 
 
 def reproduction_facts(source: Source) -> dict[str, str]:

@@ -18,9 +18,9 @@ from distill_tune.distill.trial import Report
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.errors import StudyError
 from distill_tune.records.checksums import add_checksum, strip_checksum
-from distill_tune.records.directory import STAGES_FOLDER, stage_picture
+from distill_tune.records.directory import ARMS_FOLDER, STAGES_FOLDER, STUDY_FILE, stage_picture
 from distill_tune.records.files.locks import UNAVAILABLE, FileLock, Timeout
-from distill_tune.records.files.storage import storage_at
+from distill_tune.records.files.storage import joined, split_last, storage_at
 from distill_tune.training.stages import (
     ComputePlace,
     SharedStage,
@@ -178,12 +178,15 @@ class Claim:
 
 
 def common_root(root: str) -> str:
-    """Return where all studies beside this one keep their stages together."""
-    base, mark, query = root.partition("?")
-    parent, _, name = base.rstrip("/").rpartition("/")
-    if not mark and "://" not in base:
-        return str(Path(base).expanduser().absolute().parent / _COMMON)
-    return f"{parent}/{_COMMON}{mark}{query}" if name else f"{base}/{_COMMON}{mark}{query}"
+    """Return where all studies beside this one keep their stages together.
+
+    For the search of an arm, which is within a study, that is the place of the study.
+    """
+    folder, _ = split_last(root)
+    study, name = split_last(folder)
+    if name == ARMS_FOLDER and storage_at(study).exists(STUDY_FILE):
+        folder, _ = split_last(study)
+    return joined(folder, _COMMON)
 
 
 def _name(stage: SharedStage, key: str) -> str:

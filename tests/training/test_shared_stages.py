@@ -284,10 +284,24 @@ def test_one_study_at_a_time_may_compute_a_stage(study: Study, store: StageStore
         ("/data/runs/resnet", "/data/runs/.stages"),
         ("s3://bucket/runs/resnet", "s3://bucket/runs/.stages"),
         ("s3://bucket/runs/resnet?region=x&a=b", "s3://bucket/runs/.stages?region=x&a=b"),
+        ("s3://bucket?region=x", "s3://bucket/.stages?region=x"),
     ],
 )
 def test_the_common_place_is_beside_the_studies(root: str, common: str) -> None:
     assert common_root(root) == common
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_search_of_an_arm_has_the_common_place_of_its_study(
+    tmp_path: Path, scheme: str
+) -> None:
+    study = tmp_path / "runs/resnet"
+    arm = f"{scheme}{study}/arms/equal_steps"
+    # A folder called arms that is not within a study is like any other.
+    assert common_root(arm) == f"{scheme}{study}/arms/.stages"
+    study.mkdir(parents=True)
+    (study / "study.yaml").touch()
+    assert common_root(arm) == f"{scheme}{tmp_path}/runs/.stages"
 
 
 def test_the_jobs_of_a_study_are_found_by_its_trials(

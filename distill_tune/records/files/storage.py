@@ -1,5 +1,6 @@
 """Storage of a study's files: a folder on this machine, or an object store behind a URI."""
 
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -77,3 +78,17 @@ def joined(root: str, name: str) -> str:
         return f"{root.rstrip('/')}/{name}"
     base, mark, query = root.partition("?")
     return f"{base.rstrip('/')}/{name}{mark}{query}"
+
+
+def split_last(root: str) -> tuple[str, str]:
+    """Return the folder that a path or URI is in, and its name there.
+
+    A path becomes absolute; a URI's query stays with the folder. A bucket is in no folder: it is
+    returned as it is, with an empty name.
+    """
+    if "://" not in root:
+        path = Path(root).expanduser().absolute()
+        return str(path.parent), path.name
+    base, mark, query = root.partition("?")
+    folder, _, name = base.rstrip("/").rpartition("/")
+    return (root, "") if folder.endswith(":/") else (f"{folder}{mark}{query}", name)
