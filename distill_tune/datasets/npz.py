@@ -27,6 +27,7 @@ from distill_tune.datasets.npz_file.headers import (
     array_extremes,
     header,
     images_shape,
+    num_dimensions,
     reason,
     unreadable,
 )
@@ -106,7 +107,7 @@ class Npz(ImageSource):
         named = sorted(
             key
             for key in unused - {"classes"}
-            if looks_used(key) or len(header(self._path, key).shape) >= _IMAGE_DIMENSIONS
+            if looks_used(key) or num_dimensions(self._path, key) >= _IMAGE_DIMENSIONS
         )
         if named:
             expected = f"{EXPECTED_KEYS}; the names of the classes in classes"

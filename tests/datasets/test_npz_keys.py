@@ -88,3 +88,12 @@ def test_doubtful_names_are_refused(arrays: dict[str, Any], message: str, saved:
 def test_a_single_array_in_another_spelling_is_not_read(saved: Save) -> None:
     (warning, *_) = saved(X_train=COLOR, y_train=LABELS, images=COLOR).check_parts()
     assert warning.startswith("not read: images (expected x_train and y_train")
+
+
+@pytest.mark.parametrize("value", [{"license": "MIT"}, [np.zeros(2), np.zeros(3)]])
+def test_an_array_of_objects_beside_the_images_is_left_alone(value: Any, saved: Save) -> None:
+    extra = np.empty(1, dtype=object)
+    extra[0] = value
+    source = saved(x_train=COLOR, y_train=LABELS, meta=extra)
+    assert not [text for text in source.check_parts() if "meta" in text]
+    assert len(source.load().train.labels) == 12

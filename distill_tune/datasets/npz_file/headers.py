@@ -68,6 +68,14 @@ def header(path: Path, key: str) -> Header:
     return found
 
 
+def num_dimensions(path: Path, key: str) -> int:
+    """Return how many dimensions an array has; 0 if it could not be loaded, as images can."""
+    try:
+        return len(header(path, key).shape)
+    except InputError:
+        return 0
+
+
 def _instead_of_objects(key: str) -> str:
     if not is_named_for_labels(key):
         return "one array of numbers, as numpy.stack makes from images of one size"
