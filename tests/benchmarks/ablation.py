@@ -27,6 +27,9 @@ from distill_tune.study.space import apply
 from distill_tune.training.stages import PREDECESSORS, ComputePlace, SharedStage, stage_key
 from tests.benchmarks.ablation_groups import GROUPS
 
+KEPT = Path(__file__).with_name("recipes")
+"""Logs from which the tables in ``RESULTS.md`` are built, each between marks of its group."""
+
 _PLACE = ComputePlace("cpu", 1)
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from distill_tune.distill.trial_config import TrialConfig
 from distill_tune.study.space import apply
-from tests.benchmarks.ablation import Row, read, table
+from tests.benchmarks.ablation import KEPT, Row, read, table
 from tests.benchmarks.ablation_groups import GROUPS
+from tests.benchmarks.evidence import between
+from tests.benchmarks.results import RESULTS
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -38,3 +40,10 @@ def test_the_table_pairs_gains_by_seed(tmp_path: Path) -> None:
     assert lines[2].startswith("| equal steps | 93.00 | -2.00 (-4.48 to +0.48) |")
     assert lines[3].startswith("| distillation | 95.00 | +0.00 (+0.00 to +0.00) |")
     assert len(lines) == 2 + 2 + 2
+
+
+@pytest.mark.parametrize("log", sorted(KEPT.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_a_table_is_that_of_the_kept_rows(log: Path) -> None:
+    name = f"recipe/{log.stem}"
+    found = between(RESULTS.read_text(encoding="utf-8"), name)
+    assert found == "\n".join(table(name, read(log).values()))
