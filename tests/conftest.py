@@ -1,6 +1,7 @@
 """What every room's tests share: one thread, one Ray per worker of pytest, two data sets."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from distill_tune.datasets.digits import Digits
 from distill_tune.datasets.mnist5k import Mnist5k
 from distill_tune.interfaces import ImageData
 from distill_tune.records.files.local_files import LocalFiles
+
+# A shell ignores Ctrl-C for what it starts in the background, and every process of the tests would
+# inherit that; many tests interrupt one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no defect: an example, and its making, may take their time.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
