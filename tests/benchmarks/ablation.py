@@ -166,10 +166,9 @@ def table(group: str, rows: Iterable[Row]) -> list[str]:
     for row in rows:
         found[row.variant][row.seed] = row
     reference = found[named]
-    lines = [
-        f"| variant | accuracy, % | over {named}, 95 % | agreement | diversity | ms a step |",
-        "|---|---|---|---|---|---|",
-    ]
+    over_named = f"over {named}, 95 %"
+    columns = ["variant", "accuracy, %", over_named, "agreement", "diversity", "ms a step", "seeds"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, of_seed in found.items():
         if not of_seed:
             continue
@@ -183,10 +182,10 @@ def table(group: str, rows: Iterable[Row]) -> list[str]:
             _mean([row.agreement for row in of_seed.values()]),
             _mean([row.diversity for row in of_seed.values()]),
             f"{statistics.median(row.step_ms for row in of_seed.values()):.0f}",
+            str(len(of_seed)),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"{len(reference)} seeds; configuration: `{GROUPS[group].source}`"]
-    return lines
+    return [*lines, "", f"Configuration: `{GROUPS[group].source}`"]
 
 
 def _mean(values: list[float | None]) -> str:

@@ -101,6 +101,8 @@ _RECIPE: dict[str, dict[str, Any]] = {
         "joint.mode_seeking": -1.0,
     },
     "frozen after the triplet stage": {"joint.gan_lr": 0.0},
+    "frozen after the triplet stage, lambda 0": {**_AUGMENTATION, "joint.gan_lr": 0.0},
+    "frozen after the triplet stage, selection hard": {**_HARD, "joint.gan_lr": 0.0},
     "frozen after the warm-up": _FROZEN,
 }
 """Changes of the method as the evidence spaces have it, one at a time for the most part."""
