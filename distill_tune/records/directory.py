@@ -3,8 +3,9 @@
 ``study.yaml`` is the resolved study. ``events.jsonl`` is the log, from which all else follows, and
 ``events.copy.jsonl`` its copy. ``trials.csv`` and ``epochs.csv`` are for users and pandas.
 ``best/<backbone>.yaml`` are the winners. ``stages/`` holds what trials share, with a picture of
-what each warmed generator draws. There are also ``tensorboard/<trial>/``, ``ray/`` with the
-checkpoints of trials, ``checkpoints/<run>/`` with those of a confirmation, and ``lock``.
+what each warmed generator draws. ``arms/<arm>/`` is a study directory, that of the search of an
+arm. There are also ``tensorboard/<trial>/``, ``ray/`` with the checkpoints of trials,
+``checkpoints/<run>/`` with those of a confirmation, and ``lock``.
 """
 
 import shlex

@@ -69,7 +69,7 @@ def header(path: Path, key: str) -> Header:
 
 
 def num_dimensions(path: Path, key: str) -> int:
-    """Return how many dimensions an array has; 0 if it could not be loaded, as images can."""
+    """Return how many dimensions an array has; 0 if :func:`header` refuses it."""
     try:
         return len(header(path, key).shape)
     except InputError:
