@@ -1,4 +1,4 @@
-"""Trial of a search: one result for each epoch of stage 3, a model at every rung."""
+"""Trial of a search: one result for each epoch of stage 3, models at rungs and at the end."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from distill_tune.study.extra_runs import arm_of, is_extra, proposed_config
 from distill_tune.study.rungs import rung_epochs
 from distill_tune.study.study import Study
 from distill_tune.training.checkpoints.clock import CheckpointClock
-from distill_tune.training.kept_models import MODELS
+from distill_tune.training.kept_models import MODELS, num_complete_models
 from distill_tune.training.run_spec import RunSpec
 from distill_tune.training.runner import Runner
 from distill_tune.training.tensorboard.trial_summaries import TrialSummaries
@@ -140,7 +140,7 @@ class SearchTrial:
         is_end = is_joint and report.step in self._ends
         runner.show_epoch(report, self._best, has_grid=is_joint and (is_end or epoch == 1))
         if is_end and self._search.root and not is_extra(self._proposal):
-            self._write_model()
+            self._offer_model(epoch)
         metrics = {**report.metrics, **self._first_metrics(epoch), **seconds}
         result = {OBJECTIVE: self._best, "metrics": metrics}
         result |= {"epoch": epoch, "training_iteration": epoch}
@@ -148,11 +148,18 @@ class SearchTrial:
         is_due = not is_over and self._clock.is_due(runner.num_bytes)
         return result | {"done": is_over, "should_checkpoint": is_due, **self.remarks()}
 
-    def _write_model(self) -> None:
-        # Written before this epoch is reported: a trial that has ended always has its model.
-        folder = StudyDirectory(self._search.root).path(f"{MODELS}/{self._name}")
-        origin = {"study": self._search.study.study, "trial": self._name}
-        self._runner.write_model(folder, origin | {"params": self._proposal["params"]})
+    def _offer_model(self, epoch: int) -> None:
+        """Write the model, unless it would be deleted if the trial were pruned after this epoch.
+
+        This comes before the epoch is reported: whoever ends among the best always has a model.
+        """
+        study, directory = self._search.study, StudyDirectory(self._search.root)
+        if epoch < study.max_epochs:
+            ahead = num_complete_models(directory, self._name, study.max_epochs)
+            if ahead >= study.search.num_kept:
+                return
+        origin = {"study": study.study, "trial": self._name, "params": self._proposal["params"]}
+        self._runner.write_model(directory.path(f"{MODELS}/{self._name}"), origin)
 
     def _first_metrics(self, epoch: int) -> Metrics:
         """Return what only the first epoch reports: GAN stages and, in an extra run, stage 1."""

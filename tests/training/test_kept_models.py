@@ -7,7 +7,7 @@ import pytest
 from distill_tune.model import write_model
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.trials import Event
-from distill_tune.training.kept_models import keep_best_models, model_folder
+from distill_tune.training.kept_models import keep_best_models, model_folder, num_complete_models
 
 TRIALS = [
     ("alexnet", "complete", 0.5),
@@ -73,3 +73,22 @@ def test_a_study_without_models_is_left_alone(tmp_path: Path) -> None:
     directory = StudyDirectory(str(tmp_path))
     keep_best_models(directory, directory.state(), 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_models_of_complete_trials_of_a_backbone_are_counted(tmp_path: Path) -> None:
+    directory = StudyDirectory(str(tmp_path))
+    assert num_complete_models(directory, "resnet-0009", 5) == 0
+    models = {
+        "resnet-0001": b"made: {epochs: 5}",
+        "resnet-0002": b"made: {epochs: 5}",
+        "resnet-0003": b"made: {epochs: 2}",
+        "resnet-0004": b"made: [",
+        "resnet-0005": b"made: {epochs: many}",
+        "resnet-0006": b"\xff",
+        "resnet-50-0007": b"made: {epochs: 5}",
+    }
+    for name, text in models.items():
+        write_model(directory.path(f"models/{name}"), {"weights": b"w", "model.yaml": text})
+    Path(directory.path("models/resnet-0008")).mkdir()
+    assert num_complete_models(directory, "resnet-0009", 5) == 2
+    assert num_complete_models(directory, "resnet-50-0009", 5) == 1

@@ -1,6 +1,6 @@
 """The trial of a search alone: what it reports as its objective."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,34 @@ def test_the_objective_is_the_best_epoch_so_far(trial: SearchTrial) -> None:
         for value in (0.6, 0.4, 0.7)
     ]
     assert told == [0.6, 0.6, 0.7]
+
+
+def complete_models(root: Path, numbers: Iterable[int], epochs: int = 2) -> None:
+    for number in numbers:
+        folder = root / f"models/shufflenet_v2_x0_5-{number:04d}"
+        folder.mkdir(parents=True)
+        (folder / "model.yaml").write_text(f"made: {{epochs: {epochs}}}\n")
+
+
+@pytest.mark.parametrize(("complete", "is_written"), [((1, 2), True), ((1, 2, 3), False)])
+def test_a_model_that_pruning_would_delete_is_not_written(
+    tmp_path: Path, complete: tuple[int, ...], *, is_written: bool
+) -> None:
+    text = ONE_AT_A_TIME.replace("joint: {epochs: 9", "joint: {epochs: 2")
+    text = text.replace("min_epochs: 8", "min_epochs: 1")
+    study = parse(Study, read_yaml_text(text, "tiny.yaml"))
+    assert study.search.num_kept == 3
+    (tmp_path / STUDY_FILE).touch()
+    complete_models(tmp_path, complete)
+    search = SearchContext(study, study.data.load(), str(tmp_path), is_sharing=False)
+    trial = SearchTrial(search, PROPOSAL, torch.device("cpu"))
+    model = tmp_path / "models/shufflenet_v2_x0_5-0000/model.yaml"
+    trial.next_epoch()
+    assert model.exists() == is_written
+    assert trial.next_epoch()["done"]
+    trial.close()
+    # A complete trial may be the best.
+    assert model.exists()
 
 
 def control(root: Path, arm: str, number: int = -1) -> SearchTrial:
