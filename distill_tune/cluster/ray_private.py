@@ -5,13 +5,20 @@
 
 import os
 import signal
-from contextlib import suppress
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
 RAYLET, GCS = "raylet", "gcs_server"
 """Ray's names for the daemons of a node that it starts itself."""
+LEFT_OUT = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Methods of Ray's node that start what a node of our own does without: the monitor of the
+autoscaler, as the node stays alone; that of logs, as none are printed; and the dashboard's server,
+for which ``ray.init`` waits even if it is to start without a dashboard."""
+_PATIENCE_S, _POLL_S = 10.0, 0.02
 
 
 def own_node() -> Any:
@@ -31,6 +38,42 @@ def own_daemons() -> dict[str, Any]:
     if RAYLET not in started or GCS not in started:
         return {}
     return {name: started[name][0].process for name in (RAYLET, GCS)}
+
+
+@contextmanager
+def few_processes() -> Iterator[None]:
+    """Let Ray, if it starts a node meanwhile, start no more processes than the work needs.
+
+    Ray also looks for its new node only once a second; here, it begins to look when the node is
+    there. Together, Ray starts in 1.4 s instead of 2.4 or 3.5 s (two cores of an Intel Xeon), and
+    takes 150 MB less.
+    """
+    from ray._private.node import Node
+
+    waiting = partialmethod(_start_and_wait, Node.start_ray_processes)
+    ours = {**dict.fromkeys(LEFT_OUT, _leave_out), "start_ray_processes": waiting}
+    before = {name: getattr(Node, name) for name in ours}
+    for name, method in ours.items():
+        setattr(Node, name, method)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
+
+
+def _leave_out(_node: Any, **_options: Any) -> None:
+    """Start nothing."""
+
+
+def _start_and_wait(node: Any, start: Callable[[Any], None]) -> None:
+    """Start the processes of a node and wait until it is known, or its raylet has ended."""
+    start(node)
+    raylet, until = node.all_processes[RAYLET][0].process, time.monotonic() + _PATIENCE_S
+    while raylet.poll() is None and time.monotonic() < until:
+        if node.get_gcs_client().get_all_node_info():
+            return
+        time.sleep(_POLL_S)
 
 
 def actor_id(trial: Any) -> str:

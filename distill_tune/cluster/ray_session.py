@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_tune.cluster.failures.slow_start import start_watched
-from distill_tune.cluster.ray_private import own_daemons
+from distill_tune.cluster.ray_private import few_processes, own_daemons
 from distill_tune.cluster.user_environment import short_temporary_folder
 from distill_tune.errors import InputError, Parameter, RayError
 from distill_tune.plugins import variables
@@ -73,7 +73,7 @@ def start_or_join(address: str | None, *, is_importing: bool = False) -> None:
     try:
         if address is None:
             variables = _of_start(is_importing=is_importing)
-            with _variables(variables), _deaf_to_termination(), start_watched():
+            with _variables(variables), _deaf_to_termination(), start_watched(), few_processes():
                 _start()
         else:
             _init(address, {"runtime_env": _with_this_package(), "job_config": _job([])})

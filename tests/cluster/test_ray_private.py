@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import ray
+from ray._private.node import Node
 
-from distill_tune.cluster.ray_private import actor_id, own_node
+from distill_tune.cluster.ray_private import LEFT_OUT, actor_id, few_processes, own_node
 
 
 @pytest.mark.usefixtures("our_ray")
@@ -20,6 +21,29 @@ def test_a_process_knows_the_node_that_it_started() -> None:
     assert node.gcs_address.rpartition(":")[2].isdigit()
     assert node.raylet_socket_name
     assert Path(node.get_logs_dir_path()).is_dir()
+
+
+@pytest.mark.usefixtures("our_ray")
+def test_a_node_has_only_the_processes_that_serve_us() -> None:
+    """Else every search starts a second or two later, with processes that nothing asks."""
+    assert set(own_node().all_processes) == {"raylet", "gcs_server"}
+
+
+def test_ray_starts_as_before_once_ours_has_started() -> None:
+    names = [*LEFT_OUT, "start_ray_processes"]
+    before = [getattr(Node, name) for name in names]
+    with pytest.raises(KeyboardInterrupt), few_processes():
+        assert not {getattr(Node, name) for name in names} & set(before)
+        raise KeyboardInterrupt
+    assert [getattr(Node, name) for name in names] == before
+
+
+def test_ray_asks_its_node_to_start_what_we_leave_out() -> None:
+    """Else it is started in another way, and left out no more."""
+    starts = inspect.getsource(Node.start_head_processes) + inspect.getsource(
+        Node.start_ray_processes
+    )
+    assert all(f"self.{name}(" in starts for name in LEFT_OUT)
 
 
 @pytest.mark.usefixtures("our_ray")
