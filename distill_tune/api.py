@@ -4,7 +4,6 @@ Errors that a user can cause are an ``InputError``, an ``InputErrors`` or a ``St
 message ``where: got X, expected Y``.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from distill_tune.confirmation.evidence.findings import Confirmation
 from distill_tune.errors import InputError, NoTrialSucceededError, Parameter, RayError
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.files.storage import path_text
 from distill_tune.report.study_result import StudyResult, TrainedModel, load_study
 from distill_tune.study.python_arguments import (
     FileName,
     assignment_options,
-    file_names,
+    names_text,
+    path_texts,
     require_count,
+    require_flag,
+    require_text,
     space_argument,
 )
 
@@ -92,15 +95,15 @@ def search(  # noqa: PLR0913 - the options of the command
 
     fields = {"name": name, "num_trials": num_trials, "time_budget_s": time_budget_s}
     changes = assignment_options(assignments)
-    source = None if warm_start is None else os.fspath(warm_start)
+    source = None if warm_start is None else path_text("warm_start", warm_start)
     warm_start_request = WarmStartRequest(source, warm_start_trials)
     request = StudyRequest(
         space_argument(space),
-        os.fspath(storage),
+        path_text("storage", storage),
         changes,
         fields,
         warm_start_request,
-        file_names(continue_from),
+        path_texts("continue_from", continue_from),
     )
     opened = open_new(request, resume=resume, allow_changed=allow_changed)
     return _search(opened, options)
@@ -132,7 +135,7 @@ def resume(  # noqa: PLR0913 - the options of the command
     from distill_tune.study.opened_study import open_stored
 
     fields = {"num_trials": num_trials, "time_budget_s": time_budget_s}
-    opened = open_stored(os.fspath(study), fields, assignment_options(assignments))
+    opened = open_stored(path_text("study", study), fields, assignment_options(assignments))
     return _search(opened, options)
 
 
@@ -182,15 +185,16 @@ def confirm(  # noqa: PLR0913 - the options of the command
     """
     require_count("top", top)
     require_count("seeds", seeds)
+    require_flag("redraw", redraw)
+    require_flag("tune_arms", tune_arms)
     options = _options(
         "confirm", address, progress, share_stages=share_stages, is_again=read_test_again
     )
     from distill_tune.confirmation.commands import open_to_confirm
 
-    names = arms if arms is None or isinstance(arms, str) else ",".join(arms)
-    asked = {"top": top, "seeds": seeds, "arms": names, "rival": rival, "redraw": redraw}
-    asked |= {"tune_arms": tune_arms or None}
-    opened = open_to_confirm(os.fspath(study), asked, assignment_options(assignments))
+    asked = {"top": top, "seeds": seeds, "arms": names_text("arms", arms), "rival": rival}
+    asked |= {"redraw": redraw, "tune_arms": tune_arms or None}
+    opened = open_to_confirm(path_text("study", study), asked, assignment_options(assignments))
     return _confirm(opened, options, hint="the same call")
 
 
@@ -228,6 +232,7 @@ def train(  # noqa: PLR0913 - the options of the command
         DivergedError: The training diverged and cannot continue.
     """
     require_count("threads", threads)
+    require_text("backbone", backbone)
     from distill_tune.cluster.user_environment import provide_user
     from distill_tune.terminal.training_view import TrainingView
     from distill_tune.training.devices import torch_threads
@@ -235,24 +240,25 @@ def train(  # noqa: PLR0913 - the options of the command
     from distill_tune.training.train import train_model
 
     provide_user()
-    if Path(config).is_dir() or "://" in os.fspath(config):
+    given, folder = path_text("config", config), Path(path_text("out", out))
+    if Path(given).is_dir() or "://" in given:
         from distill_tune.training.trial_recipe import trial_recipe
 
         name = None if trial is None else str(trial)
-        directory = StudyDirectory(os.fspath(config))
+        directory = StudyDirectory(given)
         recipe = trial_recipe(directory, trial=name, backbone=backbone)
     else:
         for parameter, value in (("trial", trial), ("backbone", backbone)):
             if value is not None:
                 expected = "it with the directory of a study, not with a file"
                 raise InputError(Parameter(parameter), got=value, expected=expected)
-        recipe = read_recipe(Path(config))
+        recipe = read_recipe(Path(given))
     recipe = recipe.changed(assignment_options(assignments), seed)
     with (
         torch_threads(threads or recipe.threads),
         TrainingView(_console(progress=progress)) as view,
     ):
-        made = train_model(recipe, Path(out), say=view.say, listen=view.listen, expect=view.expect)
+        made = train_model(recipe, folder, say=view.say, listen=view.listen, expect=view.expect)
     paths = {what: Path(path) for what, path in made["paths"].items()}
     accuracy, metric, value = (made[name] for name in ("validation_accuracy", "metric", "value"))
     return TrainedModel(validation_accuracy=accuracy, metric=metric, value=value, **paths)
@@ -303,6 +309,7 @@ def _options(
     """Set Ray's environment before anything imports Ray, and return the run options."""
     from distill_tune.cluster.environment import prepare
 
+    require_text("address", address)
     prepare(address)
     from distill_tune.terminal.views import ConsoleViews
     from distill_tune.tuning.run_options import RunOptions

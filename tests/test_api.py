@@ -14,7 +14,7 @@ import pytest
 from ray.autoscaler import sdk
 
 import distill_tune
-from distill_tune import confirm, load_study, resume, search, train
+from distill_tune import check, compare, confirm, load_study, resume, search, train, use_plugins
 from distill_tune.cluster.resources import Slots
 from distill_tune.errors import DistillTuneError, InputError, InputErrors, StudyError
 from distill_tune.records.directory import StudyDirectory
@@ -164,6 +164,86 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[DistillTuneError], str]] = 
         "config: got study.yaml, which describes a whole study",
     ),
 }
+
+
+IS_NO_PATH: dict[str, Callable[[Any], object]] = {
+    "storage": lambda given: search(SPACE, storage=given),
+    "warm_start": lambda given: search(SPACE, warm_start=given),
+    "continue_from": lambda given: search(SPACE, continue_from=given),
+    "continue_from, one of several": lambda given: search(SPACE, continue_from=["a", given]),
+    "study to resume": resume,
+    "study to confirm": confirm,
+    "config": lambda given: train(given, "out"),
+    "out": lambda given: train("best.yaml", given),
+    "path": load_study,
+    "compare": lambda given: compare("runs/two", given),
+    "data": check,
+}
+
+
+@pytest.mark.parametrize("given", [5, b"runs/two"], ids=["number", "bytes"])
+@pytest.mark.parametrize(("what", "call"), IS_NO_PATH.items(), ids=IS_NO_PATH)
+def test_what_is_no_path_is_refused_by_its_name(
+    what: str, call: Callable[[Any], object], given: object
+) -> None:
+    recorded()
+    with pytest.raises(InputError) as caught:
+        call(given)
+    parameter = re.split(" |,", what)[0]
+    assert str(caught.value) == f"{parameter}: got {given!r}, expected a path or URI"
+
+
+WRONG_KINDS: dict[str, tuple[Callable[[], object], str]] = {
+    "address": (lambda: search(SPACE, address=5), "address: got 5, expected text"),  # type: ignore[arg-type]
+    "name": (lambda: search(SPACE, name={5}), "name: got {5}, expected text"),  # type: ignore[arg-type]
+    "num_trials": (
+        lambda: search(SPACE, num_trials=[2]),  # type: ignore[arg-type]
+        "num_trials: got [2], expected a number",
+    ),
+    "arms": (lambda: confirm("runs/two", arms=[5]), "arms: got [5], expected names as text"),  # type: ignore[list-item]
+    "one arm": (lambda: confirm("runs/two", arms=5), "arms: got 5, expected names as text"),  # type: ignore[arg-type]
+    "seeds": (
+        lambda: confirm("runs/two", seeds=True),
+        "seeds: got True, expected a whole number of at least 1",
+    ),
+    "redraw": (
+        lambda: confirm("runs/two", redraw="yes"),  # type: ignore[arg-type]
+        "redraw: got 'yes', expected True or False",
+    ),
+    "backbone": (
+        lambda: train("runs/two", "out", backbone=["a"]),  # type: ignore[arg-type]
+        "backbone: got ['a'], expected text",
+    ),
+    "assignments": (
+        lambda: check("digits", assignments=["a=1"]),  # type: ignore[arg-type]
+        "assignments: got ['a=1'], expected a mapping of dotted paths to values",
+    ),
+    "plugins": (
+        lambda: use_plugins(5),  # type: ignore[arg-type]
+        "plugins: got '5', expected a .py file, or the name of an installed distribution",
+    ),
+    "one plugin": (lambda: use_plugins("a.py"), "plugins: got a.py, which cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("call", "says"), WRONG_KINDS.values(), ids=WRONG_KINDS)
+def test_a_value_of_a_wrong_kind_is_refused_by_its_name(
+    call: Callable[[], object], says: str
+) -> None:
+    recorded()
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value).startswith(says)
+
+
+def test_images_are_checked_with_assignments_as_a_mapping() -> None:
+    found = check("digits", assignments={"data.flip": False})
+    assert repr(found) == (
+        "<images of digits: 1079 train, 359 val, 359 test; 10 classes; "
+        "unreadable 0, copies 0, warnings 0>"
+    )
+    with pytest.raises(InputError, match=r"^assignments: got 'data.train_per_class=4', expected"):
+        check("digits", assignments={"data.train_per_class": 4})
 
 
 @pytest.mark.parametrize(("call", "kind", "says"), MISTAKES.values(), ids=MISTAKES)

@@ -48,16 +48,18 @@ class Source(NamedTuple):
         return f"{_MODULE}{self.name.removesuffix('.py')}" if self.path else ""
 
 
-def use(plugins: Iterable[str | Path]) -> None:
+def use(plugins: str | Path | Iterable[str | Path]) -> None:
     """Make plugins known to this process and to those that it starts; no code is run yet.
 
     Args:
-        plugins: Paths of ``.py`` files, or names of installed distributions.
+        plugins: Paths of ``.py`` files, or names of installed distributions; one or several.
 
     Raises:
         InputError: A file cannot be read, a distribution is not installed, or two have one name.
     """
     found = {source.name: source for source in sources()}
+    if isinstance(plugins, str | Path) or not isinstance(plugins, Iterable):
+        plugins = [plugins]
     for plugin in plugins:
         source = _source(str(plugin))
         if found.get(source.name, source).text != source.text:

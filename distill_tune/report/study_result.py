@@ -14,6 +14,7 @@ from distill_tune.records.directory import StudyDirectory, file_part
 from distill_tune.records.extras.finalists import Finalist
 from distill_tune.records.extras.quoted import quoted
 from distill_tune.records.extras.runs import ExtraRecord, controls
+from distill_tune.records.files.storage import path_text
 from distill_tune.records.replay import fold
 from distill_tune.records.running import StudyStatus, study_status
 from distill_tune.records.tables import Table, epoch_rows, trial_rows
@@ -165,7 +166,7 @@ def load_study(path: "str | os.PathLike[str]") -> StudyResult:
     Raises:
         StudyError: There is no study, or its records cannot be read.
     """
-    directory = StudyDirectory(os.fspath(path))
+    directory = StudyDirectory(path_text("path", path))
     directory.require()
     events = directory.events()
     state = fold(events)

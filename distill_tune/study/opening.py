@@ -11,7 +11,15 @@ from typing import Any
 from distill_tune import __version__
 from distill_tune.datasets.relocated_images import suggesting_new_location
 from distill_tune.distill.configuration.probe import probe
-from distill_tune.errors import InputError, Message, Parameter, StudyError, one_line
+from distill_tune.errors import (
+    InputError,
+    Message,
+    Parameter,
+    StudyError,
+    Text,
+    one_line,
+    show,
+)
 from distill_tune.interfaces import ImageData, plain
 from distill_tune.plugins import options
 from distill_tune.records.directory import STUDY_FILE, StudyDirectory
@@ -248,6 +256,9 @@ def _set_options(document: Document, options: Options) -> None:
             field = _FIELDS[name]
             # A number of NumPy is one like any other.
             value = value.item() if hasattr(value, "item") else value  # noqa: PLW2901
+            if not isinstance(value, str | float | int):
+                expected = "text" if name == "name" else "a number"
+                raise InputError(Parameter(name), got=Text(show(value)), expected=expected)
             # As JSON: a name such as 2024 stays text.
             document.set(f"{field}={json.dumps(value)}")
             document.assigned[tuple(field.split("."))] = Message(Parameter(name), f" {value}")

@@ -50,6 +50,13 @@ class Survey(NamedTuple):
     error: InputError | None
     train: Pool
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{sum(counts)} {part}" for part, counts in self.counts.items())
+        found = f"unreadable {len(self.unreadable)}, copies {len(self.copies)}, "
+        found += f"warnings {len(self.warnings)}"
+        refusal = "" if self.error is None else f"; {self.error}"
+        return f"<images of {self.name}: {parts}; {len(self.classes)} classes; {found}{refusal}>"
+
 
 def survey(source: ImageSource, say: Say = silent) -> Survey:
     """Read all images of a data set and return what there is to know about them.

@@ -1,9 +1,11 @@
 """Storage of a study's files: a folder on this machine, or an object store behind a URI."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from distill_tune.errors import InputError, Parameter
 from distill_tune.records.files.local_files import LocalFiles
 from distill_tune.records.files.object_store import ObjectStore
 
@@ -70,6 +72,18 @@ def storage_at(root: str) -> Storage:
     if scheme in {"", "file"}:
         return LocalFiles(unquote(urlsplit(root).path) if scheme else root)
     return ObjectStore(root)
+
+
+def path_text(where: str, given: object) -> str:
+    """Return a path or URI that a caller from Python gave for the parameter ``where``.
+
+    Raises:
+        InputError: It is neither text nor an ``os.PathLike`` that stands for text.
+    """
+    found = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(found, str):
+        raise InputError(Parameter(where), got=given, expected="a path or URI")
+    return found
 
 
 def joined(root: str, name: str) -> str:

@@ -3,6 +3,7 @@
 import os
 from typing import Any, NamedTuple
 
+from distill_tune.records.files.storage import path_text
 from distill_tune.records.status import plain_json
 from distill_tune.report.comparison.findings import Comparison, comparison
 from distill_tune.report.output_files import chosen_storage, json_text, write_texts
@@ -36,7 +37,7 @@ def compare(
     """
     found = comparison(studies)
     if out is not None:
-        write_comparison(found, os.fspath(out))
+        write_comparison(found, path_text("out", out))
     return found
 
 

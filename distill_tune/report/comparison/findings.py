@@ -8,6 +8,7 @@ from typing import NamedTuple
 from distill_tune.errors import InputError, StudyError, Text
 from distill_tune.records.directory import StudyDirectory
 from distill_tune.records.extras.computing import computing_s, hours
+from distill_tune.records.files.storage import path_text
 from distill_tune.report.comparison.course import Courses, courses
 from distill_tune.report.comparison.fields import FieldDifference, field_differences
 from distill_tune.report.comparison.pairs import StudyPair, study_pairs
@@ -97,10 +98,11 @@ def comparison(studies: Sequence["str | os.PathLike[str]"]) -> Comparison:
         InputError: There are fewer than two.
         StudyError: One of them is missing or given twice.
     """
+    paths = [path_text("compare", one) for one in studies]
     if len(studies) < 2:
         got = Text(f"{len(studies) or 'no'} study")
         raise InputError("compare", got=got, expected="the directories of two studies or more")
-    directories = [StudyDirectory(os.fspath(one)) for one in studies]
+    directories = [StudyDirectory(path) for path in paths]
     sources = {name: source(one) for name, one in _named(directories).items()}
     found = tuple(_study(name, one) for name, one in sources.items())
     rows = [row for name, one in sources.items() for row in _rows(name, one)]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,18 @@ from distill_tune.datasets.survey.sheet import contact_sheet
 from distill_tune.datasets.survey.survey import Survey, survey
 from distill_tune.errors import InputError, Parameter, Text
 from distill_tune.interfaces import Say, silent
+from distill_tune.records.files.storage import path_text
+from distill_tune.study.python_arguments import assignment_options
 from distill_tune.tuning.draft.sources import blamed_on_options, source_of
 
 SHEET_FILE, CHECK_FILE = "contact-sheet.png", "check.json"
 
 
 def check(
-    data: "str | os.PathLike[str]", *, assignments: Sequence[str] = (), search: bool = True
+    data: "str | os.PathLike[str]",
+    *,
+    assignments: Mapping[str, object] | None = None,
+    search: bool = True,
 ) -> Survey:
     """Return what the images of a data set are, and what is wrong with them.
 
@@ -24,13 +29,13 @@ def check(
 
     Args:
         data: A folder of class folders, an ``.npz`` file, or the name of a kind.
-        assignments: How to read them, such as ``data.image_size=32``.
+        assignments: How to read them: dotted path -> value, such as ``{"data.image_size": 32}``.
         search: Whether an error that would stop a search is raised; otherwise it is in ``error``.
 
     Raises:
         InputError: There are no readable images, or ``search`` is set and no search could run.
     """
-    found = surveyed(data, assignments)
+    found = surveyed(data, assignment_options(assignments))
     if search and found.error is not None:
         raise found.error
     return found
@@ -43,13 +48,13 @@ def surveyed(
 
     Args:
         data: As for :func:`check`.
-        assignments: As for :func:`check`.
+        assignments: ``path=value``.
         say: Called with what is being done.
 
     Raises:
         InputError: There are no readable images.
     """
-    source, fields = source_of(os.fspath(data), assignments)
+    source, fields = source_of(path_text("data", data), assignments)
     with blamed_on_options(fields):
         found = survey(source, say)
     if found.error is None:
