@@ -77,6 +77,14 @@ def test_a_folder_with_both_files_is_enough(folder: Path) -> None:
     assert classifier(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
 
 
+def test_a_model_of_thousands_of_classes_is_read(folder: Path) -> None:
+    names = [f"Genus species {number}" for number in range(3000)]
+    numbers = {"num_train": 5, "num_val": 1, "recall_stage_one": 0.5, "recall": 0.25}
+    write(folder, changed(classes=names, by_class=dict.fromkeys(names, numbers)))
+    # Its weights are those of three classes: the description was read.
+    assert "classifier.safetensors: got no weights of this classifier" in message(folder)
+
+
 @pytest.mark.parametrize("write_pickle", [pickle.dump, torch.save])
 def test_a_pickle_for_weights_is_refused_and_not_run(
     folder: Path, tmp_path: Path, write_pickle: Any

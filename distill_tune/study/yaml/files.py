@@ -9,8 +9,9 @@ from distill_tune.errors import InputError, Text, closest
 from distill_tune.study.yaml.document import A_MAPPING, ANCHORS, Document
 from distill_tune.study.yaml.text import describe, load, mark_text
 
-MAX_BYTES: Final = 1 << 18
-"""Maximum size of a file; a study takes about two thousand bytes."""
+MAX_BYTES: Final = 1 << 22
+"""Maximum size of a file. A study takes about two thousand bytes; the description of a model, two
+hundred for each class."""
 
 
 def read_yaml(path: str | Path) -> Document:

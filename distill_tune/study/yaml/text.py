@@ -14,8 +14,8 @@ Place = tuple[str | int, ...]
 
 MAX_LEVELS: Final = 64
 """Maximum depth of nested values; a study needs six."""
-MAX_VALUES: Final = 10_000
-"""Maximum number of values in a file after its aliases are expanded."""
+MAX_REPEATED: Final = 10_000
+"""Maximum number of values that the aliases in a file repeat."""
 
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,400}")
@@ -170,7 +170,8 @@ class _Builder:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._num_values = 0
+        self._seen: set[int] = set()
+        self._num_repeated = 0
         self._merging = Merging(source)
 
     def build(self, node: yaml.Node, path: Place) -> Any:
@@ -201,9 +202,10 @@ class _Builder:
             raise InputError(dotted(path), got=met, expected=expected, location=place)
         if len(path) > MAX_LEVELS:
             raise _endless(self._source)
-        self._num_values += 1
-        if self._num_values > MAX_VALUES:
-            met = Text(f"more than {MAX_VALUES} values, those that aliases (*) repeat included")
+        self._num_repeated += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._num_repeated > MAX_REPEATED:
+            met = Text(f"more than {MAX_REPEATED} values that aliases (*) repeat")
             raise InputError("YAML", got=met, expected="fewer", location=place)
 
 
