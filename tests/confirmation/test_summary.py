@@ -234,6 +234,12 @@ def test_a_clear_gain_helps_against_the_strictest_baseline_and_the_strongest_riv
     assert method.over_baseline.mean == pytest.approx(0.0508)
 
 
+def test_its_verdicts_are_what_a_notebook_shows() -> None:
+    found = found_in(log({"resnet50": CLEAR, "alexnet": CLEAR}))
+    first, second = (f"{one.backbone}: {one.verdict}" for one in found.backbones)
+    assert repr(found) == f"<confirmation: {first}; {second}>"
+
+
 def test_what_holds_the_method_is_no_rival_of_it() -> None:
     combined = next(arm for arm in only(CLEAR).arms if arm.arm == "strong_distillation")
     assert combined.mean > 0.8

@@ -123,3 +123,7 @@ class Confirmation(NamedTuple):
     remarks: tuple[str, ...]
     classes: tuple[str, ...] = ()
     train_counts: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        verdicts = [f"{one.backbone}: {one.verdict}" for one in self.backbones]
+        return f"<confirmation: {'; '.join(verdicts) or 'no result'}>"
