@@ -107,7 +107,7 @@ def _readme_row(kept: Kept) -> str:
     cells = [
         f"{kept.setting}, {kept.backbone}, {kept.seeds} seeds",
         _compared(arms["equal_steps"], ""),
-        _compared(arms[rival], arms[rival]["title"]) if rival else "",
+        _compared(arms[rival], arms[rival]["title"]) if rival else "none was run",
         _compared(arms[gan], arms[gan]["title"] if gan != GAN_ARMS[0] else "") if gan else "",
         f"{100 * method['mean']:.2f}",
         f"{shown}, on a busy machine" if kept.source["load"] else shown,
