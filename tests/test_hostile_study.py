@@ -1,6 +1,5 @@
 """A study from a stranger: it runs no code, exhausts nothing, writes nowhere but below its name."""
 
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +103,7 @@ def test_aliases_that_unfold_to_billions_are_told(levels: int) -> None:
     Path("bad.yaml").write_text(unfolding(levels), encoding="utf-8")
     with at_once():
         message = search()
-    assert re.match(r"bad.yaml:1:\d+: YAML: got more than ", message)
+    assert message.startswith("bad.yaml:1:31: YAML: got more than ")
     assert f"{MAX_REPEATED} values that aliases (*) repeat, expected" in message
 
 
