@@ -142,14 +142,19 @@ def test_a_gcs_of_a_cluster_is_gone_when_it_has_not_answered_for_a_while() -> No
 
 
 def test_a_raylet_of_a_cluster_is_known_by_its_socket() -> None:
-    script = "import time; time.sleep(600)"
+    script = "import time; print('ready', flush=True); time.sleep(600)"
     command = [sys.executable, "-c", script, "--raylet_socket_name=/tmp/of/this/test"]
-    with subprocess.Popen(command) as started:
-        number = _number_of_raylet("/tmp/of/this/test")  # noqa: S108 - nothing is there
-        assert number == started.pid
-        end = _end_of_another(number)
-        assert end() == ""
-        started.kill()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as started:
+        try:
+            # While it starts, its command line is empty for a moment.
+            assert started.stdout is not None
+            assert started.stdout.readline() == b"ready\n"
+            number = _number_of_raylet("/tmp/of/this/test")  # noqa: S108 - nothing is there
+            assert number == started.pid
+            end = _end_of_another(number)
+            assert end() == ""
+        finally:
+            started.kill()
         until = time.monotonic() + 60
         # Nobody has asked for its status: it is there still, as a zombie.
         while not end() and time.monotonic() < until:

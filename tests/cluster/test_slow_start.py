@@ -28,16 +28,19 @@ def test_a_second_interrupt_ends_a_start_that_hangs_in_native_code() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _HANGING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == "begun\n"
-        assert process.stderr.readline().startswith("Ray is still starting, ")
-        process.send_signal(signal.SIGINT)
-        assert any("Ctrl-C again" in said for said in process.stderr), "it ended of itself"
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-        assert "nothing had begun" in process.stderr.read()
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline() == "begun\n"
+            assert process.stderr.readline().startswith("Ray is still starting, ")
+            process.send_signal(signal.SIGINT)
+            assert any("Ctrl-C again" in said for said in process.stderr), "it ended of itself"
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+            assert "nothing had begun" in process.stderr.read()
+        finally:
+            process.kill()
 
 
 def test_a_start_in_time_says_nothing_and_leaves_nothing(
