@@ -21,9 +21,9 @@ from tests.benchmarks.results import Result, spread
 STUDY, CIFAR10 = (
     Path(__file__).with_name(f"{name}.yaml") for name in ("search_cost", "search_cost_cifar10")
 )
-STUDIES = {"search-cost": STUDY, "search-cost/cifar10": CIFAR10}
-"""By the name of their results."""
 RIVALS = {"ray": "plain Ray Tune", "optuna": "plain Optuna"}
+STUDIES = {"search-cost": (STUDY, list(RIVALS)), "search-cost/cifar10": (CIFAR10, ["ray"])}
+"""By the name of their results: a study, and the rivals that search it too."""
 FLOOR = 4.0
 
 _NOTES = (
@@ -66,19 +66,22 @@ class Found(NamedTuple):
 def run(runs: int, scratch: Path) -> list[Result]:
     """Compare the searches of each study."""
     results = []
-    for name, study in STUDIES.items():
+    for name, (study, rivals) in STUDIES.items():
         folder = scratch / study.stem
         folder.mkdir()
-        results += compare(name, study, runs, folder)
+        results += compare(name, study, rivals, runs, folder)
     return results
 
 
-def compare(shown: str, original: Path, runs: int, scratch: Path) -> list[Result]:
+def compare(
+    shown: str, original: Path, rivals: Sequence[str], runs: int, scratch: Path
+) -> list[Result]:
     """Search in turns: ours, Ray Tune, Optuna, ours, ...; a round's number is its seed.
 
     Args:
         shown: First part of the results' names.
         original: The study.
+        rivals: Names of those that search it too, in their order.
         runs: Number of rounds.
         scratch: An empty folder.
     """
@@ -86,10 +89,11 @@ def compare(shown: str, original: Path, runs: int, scratch: Path) -> list[Result
     for seed in range(runs):
         study = write_seeded(scratch, seed, original)
         ours = search_ours(study, scratch / f"runs-{seed}")
-        rounds.append((ours, *(search_rival(name, study) for name in RIVALS)))
+        rounds.append((ours, *(search_rival(name, study) for name in rivals)))
     our_rounds = [found[0] for found in rounds]
     results = []
-    for place, (name, called) in enumerate(RIVALS.items(), start=1):
+    for place, name in enumerate(rivals, start=1):
+        called = RIVALS[name]
         theirs = [found[place] for found in rounds]
         results.append(
             Result(
@@ -99,7 +103,7 @@ def compare(shown: str, original: Path, runs: int, scratch: Path) -> list[Result
                 floor=FLOOR,
                 bound="at least",
                 numbers=_numbers("ours", our_rounds) | _numbers(called, theirs),
-                notes=_NOTES if place == len(RIVALS) else (),
+                notes=_NOTES if place == len(rivals) else (),
             )
         )
     return results
