@@ -22,8 +22,6 @@ STUDY, CIFAR10 = (
     Path(__file__).with_name(f"{name}.yaml") for name in ("search_cost", "search_cost_cifar10")
 )
 RIVALS = {"ray": "plain Ray Tune", "optuna": "plain Optuna"}
-STUDIES = {"search-cost": (STUDY, list(RIVALS)), "search-cost/cifar10": (CIFAR10, ["ray"])}
-"""By the name of their results: a study, and the rivals that search it too."""
 FLOOR = 4.0
 
 _NOTES = (
@@ -38,6 +36,27 @@ with all cores. A value is a trial's best validation accuracy. Every round has i
 same for all three; they draw other random numbers from it, so that values agree within the noise
 of seeds only (one trial's standard deviation is 0.04).""",
 )
+
+
+class Compared(NamedTuple):
+    """A study, and who searches it.
+
+    Attributes:
+        study: Its file.
+        rivals: Names of those that search it too, in their order.
+        remark: What tells its ratios apart from another study's.
+    """
+
+    study: Path
+    rivals: tuple[str, ...]
+    remark: str
+
+
+STUDIES = {
+    "search-cost": Compared(STUDY, tuple(RIVALS), ""),
+    "search-cost/cifar10": Compared(CIFAR10, ("ray",), ", proportions of cifar10"),
+}
+"""By the name of their results."""
 
 
 class Found(NamedTuple):
@@ -66,44 +85,41 @@ class Found(NamedTuple):
 def run(runs: int, scratch: Path) -> list[Result]:
     """Compare the searches of each study."""
     results = []
-    for name, (study, rivals) in STUDIES.items():
-        folder = scratch / study.stem
+    for name, compared in STUDIES.items():
+        folder = scratch / compared.study.stem
         folder.mkdir()
-        results += compare(name, study, rivals, runs, folder)
+        results += compare(name, compared, runs, folder)
     return results
 
 
-def compare(
-    shown: str, original: Path, rivals: Sequence[str], runs: int, scratch: Path
-) -> list[Result]:
+def compare(shown: str, compared: Compared, runs: int, scratch: Path) -> list[Result]:
     """Search in turns: ours, Ray Tune, Optuna, ours, ...; a round's number is its seed.
 
     Args:
         shown: First part of the results' names.
-        original: The study.
-        rivals: Names of those that search it too, in their order.
+        compared: The study and the rivals.
         runs: Number of rounds.
         scratch: An empty folder.
     """
     rounds = []
     for seed in range(runs):
-        study = write_seeded(scratch, seed, original)
+        study = write_seeded(scratch, seed, compared.study)
         ours = search_ours(study, scratch / f"runs-{seed}")
-        rounds.append((ours, *(search_rival(name, study) for name in rivals)))
+        rounds.append((ours, *(search_rival(name, study) for name in compared.rivals)))
     our_rounds = [found[0] for found in rounds]
     results = []
-    for place, name in enumerate(rivals, start=1):
+    for place, name in enumerate(compared.rivals, start=1):
         called = RIVALS[name]
         theirs = [found[place] for found in rounds]
         results.append(
             Result(
                 name=f"{shown}/{name}",
-                what=f"seconds of {called} / of distill-tune",
+                what=f"seconds of {called} / of distill-tune{compared.remark}",
                 ratios=[b.seconds / a.seconds for a, b in zip(our_rounds, theirs, strict=True)],
                 floor=FLOOR,
                 bound="at least",
                 numbers=_numbers("ours", our_rounds) | _numbers(called, theirs),
-                notes=_NOTES if place == len(rivals) else (),
+                notes=_NOTES if place == len(compared.rivals) else (),
             )
         )
     return results

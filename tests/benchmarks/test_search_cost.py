@@ -195,7 +195,7 @@ def test_the_second_study_has_the_proportions_of_cifar10() -> None:
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("original", [study for study, _ in STUDIES.values()], ids=STUDIES)
+@pytest.mark.parametrize("original", [one.study for one in STUDIES.values()], ids=STUDIES)
 def test_all_three_searches_come_to_the_same_accuracy(tmp_path: Path, original: Path) -> None:
     study = tmp_path / "study.yaml"
     text = original.read_text(encoding="utf-8").replace("num_trials: 16", "num_trials: 1")
