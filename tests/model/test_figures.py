@@ -1,5 +1,7 @@
 """Figures of a confirmation: what they say in words, and that they are really drawn."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -161,6 +163,17 @@ def test_the_map_puts_like_features_near_each_other() -> None:
     figure = features.draw([one])
     assert has_color(figure, SYNTHETIC)
     assert {text.get_text() for text in figure.axes[0].texts} == {"cat", "dog"}
+
+
+def test_no_name_of_a_class_covers_another() -> None:
+    one = features.feature_map("a space", *spaces())
+    many = one._replace(labels=np.arange(40) % 5, classes=["cat", "dog", "deer", "horse", "frog"])
+    crowded = many._replace(positions=np.random.default_rng(0).normal(size=(40, 2)))
+    figure = features.draw([crowded])
+    figure.draw_without_rendering()
+    boxes = [name.get_window_extent() for name in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
 def test_the_same_features_give_the_same_map() -> None:

@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from distill_tune.distill.monitoring.diversity import FeatureSet, energy_distances
@@ -143,7 +144,25 @@ def draw(maps: Sequence[FeatureMap]) -> Figure:
     for axes, one in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps, strict=True):
         _draw(axes, one)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.draw_without_rendering()  # Only now is known where the names are.
+    for axes in figure.axes:
+        _part(axes)
     return figure
+
+
+def _part(axes: Axes) -> None:
+    """Move names that cover others up, from the lowest to the highest, if there is room."""
+    placed: list[Bbox] = []
+    for name in sorted(axes.texts, key=lambda name: name.get_window_extent().y0):
+        first = box = name.get_window_extent()
+        while covered := [other for other in placed if box.overlaps(other)]:
+            box = box.translated(0, max(other.y1 for other in covered) - box.y0 + 1)
+        if box.y1 > axes.bbox.y1:
+            box = first
+        placed.append(box)
+        middle = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+        x, y = axes.transData.inverted().transform(middle)
+        name.set_position((x, y))
 
 
 def _draw(axes: Axes, one: FeatureMap) -> None:
@@ -158,9 +177,13 @@ def _draw(axes: Axes, one: FeatureMap) -> None:
     for label in np.unique(one.labels):
         real = one.positions[(one.labels == label) & np.isin(kinds, ("easy", "hard"))]
         if len(real):
-            axes.annotate(
+            x, y = np.median(real, axis=0)
+            axes.text(
+                x,
+                y,
                 one.classes[label][:_LONGEST_NAME],
-                np.median(real, axis=0),
+                ha="center",
+                va="center",
                 weight="bold",
                 fontsize=11,
                 parse_math=False,
