@@ -1,5 +1,6 @@
 """Whoever computes is interrupted as soon as a process that Ray needs is gone."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -128,14 +129,14 @@ def test_a_gcs_of_a_cluster_is_gone_when_it_has_not_answered_for_a_while() -> No
         if not is_there:
             raise ConnectionRefusedError
 
-    reached = _Reached(connect, patience_s=1.0)
+    reached = _Reached(connect, patience_s=1000.0)
     assert reached.end() == ""
     is_there = False
     # Long ago, as if this process had been suspended meanwhile.
     reached._last_look = -1e9
     assert reached.end() == "", "one try in vain says nothing"
-    reached._silent_since -= 5
-    assert reached.end() == "it has not answered for 5 s"
+    reached._silent_since -= 2000
+    assert re.fullmatch(r"it has not answered for 20\d\d s", reached.end())
     is_there = True
     reached._last_look = -1e9
     assert reached.end() == "", "it may come back"
