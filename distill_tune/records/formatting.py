@@ -68,3 +68,9 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02}m"
     return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def distinct_durations(seconds: Sequence[float]) -> list[str]:
+    """Return durations, in tenths of seconds if some of them would look alike otherwise."""
+    shown = [duration(one) for one in seconds]
+    return shown if len(set(shown)) == len(shown) else [f"{one:.1f}s" for one in seconds]

@@ -1,10 +1,10 @@
 """Pareto front of trials: the best values that each amount of time can buy."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from distill_tune.records.formatting import duration
+from distill_tune.records.formatting import distinct_durations
 from distill_tune.records.trials import Event, StudyState, TrialRecord
 
 
@@ -57,14 +57,19 @@ def fronts(state: StudyState) -> tuple[FrontTrial, ...]:
 
 def front_sentences(front: Iterable[FrontTrial]) -> tuple[str, ...]:
     """Return the Pareto front of each backbone in words."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[FrontTrial]] = {}
     for one in front:
-        text = f"{one.trial} {one.value:.4f} in {duration(one.seconds)}"
-        found.setdefault(one.backbone, []).append(text)
+        found.setdefault(one.backbone, []).append(one)
     return tuple(
-        f"Pareto front of {backbone}, fastest first: {', '.join(texts)}"
-        for backbone, texts in found.items()
+        f"Pareto front of {backbone}, fastest first: {_listed(trials)}"
+        for backbone, trials in found.items()
     )
+
+
+def _listed(trials: Sequence[FrontTrial]) -> str:
+    times = distinct_durations([one.seconds for one in trials])
+    shown = zip(trials, times, strict=True)
+    return ", ".join(f"{one.trial} {one.value:.4f} in {time}" for one, time in shown)
 
 
 def has_costs(events: Iterable[Event]) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Console
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.pareto import FrontTrial, front_sentences
 from distill_tune.records.status import status_info, status_json
 from distill_tune.study.study import Study
 from distill_tune.study.validation import parse, read_yaml_text
@@ -132,6 +133,15 @@ def test_the_log_gives_the_sampler_the_same_seconds(tmp_path: Path) -> None:
     # Three epochs of 36 s each.
     told = [trial.values for trial in found.sampler(NAME).study.trials]
     assert told == [[0.7, 108.0], [0.65, 108.0], [0.61, 108.0]]
+
+
+def test_trials_of_a_front_are_told_apart_by_their_times() -> None:
+    fast, slow = FrontTrial("net", "net-0003", 0.87, 3.9), FrontTrial("net", "net-0000", 0.88, 4.26)
+    other = FrontTrial("other", "other-0001", 0.9, 4.3)
+    assert front_sentences([fast, slow, other]) == (
+        "Pareto front of net, fastest first: net-0003 0.8700 in 3.9s, net-0000 0.8800 in 4.3s",
+        "Pareto front of other, fastest first: other-0001 0.9000 in 4s",
+    )
 
 
 def test_the_front_is_listed_in_status_outcome_and_report(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from distill_tune.records.formatting import duration
+from distill_tune.records.formatting import distinct_durations, duration
 from distill_tune.records.pareto import pareto_front, trial_seconds
 from distill_tune.report.axes import axis_covering
 from distill_tune.report.drawing import Dot, Panel, panels
@@ -78,8 +78,10 @@ def _tip(point: CostPoint) -> str:
 
 def words(found: ValueAndCost) -> str:
     """Return in words what the figure shows."""
+    times = distinct_durations([point.seconds for point in found.front])
     shown = ", ".join(
-        f"trial {p.number} ({p.value:.4f} in {duration(p.seconds)})" for p in found.front
+        f"trial {p.number} ({p.value:.4f} in {time})"
+        for p, time in zip(found.front, times, strict=True)
     )
     kind = "complete" if found.front[0].status == "complete" else "pruned"
     return (
