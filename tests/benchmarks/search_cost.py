@@ -8,6 +8,7 @@ from its start to its exit: ``search_cost.yaml``, whose warm-up is longest, and
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def run(runs: int, scratch: Path) -> list[Result]:
         folder = scratch / compared.study.stem
         folder.mkdir()
         results += compare(name, compared, runs, folder)
-    return results
+    return [*results[:-1], replace(results[-1], notes=_NOTES)]
 
 
 def compare(shown: str, compared: Compared, runs: int, scratch: Path) -> list[Result]:
@@ -119,7 +120,6 @@ def compare(shown: str, compared: Compared, runs: int, scratch: Path) -> list[Re
                 floor=FLOOR,
                 bound="at least",
                 numbers=_numbers("ours", our_rounds) | _numbers(called, theirs),
-                notes=_NOTES if place == len(compared.rivals) else (),
             )
         )
     return results
