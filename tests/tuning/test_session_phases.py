@@ -30,6 +30,7 @@ from distill_tune.tuning.journal import Journal
 from distill_tune.tuning.run_options import RunOptions
 from distill_tune.tuning.session import Session
 from distill_tune.tuning.stopping.stop_rules import StopRules
+from tests.clock import Clock
 from tests.commands import ONE_AT_A_TIME
 
 BACKBONE = "shufflenet_v2_x0_5"
@@ -438,19 +439,6 @@ def test_a_confirmation_follows_every_rule_but_those_on_hours(
     if not is_in_python:
         left_out = "the confirmation of the study (confirm:) is left out"
         assert (left_out in capsys.readouterr().out) == is_budget
-
-
-class Clock:
-    """A clock that stands still but for what it is told, however slow the machine is."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def monotonic(self) -> float:
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        self._now += seconds
 
 
 @pytest.fixture
