@@ -71,6 +71,17 @@ def duration(seconds: float) -> str:
 
 
 def distinct_durations(seconds: Sequence[float]) -> list[str]:
-    """Return durations, in tenths of seconds if some of them would look alike otherwise."""
+    """Return durations, all to a tenth of a second if some of them would look alike otherwise."""
     shown = [duration(one) for one in seconds]
-    return shown if len(set(shown)) == len(shown) else [f"{one:.1f}s" for one in seconds]
+    return shown if len(set(shown)) == len(shown) else [_to_tenths(one) for one in seconds]
+
+
+def _to_tenths(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "?"
+    whole, tenth = divmod(round(10 * seconds), 10)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m {rest:02}.{tenth}s"
+    return f"{minutes}m {rest:02}.{tenth}s" if minutes else f"{rest}.{tenth}s"

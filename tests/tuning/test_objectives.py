@@ -1,5 +1,6 @@
 """A search with two objectives: what is told of a trial, and the front that is listed."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from distill_tune.errors import InputError
 from distill_tune.interfaces import plain
 from distill_tune.records.directory import StudyDirectory
+from distill_tune.records.formatting import distinct_durations
 from distill_tune.records.pareto import FrontTrial, front_sentences
 from distill_tune.records.status import status_info, status_json
 from distill_tune.study.study import Study
@@ -142,6 +144,13 @@ def test_trials_of_a_front_are_told_apart_by_their_times() -> None:
         "Pareto front of net, fastest first: net-0003 0.8700 in 3.9s, net-0000 0.8800 in 4.3s",
         "Pareto front of other, fastest first: other-0001 0.9000 in 4s",
     )
+
+
+def test_times_that_look_alike_keep_their_units() -> None:
+    assert distinct_durations([7620.4, 7655.23, 65.04, 59.96]) == [
+        "2h 07m 00.4s", "2h 07m 35.2s", "1m 05.0s", "1m 00.0s",
+    ]  # fmt: skip
+    assert distinct_durations([math.nan, math.inf]) == ["?", "?"]
 
 
 def test_the_front_is_listed_in_status_outcome_and_report(tmp_path: Path) -> None:
